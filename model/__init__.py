@@ -1,0 +1,1 @@
+"""Flax networks, their training, evaluation and use on the batches that `pipeline` feeds."""

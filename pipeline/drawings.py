@@ -1,0 +1,150 @@
+"""Drawings: a columnar batch of drawings, the one form in which they travel in memory.
+
+Axes: N drawings, S strokes, P points. `stroke_end` and `drawing_end` are ends: they rise, and have one entry a
+stroke and a drawing; the first stroke and the first drawing begin at 0.
+"""
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+
+UInt8Array = NDArray[np.uint8]
+Int64Array = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Drawings:
+    """N drawings as flat arrays.
+
+    Attributes:
+        x: (P,) uint8, from left to right, 0-255.
+        y: (P,) uint8, from top to bottom, 0-255.
+        stroke_end: (S,) int64, the end of each stroke in `x` and `y`.
+        drawing_end: (N,) int64, the end of each drawing in `stroke_end`.
+        key_id: (N,) uint64, Google's identifier, or a hash of word and strokes where the source has none.
+        word: (N,) int32, index into `words`.
+        recognized: (N,) int8, 0 or 1; -1 where it is not known.
+        countrycode: (N,) int32, index into `countrycodes`; -1 where it is not known.
+        timestamp: (N,) datetime64[us], UTC; NaT where it is not known.
+        words: the vocabulary of `word`.
+        countrycodes: the vocabulary of `countrycode`.
+    """
+
+    x: UInt8Array
+    y: UInt8Array
+    stroke_end: Int64Array
+    drawing_end: Int64Array
+    key_id: NDArray[np.uint64]
+    word: NDArray[np.int32]
+    recognized: NDArray[np.int8]
+    countrycode: NDArray[np.int32]
+    timestamp: NDArray[np.datetime64]
+    words: list[str] = field(default_factory=list)
+    countrycodes: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.drawing_end)
+
+    def strokes(self, drawing: int) -> list[list[list[int]]]:
+        """One drawing as Google writes it: a list of strokes, each a list of x and a list of y."""
+        first = int(self.drawing_end[drawing - 1]) if drawing > 0 else 0
+        ends = [int(self.stroke_end[first - 1]) if first > 0 else 0]
+        ends += self.stroke_end[first : self.drawing_end[drawing]].tolist()
+        return [[self.x[a:b].tolist(), self.y[a:b].tolist()] for a, b in itertools.pairwise(ends)]
+
+    def take(self, rows: Int64Array) -> "Drawings":
+        """The drawings at `rows`, (M,) int64 in 0..N-1, in that order; the vocabularies are shared."""
+        rows = np.ascontiguousarray(rows, dtype=np.int64)
+        if len(rows) and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"rows must lie in 0..{len(self) - 1}")
+        strokes, points = taken_sizes(self.stroke_end, self.drawing_end, rows)
+        x, y = np.empty(points, np.uint8), np.empty(points, np.uint8)
+        stroke_end, drawing_end = np.empty(strokes, np.int64), np.empty(len(rows), np.int64)
+        take_strokes(self.x, self.y, self.stroke_end, self.drawing_end, rows, x, y, stroke_end, drawing_end)
+        return dataclasses.replace(
+            self,
+            x=x,
+            y=y,
+            stroke_end=stroke_end,
+            drawing_end=drawing_end,
+            key_id=self.key_id[rows],
+            word=self.word[rows],
+            recognized=self.recognized[rows],
+            countrycode=self.countrycode[rows],
+            timestamp=self.timestamp[rows],
+        )
+
+
+def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: Sequence[str]) -> Drawings:
+    """Drawings from nested lists as Google writes them, one word each; for tests and small inputs.
+
+    >>> from_strokes([[[[0, 255], [10, 20]]]], ["line"]).x
+    array([  0, 255], dtype=uint8)
+    """
+    strokes = [stroke for drawing in drawings for stroke in drawing]
+    vocabulary = sorted(set(words))
+    count = len(drawings)
+    return Drawings(
+        x=np.array([value for stroke in strokes for value in stroke[0]], np.uint8),
+        y=np.array([value for stroke in strokes for value in stroke[1]], np.uint8),
+        stroke_end=np.cumsum([len(stroke[0]) for stroke in strokes], dtype=np.int64),
+        drawing_end=np.cumsum([len(drawing) for drawing in drawings], dtype=np.int64),
+        key_id=np.arange(1, count + 1, dtype=np.uint64) << np.uint64(21),
+        word=np.array([vocabulary.index(word) for word in words], np.int32),
+        recognized=np.full(count, -1, np.int8),
+        countrycode=np.full(count, -1, np.int32),
+        timestamp=np.full(count, "NaT", "datetime64[us]"),
+        words=vocabulary,
+    )
+
+
+@kernel
+def taken_sizes(stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array) -> tuple[int, int]:
+    """The number of strokes and of points in the drawings at `rows`."""
+    strokes = 0
+    points = 0
+    for row in rows:
+        first = drawing_end[row - 1] if row > 0 else 0
+        last = drawing_end[row]
+        if last > first:
+            strokes += last - first
+            points += stroke_end[last - 1] - (stroke_end[first - 1] if first > 0 else 0)
+    return strokes, points
+
+
+@kernel
+def take_strokes(
+    x: UInt8Array,
+    y: UInt8Array,
+    stroke_end: Int64Array,
+    drawing_end: Int64Array,
+    rows: Int64Array,
+    out_x: UInt8Array,
+    out_y: UInt8Array,
+    out_stroke_end: Int64Array,
+    out_drawing_end: Int64Array,
+) -> None:
+    """Copy the strokes of the drawings at `rows` into the four output arrays, sized by `taken_sizes`."""
+    stroke = 0
+    point = 0
+    for place in range(len(rows)):
+        row = rows[place]
+        first = drawing_end[row - 1] if row > 0 else 0
+        start = stroke_end[first - 1] if first > 0 else 0
+        shift = point - start
+        for s in range(first, drawing_end[row]):
+            end = stroke_end[s]
+            out_stroke_end[stroke] = end + shift
+            stroke += 1
+        stop = stroke_end[drawing_end[row] - 1] if drawing_end[row] > 0 else 0
+        for p in range(start, stop):
+            out_x[point] = x[p]
+            out_y[point] = y[p]
+            point += 1
+        out_drawing_end[place] = stroke

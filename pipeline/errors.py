@@ -1,0 +1,49 @@
+"""What can go wrong, by what a caller would do about it. The command line turns each into one line and an exit code."""
+
+
+class SketchpipeError(Exception):
+    """Base of every error that a user can act on; its message is one line that says what, where and what to do."""
+
+    exit_code = 3
+
+
+class UsageError(SketchpipeError, ValueError):
+    """An argument or a configuration that cannot be used."""
+
+    exit_code = 2
+
+
+class InputError(SketchpipeError):
+    """Input that is missing or bad."""
+
+    exit_code = 3
+
+
+class ShardError(SketchpipeError):
+    """A shard or a manifest that is damaged or is not sketchpipe's."""
+
+    exit_code = 4
+
+
+class CheckpointError(SketchpipeError):
+    """A run's checkpoint that is damaged or incomplete."""
+
+    exit_code = 4
+
+
+class MismatchError(SketchpipeError, ValueError):
+    """Two things that do not belong together: classes, configuration or format versions."""
+
+    exit_code = 5
+
+
+class OutputError(SketchpipeError):
+    """A place that cannot be written."""
+
+    exit_code = 6
+
+
+class LockedError(SketchpipeError):
+    """A folder that another process is writing."""
+
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""Shards: the stored form of a shuffled, split and labelled set of drawings."""
