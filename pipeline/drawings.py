@@ -81,6 +81,24 @@ class Drawings:
         )
 
 
+def concat(parts: Sequence[Drawings]) -> Drawings:
+    """The drawings of `parts`, one or more that share their vocabularies, one after the other."""
+    points = np.cumsum([0, *(len(part.x) for part in parts)])
+    strokes = np.cumsum([0, *(len(part.stroke_end) for part in parts)])
+    return dataclasses.replace(
+        parts[0],
+        x=np.concatenate([part.x for part in parts]),
+        y=np.concatenate([part.y for part in parts]),
+        stroke_end=np.concatenate([part.stroke_end + start for part, start in zip(parts, points, strict=False)]),
+        drawing_end=np.concatenate([part.drawing_end + start for part, start in zip(parts, strokes, strict=False)]),
+        key_id=np.concatenate([part.key_id for part in parts]),
+        word=np.concatenate([part.word for part in parts]),
+        recognized=np.concatenate([part.recognized for part in parts]),
+        countrycode=np.concatenate([part.countrycode for part in parts]),
+        timestamp=np.concatenate([part.timestamp for part in parts]),
+    )
+
+
 def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: Sequence[str]) -> Drawings:
     """Drawings from nested lists as Google writes them, one word each; for tests and small inputs.
 

@@ -1,0 +1,73 @@
+"""Google's 345 words, and the word that a file's name declares."""
+
+import difflib
+from collections.abc import Iterable
+from pathlib import PurePath
+from urllib.parse import unquote
+
+# From the dataset's own list (googlecreativelab/quickdraw-dataset, categories.txt), in UTF-8 order.
+WORDS: tuple[str, ...] = tuple(
+    """
+The Eiffel Tower, The Great Wall of China, The Mona Lisa, aircraft carrier, airplane, alarm clock, ambulance,
+angel, animal migration, ant, anvil, apple, arm, asparagus, axe, backpack, banana, bandage, barn, baseball,
+baseball bat, basket, basketball, bat, bathtub, beach, bear, beard, bed, bee, belt, bench, bicycle, binoculars,
+bird, birthday cake, blackberry, blueberry, book, boomerang, bottlecap, bowtie, bracelet, brain, bread, bridge,
+broccoli, broom, bucket, bulldozer, bus, bush, butterfly, cactus, cake, calculator, calendar, camel, camera,
+camouflage, campfire, candle, cannon, canoe, car, carrot, castle, cat, ceiling fan, cell phone, cello, chair,
+chandelier, church, circle, clarinet, clock, cloud, coffee cup, compass, computer, cookie, cooler, couch, cow,
+crab, crayon, crocodile, crown, cruise ship, cup, diamond, dishwasher, diving board, dog, dolphin, donut, door,
+dragon, dresser, drill, drums, duck, dumbbell, ear, elbow, elephant, envelope, eraser, eye, eyeglasses, face,
+fan, feather, fence, finger, fire hydrant, fireplace, firetruck, fish, flamingo, flashlight, flip flops,
+floor lamp, flower, flying saucer, foot, fork, frog, frying pan, garden, garden hose, giraffe, goatee,
+golf club, grapes, grass, guitar, hamburger, hammer, hand, harp, hat, headphones, hedgehog, helicopter, helmet,
+hexagon, hockey puck, hockey stick, horse, hospital, hot air balloon, hot dog, hot tub, hourglass, house,
+house plant, hurricane, ice cream, jacket, jail, kangaroo, key, keyboard, knee, knife, ladder, lantern, laptop,
+leaf, leg, light bulb, lighter, lighthouse, lightning, line, lion, lipstick, lobster, lollipop, mailbox, map,
+marker, matches, megaphone, mermaid, microphone, microwave, monkey, moon, mosquito, motorbike, mountain, mouse,
+moustache, mouth, mug, mushroom, nail, necklace, nose, ocean, octagon, octopus, onion, oven, owl, paint can,
+paintbrush, palm tree, panda, pants, paper clip, parachute, parrot, passport, peanut, pear, peas, pencil,
+penguin, piano, pickup truck, picture frame, pig, pillow, pineapple, pizza, pliers, police car, pond, pool,
+popsicle, postcard, potato, power outlet, purse, rabbit, raccoon, radio, rain, rainbow, rake, remote control,
+rhinoceros, rifle, river, roller coaster, rollerskates, sailboat, sandwich, saw, saxophone, school bus,
+scissors, scorpion, screwdriver, sea turtle, see saw, shark, sheep, shoe, shorts, shovel, sink, skateboard,
+skull, skyscraper, sleeping bag, smiley face, snail, snake, snorkel, snowflake, snowman, soccer ball, sock,
+speedboat, spider, spoon, spreadsheet, square, squiggle, squirrel, stairs, star, steak, stereo, stethoscope,
+stitches, stop sign, stove, strawberry, streetlight, string bean, submarine, suitcase, sun, swan, sweater,
+swing set, sword, syringe, t-shirt, table, teapot, teddy-bear, telephone, television, tennis racquet, tent,
+tiger, toaster, toe, toilet, tooth, toothbrush, toothpaste, tornado, tractor, traffic light, train, tree,
+triangle, trombone, truck, trumpet, umbrella, underwear, van, vase, violin, washing machine, watermelon,
+waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, zebra, zigzag
+""".replace("\n", " ").strip().split(", ")
+)
+_PREFIXES = ("full_simplified_", "full_raw_", "full_binary_", "full_numpy_bitmap_")
+_SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".bin", ".npy")
+
+
+def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
+    """The word of `known` that a file's name declares, as files are named in the wild; None if none.
+
+    >>> declared_word("full_simplified_The%20Eiffel%20Tower.ndjson.gz")
+    'The Eiffel Tower'
+    >>> declared_word("hot_dog.ndjson")
+    'hot dog'
+    """
+    stem = unquote(PurePath(name).name)
+    for suffix in _SUFFIXES:
+        stem = stem.removesuffix(suffix)
+    for prefix in _PREFIXES:
+        stem = stem.removeprefix(prefix)
+    plain = _plain(stem)
+    return next((word for word in known if _plain(word) == plain), None)
+
+
+def resembling(text: str, known: Iterable[str] = WORDS, count: int = 5) -> list[str]:
+    """The words of `known` that contain `text` or are spelled almost like it, best first."""
+    words = list(known)
+    plain = {_plain(word): word for word in words}
+    inside = [word for word in words if _plain(text) in _plain(word)]
+    close = [plain[match] for match in difflib.get_close_matches(_plain(text), plain, n=count, cutoff=0.6)]
+    return list(dict.fromkeys(close + inside))[:count]
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("_", " ").casefold().split())

@@ -1,0 +1,96 @@
+"""Which drawings a build takes: filter by class and recognition, then skip, then take, in the order of the sources."""
+
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.drawings import Int64Array
+from pipeline.jit import kernel
+
+
+@dataclass
+class Vocabulary:
+    """Strings numbered in order of appearance."""
+
+    strings: list[str] = field(default_factory=list)
+    ids: dict[str, int] = field(default_factory=dict)
+
+    def number(self, string: str) -> int:
+        """The string's number; a new one where it has none."""
+        if string not in self.ids:
+            self.ids[string] = len(self.strings)
+            self.strings.append(string)
+        return self.ids[string]
+
+    def numbers(self, strings: list[str], column: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary."""
+        table = np.array([*(self.number(string) for string in strings), -1], np.int32)
+        return table[column]
+
+
+
+@dataclass
+class Admission:
+    """Counts what has passed, class by class.
+
+    Attributes:
+        classes: the selected classes; None selects every word.
+        skip: how many drawings of a class to pass over.
+        take: how many to take behind those; None takes all.
+        recognized_only: pass only what Google's network recognized.
+        words: the build's vocabulary.
+        passed: (W,) int64, what got through the filters so far, those skipped or beyond `take` included.
+        accepted: (W,) int64, what was taken so far.
+    """
+
+    classes: frozenset[str] | None
+    skip: int
+    take: int | None
+    recognized_only: bool
+    words: Vocabulary
+    passed: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    accepted: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def admit(
+        self, word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int | None
+    ) -> tuple[NDArray[np.bool_], int]:
+        """Decide on the next drawings of one source.
+
+        Args:
+            word: (N,) int32, numbers of `words`.
+            recognized: (N,) int8.
+            declared: the number of the one word that the source holds as far as it was read, or None.
+
+        Returns:
+            (N,) bool, which to keep, and how many drawings were read: fewer than N where reading can stop, because
+            `declared` is not selected or enough of it is taken.
+        """
+        grown = max(0, len(self.words.strings) - len(self.passed))
+        self.passed, self.accepted = np.pad(self.passed, (0, grown)), np.pad(self.accepted, (0, grown))
+        selected = np.array([self.classes is None or word in self.classes for word in self.words.strings], np.bool_)
+        keep = np.zeros(len(word), np.bool_)
+        take = np.iinfo(np.int64).max - self.skip if self.take is None else self.take
+        read = _admit(
+            word, recognized, -1 if declared is None else declared, selected, self.recognized_only, self.skip, take,
+            self.passed, self.accepted, keep,
+        )  # fmt: skip
+        return keep, int(read)
+
+
+@kernel
+def _admit(
+    word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int, selected: NDArray[np.bool_],
+    recognized_only: bool, skip: int, take: int, passed: Int64Array, accepted: Int64Array, keep: NDArray[np.bool_],
+) -> int:  # fmt: skip
+    """Fill `keep` and count on in `passed` and `accepted`; returns how many drawings were read."""
+    for row in range(len(word)):
+        w = word[row]
+        if w != declared:
+            declared = -1
+        if selected[w] and (not recognized_only or recognized[row] == 1):
+            keep[row] = skip <= passed[w] < skip + take
+            passed[w] += 1
+            accepted[w] += keep[row]
+        if declared >= 0 and (not selected[declared] or passed[declared] >= skip + take):
+            return row + 1
+    return len(word)

@@ -1,0 +1,59 @@
+"""Which files a build reads, in which order, and what their names promise."""
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.classes import WORDS, declared_word
+from pipeline.errors import InputError
+
+SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One input file.
+
+    Attributes:
+        path: where it lies.
+        name: its folder's name and its own, with `/`: what manifests and rejects call it on any machine.
+        declared: the one word its name declares, or None.
+    """
+
+    path: Path
+    name: str
+    declared: str | None
+
+
+def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
+    """The files behind paths, folders and globs, each once, in the order of their names.
+
+    Folders are searched through for files that end like `SUFFIXES`; hidden ones are passed over.
+
+    Raises:
+        InputError: something does not exist, or a folder holds no such file.
+    """
+    known = (*WORDS, *(classes or ()))
+    found: dict[Path, str] = {}
+    for text in inputs:
+        matches = [text] if Path(text).exists() else sorted(glob.glob(text))
+        if not matches:
+            raise InputError(f"{text}: no such file or folder; `sketchpipe sample` makes one to start with")
+        for match in matches:
+            for path, name in _files_in(Path(match)):
+                found.setdefault(path, name)
+    ordered = sorted((name, path) for path, name in found.items())
+    return [Source(path, name, declared_word(path.name, known)) for name, path in ordered]
+
+
+def _files_in(path: Path) -> list[tuple[Path, str]]:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+    if not path.is_dir():
+        return [(path, f"{path.parent.name}/{path.name}")]
+    files = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file()]
+    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not files:
+        raise InputError(f"{path}: holds no {' or '.join(SUFFIXES[:2])} file; give the folder or the files of drawings")
+    return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]

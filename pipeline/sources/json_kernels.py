@@ -1,0 +1,247 @@
+"""Strict JSON, byte by byte: the kernels beneath the ndjson scanner.
+
+Every kernel takes `buf`, (B,) uint8 whose last byte is a newline, and a position `i` in it, and returns the position
+behind what it read. A newline is legal nowhere inside a JSON text of one line, so it stops every loop: no kernel needs
+the length of `buf`. On a fault a kernel returns -1 and leaves in `fault`, (4,) int64, a code of `FAULTS` and the
+numbers that its message shows. The grammar is RFC 8259's, with strings checked to be UTF-8 (RFC 3629).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+
+UInt8Array = NDArray[np.uint8]
+Int64Array = NDArray[np.int64]
+
+SYNTAX, TRUNCATED, NOT_UTF8, CONTROL, ESCAPE, SURROGATE, NUMBER, DEPTH = range(1, 9)
+MAX_DEPTH = 64
+
+NEWLINE, QUOTE, BACKSLASH, COMMA, COLON = 10, 34, 92, 44, 58
+OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
+MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
+
+
+@kernel
+def fail(fault: Int64Array, code: int, a: int = 0, b: int = 0, c: int = 0) -> int:
+    """Note a fault and return -1."""
+    fault[0] = code
+    fault[1] = a
+    fault[2] = b
+    fault[3] = c
+    return -1
+
+
+@kernel
+def fail_at(buf: UInt8Array, i: int, start: int, expected: int, fault: Int64Array) -> int:
+    """Note that something else than `expected` stands at `i`; `start` is where the line begins."""
+    if buf[i] == NEWLINE:
+        return fail(fault, TRUNCATED)
+    return fail(fault, SYNTAX, i - start + 1, expected, buf[i])
+
+
+@kernel
+def skip_space(buf: UInt8Array, i: int) -> int:
+    """Skip spaces, tabs and carriage returns."""
+    while buf[i] == 32 or buf[i] == 9 or buf[i] == 13:
+        i += 1
+    return i
+
+
+@kernel
+def scan_hex4(buf: UInt8Array, i: int) -> int:
+    """The value of four hexadecimal digits at `i`, or -1."""
+    value = 0
+    for k in range(4):
+        c = np.int64(buf[i + k])
+        if ZERO <= c <= NINE:
+            digit = c - ZERO
+        elif 65 <= c <= 70 or 97 <= c <= 102:
+            digit = (c | 32) - 87
+        else:
+            return -1
+        value = value * 16 + digit
+    return value
+
+
+@kernel
+def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read an escape whose backslash stands at `i`; surrogates must come in pairs."""
+    c = buf[i + 1]
+    if c != 117:  # not \\u
+        if c in (QUOTE, BACKSLASH, 47, 98, 102, 110, 114, 116):  # / b f n r t
+            return i + 2
+        if c == NEWLINE:
+            return fail(fault, TRUNCATED)
+        return fail(fault, ESCAPE, i - start + 1)
+    unit = scan_hex4(buf, i + 2)
+    if unit < 0:
+        return fail(fault, ESCAPE, i - start + 1)
+    if unit < 0xD800 or unit > 0xDFFF:
+        return i + 6
+    if unit > 0xDBFF or buf[i + 6] != BACKSLASH or buf[i + 7] != 117:
+        return fail(fault, SURROGATE, i - start + 1)
+    low = scan_hex4(buf, i + 8)
+    if low < 0xDC00 or low > 0xDFFF:
+        return fail(fault, SURROGATE, i - start + 1)
+    return i + 12
+
+
+@kernel
+def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read one character of two to four UTF-8 bytes; overlong forms and surrogates are faults."""
+    lead = np.int64(buf[i])
+    second = np.int64(buf[i + 1])
+    if 0xC2 <= lead <= 0xDF:
+        more = 1
+    elif 0xE0 <= lead <= 0xEF:
+        more = 2
+        if (lead == 0xE0 and second < 0xA0) or (lead == 0xED and second > 0x9F):
+            more = 0
+    elif 0xF0 <= lead <= 0xF4:
+        more = 3
+        if (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second > 0x8F):
+            more = 0
+    else:
+        more = 0
+    if more == 0:
+        return fail(fault, NOT_UTF8, i - start + 1, lead)
+    for k in range(1, more + 1):
+        if (buf[i + k] & 0xC0) != 0x80:
+            return fail(fault, NOT_UTF8, i - start + 1, lead)
+    return i + more + 1
+
+
+@kernel
+def scan_string(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read a string whose opening quote stands at `i`."""
+    i += 1
+    while True:
+        c = buf[i]
+        if c == QUOTE:
+            return i + 1
+        if c == BACKSLASH:
+            i = scan_escape(buf, i, start, fault)
+        elif c >= 128:
+            i = scan_multibyte(buf, i, start, fault)
+        elif c >= 32:
+            i += 1
+        elif c == NEWLINE:
+            return fail(fault, TRUNCATED)
+        else:
+            return fail(fault, CONTROL, i - start + 1, c)
+        if i < 0:
+            return -1
+
+
+@kernel
+def scan_digits(buf: UInt8Array, i: int) -> int:
+    """Skip decimal digits."""
+    while ZERO <= buf[i] <= NINE:
+        i += 1
+    return i
+
+
+@kernel
+def scan_number(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read a number: no leading zeros, no plus, digits on both sides of a point."""
+    first = i
+    if buf[i] == MINUS:
+        i += 1
+    j = scan_digits(buf, i)
+    if j == i or (buf[i] == ZERO and j > i + 1):
+        return fail(fault, NUMBER, first - start + 1)
+    i = j
+    if buf[i] == POINT:
+        j = scan_digits(buf, i + 1)
+        if j == i + 1:
+            return fail(fault, NUMBER, first - start + 1)
+        i = j
+    if buf[i] == 101 or buf[i] == 69:
+        i += 1
+        if buf[i] == MINUS or buf[i] == PLUS:
+            i += 1
+        j = scan_digits(buf, i)
+        if j == i:
+            return fail(fault, NUMBER, first - start + 1)
+        i = j
+    return i
+
+
+@kernel
+def scan_literal(buf: UInt8Array, i: int) -> int:
+    """Read `true`, `false` or `null`; -1, without a fault, where none of them stands."""
+    if buf[i] == 116 and buf[i + 1] == 114 and buf[i + 2] == 117 and buf[i + 3] == 101:
+        return i + 4
+    if buf[i] == 110 and buf[i + 1] == 117 and buf[i + 2] == 108 and buf[i + 3] == 108:
+        return i + 4
+    if buf[i] == 102 and buf[i + 1] == 97 and buf[i + 2] == 108 and buf[i + 3] == 115 and buf[i + 4] == 101:
+        return i + 5
+    return -1
+
+
+@kernel
+def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read a string, a number or a literal."""
+    c = buf[i]
+    if c == QUOTE:
+        return scan_string(buf, i, start, fault)
+    if c == MINUS or ZERO <= c <= NINE:
+        return scan_number(buf, i, start, fault)
+    j = scan_literal(buf, i)
+    return j if j > 0 else fail_at(buf, i, start, 0, fault)
+
+
+@kernel
+def scan_key(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read the name of a field and the colon behind it, and the space around them."""
+    if buf[i] != QUOTE:
+        return fail_at(buf, i, start, QUOTE, fault)
+    i = scan_string(buf, i, start, fault)
+    if i < 0:
+        return -1
+    i = skip_space(buf, i)
+    if buf[i] != COLON:
+        return fail_at(buf, i, start, COLON, fault)
+    return skip_space(buf, i + 1)
+
+
+@kernel
+def skip_value(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
+    """Read any value, however nested up to `MAX_DEPTH`, and keep nothing of it."""
+    is_object = np.zeros(MAX_DEPTH, np.bool_)
+    depth = 0
+    while True:
+        c = buf[i]
+        if c in (OPEN_LIST, OPEN_OBJECT):
+            if depth == MAX_DEPTH:
+                return fail(fault, DEPTH, i - start + 1, MAX_DEPTH)
+            is_object[depth] = c == OPEN_OBJECT
+            depth += 1
+            i = skip_space(buf, i + 1)
+            if buf[i] != (CLOSE_OBJECT if is_object[depth - 1] else CLOSE_LIST):
+                if is_object[depth - 1]:
+                    i = scan_key(buf, i, start, fault)
+                    if i < 0:
+                        return -1
+                continue
+        else:
+            i = scan_scalar(buf, i, start, fault)
+            if i < 0:
+                return -1
+        while depth > 0:  # behind a value: close what ends here, or go on to the next value
+            i = skip_space(buf, i)
+            if buf[i] == (CLOSE_OBJECT if is_object[depth - 1] else CLOSE_LIST):
+                depth -= 1
+                i += 1
+                continue
+            if buf[i] != COMMA:
+                return fail_at(buf, i, start, COMMA, fault)
+            i = skip_space(buf, i + 1)
+            if is_object[depth - 1]:
+                i = scan_key(buf, i, start, fault)
+                if i < 0:
+                    return -1
+            break
+        if depth == 0:
+            return i

@@ -1,0 +1,181 @@
+"""Quick, Draw! ndjson, plain or gzipped, as Drawings: whole lines in bounded chunks, bad lines named."""
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.drawings import Drawings, UInt8Array
+from pipeline.errors import InputError
+from pipeline.hashing import content_hash
+from pipeline.sources import ndjson_kernels as nd
+from pipeline.sources.rejects import Reject, reason_and_message
+
+BLOCK_BYTES = 1 << 20  # what a source's hash is made of, whatever the chunks
+CHUNK_BYTES = 4 * BLOCK_BYTES
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Whole lines of one file, and where they stand in it.
+
+    Attributes:
+        text: the lines, the last with its newline.
+        offset: the first byte's place in the (decompressed) file.
+        line: how many lines stand before.
+        too_long: (offset, line) of a line over `MAX_LINE_BYTES` that was passed over just before `text`.
+        blocks: the SHA-256 of each `BLOCK_BYTES` of the file whose reading ended with this chunk.
+    """
+
+    text: bytes
+    offset: int
+    line: int
+    too_long: tuple[int, int] | None
+    blocks: list[bytes]
+
+
+@dataclass(frozen=True)
+class ScannedChunk:
+    """The drawings of a chunk and its bad lines, each with where it ends in the file.
+
+    Attributes:
+        drawings: N drawings in the order of the lines.
+        ends: (N,) int64, the byte of the file behind each drawing's line.
+        rejects: the bad lines in order.
+    """
+
+    drawings: Drawings
+    ends: NDArray[np.int64]
+    rejects: list[Reject]
+
+
+def read_chunks(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """Yield the lines of a file in chunks of about `chunk_bytes`, a multiple of `BLOCK_BYTES`.
+
+    A complete last line without a newline is given one. A byte order mark is dropped.
+
+    Raises:
+        InputError: the file cannot be read, or its gzip stream is damaged.
+    """
+    rest, offset, line = b"", 0, 0
+    skipping: tuple[int, int] | None = None  # inside an over-long line: where it began
+    passed: tuple[int, int] | None = None
+    with _open(path) as file:
+        while True:
+            read = _read(file, chunk_bytes, path)
+            blocks = [hashlib.sha256(read[k : k + BLOCK_BYTES]).digest() for k in range(0, len(read), BLOCK_BYTES)]
+            if offset == 0 and not rest and skipping is None and read.startswith(_BOM):
+                read, offset = read[len(_BOM) :], len(_BOM)
+            last = not blocks
+            if skipping is not None:
+                end = read.find(b"\n") + 1
+                if end == 0 and not last:
+                    offset += len(read)
+                    yield Chunk(b"", offset, line, None, blocks)
+                    continue
+                offset, read, line = offset + (end or len(read)), read[end or len(read) :], line + 1
+                passed, skipping = skipping, None
+            text = rest + read
+            end = len(text) if last else text.rfind(b"\n") + 1
+            text, rest = text[:end], text[end:]
+            if len(rest) > nd.MAX_LINE_BYTES:
+                skipping = (offset + len(text), line + text.count(b"\n"))
+            if text and not text.endswith(b"\n"):
+                text += b"\n"
+            yield Chunk(text, offset, line, passed, blocks)
+            passed = None
+            offset, line = offset + len(text), line + text.count(b"\n")
+            if skipping is not None:
+                offset, rest = offset + len(rest), b""
+            if last:
+                return
+
+
+def scan_chunk(chunk: Chunk, file: str) -> ScannedChunk:
+    """Parse the lines of a chunk; `file` is the name that rejects carry."""
+    buf = np.frombuffer(chunk.text, np.uint8)
+    lines = chunk.text.count(b"\n")
+    x, y = np.empty(len(buf) // 2 + 1, np.uint8), np.empty(len(buf) // 2 + 1, np.uint8)
+    stroke_end, drawing_end = np.empty(len(buf) // 9 + 1, np.int64), np.empty(lines, np.int64)
+    # One more row than lines: the scanner fills the next row before it knows whether the line is good.
+    rows, key_id = np.empty((lines + 1, nd.ROW_COLUMNS), np.int64), np.empty(lines + 1, np.uint64)
+    faults, totals = np.empty((lines, 6), np.int64), np.zeros(4, np.int64)
+    nd.scan_lines(buf, x, y, stroke_end, drawing_end, rows, key_id, faults, totals)
+    _, count, rejected, points = totals.tolist()
+    rows, drawing_end = rows[:count], drawing_end[:count]
+    word, words = _intern(buf, rows[:, nd.WORD_START], rows[:, nd.WORD_END])
+    countrycode, countrycodes = _intern(buf, rows[:, nd.COUNTRY_START], rows[:, nd.COUNTRY_END])
+    # Copies, so that the scanner's generous buffers go with this call.
+    drawings = Drawings(
+        x=x[:points].copy(),
+        y=y[:points].copy(),
+        stroke_end=stroke_end[: drawing_end[-1] if count else 0].copy(),
+        drawing_end=drawing_end.copy(),
+        key_id=key_id[:count].copy(),
+        word=word,
+        recognized=rows[:, nd.RECOGNIZED].astype(np.int8),
+        countrycode=countrycode,
+        timestamp=rows[:, nd.TIMESTAMP].astype("datetime64[us]"),
+        words=words,
+        countrycodes=countrycodes,
+    )
+    without_key = rows[:, nd.HAS_KEY_ID] == 0
+    if without_key.any():
+        drawings.key_id[without_key] = content_hash(drawings)[without_key]
+    rejects = [] if chunk.too_long is None else [_reject(file, *chunk.too_long, (nd.TOO_LONG, nd.MAX_LINE_BYTES, 0, 0))]
+    for line, start, *fault in faults[:rejected].tolist():
+        rejects.append(_reject(file, chunk.offset + start, chunk.line + line, fault))
+    return ScannedChunk(drawings, rows[:, nd.END] + chunk.offset, rejects)
+
+
+def source_hash(blocks: list[bytes]) -> str:
+    """The hash of a source: SHA-256, in hex, over the SHA-256 of its blocks."""
+    return hashlib.sha256(b"".join(blocks)).hexdigest()
+
+
+def _intern(buf: UInt8Array, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[str]]:
+    """Number the strings between `starts` and `ends` by their decoded value."""
+    starts, ends = np.ascontiguousarray(starts), np.ascontiguousarray(ends)
+    ids, firsts = np.empty(len(starts), np.int32), np.empty(len(starts), np.int64)
+    count = nd.intern_spans(buf, starts, ends, ids, firsts)
+    spans = [buf[starts[row] : ends[row]].tobytes() for row in firsts[:count]]
+    strings = [json.loads(b'"' + span + b'"') for span in spans]
+    vocabulary = list(dict.fromkeys(strings))
+    if len(vocabulary) < count:  # the same string, once plain and once with escapes
+        number = {string: k for k, string in enumerate(vocabulary)}
+        merged = np.array([*(number[string] for string in strings), -1], np.int32)
+        ids = merged[ids]
+    return ids, vocabulary
+
+
+def _reject(file: str, offset: int, line: int, fault: Sequence[int]) -> Reject:
+    code, a, b, c = fault
+    return Reject(file, offset, line + 1, *reason_and_message(code, a, b, c))
+
+
+def _open(path: Path) -> IO[bytes]:
+    """The file's bytes, decompressed where they begin as gzip's do, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            zipped = file.read(2) == b"\x1f\x8b"
+        return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _read(file: IO[bytes], count: int, path: Path) -> bytes:
+    """`count` bytes, or what is left."""
+    try:
+        return file.read(count)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise InputError(f"{path}: its gzip stream is damaged or cut short ({error}); fetch it anew") from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

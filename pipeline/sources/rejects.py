@@ -1,0 +1,104 @@
+"""Why a line was rejected: a short name to count by, and a sentence with the numbers of the case."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from pipeline.sources import json_kernels as json
+from pipeline.sources import ndjson_kernels as nd
+
+_TYPES = {
+    nd.WORD: "a string",
+    nd.COUNTRYCODE: "a string or null",
+    nd.TIMESTAMP_FIELD: "a string or null",
+    nd.RECOGNIZED_FIELD: "true, false or null",
+    nd.KEY_ID: "a string of digits, a number or null",
+    nd.DRAWING: "a list of strokes",
+}
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A line that is in no shard.
+
+    Attributes:
+        file: the source's name in the manifest.
+        offset: where the line begins, in bytes of the (decompressed) file.
+        line: its number, from 1.
+        reason: the short name to count by.
+        message: the sentence for a person.
+    """
+
+    file: str
+    offset: int
+    line: int
+    reason: str
+    message: str
+
+    def as_dict(self) -> dict[str, object]:
+        """The columns of `rejects.ndjson`."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.message}"
+
+
+def reason_and_message(code: int, a: int, b: int, c: int) -> tuple[str, str]:
+    """The reason's name and its sentence, from what a kernel left in `fault`."""
+    name, sentence = _REASONS[code]
+    return name, sentence(a, b, c)
+
+
+def _char(code: int) -> str:
+    if code == 10:
+        return "the end of the line"
+    return f'"{chr(code)}"' if 32 <= code < 127 else f"byte 0x{code:02x}"
+
+
+def _axis(axis: int) -> str:
+    return "xy"[axis]
+
+
+def _syntax(column: int, expected: int, found: int) -> str:
+    wanted = f"expected {_char(expected)}" if expected else "expected a value"
+    return f"column {column}: {wanted}, found {_char(found)}"
+
+
+def _not_stroke(stroke: int, axis: int, _c: int) -> str:
+    return f"stroke {stroke} is not a list" if axis == 2 else f"stroke {stroke}: its {_axis(axis)} are not a list"
+
+
+def _wrong_type(name: int) -> str:
+    return f'"{nd.FIELDS[name]}" is not {_TYPES[name]}'
+
+
+_Sentence = Callable[[int, int, int], str]
+_REASONS: dict[int, tuple[str, _Sentence]] = {
+    json.SYNTAX: ("syntax", _syntax),
+    json.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON does"),
+    json.NOT_UTF8: ("not-utf8", lambda a, b, _: f"column {a}: byte 0x{b:02x} is not UTF-8"),
+    json.CONTROL: ("control-character", lambda a, b, _: f"column {a}: control character 0x{b:02x} in a string"),
+    json.ESCAPE: ("bad-escape", lambda a, *_: f"column {a}: a backslash that begins no JSON escape"),
+    json.SURROGATE: ("lone-surrogate", lambda a, *_: f"column {a}: half of a surrogate pair"),
+    json.NUMBER: ("bad-number", lambda a, *_: f"column {a}: not a JSON number"),
+    json.DEPTH: ("too-deep", lambda a, b, _: f"column {a}: nested deeper than {b} levels"),
+    nd.NOT_OBJECT: ("not-an-object", lambda a, *_: f"expected a JSON object, found {_char(a)}"),
+    nd.TWICE: ("field-twice", lambda a, *_: f'"{nd.FIELDS[a]}" stands twice'),
+    nd.MISSING: ("field-missing", lambda a, *_: f'"{nd.FIELDS[a]}" is missing'),
+    nd.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
+    nd.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
+    nd.BAD_TIMESTAMP: ("bad-timestamp", lambda *_: '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'),
+    nd.BAD_KEY_ID: ("bad-key-id", lambda *_: '"key_id" is not a whole number below 2**64'),
+    nd.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
+    nd.NOT_STROKE: ("not-a-stroke", _not_stroke),
+    nd.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a} has {b} of the two lists x and y"),
+    nd.RAW_STROKE: (
+        "raw-stroke",
+        lambda a, *_: f"stroke {a} has more than two lists: not a simplified drawing",
+    ),
+    nd.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
+    nd.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
+    nd.NOT_INTEGER: ("not-an-integer", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not an integer"),
+    nd.OUT_OF_RANGE: ("out-of-range", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not in 0-255"),
+    nd.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
+    nd.TOO_LONG: ("line-too-long", lambda a, *_: f"the line is longer than {a} bytes"),
+}
