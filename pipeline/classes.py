@@ -37,7 +37,9 @@ swing set, sword, syringe, t-shirt, table, teapot, teddy-bear, telephone, televi
 tiger, toaster, toe, toilet, tooth, toothbrush, toothpaste, tornado, tractor, traffic light, train, tree,
 triangle, trombone, truck, trumpet, umbrella, underwear, van, vase, violin, washing machine, watermelon,
 waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, zebra, zigzag
-""".replace("\n", " ").strip().split(", ")
+""".replace("\n", " ")
+    .strip()
+    .split(", ")
 )
 _PREFIXES = ("full_simplified_", "full_raw_", "full_binary_", "full_numpy_bitmap_")
 _SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".bin", ".npy")

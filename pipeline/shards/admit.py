@@ -1,5 +1,6 @@
 """Which drawings a build takes: filter by class and recognition, then skip, then take, in the order of the sources."""
 
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,6 @@ class Vocabulary:
         """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary."""
         table = np.array([*(self.number(string) for string in strings), -1], np.int32)
         return table[column]
-
 
 
 @dataclass

@@ -38,7 +38,7 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
     known = (*WORDS, *(classes or ()))
     found: dict[Path, str] = {}
     for text in inputs:
-        matches = [text] if Path(text).exists() else sorted(glob.glob(text))
+        matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
             raise InputError(f"{text}: no such file or folder; `sketchpipe sample` makes one to start with")
         for match in matches:

@@ -30,6 +30,7 @@ class Chunk:
     Attributes:
         text: the lines, the last with its newline.
         offset: the first byte's place in the (decompressed) file.
+        end: the byte of the file behind the last line.
         line: how many lines stand before.
         too_long: (offset, line) of a line over `MAX_LINE_BYTES` that was passed over just before `text`.
         blocks: the SHA-256 of each `BLOCK_BYTES` of the file whose reading ended with this chunk.
@@ -37,6 +38,7 @@ class Chunk:
 
     text: bytes
     offset: int
+    end: int
     line: int
     too_long: tuple[int, int] | None
     blocks: list[bytes]
@@ -79,7 +81,7 @@ def read_chunks(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk
                 end = read.find(b"\n") + 1
                 if end == 0 and not last:
                     offset += len(read)
-                    yield Chunk(b"", offset, line, None, blocks)
+                    yield Chunk(b"", offset, offset, line, None, blocks)
                     continue
                 offset, read, line = offset + (end or len(read)), read[end or len(read) :], line + 1
                 passed, skipping = skipping, None
@@ -88,11 +90,12 @@ def read_chunks(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk
             text, rest = text[:end], text[end:]
             if len(rest) > nd.MAX_LINE_BYTES:
                 skipping = (offset + len(text), line + text.count(b"\n"))
+            start, offset = offset, offset + len(text)
             if text and not text.endswith(b"\n"):
                 text += b"\n"
-            yield Chunk(text, offset, line, passed, blocks)
+            yield Chunk(text, start, offset, line, passed, blocks)
             passed = None
-            offset, line = offset + len(text), line + text.count(b"\n")
+            line += text.count(b"\n")
             if skipping is not None:
                 offset, rest = offset + len(rest), b""
             if last:

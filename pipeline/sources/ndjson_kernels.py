@@ -11,7 +11,6 @@ from pipeline.jit import kernel
 from pipeline.sources.json_kernels import (
     CLOSE_LIST,
     CLOSE_OBJECT,
-    COLON,
     COMMA,
     MINUS,
     NEWLINE,

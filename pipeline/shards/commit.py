@@ -1,0 +1,128 @@
+"""How a build's files take their place in a folder: staged, synced, and moved by a journal that only rolls forward.
+
+Inside the target stands a hidden `.build/` with the lock, the staged files and the journal. Once `commit.json` is
+there, the new set is the folder's: whoever comes next finishes the moves. Before that, the old set is untouched.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from pipeline.errors import LockedError, OutputError
+
+BUILD = ".build"
+_JOURNAL = "commit.json"
+_NEW = "new"
+SPILL = "spill"
+_HARMLESS = {BUILD, ".gitkeep", ".DS_Store"}
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """Hold `folder` for one writer, making it where it is missing; gives its `.build/`.
+
+    Raises:
+        LockedError: another process holds it. A dead process's lock is nobody's.
+        OutputError: the folder cannot be made or written.
+    """
+    build = folder / BUILD
+    try:
+        build.mkdir(parents=True, exist_ok=True)
+        lock = (build / "lock").open("a+")
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --to") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise LockedError(f"{folder}: process {lock.read() or '?'} is writing it; wait for it to end") from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield build
+
+
+def stage(build: Path) -> Path:
+    """An empty folder for the new files, after whatever a dead build left is gone."""
+    discard(build.parent)
+    staged = build / _NEW
+    staged.mkdir()
+    return staged
+
+
+def discard(folder: Path) -> None:
+    """Remove what a build left in its staging, unless it is committed and only waits to be moved."""
+    if is_pending(folder):
+        return
+    shutil.rmtree(folder / BUILD / _NEW, ignore_errors=True)
+    (folder / BUILD / SPILL).unlink(missing_ok=True)
+
+
+def foreign_files(folder: Path, ours: Sequence[str]) -> list[str]:
+    """The names in `folder` that no build put there."""
+    if not folder.exists():
+        return []
+    return sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS and entry.name not in ours)
+
+
+def commit(folder: Path, remove: Sequence[str], last: str) -> None:
+    """Put the staged files in the place of `remove`; `last` is moved last.
+
+    When this has written its journal the new set stands, even if the process dies the moment after.
+    """
+    staged = folder / BUILD / _NEW
+    names = sorted(entry.name for entry in staged.iterdir() if entry.name != last)
+    for name in (*names, last):
+        sync(staged / name)
+    sync(staged)
+    write_atomically(folder / BUILD / _JOURNAL, json.dumps({"remove": list(remove), "add": [*names, last]}))
+    roll_forward(folder)
+
+
+def is_pending(folder: Path) -> bool:
+    """Whether a commit was cut off between its journal and its end."""
+    return (folder / BUILD / _JOURNAL).exists()
+
+
+def roll_forward(folder: Path) -> None:
+    """Finish a commit whose journal stands; nothing to do without one."""
+    journal = folder / BUILD / _JOURNAL
+    if not journal.exists():
+        return
+    moves = json.loads(journal.read_text())
+    staged = folder / BUILD / _NEW
+    for name in reversed(moves["add"]):  # the manifest first: without one, nobody takes the rest for a set
+        if (staged / name).exists():
+            (folder / name).unlink(missing_ok=True)
+    for name in moves["remove"]:
+        if name not in moves["add"]:
+            (folder / name).unlink(missing_ok=True)
+    for name in moves["add"]:
+        if (staged / name).exists():
+            (staged / name).replace(folder / name)
+    sync(folder)
+    journal.unlink()
+    sync(journal.parent)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that a crash leaves the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text)
+    sync(temporary)
+    temporary.replace(path)
+    sync(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Force a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

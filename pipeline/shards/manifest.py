@@ -1,0 +1,162 @@
+"""The manifest: what a folder of shards holds, where it came from, and the hashes that prove it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pipeline.errors import MismatchError, ShardError
+from pipeline.shards.commit import is_pending
+
+MANIFEST = "manifest.json"
+FORMAT = "sketchpipe-shards"
+FORMAT_VERSION = 1
+ATTRIBUTION = "Quick, Draw! data by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
+SYNTHETIC = "synthetic doodles made by `sketchpipe sample`; not drawn by people"
+_CHECKSUM = "checksum"
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One Parquet file.
+
+    Attributes:
+        name: its name in the folder.
+        split: train, validation or test.
+        rows: drawings in it.
+        bytes: its size.
+        sha256: of the whole file.
+        footer_sha256: of its last `footer_bytes`, which page checksums do not cover; checked whenever it is opened.
+        footer_bytes: the footer's length, its own eight closing bytes included.
+    """
+
+    name: str
+    split: str
+    rows: int
+    bytes: int
+    sha256: str
+    footer_sha256: str
+    footer_bytes: int
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    """One input file, and where its drawings went: read = written + duplicates + filtered + rejected.
+
+    Attributes:
+        name: its folder's name and its own.
+        bytes: up to the end of the last line read, decompressed.
+        sha256: over the SHA-256 of each MiB up to there (of whole MiBs, but at the file's end).
+        read: lines that are not blank.
+        written: drawings in a shard.
+        duplicates: drawings that stand in a shard already.
+        filtered: drawings that the options leave out.
+        rejected: lines in `rejects.ndjson`.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    read: int
+    written: int
+    duplicates: int
+    filtered: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `manifest.json` says; docs/shards.md describes each field.
+
+    Attributes:
+        synthetic: whether the drawings are the built-in sample's.
+        attribution: whose data this is.
+        writer: versions of what wrote the shards.
+        options: the build's options, seed and splits among them.
+        classes: the words in label order.
+        counts: for each split, the drawings of each class.
+        same_key: rows that share their key_id with another row, but not its strokes or word.
+        files: the shards in order.
+        sources: the inputs in order.
+        rejects: bad lines by reason.
+    """
+
+    synthetic: bool
+    attribution: str
+    writer: Mapping[str, str]
+    options: Mapping[str, Any]
+    classes: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]
+    same_key: int
+    files: tuple[ShardFile, ...]
+    sources: tuple[SourceCount, ...]
+    rejects: Mapping[str, int]
+
+    def rows(self, split: str) -> int:
+        """Drawings in a split."""
+        return sum(file.rows for file in self.files if file.split == split)
+
+    def dump(self) -> str:
+        """The text of `manifest.json`, canonical, with a checksum over the rest of it."""
+        fields: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        fields[_CHECKSUM] = hashlib.sha256(_canonical(fields).encode()).hexdigest()
+        return _canonical(fields)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a folder of shards.
+
+    Raises:
+        ShardError: there is none, it is damaged, or a build was cut off while it put its files in place.
+        MismatchError: it is of a format that this version does not read.
+    """
+    path = folder / MANIFEST
+    if is_pending(folder):
+        raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
+    try:
+        text = path.read_text()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ShardError(
+            f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise _damaged(path) from error
+    try:
+        fields = json.loads(text)
+        del fields[_CHECKSUM]  # dump() makes it anew, and the whole text is compared
+        kind, version = fields.pop("format"), fields.pop("format_version")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise _damaged(path) from error
+    if kind != FORMAT or version != FORMAT_VERSION:
+        raise MismatchError(f"{path}: format {kind} {version}, but this version reads {FORMAT} {FORMAT_VERSION}")
+    try:
+        fields["classes"] = tuple(fields["classes"])
+        fields["counts"] = {split: tuple(counts) for split, counts in fields["counts"].items()}
+        fields["files"] = tuple(ShardFile(**file) for file in fields["files"])
+        fields["sources"] = tuple(SourceCount(**source) for source in fields["sources"])
+        manifest = Manifest(**fields)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise _damaged(path) from error
+    if manifest.dump() != text:
+        raise _damaged(path)
+    return manifest
+
+
+def footer_hash(file: BinaryIO) -> tuple[str, int]:
+    """SHA-256 and length of an open Parquet file's footer, the eight closing bytes included."""
+    size = file.seek(0, 2)
+    file.seek(max(0, size - 8))
+    tail = file.read(8)
+    length = min(size, int.from_bytes(tail[:4], "little") + 8)
+    file.seek(size - length)
+    return hashlib.sha256(file.read(length)).hexdigest(), length
+
+
+def _canonical(fields: Mapping[str, Any]) -> str:
+    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+
+
+def _damaged(path: Path) -> ShardError:
+    return ShardError(f"{path}: damaged; build the folder anew with `sketchpipe shards ... --force`")
