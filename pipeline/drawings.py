@@ -58,6 +58,23 @@ class Drawings:
         ends += self.stroke_end[first : self.drawing_end[drawing]].tolist()
         return [[self.x[a:b].tolist(), self.y[a:b].tolist()] for a, b in itertools.pairwise(ends)]
 
+    def slice(self, start: int, stop: int) -> "Drawings":
+        """Drawings `start` to `stop`, 0 <= start <= stop <= N; points and columns are views, not copies."""
+        s0, s1 = (int(self.drawing_end[k - 1]) if k > 0 else 0 for k in (start, stop))
+        p0, p1 = (int(self.stroke_end[k - 1]) if k > 0 else 0 for k in (s0, s1))
+        return dataclasses.replace(
+            self,
+            x=self.x[p0:p1],
+            y=self.y[p0:p1],
+            stroke_end=self.stroke_end[s0:s1] - p0,
+            drawing_end=self.drawing_end[start:stop] - s0,
+            key_id=self.key_id[start:stop],
+            word=self.word[start:stop],
+            recognized=self.recognized[start:stop],
+            countrycode=self.countrycode[start:stop],
+            timestamp=self.timestamp[start:stop],
+        )
+
     def take(self, rows: Int64Array) -> "Drawings":
         """The drawings at `rows`, (M,) int64 in 0..N-1, in that order; the vocabularies are shared."""
         rows = np.ascontiguousarray(rows, dtype=np.int64)

@@ -6,13 +6,11 @@ writes each shard from its ranges. What comes out is a function of the drawings,
 
 import dataclasses
 import json
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -28,10 +26,9 @@ from pipeline.shards.write import ShardPlan, WrittenShard, plan_shards, write_sh
 from pipeline.sources.files import Source
 from pipeline.sources.ndjson import BLOCK_BYTES, CHUNK_BYTES, Chunk, ScannedChunk, read_chunks, scan_chunk, source_hash
 from pipeline.sources.rejects import Reject
+from pipeline.threads import ordered_map
 
 REJECTS = "rejects.ndjson"
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True)
@@ -257,18 +254,3 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.reasons.items())),
         )
-
-
-def ordered_map(function: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
-    """`map` on threads, results in the order of `items`, of which few more than `workers` are taken ahead."""
-    if workers == 1:
-        yield from map(function, items)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        pending: deque[Future[B]] = deque()
-        for item in items:
-            pending.append(pool.submit(function, item))
-            if len(pending) > workers + 1:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()

@@ -1,0 +1,174 @@
+"""What a training run is made of: a recipe, and the configuration that is stored beside every checkpoint."""
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, Self, get_args, get_origin
+
+import jax
+import optax
+
+from pipeline.errors import UsageError
+
+IMAGE_SIZE = 64  # pixels a side
+LINE_WIDTH = 1.25  # pixels
+EPOCHS = 16  # for 6,000 to 12,000 drawings
+MAX_EPOCHS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained, apart from what it is trained on.
+
+    Attributes:
+        optimizer: "adam", or "adamw" which decays the weights of kernels and leaves biases and norms alone.
+        lr: the learning rate, at its peak.
+        batch: drawings a step, over all devices.
+        weight_decay: AdamW's; 0 under Adam.
+        schedule: "constant", or "cosine": a linear rise to `lr`, then half a cosine down to 0.
+        warmup: the share of all steps that the rise takes, 0 to 0.9; 0 under a constant schedule.
+        label_smoothing: the share of a label that is spread over all classes, 0 to 0.9.
+        augment: whether strokes are turned, scaled, sheared, shifted and mirrored before they are rendered.
+    """
+
+    optimizer: Literal["adam", "adamw"] = "adamw"
+    lr: float = 4e-3
+    batch: int = 128
+    weight_decay: float = 0.05
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: float = 0.15
+    label_smoothing: float = 0.1
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        _check_types(self)
+        _check(0 < self.lr <= 1, "lr must be above 0 and at most 1", self.lr)
+        _check(self.batch >= 1, "batch must be at least 1", self.batch)
+        _check(0 <= self.weight_decay <= 1, "weight_decay must lie in 0..1", self.weight_decay)
+        _check(0 <= self.warmup <= 0.9, "warmup must lie in 0..0.9", self.warmup)
+        _check(0 <= self.label_smoothing <= 0.9, "label_smoothing must lie in 0..0.9", self.label_smoothing)
+        if self.optimizer == "adam":
+            _check(self.weight_decay == 0, "adam has no weight decay: take adamw or 0", self.weight_decay)
+        if self.schedule == "constant":
+            _check(self.warmup == 0, "a constant schedule has no warmup: take cosine or 0", self.warmup)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Recipe):
+    """One training run: a recipe, and what it is applied to.
+
+    Attributes:
+        network: a name in `model.networks.NETWORKS`, which `make_network` checks.
+        classes: the words in label order.
+        epochs: passes over the training drawings.
+        seed: of the first weights, the order, the augmentation and the dropout.
+        image_size: pixels a side, a multiple of 16 from 16 to 256.
+        line_width: pixels, 0.5 to 16.
+    """
+
+    network: str
+    classes: tuple[str, ...]
+    epochs: int
+    seed: int = 0
+    image_size: int = IMAGE_SIZE
+    line_width: float = LINE_WIDTH
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check(len(self.classes) >= 2, "at least 2 classes are needed", len(self.classes))
+        _check(len(set(self.classes)) == len(self.classes), "a class must be named once", self.classes)
+        _check(self.epochs >= 1, "epochs must be at least 1", self.epochs)
+        _check(0 <= self.seed < 2**32, "seed must lie in 0..2**32-1", self.seed)
+        _check(
+            16 <= self.image_size <= 256 and self.image_size % 16 == 0,
+            "image_size must be a multiple of 16 in 16..256",
+            self.image_size,
+        )
+        _check(0.5 <= self.line_width <= 16, "line_width must lie in 0.5..16", self.line_width)
+
+    def to_json(self) -> str:
+        """The configuration as a JSON object, one field a line, in a fixed order."""
+        return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """The configuration that `to_json` wrote.
+
+        Raises:
+            UsageError: the text is not such an object, or a field is missing, unknown or out of range.
+        """
+        try:
+            stored = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"the configuration is not JSON: {error}") from error
+        if not isinstance(stored, dict):
+            raise UsageError(f"the configuration must be a JSON object, found {type(stored).__name__}")
+        known = [field.name for field in dataclasses.fields(cls)]
+        # Every field is required, so that a later change of a default cannot change an old run.
+        if missing := [name for name in known if name not in stored]:
+            raise UsageError(f"the configuration lacks {', '.join(missing)}")
+        if unknown := [name for name in stored if name not in known]:
+            raise UsageError(f"the configuration has unknown fields: {', '.join(unknown)}")
+        if isinstance(stored["classes"], list):
+            stored["classes"] = tuple(stored["classes"])
+        return cls(**stored)
+
+
+def default_epochs(drawings: int) -> int:
+    """The number of epochs that so many training drawings deserve.
+
+    More than 12,000 get fewer, by a square root: the work still grows with them. Fewer than 6,000 get more, up to 60.
+
+    >>> [default_epochs(n) for n in (300, 1_600, 6_400, 12_000, 100_000, 1_000_000, 9_000_000)]
+    [60, 31, 16, 16, 6, 2, 1]
+    """
+    drawings = max(1, drawings)
+    epochs = EPOCHS * max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.sqrt(12_000 / drawings))
+    return max(1, min(MAX_EPOCHS, round(epochs)))
+
+
+def default_batch(batch: int, drawings: int) -> int:
+    """A recipe's batch, halved until an epoch over `drawings` has 8 steps, or down to 8."""
+    while batch > 8 and drawings < 8 * batch:
+        batch //= 2
+    return batch
+
+
+def make_tx(config: TrainConfig, steps_per_epoch: int) -> optax.GradientTransformation:
+    """The optimizer of a run of `config.epochs` epochs of `steps_per_epoch` steps; its state counts the steps."""
+    lr: optax.ScalarOrSchedule = config.lr
+    if config.schedule == "cosine":
+        steps = config.epochs * steps_per_epoch
+        # The rise starts above 0: a run of one step must learn something.
+        lr = optax.warmup_cosine_decay_schedule(config.lr / 25, config.lr, int(config.warmup * steps), steps)
+    if config.optimizer == "adam":
+        return optax.adam(lr)
+    return optax.adamw(lr, b2=0.99, weight_decay=config.weight_decay, mask=_kernels)
+
+
+def _kernels(params: optax.Params) -> Any:
+    """Which parameters decay: those with two axes or more."""
+    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
+
+
+def _check(good: bool, expected: str, found: object) -> None:
+    if not good:
+        raise UsageError(f"{expected}, found {found!r}")
+
+
+def _check_types(config: Recipe) -> None:
+    """Refuse a field of another type than its annotation; an integer will do for a float."""
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if get_origin(field.type) is Literal:
+            choices = get_args(field.type)
+            _check(value in choices, f"{field.name} must be {' or '.join(choices)}", value)
+        elif field.type is float:
+            good = isinstance(value, int | float) and not isinstance(value, bool)
+            _check(good, f"{field.name} must be a number", value)
+        elif field.name == "classes":
+            good = isinstance(value, tuple) and all(isinstance(word, str) for word in value)
+            _check(good, "classes must be a tuple of words", value)
+        elif isinstance(field.type, type):
+            _check(type(value) is field.type, f"{field.name} must be {field.type.__name__}", value)

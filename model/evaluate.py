@@ -1,0 +1,101 @@
+"""Scoring a run on shards: its own or others, whose classes are matched by word."""
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from model.checkpoint import Position, load_checkpoint
+from model.feed import Feed
+from model.metrics import Scores, add, score
+from model.networks import make_network
+from model.runs import Run
+from model.steps import eval_step
+from pipeline.errors import CheckpointError, MismatchError
+from pipeline.loader import Loader, LoaderConfig
+from pipeline.shards.read import open_split
+
+EVAL_BATCH = 256
+
+
+def labels_in(classes: Sequence[str], shard_classes: Sequence[str], folder: Path) -> NDArray[np.int32]:
+    """(K,) int32, the run's label of each label of the shards.
+
+    Raises:
+        MismatchError: the shards hold a class that the run does not know.
+    """
+    label = {word: k for k, word in enumerate(classes)}
+    unknown = [word for word in shard_classes if word not in label]
+    if unknown:
+        more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
+        raise MismatchError(
+            f"{folder}: its classes {', '.join(unknown[:3])}{more} are none of the run's {len(label)}; "
+            "build shards of the run's classes with `sketchpipe shards --classes`"
+        )
+    return np.array([label[word] for word in shard_classes], np.int32)
+
+
+def load_network(run: Run, *, best: bool = True) -> tuple[Callable[..., jax.Array], Any, Position]:
+    """The compiled `eval_step` of a run, its variables and where its checkpoint stood.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it is damaged.
+    """
+    folder = run.checkpoint(best=best)
+    if folder is None:
+        raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
+    state, position = load_checkpoint(folder)
+    network = make_network(run.config.network, len(run.config.classes))
+    step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
+    return step, {"params": state["params"], "batch_stats": state["batch_stats"]}, position
+
+
+def score_batches(
+    step: Callable[..., jax.Array],
+    variables: Any,
+    loader: Loader,
+    labels: NDArray[np.int32],
+    classes: tuple[str, ...],
+    *,
+    limit: int | None = None,
+) -> Scores:
+    """Score the drawings of a loader's split once, or its first `limit` or a few more: full batches."""
+    feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
+    steps = None if limit is None else -(-limit // loader.config.batch)
+    total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
+    for batch, (images,) in feed.batches(_first(loader.once(), steps)):
+        logits = step(variables, images)
+        real = batch.mask
+        total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))
+        feed.used(batch, logits)
+    return total
+
+
+def evaluate_run(
+    run: Run, folder: Path, splits: Sequence[str], report: Callable[[int], None] = lambda _drawings: None
+) -> Scores:
+    """Score a run's best checkpoint on `splits` of the shards in `folder`, each drawing once.
+
+    Raises:
+        MismatchError: the shards hold classes that the run does not know.
+        SketchpipeError: shards or checkpoint are missing or damaged.
+    """
+    step, variables, _ = load_network(run)
+    variables = jax.device_put(variables)
+    config = run.config
+    loader_config = LoaderConfig(EVAL_BATCH, size=config.image_size, line_width=config.line_width)
+    total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
+    for name in splits:
+        split = open_split(folder, name)
+        labels = labels_in(config.classes, split.manifest.classes, folder)
+        total = add(total, score_batches(step, variables, Loader(split, loader_config), labels, config.classes))
+        report(len(split))
+    return total
+
+
+def _first(batches: Iterator[Any], steps: int | None) -> Iterator[Any]:
+    return batches if steps is None else itertools.islice(batches, steps)

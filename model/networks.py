@@ -1,0 +1,231 @@
+"""The networks, and the recipe each is trained by unless told otherwise.
+
+Each takes `(B, H, W, 3) uint8`, RGB on black, 0-255, and returns `(B, K) float32` logits: scaling to 0-1 is done here
+and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch statistics are float32
+whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch statistics are averaged,
+`None` under jit. Only `train=True` needs a `dropout` key or changes `batch_stats`.
+"""
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from model.config import IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
+from pipeline.errors import UsageError
+
+DEFAULT_NETWORK = "sketchnet"
+
+
+class SketchClassifier(nn.Module):
+    """The network of joeylemon/sketch-classifier: two 5x5 convolutions without padding, one dense layer."""
+
+    classes: int
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:  # noqa: ARG002 - nothing differs in training
+        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        x = images.astype(self.dtype) / 255
+        x = nn.relu(nn.Conv(4, (5, 5), padding="VALID", dtype=self.dtype, name="conv1")(x))
+        x = halve(x)  # (B, 30, 30, 4)
+        x = nn.relu(nn.Conv(8, (5, 5), padding="VALID", dtype=self.dtype, name="conv2")(x))
+        x = halve(x)  # (B, 13, 13, 8)
+        x = x.reshape(len(x), -1)  # (B, 1352)
+        return nn.Dense(self.classes, name="dense")(x.astype(jnp.float32))
+
+
+class QuickdrawClassifier(nn.Module):
+    """The network of kolszewska/QuickDrawClassifier on our larger, coloured images: three 3x3 convolutions, dropout."""
+
+    classes: int
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        x = images.astype(self.dtype) / 255
+        for layer, width in enumerate((16, 32, 64), start=1):
+            x = halve(nn.relu(nn.Conv(width, (3, 3), dtype=self.dtype, name=f"conv{layer}")(x)))
+        x = x.reshape(len(x), -1)  # (B, 4096)
+        x = nn.Dropout(0.5, deterministic=not train)(x)
+        x = nn.relu(nn.Dense(200, dtype=self.dtype, name="dense1")(x))
+        return nn.Dense(self.classes, name="dense2")(x.astype(jnp.float32))
+
+
+class SketchNet(nn.Module):
+    """Our residual network: a stem at half size, then a block of two 3x3 convolutions at each of three scales."""
+
+    classes: int
+    axis_name: str | None = None
+    dtype: Any = jnp.float32
+    stem_width: int = 16
+    widths: Sequence[int] = (32, 64, 192)
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        norm = partial(
+            nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=self.axis_name, dtype=self.dtype
+        )
+        x = images.astype(self.dtype) / 255
+        x = nn.Conv(self.stem_width, (5, 5), strides=2, use_bias=False, dtype=self.dtype, name="stem")(x)
+        # Halved before it is normed: a step took 7 % less time than the other way round.
+        x = nn.relu(norm(name="stem_norm")(halve(x)))  # (B, 16, 16, stem_width)
+        for stage, width in enumerate(self.widths, start=1):
+            if stage > 1:
+                x = halve(x)
+            x = ResidualBlock(width, norm, self.dtype, name=f"stage{stage}")(x)
+        x = x.mean(axis=(1, 2))  # (B, widths[-1]), from 4x4 pixels
+        return nn.Dense(self.classes, name="dense")(x.astype(jnp.float32))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3 convolutions beside a 1x1 one (He et al., arXiv:1512.03385)."""
+
+    width: int
+    norm: Callable[..., nn.BatchNorm]
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Features `(B, h, w, width)` of features `(B, h, w, C)`."""
+        conv = partial(nn.Conv, self.width, use_bias=False, dtype=self.dtype)
+        y = nn.relu(self.norm(name="norm1")(conv((3, 3), name="conv1")(x)))
+        # Scales of zero: at first each block passes its input on (Goyal et al., arXiv:1706.02677, section 5.1).
+        y = self.norm(name="norm2", scale_init=nn.initializers.zeros)(conv((3, 3), name="conv2")(y))
+        shortcut = self.norm(name="shortcut_norm")(conv((1, 1), name="shortcut")(x))
+        return nn.relu(shortcut + y)
+
+
+@dataclass(frozen=True)
+class NetworkSpec:
+    """A network as users choose it by name."""
+
+    description: str
+    constructor: Callable[..., nn.Module]
+    recipe: Recipe
+
+
+NETWORKS: dict[str, NetworkSpec] = {
+    "sketchnet": NetworkSpec("sketchpipe's own residual network", SketchNet, Recipe()),
+    "sketch-classifier": NetworkSpec(
+        "joeylemon/sketch-classifier: two convolutions, one dense layer",
+        SketchClassifier,
+        Recipe(
+            optimizer="adam",
+            lr=1e-3,
+            batch=1024,
+            weight_decay=0.0,
+            schedule="constant",
+            warmup=0.0,
+            label_smoothing=0.0,
+            augment=False,
+        ),
+    ),
+    "quickdraw-classifier": NetworkSpec(
+        "kolszewska/QuickDrawClassifier: three convolutions, dropout, two dense layers",
+        QuickdrawClassifier,
+        Recipe(
+            optimizer="adam",
+            lr=1e-4,
+            batch=64,
+            weight_decay=0.0,
+            schedule="constant",
+            warmup=0.0,
+            label_smoothing=0.0,
+            augment=False,
+        ),
+    ),
+}
+
+
+class LayerRow(NamedTuple):
+    """A layer's name, the shape of its kernel (or of its scale), and its number of parameters."""
+
+    layer: str
+    shape: tuple[int, ...]
+    parameters: int
+
+
+def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype: Any = jnp.float32) -> nn.Module:
+    """The network of that name for so many classes.
+
+    Raises:
+        UsageError: no network has that name.
+    """
+    return network_spec(name).constructor(classes=classes, axis_name=axis_name, dtype=dtype)
+
+
+def network_spec(name: str) -> NetworkSpec:
+    """The entry of `NETWORKS`, or a `UsageError` that names the nearest."""
+    if name in NETWORKS:
+        return NETWORKS[name]
+    nearest = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0.0)[0]
+    raise UsageError(f"no network is called {name!r}: did you mean {nearest!r}? There are {', '.join(NETWORKS)}")
+
+
+def make_config(network: str, classes: Sequence[str], *, drawings: int, **changes: Any) -> TrainConfig:
+    """The configuration to train `network` on so many drawings: its recipe, then `changes`, which are fields.
+
+    Raises:
+        UsageError: no network has that name, or a value is out of range.
+    """
+    recipe = dataclasses.asdict(network_spec(network).recipe)
+    recipe["batch"] = default_batch(recipe["batch"], drawings)
+    fields = {**recipe, "epochs": default_epochs(drawings), **changes}
+    return TrainConfig(network=network, classes=tuple(classes), **fields)
+
+
+def parameter_table(name: str, classes: int, *, image_size: int = IMAGE_SIZE) -> tuple[list[LayerRow], int]:
+    """A row for each layer of a network, in the order of the forward pass, and the total; nothing is computed.
+
+    >>> parameter_table("sketch-classifier", 19)[0][-1]
+    LayerRow(layer='dense', shape=(1352, 19), parameters=25707)
+    """
+    network = make_network(name, classes)
+    order: list[tuple[str, ...]] = []
+
+    def init() -> Any:
+        params = network.init(jax.random.key(0), images, train=False)["params"]
+        order.extend(path for path, _ in _leaves_of(params))  # eval_shape returns dictionaries sorted by name
+        return params
+
+    images = jnp.zeros((1, image_size, image_size, 3), jnp.uint8)
+    leaves = dict(_leaves_of(jax.eval_shape(init)))
+    rows: dict[str, LayerRow] = {}
+    for path in order:
+        layer, leaf = "/".join(path[:-1]), leaves[path]
+        row = rows.get(layer, LayerRow(layer, (), 0))
+        shape = leaf.shape if path[-1] in ("kernel", "scale") else row.shape
+        rows[layer] = LayerRow(layer, shape, row.parameters + leaf.size)
+    return list(rows.values()), sum(row.parameters for row in rows.values())
+
+
+def halve(x: jax.Array) -> jax.Array:
+    """The largest of every 2x2 pixels: `(B, h, w, C)` to `(B, h // 2, w // 2, C)`, without an odd last row or column.
+
+    Made of slices because the gradient of `nn.max_pool` is slow on CPU: this made a step of quickdraw-classifier
+    1.5 times faster (jax 0.10.2, 2 cores of an AMD EPYC).
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    x = x[:, :height, :width]
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
+def _leaves_of(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The path and the array of every leaf of nested dictionaries, in their own order."""
+    for name, value in params.items():
+        if isinstance(value, Mapping):
+            yield from (((name, *path), leaf) for path, leaf in _leaves_of(value))
+        else:
+            yield (name,), value

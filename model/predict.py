@@ -1,0 +1,44 @@
+"""What a run makes of drawings: the probability of every class."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evaluate import EVAL_BATCH, load_network
+from model.runs import Run
+from pipeline.drawings import Drawings, UInt8Array
+from pipeline.raster import render_batch
+
+
+@dataclass
+class Predictor:
+    """A run's best checkpoint, ready to name drawings."""
+
+    run: Run
+
+    def __post_init__(self) -> None:
+        self._step, variables, _ = load_network(self.run)
+        self._variables: Any = jax.device_put(variables)
+
+    def images(self, drawings: Drawings) -> UInt8Array:
+        """(N, H, W, 3) uint8, the drawings as the network sees them."""
+        config = self.run.config
+        return render_batch(
+            drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
+            size=config.image_size, line_width=config.line_width,
+        )  # fmt: skip
+
+    def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
+        """(N, K) float32, rows that sum to 1, of (N, H, W, 3) uint8 images."""
+        parts = []
+        for start in range(0, len(images), EVAL_BATCH):
+            part = images[start : start + EVAL_BATCH]
+            # One shape for any number of drawings, so that one compilation serves all.
+            padded = np.zeros((1 if len(images) == 1 else EVAL_BATCH, *images.shape[1:]), np.uint8)
+            padded[: len(part)] = part
+            logits = self._step(self._variables, padded)
+            parts.append(np.asarray(jax.nn.softmax(logits, axis=-1))[: len(part)])
+        return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)

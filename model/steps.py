@@ -1,0 +1,174 @@
+"""One pure train step and one pure eval step, and the one place that compiles them for the devices there are."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, cast
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import struct
+
+from pipeline.errors import UsageError
+
+AXIS = "devices"
+
+
+class TrainState(struct.PyTreeNode):
+    """What a step changes.
+
+    Attributes:
+        step: steps done, () int32.
+        params: the network's parameters, float32.
+        batch_stats: running means and variances; empty for a network without batch norm.
+        opt_state: the optimizer's.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    opt_state: Any
+
+
+def create_train_state(
+    network: nn.Module, tx: optax.GradientTransformation, *, seed: int, image_size: int
+) -> TrainState:
+    """A state before its first step, the same for the same seed."""
+    images = jnp.zeros((1, image_size, image_size, 3), jnp.uint8)
+    variables = network.init(jax.random.key(seed), images, train=False)
+    params = variables["params"]
+    return TrainState(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
+
+
+def train_step(
+    state: TrainState,
+    images: jax.Array,
+    labels: jax.Array,
+    *,
+    network: nn.Module,
+    tx: optax.GradientTransformation,
+    label_smoothing: float,
+    seed: int,
+    axis_name: str | None = None,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One step on a device's share of a batch.
+
+    Args:
+        state: before the step.
+        images: (B, H, W, 3) uint8.
+        labels: (B,) int32.
+        network: called with the state's variables.
+        tx: the optimizer.
+        label_smoothing: the share of a label spread over all classes.
+        seed: of the dropout.
+        axis_name: the pmap axis to average over, None under jit.
+
+    Returns:
+        The state after the step, and the batch's mean `loss` and `accuracy`, () float32.
+    """
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    if axis_name is not None:
+        key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+
+    def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        logits, changed = network.apply(variables, images, train=True, rngs={"dropout": key}, mutable=["batch_stats"])
+        targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), label_smoothing)
+        return optax.softmax_cross_entropy(logits, targets).mean(), (logits, changed.get("batch_stats", {}))
+
+    (loss, (logits, batch_stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(state.params)
+    metrics = {"loss": loss, "accuracy": (logits.argmax(-1) == labels).mean()}
+    if axis_name is not None:
+        grads, metrics = jax.lax.pmean((grads, metrics), axis_name)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
+
+
+def eval_step(variables: Any, images: jax.Array, *, network: nn.Module) -> jax.Array:
+    """Logits, (B, K) float32, of images, (B, H, W, 3) uint8."""
+    return cast(jax.Array, network.apply(variables, images, train=False))
+
+
+@dataclass(frozen=True)
+class CompiledSteps:
+    """The steps compiled for some devices, and how states and batches get there and back.
+
+    Attributes:
+        devices: one runs under `jax.jit`, several under `jax.pmap`.
+        train_step: `(state, images, labels) -> (state, metrics)`, state and batch as `put_state` and `put_batch` leave
+            them; the old state's buffers are given away, and metrics of several devices come once for each.
+        eval_step: `(variables, images) -> logits` on the first device.
+    """
+
+    devices: Sequence[jax.Device]
+    train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    eval_step: Callable[..., jax.Array]
+
+    def put_state(self, state: TrainState) -> TrainState:
+        """The state on the devices."""
+        if len(self.devices) == 1:
+            placed: TrainState = jax.device_put(state, self.devices[0])
+            return placed
+        count = len(self.devices)
+        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), state)
+
+    def get_state(self, state: TrainState) -> TrainState:
+        """The state as NumPy arrays."""
+        host: TrainState = jax.device_get(state)
+        return host if len(self.devices) == 1 else jax.tree.map(lambda leaf: leaf[0], host)
+
+    def variables(self, state: TrainState) -> Any:
+        """What `eval_step` takes, of a state on the devices."""
+        variables = {"params": state.params, "batch_stats": state.batch_stats}
+        return variables if len(self.devices) == 1 else jax.tree.map(lambda leaf: leaf[0], variables)
+
+    def put_batch(self, *arrays: np.ndarray[Any, Any]) -> list[jax.Array]:
+        """Arrays of B drawings on the devices, in equal shares."""
+        if len(self.devices) == 1:
+            return [jax.device_put(array, self.devices[0]) for array in arrays]
+        count = len(self.devices)
+        # pmap moves each share to its device when it is called.
+        return [array.reshape(count, len(array) // count, *array.shape[1:]) for array in arrays]  # type: ignore[misc]
+
+
+def compile_steps(
+    network: Callable[[str | None], nn.Module],
+    tx: optax.GradientTransformation,
+    devices: Sequence[jax.Device],
+    *,
+    batch: int,
+    label_smoothing: float,
+    seed: int,
+) -> CompiledSteps:
+    """Compile the steps for `devices`.
+
+    Args:
+        network: gives the network for an axis name: batch norm averages over it.
+        tx: the optimizer.
+        devices: one or more of a kind.
+        batch: drawings of a global batch.
+        label_smoothing: of the loss.
+        seed: of the dropout.
+
+    Raises:
+        UsageError: the devices do not divide the batch, which pmap would not say.
+    """
+    if batch % len(devices):
+        raise UsageError(f"batch {batch}: expected a multiple of the {len(devices)} devices")
+    evaluate = jax.jit(partial(eval_step, network=network(None)))
+    settings = {"tx": tx, "label_smoothing": label_smoothing, "seed": seed}
+    step: Callable[..., Any]
+    if len(devices) == 1:
+        step = jax.jit(partial(train_step, network=network(None), **settings), donate_argnums=0)
+    else:
+        step = jax.pmap(
+            partial(train_step, network=network(AXIS), axis_name=AXIS, **settings),
+            axis_name=AXIS,
+            devices=devices,
+            donate_argnums=0,
+        )
+    return CompiledSteps(devices, step, evaluate)

@@ -1,0 +1,92 @@
+"""The order of an epoch: lanes, pools and the permutations in them, a pure function of (shards, seed, epoch).
+
+The rows of a split, shard after shard, are one random order already. They are cut into `LANES` lanes of consecutive
+rows. In each lane the row groups are permuted, and the rows within pools of `POOL_GROUPS` row groups; then the lanes
+are interleaved one row at a time. Place j of the epoch is in lane j % LANES, so that of W processes, W a divisor of
+LANES, each can own the lanes that are its number modulo W, and all see the same global batches.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pipeline.drawings import Int64Array
+from pipeline.hashing import mix64, salted
+
+LANES = 64
+POOL_GROUPS = 4
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Row groups of one lane whose rows are permuted together.
+
+    Attributes:
+        first: the pool's first place in its lane.
+        pieces: (G, 2) int64, first and last + 1 row of each piece of a row group that lies in the lane.
+    """
+
+    first: int
+    pieces: Int64Array
+
+    def __len__(self) -> int:
+        return int((self.pieces[:, 1] - self.pieces[:, 0]).sum())
+
+
+@dataclass(frozen=True)
+class EpochOrder:
+    """One epoch's order of a split.
+
+    Attributes:
+        row_starts: (G + 1,) int64, the first row of each row group, and the number of rows.
+        seed: of the order.
+        epoch: from 0; None is the stored order, as evaluation reads it.
+    """
+
+    row_starts: Int64Array
+    seed: int
+    epoch: int | None
+
+    @property
+    def rows(self) -> int:
+        """Drawings in the epoch."""
+        return int(self.row_starts[-1])
+
+    def lane(self, lane: int) -> tuple[int, int]:
+        """The first and the last + 1 row of a lane; the first `rows % LANES` lanes hold one row more."""
+        each, more = divmod(self.rows, LANES)
+        start = lane * each + min(lane, more)
+        return start, start + each + (lane < more)
+
+    def pools(self, lane: int) -> list[Pool]:
+        """The pools of a lane in order; lanes' first pools differ in length, so that they do not refill at once."""
+        start, stop = self.lane(lane)
+        groups = np.arange(
+            np.searchsorted(self.row_starts, start, side="right") - 1, np.searchsorted(self.row_starts, stop)
+        )
+        if self.epoch is not None:
+            groups = groups[np.argsort(mix64(groups.astype(np.uint64) ^ self._salt("group")), kind="stable")]
+        pieces = np.stack([self.row_starts[groups], self.row_starts[groups + 1]], axis=1).clip(start, stop)
+        cuts = [0, *range(1 + lane % POOL_GROUPS, len(pieces), POOL_GROUPS), len(pieces)]
+        pools, first = [], 0
+        for k in range(len(cuts) - 1):
+            pools.append(Pool(first, pieces[cuts[k] : cuts[k + 1]]))
+            first += len(pools[-1])
+        return pools
+
+    def permute(self, pool: Pool) -> Int64Array:
+        """(len(pool),) int64, the rows of a pool in the epoch's order."""
+        rows = np.concatenate([np.arange(first, last) for first, last in pool.pieces.tolist()] or [np.arange(0)])
+        if self.epoch is None:
+            return rows
+        return rows[np.argsort(mix64(rows.astype(np.uint64) ^ self._salt("row")), kind="stable")]
+
+    def all_rows(self) -> Int64Array:
+        """(rows,) int64, the whole epoch; for splits small enough to be kept."""
+        out = np.empty(self.rows, np.int64)
+        for lane in range(min(LANES, self.rows)):
+            out[lane::LANES] = np.concatenate([self.permute(pool) for pool in self.pools(lane)])
+        return out
+
+    def _salt(self, what: str) -> np.uint64:
+        return salted(f"sketchpipe {what}", self.seed, self.epoch or 0)
