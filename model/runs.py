@@ -54,6 +54,20 @@ class Run:
     config: TrainConfig
     card: RunCard
 
+    def create(self) -> None:
+        """Make the folder; `run.json`, written last, makes it a run."""
+        (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+        write_atomically(self.folder / "config.json", self.config.to_json())
+        self._write_card()
+
+    def shards_folder(self) -> Path:
+        """Where the shards lie that the run was trained on: as they were named, else where they were then."""
+        named, then = Path(self.card.shards), Path(self.card.shards_path)
+        for folder in (named, then):
+            if folder.is_dir():
+                return folder
+        raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
+
     def save(self, state: TrainState, position: Position, *, best: bool) -> None:
         """Write a checkpoint, name it the best if it is, and remove those that are neither the last nor the best."""
         checkpoints = self.folder / "checkpoints"
@@ -102,15 +116,6 @@ class Run:
 
     def _write_card(self) -> None:
         write_atomically(self.folder / "run.json", json.dumps(asdict(self.card), indent=1, ensure_ascii=False) + "\n")
-
-
-def create_run(folder: Path, config: TrainConfig, card: RunCard) -> Run:
-    """Make a run's folder; `run.json`, written last, makes it one."""
-    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / "config.json", config.to_json())
-    run = Run(folder, config, card)
-    run._write_card()
-    return run
 
 
 def open_run(folder: Path) -> Run:

@@ -264,7 +264,7 @@ def _stop_signals() -> Iterator[list[int]]:
         stopped.append(number)
         signal.signal(number, before[number])
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
         before[number] = signal.signal(number, note)
     try:
         yield stopped

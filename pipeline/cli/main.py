@@ -1,1 +1,69 @@
-"""The Typer app."""
+"""The command `sketchpipe`: its stages, and how errors become one line and an exit code."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+import typer
+
+from pipeline.cli import classes, inspect, networks, predict, render, sample, shards
+from pipeline.cli import evaluate as evaluate_command
+from pipeline.cli import train as train_command
+from pipeline.errors import SketchpipeError
+
+app = typer.Typer(
+    name="sketchpipe",
+    help="From Quick, Draw! drawings to a trained doodle classifier, stage by stage.\n\n"
+    "sample or your own ndjson -> shards -> train -> evaluate, predict. Each command's --help has an example.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("sample")(sample.sample)
+app.command("classes")(classes.classes)
+app.command("shards")(shards.shards)
+app.command("inspect")(inspect.inspect)
+app.add_typer(render.app, name="render")
+app.command("networks")(networks.networks)
+app.command("train")(train_command.train)
+app.command("evaluate")(evaluate_command.evaluate)
+app.command("predict")(predict.predict)
+
+
+class _TerminatedError(BaseException):
+    """SIGTERM, where no stage has its own way to stop."""
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one line on stderr and its exit code."""
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        app()
+    except SketchpipeError as error:
+        _stop(" ".join(str(error).split()), error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has gone, as `head` does: no error of ours.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _stop(f"{where}{error.strerror or error}", _code_of(error))
+    except KeyboardInterrupt:
+        _stop("interrupted", 130)
+    except _TerminatedError:
+        _stop("terminated", 143)
+
+
+def _code_of(error: OSError) -> int:
+    return 3 if isinstance(error, FileNotFoundError | IsADirectoryError) else 6
+
+
+def _stop(message: str, code: int) -> None:
+    print(f"sketchpipe: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    raise _TerminatedError

@@ -19,7 +19,7 @@ from pipeline.classes import resembling
 from pipeline.errors import InputError, UsageError
 from pipeline.shards.admit import Admission, Vocabulary
 from pipeline.shards.commit import SPILL
-from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, SYNTHETIC, Manifest, SourceCount
+from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SYNTHETIC, Manifest, SourceCount
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 from pipeline.shards.spill import RANGES, Spill
 from pipeline.shards.write import ShardPlan, WrittenShard, plan_shards, write_shard
@@ -27,8 +27,6 @@ from pipeline.sources.files import Source
 from pipeline.sources.ndjson import BLOCK_BYTES, CHUNK_BYTES, Chunk, ScannedChunk, read_chunks, scan_chunk, source_hash
 from pipeline.sources.rejects import Reject
 from pipeline.threads import ordered_map
-
-REJECTS = "rejects.ndjson"
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import OutputError, SketchpipeError
-from pipeline.shards.build import REJECTS, Build, BuildOptions
+from pipeline.shards.build import Build, BuildOptions
 from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage, write_atomically
-from pipeline.shards.manifest import MANIFEST, Manifest, read_manifest
-from pipeline.sources.files import Source, find_sources
+from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
+from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
 from pipeline.sources.ndjson import CHUNK_BYTES
 
 _SEEN = "sources.json"  # in .build/: where the sources lay and their stat, for "nothing to do"
 _SHARD = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.parquet")
-SAMPLE_MARK = ".synthetic"  # in a folder that `sketchpipe sample` made
 
 
 def build_folder(

@@ -11,6 +11,7 @@ from pipeline.errors import MismatchError, ShardError
 from pipeline.shards.commit import is_pending
 
 MANIFEST = "manifest.json"
+REJECTS = "rejects.ndjson"
 FORMAT = "sketchpipe-shards"
 FORMAT_VERSION = 1
 ATTRIBUTION = "Quick, Draw! data by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
@@ -98,11 +99,17 @@ class Manifest:
         """Drawings in a split."""
         return sum(file.rows for file in self.files if file.split == split)
 
+    @property
+    def checksum(self) -> str:
+        """SHA-256 of everything else in `manifest.json`."""
+        return hashlib.sha256(_canonical(self._fields()).encode()).hexdigest()
+
     def dump(self) -> str:
-        """The text of `manifest.json`, canonical, with a checksum over the rest of it."""
-        fields: dict[str, Any] = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
-        fields[_CHECKSUM] = hashlib.sha256(_canonical(fields).encode()).hexdigest()
-        return _canonical(fields)
+        """The text of `manifest.json`, canonical, with the checksum over the rest of it."""
+        return _canonical({**self._fields(), _CHECKSUM: self.checksum})
+
+    def _fields(self) -> dict[str, Any]:
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -9,6 +9,7 @@ from pathlib import Path
 from pipeline.classes import WORDS, declared_word
 from pipeline.errors import InputError
 
+SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
 
 

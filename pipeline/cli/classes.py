@@ -1,0 +1,21 @@
+"""`sketchpipe classes`."""
+
+from typing import Annotated
+
+import typer
+
+
+def classes(text: Annotated[str | None, typer.Argument(help="Show only words that resemble this.")] = None) -> None:
+    """List the 345 words of Google's Quick, Draw!, or those that resemble TEXT.
+
+    Reads nothing, writes the words to stdout, one a line.
+
+    Example: sketchpipe classes hotdog
+    """
+    from pipeline.classes import WORDS, resembling
+    from pipeline.errors import InputError
+
+    words = list(WORDS) if text is None else resembling(text, count=20)
+    if not words:
+        raise InputError(f'no word resembles "{text}"; `sketchpipe classes` lists all {len(WORDS)}')
+    typer.echo("\n".join(words))

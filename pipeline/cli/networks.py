@@ -1,0 +1,31 @@
+"""`sketchpipe networks`."""
+
+from typing import Annotated
+
+import typer
+
+
+def networks(
+    classes: Annotated[int, typer.Option(help="Number of classes that the tables are for.")] = 10,
+) -> None:
+    """List the networks with their recipes and parameter tables.
+
+    Reads nothing, writes to stdout.
+
+    Example: sketchpipe networks --classes 345
+    """
+    from dataclasses import asdict
+
+    from model.networks import DEFAULT_NETWORK, NETWORKS, parameter_table
+    from pipeline.errors import UsageError
+
+    if classes < 1:
+        raise UsageError(f"classes {classes}: expected 1 or more")
+    for name, spec in NETWORKS.items():
+        rows, total = parameter_table(name, classes)
+        default = " (the default)" if name == DEFAULT_NETWORK else ""
+        typer.echo(f"{name}{default}: {spec.description}; {total:,} parameters for {classes} classes")
+        typer.echo("  recipe: " + ", ".join(f"{key} {value}" for key, value in asdict(spec.recipe).items()))
+        for row in rows:
+            typer.echo(f"  {row.layer:<24} {'x'.join(map(str, row.shape)):>14} {row.parameters:>10,}")
+        typer.echo("")

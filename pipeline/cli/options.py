@@ -1,0 +1,97 @@
+"""How the commands read lists and tell of long work."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from pipeline.errors import InputError, UsageError
+
+PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
+_BAR_SECONDS = 0.1
+
+
+def parse_list(text: str) -> tuple[str, ...]:
+    """The entries of one comma-separated argument, or of the lines of `@file`.
+
+    Raises:
+        InputError: the file cannot be read.
+        UsageError: there is no entry.
+    """
+    if text.startswith("@"):
+        try:
+            entries = Path(text[1:]).read_text().splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{text[1:]}: cannot be read as a list, one entry a line ({error})") from error
+    else:
+        entries = text.split(",")
+    names = tuple(entry.strip() for entry in entries if entry.strip())
+    if not names:
+        raise UsageError(f'"{text}": an empty list')
+    return names
+
+
+def say(message: str) -> None:
+    """A line for a person, on stderr."""
+    print(message, file=sys.stderr, flush=True)
+
+
+class Line:
+    """Progress in one line: rewritten in place on a terminal, a plain line every 30 seconds elsewhere."""
+
+    def __init__(self) -> None:
+        self._terminal = sys.stderr.isatty()
+        self._last = time.monotonic()
+        self._width = 0
+
+    def show(self, text: Callable[[], str]) -> None:
+        """Show `text()` if it is time."""
+        now = time.monotonic()
+        if now - self._last < (_BAR_SECONDS if self._terminal else PLAIN_SECONDS):
+            return
+        self._last = now
+        line = text()
+        if self._terminal:
+            sys.stderr.write("\r" + line.ljust(self._width))
+            self._width = len(line)
+            sys.stderr.flush()
+        else:
+            say(line)
+
+    def clear(self) -> None:
+        """Leave the terminal's line empty for what comes next."""
+        if self._terminal and self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
+
+
+def bar(share: float, width: int = 24) -> str:
+    """A bar of `width` characters, filled to `share`."""
+    filled = round(min(max(share, 0.0), 1.0) * width)
+    return "#" * filled + "-" * (width - filled)
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(75), duration(7500)
+    ('1 min 15 s', '2 h 5 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds) // 60
+    return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def size(count: float) -> str:
+    """Bytes as people say them.
+
+    >>> size(23_400_000)
+    '23.4 MB'
+    """
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

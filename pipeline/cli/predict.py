@@ -1,0 +1,150 @@
+"""`sketchpipe predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.drawings import Drawings
+
+ALL_LABELS = 30  # up to so many classes a terminal shows every label
+
+
+def predict(
+    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="ndjson files; - reads stdin.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Take one drawing of the test split.")] = False,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Makes --random take the same drawing again.")] = None,
+    top: Annotated[str | None, typer.Option(help="How many labels to show, or all.")] = None,
+    image: Annotated[Path | None, typer.Option(help="Picture of the (first) drawing; image.png with --random.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a drawing.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+) -> None:
+    """Name drawings: every label with its probability.
+
+    Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes
+    to stdout, and the drawing to image.png.
+
+    Example: sketchpipe predict --random --seed 7
+    """
+    from model.devices import choose_devices
+    from model.predict import Predictor
+    from pipeline.cli.evaluate import chosen_run
+    from pipeline.cli.options import say
+    from pipeline.errors import UsageError
+    from pipeline.pictures import write_png
+
+    if random == bool(files):
+        raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
+    if shards is not None and not random:
+        raise UsageError("--shards goes with --random")
+    shown = _labels_shown(top)
+    chosen = chosen_run(run)
+    if random:
+        drawings, true = _random_drawing(shards or chosen.shards_folder(), seed)
+        image = image or Path("image.png")
+    else:
+        drawings, true = _read_drawings(files or [])
+    choose_devices(device)
+    predictor = Predictor(chosen)
+    images = predictor.images(drawings)
+    for k, probabilities in enumerate(predictor.probabilities(images)):
+        described = _describe(chosen.config.classes, probabilities, true[k], int(drawings.key_id[k]))
+        _print(described, shown, as_json)
+    if image is not None:
+        write_png(image, images[0])
+        say(f"drawing: {image}")
+
+
+def _labels_shown(top: str | None) -> int | None:
+    """How many labels to show; None shows what suits the number of classes."""
+    from pipeline.errors import UsageError
+
+    if top is None:
+        return None
+    if top == "all":
+        return 1 << 30
+    if not top.isdigit() or int(top) < 1:
+        raise UsageError(f'top "{top}": expected a number from 1, or all')
+    return int(top)
+
+
+def _random_drawing(folder: Path, seed: int | None) -> tuple["Drawings", list[str | None]]:
+    import random
+
+    import numpy as np
+
+    from pipeline.shards.read import open_split
+
+    split = open_split(folder, "test")
+    row = random.Random(seed).randrange(len(split))
+    drawing = split.read_rows(np.array([row]))
+    return drawing, [split.manifest.classes[drawing.word[0]]]
+
+
+def _read_drawings(files: list[str]) -> tuple["Drawings", list[str | None]]:
+    """The drawings of files; a bad line is said and left out."""
+    import shutil
+    import sys
+    import tempfile
+
+    from pipeline.cli.options import say
+    from pipeline.drawings import concat
+    from pipeline.errors import InputError
+    from pipeline.sources.ndjson import read_chunks, scan_chunk
+
+    parts: list[Drawings] = []
+    true: list[str | None] = []
+    for name in files:
+        with tempfile.NamedTemporaryFile() as copy:
+            if name == "-":
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+                copy.flush()
+            elif not Path(name).is_file():
+                raise InputError(f"{name}: no such file")
+            path = Path(copy.name) if name == "-" else Path(name)
+            for chunk in read_chunks(path):
+                scanned = scan_chunk(chunk, "stdin" if name == "-" else name)
+                for reject in scanned.rejects:
+                    say(f"{reject}; left out")
+                parts.append(scanned.drawings)
+                true += [scanned.drawings.words[word] for word in scanned.drawings.word]
+    if not true:
+        raise InputError(f"{', '.join(files)}: no drawing to name; expected ndjson with a word and a drawing a line")
+    return concat(parts), true
+
+
+def _describe(classes: tuple[str, ...], probabilities: Any, true: str | None, key_id: int) -> dict[str, Any]:
+    order = (-probabilities).argsort(kind="stable")
+    best = int(order[0])
+    return {
+        "drew": true,
+        "predicted": classes[best],
+        "probability": float(probabilities[best]),
+        "key_id": key_id,
+        "labels": {classes[k]: float(probabilities[k]) for k in order.tolist()},
+    }
+
+
+def _print(described: dict[str, Any], shown: int | None, as_json: bool) -> None:
+    import json
+    import os
+    import sys
+
+    if as_json:
+        typer.echo(json.dumps(described, ensure_ascii=False))
+        return
+    labels = list(described["labels"].items())
+    terminal = sys.stdout.isatty()
+    count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
+    width = max(len(word) for word, _ in labels)
+    for word, probability in labels[:count]:
+        mark = "  <- drawn" if word == described["drew"] else ""
+        line = f"{word:<{width}}  {probability:7.2%}{mark}"
+        green = terminal and word == described["predicted"] and not os.environ.get("NO_COLOR")
+        typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
+    if count < len(labels):
+        typer.echo(f"... and {len(labels) - count} more (--top all)")
+    typer.echo(f'drew "{described["drew"]}", predicted "{described["predicted"]}" ({described["probability"]:.1%})')

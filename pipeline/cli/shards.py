@@ -1,0 +1,133 @@
+"""`sketchpipe shards`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.shards.manifest import Manifest
+    from pipeline.sources.files import Source
+
+
+def shards(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="ndjson files, plain or gzipped, folders or globs.")
+    ],
+    to: Annotated[
+        Path | None, typer.Option(help="Folder for the shards; shards/<name of the source folder> by default.")
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    drawings_per_class: Annotated[
+        int | None, typer.Option(help="Drawings to take of each class; all by default.")
+    ] = None,
+    skip_per_class: Annotated[int, typer.Option(help="Drawings of each class to pass over before.")] = 0,
+    recognized_only: Annotated[
+        bool, typer.Option("--recognized-only", help="Leave out what is not marked as recognized.")
+    ] = False,
+    num_shards: Annotated[
+        int | None, typer.Option(help="Shards of the training split; one a million drawings by default.")
+    ] = None,
+    splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build even where nothing has changed.")] = False,
+) -> None:
+    """Turn ndjson drawings into shuffled Parquet shards.
+
+    Reads Quick, Draw! simplified ndjson; writes train-, validation- and test-*.parquet, manifest.json, and, where
+    lines were bad, rejects.ndjson. Same drawings, options and seed give the same bytes. Where nothing has changed,
+    nothing is done; a folder with files that sketchpipe did not make is refused.
+
+    Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
+    """
+    import os
+    import time
+
+    from pipeline.cli.options import Line, bar, duration, parse_list, say, size
+    from pipeline.errors import UsageError
+    from pipeline.shards.build import BuildOptions
+    from pipeline.shards.folder import build_folder
+
+    options = BuildOptions(
+        classes=None if classes is None else parse_list(classes),
+        drawings_per_class=drawings_per_class,
+        skip_per_class=skip_per_class,
+        recognized_only=recognized_only,
+        num_shards=num_shards,
+        splits=splits,
+        seed=seed,
+    )
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
+    folder = to or _default_folder(sources)
+    line, done, total, start = Line(), {"read": 0, "write": 0}, [0], time.monotonic()
+
+    def begin(found: Sequence["Source"]) -> None:
+        total[0] = sum(source.path.stat().st_size for source in found)
+        say(f"{folder}: building from {len(found)} files ({size(total[0])})")
+
+    def progress(phase: str, amount: int) -> None:
+        done[phase] += amount
+        rate = done["read"] / max(time.monotonic() - start, 1e-9)
+        share = done["read"] / max(total[0], 1)
+        left = f", {duration(max(0, total[0] - done['read']) / rate)} left" if share < 1 and rate else ""
+        if phase == "read":
+            line.show(lambda: f"reading [{bar(share)}] {size(done['read'])}, {size(rate)}/s{left}")
+        else:
+            line.show(lambda: f"writing: {done['write']:,} drawings")
+
+    manifest, built = build_folder(
+        sources, folder, options, workers=workers or os.cpu_count() or 1, strict=strict, force=force,
+        progress=progress, begin=begin,
+    )  # fmt: skip
+    line.clear()
+    if not built:
+        say(f"{folder}: nothing to do, sources and options are unchanged (--force builds anew)")
+    _summarize(manifest, folder)
+
+
+def _default_folder(sources: Sequence[str]) -> Path:
+    from pipeline.errors import UsageError
+
+    if len(sources) == 1 and Path(sources[0]).is_dir():
+        return Path("shards") / Path(sources[0]).resolve().name
+    if len(sources) == 1 and not Path(sources[0]).exists():
+        from pipeline.sources.files import find_sources
+
+        find_sources(sources)  # says what is missing
+    raise UsageError("--to is missing: with anything but one folder as the source, name the folder for the shards")
+
+
+def _summarize(manifest: "Manifest", folder: Path) -> None:
+    from pipeline.cli.options import say
+    from pipeline.shards.manifest import REJECTS
+
+    splits = {split: manifest.rows(split) for split in ("train", "validation", "test")}
+    counted = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
+    say(f"{folder}: {sum(splits.values()):,} drawings of {len(manifest.classes)} classes ({counted})")
+    sources = manifest.sources
+    left_out = {
+        "duplicates": sum(source.duplicates for source in sources),
+        "left out by the options": sum(source.filtered for source in sources),
+        "rejected": sum(source.rejected for source in sources),
+    }
+    if any(left_out.values()):
+        say("  not in a shard: " + ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count))
+    if manifest.rejects:
+        reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
+        say(f"  bad lines, each with its reason in {folder / REJECTS}: {reasons}")
+    if manifest.same_key:
+        say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
+    empty = [
+        word
+        for k, word in enumerate(manifest.classes)
+        if not manifest.counts.get("test", [0] * len(manifest.classes))[k]
+    ]
+    if empty:
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        say(f"  too small to have a drawing in the test split: {', '.join(empty[:5])}{more}")

@@ -1,0 +1,174 @@
+"""`sketchpipe train`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from model.runs import Run, RunCard
+    from model.train import Progress
+
+
+def train(
+    shards: Annotated[
+        Path | None, typer.Option(help="Folder of shards; with --resume, the run's own by default.")
+    ] = None,
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; the next runs/001-... by default.")] = None,
+    network: Annotated[
+        str | None, typer.Option(help="A name that `sketchpipe networks` lists; sketchnet by default.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the drawings; by default what their number deserves.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Drawings a step; the network's recipe by default.")] = None,
+    lr: Annotated[
+        float | None, typer.Option(help="Learning rate at its peak; the network's recipe by default.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")
+    ] = False,
+) -> None:
+    """Train a network on shards.
+
+    Reads the train and validation splits; writes a run: its configuration, metrics.jsonl, the last and the best
+    checkpoint. Stopped by Ctrl-C or SIGTERM it writes a checkpoint first, and the same command goes on from there.
+    Without --run it goes on with the newest unfinished run of the same configuration, else starts a new one.
+
+    Example: sketchpipe train --shards shards/sample
+    """
+    from model.devices import choose_devices, describe
+    from model.train import Trainer, open_validation
+    from pipeline.cli.options import Line, say
+    from pipeline.errors import UsageError
+    from pipeline.shards.read import open_split
+
+    changes = {"epochs": epochs, "batch": batch, "lr": lr}
+    chosen, is_new, folder = _choose(
+        shards, run, network, {k: v for k, v in changes.items() if v is not None}, seed, resume
+    )
+    if chosen.card.finished:
+        say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
+        return
+    devices = choose_devices(device)
+    split = open_split(folder, "train")
+    config = chosen.config
+    if config.batch > len(split):
+        raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
+    synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
+    say(f"{'training' if is_new else 'going on with'} {chosen.folder} on {describe(devices)}: {config.network}, "
+        f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
+        f"batch {config.batch}")  # fmt: skip
+    line = Line()
+    trainer = Trainer(chosen, split, open_validation(split), devices)
+    say("compiling the train step ...")
+    told = [False]
+
+    def report(progress: "Progress") -> None:
+        if not told[0] and progress.step >= 10 and progress.images_per_second:
+            told[0] = True
+            line.clear()
+            _tell_duration(progress)
+        line.show(lambda: _progress_line(progress))
+
+    def epoch_done(metrics: dict[str, Any]) -> None:
+        line.clear()
+        say(_epoch_line(metrics, config.epochs))
+
+    trainer.report, trainer.epoch_done = report, epoch_done
+    if is_new:
+        chosen.create()
+    trainer.fit()
+    line.clear()
+    say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")
+
+
+def _choose(
+    shards: Path | None, run: Path | None, network: str | None, changes: dict[str, Any], seed: int, resume: bool
+) -> tuple["Run", bool, Path]:
+    """The run to train, whether it is new, and the folder of its shards."""
+    from model.networks import DEFAULT_NETWORK, make_config
+    from model.runs import Run, differences, list_runs, new_folder, open_run, unfinished_run
+    from pipeline.errors import InputError, MismatchError, UsageError
+    from pipeline.shards.read import open_split
+
+    if resume and shards is None:
+        folders = [run] if run is not None else list(reversed(list_runs()))
+        found = next((one for one in map(open_run, folders) if run is not None or not one.card.finished), None)
+        if found is None:
+            raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
+        folder = found.shards_folder()
+        if open_split(folder, "train").manifest.checksum != found.card.shards_checksum:
+            raise MismatchError(
+                f"{folder}: not the shards that {found.folder} was trained on; it cannot go on with them"
+            )
+        return found, False, folder
+    if shards is None:
+        raise UsageError("--shards is missing: name the folder of shards to train on")
+    split = open_split(shards, "train")
+    name = network or DEFAULT_NETWORK
+    config = make_config(name, split.manifest.classes, drawings=len(split), seed=seed, **changes)
+    card = _card(shards, split.manifest)
+    if run is not None and (run / "run.json").exists():
+        chosen = open_run(run)
+        differ = differences(chosen, config, card)
+        if differ:
+            raise MismatchError(f"{run}: a run of another configuration ({'; '.join(differ)}); choose another --run")
+        return chosen, False, shards
+    if run is None and (unfinished := unfinished_run(config, card)) is not None:
+        return unfinished, False, shards
+    if resume:
+        raise InputError(f"{run or 'runs/'}: no unfinished run of this configuration to go on with")
+    _refuse_foreign(run)
+    return Run(run or new_folder(name), config, card), True, shards
+
+
+def _refuse_foreign(run: Path | None) -> None:
+    from pipeline.errors import OutputError
+
+    if run is not None and run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise OutputError(f"{run}: is there and is no run; choose another --run")
+
+
+def _card(shards: Path, manifest: Any) -> "RunCard":
+    from importlib.metadata import version
+
+    from model.runs import RunCard
+
+    names = ("sketchpipe", "jax", "flax", "optax", "numpy")
+    return RunCard(
+        str(shards), str(shards.resolve()), manifest.checksum, manifest.synthetic, {n: version(n) for n in names}
+    )
+
+
+def _tell_duration(progress: "Progress") -> None:
+    from pipeline.cli.options import duration, say
+
+    shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
+    say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} in all{shorter}")
+
+
+def _progress_line(progress: "Progress") -> str:
+    from pipeline.cli.options import bar, duration
+
+    return (
+        f"epoch {progress.epoch + 1}/{progress.epochs} [{bar(progress.step / max(progress.steps, 1))}] "
+        f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, {progress.images_per_second:,.0f} images/s, "
+        f"waiting for data {progress.waiting:.0%}, {duration(progress.seconds_left)} left"
+    )
+
+
+def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
+    from pipeline.cli.options import duration
+
+    trained = (
+        f"loss {metrics['train_loss']:.3f}, accuracy {metrics['train_accuracy']:.1%}" if "train_loss" in metrics else ""
+    )
+    validated = (
+        f", validation top-1 {metrics['validation_top1']:.1%}, top-3 {metrics['validation_top3']:.1%}"
+        if "validation_top1" in metrics
+        else ""
+    )
+    return f"epoch {metrics['epoch'] + 1}/{epochs}: {trained}{validated}, {duration(metrics['seconds'])} so far"

@@ -1,0 +1,51 @@
+"""Pictures for people: PNG files and contact sheets, all drawn by the one renderer."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.drawings import Drawings, UInt8Array
+from pipeline.raster import render_batch
+
+_GAP = 4  # pixels between the drawings of a sheet
+_LABEL_WIDTH = 120
+_BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
+
+
+def write_png(path: Path, image: UInt8Array) -> None:
+    """Write an (H, W, 3) uint8 image, complete or not at all; its folder is made where it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        Image.fromarray(image).save(temporary, format="PNG")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def contact_sheet(rows: Sequence[tuple[str, Drawings]], *, size: int = 64) -> UInt8Array:
+    """A sheet with a row of drawings beside each label.
+
+    Args:
+        rows: a label and the drawings of its row.
+        size: pixels of a drawing's side.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    columns = max(len(drawings) for _, drawings in rows)
+    cell = size + _GAP
+    sheet = Image.new("RGB", (_LABEL_WIDTH + columns * cell + _GAP, len(rows) * cell + _GAP), _BACKGROUND)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(12)
+    for row, (label, drawings) in enumerate(rows):
+        top = _GAP + row * cell
+        text = label if len(label) < 19 else label[:17] + "..."
+        pen.text((_GAP, top + size // 2), text, fill=_TEXT, font=font, anchor="lm")
+        images = render_batch(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, size=size)
+        for column, image in enumerate(images):
+            sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * cell, top))
+    return np.asarray(sheet)
