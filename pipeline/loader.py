@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import Augmentation, PointArray, augment
+from pipeline.augment import Augmentation, augment
 from pipeline.drawings import Drawings, Int64Array, UInt8Array, concat
 from pipeline.errors import UsageError
 from pipeline.lanes import Lane
@@ -22,6 +22,7 @@ from pipeline.raster import render_batch
 from pipeline.shards.read import ShardSplit
 from pipeline.threads import ordered_map
 
+PointArray = NDArray[np.uint8] | NDArray[np.float32]  # as stored, or augmented
 KEPT_ROW_GROUPS = 10 * LANES  # a split with fewer row groups is decoded once and kept: at most about 700 MB
 _BLOCK_ROWS = 8192  # a streamed split hands on rows in blocks, so that 64 lanes cost little at any batch size
 
@@ -186,13 +187,14 @@ class Loader:
         config = self.config
         x: PointArray = drawings.x
         y: PointArray = drawings.y
-        stroke_end, drawing_end = drawings.stroke_end, drawings.drawing_end
         if config.augmentation is not None and epoch is not None:
-            x, y, stroke_end, drawing_end = augment(drawings, rows, config.augmentation, seed=config.seed, epoch=epoch)
+            x, y = augment(drawings, rows, config.augmentation, seed=config.seed, epoch=epoch)
         share = config.batch // config.process_count
         images = self._buffer(share)
         out = images[: len(rows)]
-        render_batch(x, y, stroke_end, drawing_end, size=config.size, line_width=config.line_width, out=out)
+        render_batch(
+            x, y, drawings.stroke_end, drawings.drawing_end, size=config.size, line_width=config.line_width, out=out
+        )  # fmt: skip
         missing = share - len(rows)
         images[len(rows) :] = 0
         return Batch(

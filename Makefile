@@ -1,0 +1,62 @@
+# sketchpipe's stages as make targets. Each stage itself knows what is unchanged.
+#
+#   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
+#   CLASSES   words to take, "cat,hot dog"     GPU=0   never install CUDA
+
+PYTHON ?= python3
+SKETCHES ?= sketches/sample
+SHARDS ?= shards/sample
+CLASSES ?=
+GPU ?= auto
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+SKETCHPIPE := $(BIN)/sketchpipe
+CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
+
+.PHONY: help install sketches shards train evaluate predict test lint bench clean
+
+help:
+	@echo "make train        environment, drawings, shards, training, test accuracy"
+	@echo "make test         the tests"
+	@echo "make install, sketches, shards, evaluate, predict, lint, bench, clean: one stage each"
+	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
+
+install:
+	@sh tools/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
+
+sketches: install
+	@if [ "$(SKETCHES)" = sketches/sample ]; then \
+	  echo "drawings: the built-in synthetic sample; for Google's, put ndjson in sketches/quickdraw and run:"; \
+	  echo "  make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
+	  $(SKETCHPIPE) sample --to sketches/sample; fi
+
+shards: sketches
+	@$(SKETCHPIPE) shards "$(SKETCHES)" --to "$(SHARDS)" $(CLASSES_OPTION)
+
+train: shards
+	@$(SKETCHPIPE) train --shards "$(SHARDS)"
+	@$(SKETCHPIPE) evaluate --shards "$(SHARDS)"
+	@echo "name a drawing: $(SKETCHPIPE) predict --random"
+
+evaluate: install
+	@$(SKETCHPIPE) evaluate
+
+predict: install
+	@$(SKETCHPIPE) predict --random
+
+test: install
+	@$(BIN)/python -m pytest
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: install
+	@$(BIN)/python benchmarks/raster.py
+
+# Never touches sketches, shards or runs.
+clean:
+	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +
