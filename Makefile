@@ -23,7 +23,7 @@ help:
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
 install:
-	@sh tools/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
+	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
 
 sketches: install
 	@if [ "$(SKETCHES)" = sketches/sample ]; then \

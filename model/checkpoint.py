@@ -19,7 +19,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.steps import TrainState
-from pipeline.errors import CheckpointError, MismatchError
+from pipeline.errors import CheckpointError, MismatchError, OutputError
 from pipeline.shards.commit import sync, write_atomically
 
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
@@ -35,6 +35,7 @@ class Position:
         seconds: spent training so far.
         validation_top1: of the last validation; None before the first.
         best_top1: the best validation so far; None before the first.
+        best: the name of the best checkpoint so far; None before the first validation.
     """
 
     epoch: int
@@ -42,14 +43,19 @@ class Position:
     seconds: float
     validation_top1: float | None = None
     best_top1: float | None = None
+    best: str | None = None
 
 
 def save_checkpoint(folder: Path, state: TrainState, position: Position) -> None:
-    """Write a checkpoint of NumPy arrays to `folder`, which must not exist, so that it is there whole or not at all."""
+    """Write a checkpoint of NumPy arrays to `folder`, which must not exist, so that it is there whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written; nothing is left of it.
+    """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         contents = {ARRAYS: save(_flatten(state)), POSITION: json.dumps(asdict(position)).encode()}
         for name, content in contents.items():
             (temporary / name).write_bytes(content)
@@ -58,9 +64,12 @@ def save_checkpoint(folder: Path, state: TrainState, position: Position) -> None
         write_atomically(temporary / MANIFEST, json.dumps(hashes, indent=1))
         temporary.replace(folder)
         sync(folder.parent)
-    except OSError:
+    except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
-        raise
+        raise OutputError(
+            f"{folder}: the checkpoint cannot be written ({error.strerror or error}); "
+            "make room, then go on from the one before with the same command"
+        ) from error
 
 
 def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
@@ -74,32 +83,48 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
         CheckpointError: a file is missing or damaged.
         MismatchError: the arrays are not those of `like`.
     """
+    position = load_position(folder)
+    content = _proved(folder, ARRAYS)
     try:
-        hashes = json.loads((folder / MANIFEST).read_bytes())
-        contents = {name: (folder / name).read_bytes() for name in (ARRAYS, POSITION)}
-        expected = {name: hashes[name] for name in contents}
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{error.filename}: missing; the checkpoint is not whole, train the run anew") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged; train the run anew") from error
-    for name, content in contents.items():
-        if hashlib.sha256(content).hexdigest() != expected[name]:
-            raise CheckpointError(
-                f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); train the run anew"
-            )
-    try:
-        arrays = load(contents[ARRAYS])
-        position = Position(**json.loads(contents[POSITION]))
+        arrays = load(content)
     except (SafetensorError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder}: damaged ({error}); train the run anew") from error
+        raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {_remedy(folder)}") from error
     if like is None:
         return _nest(arrays), position
-    wanted = _flatten(like)
-    if {name: (a.shape, a.dtype) for name, a in arrays.items()} != {
-        name: (a.shape, a.dtype) for name, a in wanted.items()
-    }:
+    if _shapes(arrays) != _shapes(_flatten(like)):
         raise MismatchError(f"{folder}: its arrays are not those of this network and optimizer")
     return serialization.from_state_dict(like, _restore(serialization.to_state_dict(like), arrays)), position
+
+
+def load_position(folder: Path) -> Position:
+    """The position of a checkpoint alone.
+
+    Raises:
+        CheckpointError: its file is missing or damaged.
+    """
+    content = _proved(folder, POSITION)
+    try:
+        return Position(**json.loads(content))
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {_remedy(folder)}") from error
+
+
+def _proved(folder: Path, name: str) -> bytes:
+    """The content of a file of a checkpoint, which the manifest has proved."""
+    try:
+        expected = json.loads((folder / MANIFEST).read_bytes())[name]
+        content = (folder / name).read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{error.filename}: missing; {_remedy(folder)}") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{folder / MANIFEST}: damaged; {_remedy(folder)}") from error
+    if hashlib.sha256(content).hexdigest() != expected:
+        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {_remedy(folder)}")
+    return content
+
+
+def _remedy(folder: Path) -> str:
+    return f"remove {folder} to go on from the checkpoint before it, if there is one, or train anew"
 
 
 def _flatten(state: TrainState) -> dict[str, np.ndarray[Any, Any]]:

@@ -13,7 +13,7 @@ from pipeline.errors import UsageError
 
 IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
-EPOCHS = 16  # for 6,000 to 12,000 drawings
+EPOCHS = 16  # of sketchnet, for 6,000 to 12,000 drawings
 MAX_EPOCHS = 60
 
 
@@ -115,8 +115,8 @@ class TrainConfig(Recipe):
         return cls(**stored)
 
 
-def default_epochs(drawings: int) -> int:
-    """The number of epochs that so many training drawings deserve.
+def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
+    """The number of epochs that so many training drawings deserve, where 6,000 to 12,000 deserve `epochs`.
 
     More than 12,000 get fewer, by a square root: the work still grows with them. Fewer than 6,000 get more, up to 60.
 
@@ -124,8 +124,8 @@ def default_epochs(drawings: int) -> int:
     [60, 31, 16, 16, 6, 2, 1]
     """
     drawings = max(1, drawings)
-    epochs = EPOCHS * max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.sqrt(12_000 / drawings))
-    return max(1, min(MAX_EPOCHS, round(epochs)))
+    scale = max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.sqrt(12_000 / drawings))
+    return max(1, min(MAX_EPOCHS, round(epochs * scale)))
 
 
 def default_batch(batch: int, drawings: int) -> int:

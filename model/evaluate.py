@@ -1,7 +1,8 @@
 """Scoring a run on shards: its own or others, whose classes are matched by word."""
 
+import contextlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,11 +68,12 @@ def score_batches(
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     steps = None if limit is None else -(-limit // loader.config.batch)
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    for batch, (images,) in feed.batches(_first(loader.once(), steps)):
-        logits = step(variables, images)
-        real = batch.mask
-        total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))
-        feed.used(batch, logits)
+    with contextlib.closing(loader.once()) as batches:
+        for batch, (images,) in feed.batches(itertools.islice(batches, steps)):
+            logits = step(variables, images)
+            real = batch.mask
+            total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))
+            feed.used(batch, logits)
     return total
 
 
@@ -95,7 +97,3 @@ def evaluate_run(
         total = add(total, score_batches(step, variables, Loader(split, loader_config), labels, config.classes))
         report(len(split))
     return total
-
-
-def _first(batches: Iterator[Any], steps: int | None) -> Iterator[Any]:
-    return batches if steps is None else itertools.islice(batches, steps)

@@ -17,7 +17,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from model.config import IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
+from model.config import EPOCHS, IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
 from pipeline.errors import UsageError
 
 DEFAULT_NETWORK = "sketchnet"
@@ -113,10 +113,11 @@ class NetworkSpec:
     description: str
     constructor: Callable[..., nn.Module]
     recipe: Recipe
+    epochs: int  # that 6,000 to 12,000 drawings deserve
 
 
 NETWORKS: dict[str, NetworkSpec] = {
-    "sketchnet": NetworkSpec("sketchpipe's own residual network", SketchNet, Recipe()),
+    "sketchnet": NetworkSpec("sketchpipe's own residual network", SketchNet, Recipe(), EPOCHS),
     "sketch-classifier": NetworkSpec(
         "joeylemon/sketch-classifier: two convolutions, one dense layer",
         SketchClassifier,
@@ -130,6 +131,7 @@ NETWORKS: dict[str, NetworkSpec] = {
             label_smoothing=0.0,
             augment=False,
         ),
+        epochs=50,  # its author trained overnight
     ),
     "quickdraw-classifier": NetworkSpec(
         "kolszewska/QuickDrawClassifier: three convolutions, dropout, two dense layers",
@@ -144,6 +146,7 @@ NETWORKS: dict[str, NetworkSpec] = {
             label_smoothing=0.0,
             augment=False,
         ),
+        epochs=50,  # its author's
     ),
 }
 
@@ -181,7 +184,7 @@ def make_config(network: str, classes: Sequence[str], *, drawings: int, **change
     """
     recipe = dataclasses.asdict(network_spec(network).recipe)
     recipe["batch"] = default_batch(recipe["batch"], drawings)
-    fields = {**recipe, "epochs": default_epochs(drawings), **changes}
+    fields = {**recipe, "epochs": default_epochs(drawings, network_spec(network).epochs), **changes}
     return TrainConfig(network=network, classes=tuple(classes), **fields)
 
 

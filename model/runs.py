@@ -2,20 +2,25 @@
 
 run.json         network, shards, versions, whether it is finished; config.json the whole configuration
 metrics.jsonl    a line an epoch
-checkpoints/     the last and the best, by their number of steps; best.json names the best
+checkpoints/     the last and the best, by their epoch and step; the last one's position names the best
+lock             held by the process that trains the run
 """
 
+import contextlib
+import fcntl
 import json
+import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Position, load_checkpoint, save_checkpoint
+from model.checkpoint import Position, load_position, save_checkpoint
 from model.config import TrainConfig
 from model.steps import TrainState
-from pipeline.errors import CheckpointError, InputError, MismatchError, SketchpipeError
+from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.shards.commit import write_atomically
 
 RUNS = Path("runs")
@@ -60,6 +65,26 @@ class Run:
         write_atomically(self.folder / "config.json", self.config.to_json())
         self._write_card()
 
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the run for one process that trains it.
+
+        Raises:
+            LockedError: another process holds it. A dead process's lock is nobody's.
+        """
+        with (self.folder / "lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                lock.seek(0)
+                raise LockedError(
+                    f"{self.folder}: process {lock.read() or '?'} is training it; wait for it, or choose another --run"
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
     def shards_folder(self) -> Path:
         """Where the shards lie that the run was trained on: as they were named, else where they were then."""
         named, then = Path(self.card.shards), Path(self.card.shards_path)
@@ -68,28 +93,37 @@ class Run:
                 return folder
         raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
 
-    def save(self, state: TrainState, position: Position, *, best: bool) -> None:
-        """Write a checkpoint, name it the best if it is, and remove those that are neither the last nor the best."""
+    def save(self, state: TrainState, position: Position, *, best: bool) -> Position:
+        """Write a checkpoint and remove those that are neither the last nor the best.
+
+        Returns:
+            The position as it was stored: it names this checkpoint as the best, if it is.
+
+        Raises:
+            OutputError: it cannot be written; those before it stand.
+        """
         checkpoints = self.folder / "checkpoints"
-        name = f"{int(state.step):08d}"
-        if not (checkpoints / name).exists() or load_checkpoint(checkpoints / name)[1] != position:
-            shutil.rmtree(checkpoints / name, ignore_errors=True)
-            save_checkpoint(checkpoints / name, state, position)
-        if best:
-            write_atomically(self.folder / "best.json", json.dumps({"checkpoint": name, **asdict(position)}))
-        keep = {name, self._best_name()}
+        name = f"{position.epoch:05d}-{position.step:07d}"
+        # One rename makes the checkpoint and says which is the best: no crash can part the two.
+        position = replace(position, best=name if best else position.best)
+        save_checkpoint(checkpoints / name, state, position)
         for entry in checkpoints.iterdir():
-            if entry.name not in keep:
+            if entry.name not in (name, position.best):
                 shutil.rmtree(entry)
+        return position
 
     def checkpoint(self, *, best: bool) -> Path | None:
-        """The best or the last checkpoint; None before the first."""
+        """The best or the last checkpoint; None before the first.
+
+        Raises:
+            CheckpointError: the last one, which names the best, is damaged.
+        """
         checkpoints = self.folder / "checkpoints"
         names = sorted(entry.name for entry in checkpoints.glob("[0-9]*")) if checkpoints.is_dir() else []
         if not names:
             return None
-        name = self._best_name() if best else names[-1]
-        return checkpoints / (name or names[-1])
+        last = checkpoints / names[-1]
+        return checkpoints / (load_position(last).best or names[-1]) if best else last
 
     def finish(self) -> None:
         """Note that all epochs are done."""
@@ -102,17 +136,6 @@ class Run:
         lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
         lines = [line for line in lines if line["epoch"] < metrics["epoch"]]
         write_atomically(path, "".join(json.dumps(line) + "\n" for line in [*lines, metrics]))
-
-    def _best_name(self) -> str | None:
-        try:
-            name = json.loads((self.folder / "best.json").read_text())["checkpoint"]
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{self.folder / 'best.json'}: damaged; remove it to use the last checkpoint"
-            ) from error
-        return str(name)
 
     def _write_card(self) -> None:
         write_atomically(self.folder / "run.json", json.dumps(asdict(self.card), indent=1, ensure_ascii=False) + "\n")
@@ -157,7 +180,7 @@ def newest_run(runs: Path = RUNS) -> Run:
     """
     for folder in reversed(list_runs(runs)):
         run = open_run(folder)
-        if run.checkpoint(best=True) is not None:
+        if run.checkpoint(best=False) is not None:
             return run
     raise InputError(
         f"{runs}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"

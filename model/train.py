@@ -1,11 +1,12 @@
 """Training a run: epochs of steps, validation, checkpoints, and going on exactly where it was."""
 
 import contextlib
+import dataclasses
+import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -15,9 +16,11 @@ from model.checkpoint import Position, load_checkpoint
 from model.config import TrainConfig, make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
+from model.meter import Meter
 from model.networks import make_network
 from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
+from model.stopping import StoppedError, stop_signals
 from pipeline.augment import Augmentation
 from pipeline.errors import InputError, SketchpipeError
 from pipeline.loader import Loader, LoaderConfig
@@ -27,17 +30,9 @@ VALIDATION_DRAWINGS = 20_000
 CHECKPOINT_SECONDS = 300.0
 
 
-class StoppedError(SketchpipeError):
-    """Training was told to stop and has written its checkpoint; `exit_code` follows from the signal."""
-
-    def __init__(self, number: int, message: str) -> None:
-        super().__init__(message)
-        self.exit_code = 128 + number
-
-
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, a few times a second at most.
+    """Where training stands, about once a second.
 
     Attributes:
         epoch: from 0.
@@ -81,7 +76,6 @@ class Trainer:
     devices: Sequence[jax.Device]
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
-    _meter: "_Meter" = field(default_factory=lambda: _Meter())
 
     def __post_init__(self) -> None:
         config = self.run.config
@@ -102,21 +96,19 @@ class Trainer:
 
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
-            SketchpipeError: shards or checkpoint are damaged.
+            SketchpipeError: shards or checkpoint are damaged, the run diverges, another process trains it, or a
+                checkpoint cannot be written.
         """
-        config, run = self.run.config, self.run
-        state, position = self._start()
-        self._before = position.seconds
-        self._began = time.perf_counter()
-        state = self.steps.put_state(state)
-        with _stop_signals() as stopped:
-            for epoch in range(position.epoch, config.epochs):
-                start = position.step if epoch == position.epoch else 0
-                state, position = self._train_epoch(state, position, epoch, start, stopped)
-                position, best = self._validate(state, position, epoch)
-                run.save(self.steps.get_state(state), position, best=best)
+        with self.run.locked(), stop_signals() as stopped:
+            state, position = self._start()
+            self._before, self._began = position.seconds, time.perf_counter()
+            state = self.steps.put_state(state)
+            for epoch in range(position.epoch, self.run.config.epochs):
                 self._raise_if(stopped)
-        run.finish()
+                state, position = self._train_epoch(state, position, stopped)
+                position, best = self._validate(state, position, epoch)
+                position = self._save(state, position, best=best)
+            self.run.finish()
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
@@ -125,14 +117,12 @@ class Trainer:
         last = self.run.checkpoint(best=False)
         return (state, Position(0, 0, 0.0)) if last is None else load_checkpoint(last, state)
 
-    def _train_epoch(
-        self, state: TrainState, position: Position, epoch: int, start: int, stopped: list[int]
-    ) -> tuple[TrainState, Position]:
+    def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put)
-        meter = self._meter
-        meter.restart(self.loader.waited_seconds)
+        meter = self._meter = Meter(self.run.config.batch, self.loader.waited_seconds)
         saved = time.perf_counter()
-        with contextlib.closing(self.loader.epoch(epoch, start)) as batches:
+        epoch, steps = position.epoch, self.loader.steps_per_epoch
+        with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for batch, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_step(state, *arrays)
                 feed.used(batch, metrics)
@@ -141,16 +131,15 @@ class Trainer:
                 if meter.due():
                     self.report(self._progress(epoch, done))
                 if stopped or time.perf_counter() - saved > CHECKPOINT_SECONDS:
-                    at = self._position(position, epoch, done)
-                    self.run.save(self.steps.get_state(state), at, best=False)
+                    self._save(state, self._position(position, epoch, done), best=False)
                     saved = time.perf_counter()
                     self._raise_if(stopped)
-        self.report(self._progress(epoch, self.loader.steps_per_epoch))
+        self.report(self._progress(epoch, steps))
         return state, self._position(position, epoch + 1, 0)
 
     def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
-        metrics: dict[str, Any] = {"epoch": epoch, "seconds": position.seconds, **self._meter.epoch_means()}
+        metrics: dict[str, Any] = {"epoch": epoch, "seconds": position.seconds, **self._meter.means()}
         top1 = None
         if self.validation is not None:
             config = loader_config(self.run.config, batch=EVAL_BATCH)
@@ -167,72 +156,48 @@ class Trainer:
         self.run.log(metrics)
         self.epoch_done(metrics)
         best_top1 = top1 if best else position.best_top1
-        seconds = self._seconds()
-        return Position(position.epoch, position.step, seconds, top1, best_top1), best
+        position = dataclasses.replace(position, seconds=self._seconds(), validation_top1=top1, best_top1=best_top1)
+        return position, best
+
+    def _save(self, state: TrainState, position: Position, *, best: bool) -> Position:
+        host = self.steps.get_state(state)
+        # A loss shows what the step before did: the weights that a checkpoint keeps need a look of their own.
+        if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
+            raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
+        return self.run.save(host, position, best=best)
 
     def _put(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> list[jax.Array]:
         return self.steps.put_batch(images, self.labels[labels])
 
     def _position(self, before: Position, epoch: int, step: int) -> Position:
-        return Position(epoch, step, self._seconds(), before.validation_top1, before.best_top1)
+        return dataclasses.replace(before, epoch=epoch, step=step, seconds=self._seconds())
 
     def _seconds(self) -> float:
         return self._before + time.perf_counter() - self._began
 
     def _progress(self, epoch: int, done: int) -> Progress:
         config, steps = self.run.config, self.loader.steps_per_epoch
-        loss, accuracy, rate, waiting = self._meter.read(config.batch, self.loader.waited_seconds)
+        reading = self._meter.read(self.loader.waited_seconds)
+        for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
+            if not math.isfinite(loss):
+                raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
+        rate = reading.images_per_second
         left = (config.epochs - epoch) * steps - done
         seconds = left * config.batch / rate if rate else float("inf")
-        return Progress(epoch, config.epochs, done, steps, loss, accuracy, rate, waiting, seconds)
+        return Progress(
+            epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
+        )
+
+    def _diverged(self, what: str) -> SketchpipeError:
+        return SketchpipeError(
+            f"{self.run.folder}: {what}; train another run with an --lr below {self.run.config.lr:g} "
+            "(the checkpoints written so far stand)"
+        )
 
     def _raise_if(self, stopped: list[int]) -> None:
         if stopped:
             name = signal.Signals(stopped[0]).name
             raise StoppedError(stopped[0], f"stopped by {name}; {self.run.folder} goes on with the same command")
-
-
-class _Meter:
-    """Means of what the steps report, between two readings and over an epoch, without making the steps wait."""
-
-    REPORT_SECONDS = 1.0
-
-    def __init__(self) -> None:
-        self._metrics: list[dict[str, jax.Array]] = []
-        self._epoch: list[tuple[int, float, float]] = []
-
-    def restart(self, waited: float) -> None:
-        self._metrics, self._epoch = [], []
-        self._since, self._waited = time.perf_counter(), waited
-
-    def add(self, metrics: dict[str, jax.Array]) -> None:
-        self._metrics.append(metrics)
-
-    def due(self) -> bool:
-        return time.perf_counter() - self._since > self.REPORT_SECONDS
-
-    def read(self, batch: int, waited: float) -> tuple[float, float, float, float]:
-        """Loss, accuracy, images a second and the share of waiting since the last reading."""
-        loss = [float(np.mean(m["loss"])) for m in jax.device_get(self._metrics)]
-        accuracy = [float(np.mean(m["accuracy"])) for m in jax.device_get(self._metrics)]
-        now = time.perf_counter()
-        elapsed = max(now - self._since, 1e-9)
-        rate, waiting = len(loss) * batch / elapsed, (waited - self._waited) / elapsed
-        if loss:
-            self._epoch.append((len(loss), float(np.mean(loss)), float(np.mean(accuracy))))
-        self._metrics, self._since, self._waited = [], now, waited
-        _, last_loss, last_accuracy = self._epoch[-1] if self._epoch else (0, float("nan"), float("nan"))
-        return last_loss, last_accuracy, rate, waiting
-
-    def epoch_means(self) -> dict[str, float]:
-        """Loss and accuracy over the epoch, or over what of it this process trained."""
-        weights = [count for count, _, _ in self._epoch]
-        if not weights:
-            return {}
-        return {
-            "train_loss": float(np.average([loss for _, loss, _ in self._epoch], weights=weights)),
-            "train_accuracy": float(np.average([accuracy for _, _, accuracy in self._epoch], weights=weights)),
-        }
 
 
 def loader_config(config: TrainConfig, batch: int | None = None) -> LoaderConfig:
@@ -252,22 +217,3 @@ def open_validation(train: ShardSplit) -> ShardSplit | None:
         return open_split(train.folder, "validation")
     except InputError:
         return None
-
-
-@contextlib.contextmanager
-def _stop_signals() -> Iterator[list[int]]:
-    """Gather SIGINT and SIGTERM in a list instead of dying of them; a second one kills as usual."""
-    stopped: list[int] = []
-    before: dict[int, Any] = {}
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        stopped.append(number)
-        signal.signal(number, before[number])
-
-    for number in (int(signal.SIGINT), int(signal.SIGTERM)):
-        before[number] = signal.signal(number, note)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -130,7 +130,9 @@ class Loader:
             if len(self.split.row_groups) < KEPT_ROW_GROUPS:
                 strokes = self._kept_strokes(order, start_step, padded=padded)
             else:
-                executor = cleanup.enter_context(ThreadPoolExecutor(threads, thread_name_prefix="lane"))
+                executor = ThreadPoolExecutor(threads, thread_name_prefix="lane")
+                # A caller that stops does not wait for the pools that 64 lanes have asked for.
+                cleanup.callback(executor.shutdown, cancel_futures=True)
                 strokes = self._streamed_strokes(order, start_step, executor, padded=padded)
             work = ((drawings, rows, order.epoch, step) for step, (drawings, rows) in enumerate(strokes, start_step))
             # Two threads at least: even one core renders beside a caller that waits for a device.

@@ -69,7 +69,7 @@ def render_batch(
         UsageError: an array has the wrong shape or dtype, ends fall or pass what they index, a coordinate is not
             within +-65536 (so NaN and infinity), or `size`, `line_width` or `out` does not fit.
 
-    >>> int(render_batch(np.uint8([0, 255]), np.uint8([128, 128]), np.array([2]), np.array([1])).max())
+    >>> int(render_batch(np.uint8([0, 255]), np.uint8([130, 130]), np.array([2]), np.array([1])).max())
     255
     """
     x, y = as_coordinates("x", x), as_coordinates("y", y)
@@ -125,7 +125,7 @@ def as_coordinates(name: str, values: ArrayLike) -> NDArray[np.uint8] | NDArray[
     if array.dtype == np.uint8:
         return np.require(array, np.uint8, ["C", "W"])
     with np.errstate(invalid="ignore"):  # NaN is refused here, not warned of
-        if len(array) and not (array.min() >= -COORDINATE_LIMIT and array.max() <= COORDINATE_LIMIT):
+        if len(array) and not (float(array.min()) >= -COORDINATE_LIMIT and float(array.max()) <= COORDINATE_LIMIT):
             raise UsageError(f"{name} must be finite and within +-{COORDINATE_LIMIT:.0f}")
     return np.require(array, np.float32, ["C", "W"])
 

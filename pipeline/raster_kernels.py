@@ -23,7 +23,8 @@ UInt16Array = NDArray[np.uint16]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
 
-F32, I32, U8, U16, U64 = np.float32, np.int32, np.uint8, np.uint16, np.uint64
+I32, U8, U16, U64 = np.int32, np.uint8, np.uint16, np.uint64
+F32 = np.float32
 ZERO, HALF, ONE, TWO = F32(0), F32(0.5), F32(1), F32(2)  # a Python float would widen to float64
 
 MERGE = F32(1 / 64)  # pixels; points nearer than this to the one before are dropped
@@ -51,13 +52,13 @@ SLOPE_X, SLOPE_Y, CORNER = BLOCK, 2 * BLOCK, 3 * BLOCK
 
 @kernel
 def render_drawings(
-    x: NDArray[np.uint8] | NDArray[np.float32],
-    y: NDArray[np.uint8] | NDArray[np.float32],
+    x: UInt8Array | Float32Array,
+    y: UInt8Array | Float32Array,
     stroke_end: Int64Array,
     drawing_end: Int64Array,
     palette: UInt8Array,
-    line_width: np.float32,
-    scale: np.float32,
+    line_width: F32,
+    scale: F32,
     points: Float32Array,
     ends: Int64Array,
     segments: Float32Array,
@@ -87,13 +88,13 @@ def render_drawings(
 
 @kernel
 def place_points(
-    x: NDArray[np.uint8] | NDArray[np.float32],
-    y: NDArray[np.uint8] | NDArray[np.float32],
+    x: UInt8Array | Float32Array,
+    y: UInt8Array | Float32Array,
     stroke_end: Int64Array,
     first: int,
     strokes: int,
-    scale: np.float32,
-    half_width: np.float32,
+    scale: F32,
+    half_width: F32,
     points: Float32Array,
     ends: Int64Array,
 ) -> int:
@@ -124,12 +125,12 @@ def place_points(
 
 
 @kernel
-def join_points(points: Float32Array, count: int, half_width: np.float32) -> None:
-    """Fill rows 3 and 4 of `points` with the unit direction to the next point, 5-7 with the joint at each point.
+def join_points(points: Float32Array, count: int, half_width: F32) -> None:
+    """Fill rows 3 and 4 of `points` with the unit direction to the next point, 5-8 with the joint at each point.
 
     Row 5 is 1 where the inner corner reaches far along the shorter leg. Rows 6 and 7 are the sum of the directions
-    before and after, normal to the bisector; 0 where two caps take the joint's place: at the ends of a stroke, and
-    past the miter limit, where Cairo's bevel is all but that.
+    before and after, normal to the bisector; 0 where two caps take the joint's place: at a stroke's ends, and past the
+    miter limit, where Cairo's bevel is all but that. Row 8 is 1 where the line runs back over itself.
     """
     px, py, begins, ux, uy, inner = points[0], points[1], points[2], points[3], points[4], points[5]
     jx, jy, back = points[6], points[7], points[8]
@@ -156,17 +157,14 @@ def join_points(points: Float32Array, count: int, half_width: np.float32) -> Non
 
 
 @kernel
-def outline_segments(
-    points: Float32Array, count: int, half_width: np.float32, size: np.float32, segments: Float32Array
-) -> None:
+def outline_segments(points: Float32Array, count: int, half_width: F32, size: F32, segments: Float32Array) -> None:
     """Fill the fields of the segment from each point to the next; those between strokes are never drawn."""
     px, py, ux, uy = points[0], points[1], points[3], points[4]
     inner, jx, jy, back = points[5], points[6], points[7], points[8]
     for block in range((count + BLOCK - 1) // BLOCK):
         for lane in range(BLOCK):
             p = block * BLOCK + lane
-            q = p + 1
-            o = block * (BLOCK * FIELDS) + lane
+            q, o = p + 1, block * (BLOCK * FIELDS) + lane
             x0, y0, u, v = px[p], py[p], ux[p], uy[p]
             x1, y1 = px[q], py[q]
             reach_x0, reach_y0 = place_cut(
@@ -181,7 +179,6 @@ def outline_segments(
             segments[o + BOTTOM] = np.ceil(min(max(max(y0 + reach_y0, y1 + reach_y1), ZERO), size))
 
             segments[o + BACK] = back[p]
-
             r = np.reciprocal(max(max(abs(u), abs(v)), TINY))
             plateau = half_width * r + HALF
             apart = min(abs(u), abs(v)) * r * GAUSS
@@ -199,18 +196,8 @@ def outline_segments(
 
 @kernel
 def place_cut(
-    segments: Float32Array,
-    o: int,
-    x: np.float32,
-    y: np.float32,
-    u: np.float32,
-    v: np.float32,
-    jx: np.float32,
-    jy: np.float32,
-    inner: np.float32,
-    offset: np.float32,
-    half_width: np.float32,
-) -> tuple[np.float32, np.float32]:
+    segments: Float32Array, o: int, x: F32, y: F32, u: F32, v: F32, jx: F32, jy: F32, inner: F32, offset: F32, half: F32
+) -> tuple[F32, F32]:
     """Place the cut at the end (x, y) of a segment that leaves it in the direction (u, v); return the end's reach.
 
     The cut is the greater of two linear functions: the cap or the joint's bisector, and, where the joint is an inner
@@ -219,7 +206,7 @@ def place_cut(
     cap = jx * jx + jy * jy == ZERO
     a = TWO * u if cap else jx
     b = TWO * v if cap else jy
-    tip = TWO * half_width * np.reciprocal(max(a * a + b * b, TINY))
+    tip = TWO * half * np.reciprocal(max(a * a + b * b, TINY))
     r = (FULL if cap else FULL * STEP) * np.reciprocal(max(max(abs(a), abs(b)), TINY))
     segments[o] = FULL * (HALF if cap else offset) - (x * a + y * b) * r
     segments[o + SLOPE_X] = a * r
@@ -228,7 +215,7 @@ def place_cut(
     segments[o + CORNER] = FULL * offset - (x * u + y * v) * r if inner > ZERO else NEVER
     segments[o + CORNER + SLOPE_X] = u * r
     segments[o + CORNER + SLOPE_Y] = v * r
-    return abs(b) * tip, abs(a) * tip
+    return max(abs(b) * tip, half * abs(v)), max(abs(a) * tip, half * abs(u))
 
 
 @kernel
@@ -242,7 +229,7 @@ def draw_segments(
         left, right = segments[o + LEFT], segments[o + RIGHT]
         top, bottom = int(segments[o + TOP]), int(segments[o + BOTTOM])
         low = min(low, top * stride + int(left))
-        high = max(high, (bottom - 1) * stride + int(np.ceil(right)))
+        high = max(high, (bottom - 1) * stride + int(np.ceil(right)) + LANES)  # the last lanes may pass the right
         back = segments[o + BACK] != ZERO
         strip_x = segments[o + STRIP + SLOPE_X]
         start_x, start_corner_x = segments[o + START + SLOPE_X], segments[o + START + CORNER + SLOPE_X]
@@ -280,7 +267,7 @@ def draw_segments(
 
 
 @kernel
-def value_at(segments: Float32Array, o: int, y: np.float32) -> np.float32:
+def value_at(segments: Float32Array, o: int, y: F32) -> F32:
     """The value at (0, y) of the linear function whose fields begin at `o`."""
     return F32(segments[o] + segments[o + SLOPE_Y] * y)
 

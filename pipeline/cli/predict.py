@@ -66,7 +66,7 @@ def _labels_shown(top: str | None) -> int | None:
         return None
     if top == "all":
         return 1 << 30
-    if not top.isdigit() or int(top) < 1:
+    if not top.isdecimal() or int(top) < 1:
         raise UsageError(f'top "{top}": expected a number from 1, or all')
     return int(top)
 
@@ -147,4 +147,5 @@ def _print(described: dict[str, Any], shown: int | None, as_json: bool) -> None:
         typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
     if count < len(labels):
         typer.echo(f"... and {len(labels) - count} more (--top all)")
-    typer.echo(f'drew "{described["drew"]}", predicted "{described["predicted"]}" ({described["probability"]:.1%})')
+    percent = f"{100 * described['probability']:.1f} %"
+    typer.echo(f'drew "{described["drew"]}", predicted "{described["predicted"]}" ({percent})')

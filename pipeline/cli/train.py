@@ -25,7 +25,9 @@ def train(
     lr: Annotated[
         float | None, typer.Option(help="Learning rate at its peak; the network's recipe by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, order, augmentation and dropout.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")
@@ -45,10 +47,9 @@ def train(
     from pipeline.errors import UsageError
     from pipeline.shards.read import open_split
 
-    changes = {"epochs": epochs, "batch": batch, "lr": lr}
-    chosen, is_new, folder = _choose(
-        shards, run, network, {k: v for k, v in changes.items() if v is not None}, seed, resume
-    )
+    given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
+    given = {name: value for name, value in given.items() if value is not None}
+    chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
         return
@@ -85,10 +86,8 @@ def train(
     say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")
 
 
-def _choose(
-    shards: Path | None, run: Path | None, network: str | None, changes: dict[str, Any], seed: int, resume: bool
-) -> tuple["Run", bool, Path]:
-    """The run to train, whether it is new, and the folder of its shards."""
+def _choose(shards: Path | None, run: Path | None, given: dict[str, Any], resume: bool) -> tuple["Run", bool, Path]:
+    """The run to train, whether it is new, and the folder of its shards; `given` are fields of its configuration."""
     from model.networks import DEFAULT_NETWORK, make_config
     from model.runs import Run, differences, list_runs, new_folder, open_run, unfinished_run
     from pipeline.errors import InputError, MismatchError, UsageError
@@ -99,6 +98,13 @@ def _choose(
         found = next((one for one in map(open_run, folders) if run is not None or not one.card.finished), None)
         if found is None:
             raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
+        differ = [
+            f"{name} {stored} in the run, {given[name]} here"
+            for name in given
+            if given[name] != (stored := getattr(found.config, name))
+        ]
+        if differ:
+            raise MismatchError(f"{found.folder}: a run of another configuration ({'; '.join(differ)})")
         folder = found.shards_folder()
         if open_split(folder, "train").manifest.checksum != found.card.shards_checksum:
             raise MismatchError(
@@ -108,8 +114,8 @@ def _choose(
     if shards is None:
         raise UsageError("--shards is missing: name the folder of shards to train on")
     split = open_split(shards, "train")
-    name = network or DEFAULT_NETWORK
-    config = make_config(name, split.manifest.classes, drawings=len(split), seed=seed, **changes)
+    settings = {"network": DEFAULT_NETWORK, **given}
+    config = make_config(settings.pop("network"), split.manifest.classes, drawings=len(split), **settings)
     card = _card(shards, split.manifest)
     if run is not None and (run / "run.json").exists():
         chosen = open_run(run)
@@ -122,7 +128,7 @@ def _choose(
     if resume:
         raise InputError(f"{run or 'runs/'}: no unfinished run of this configuration to go on with")
     _refuse_foreign(run)
-    return Run(run or new_folder(name), config, card), True, shards
+    return Run(run or new_folder(config.network), config, card), True, shards
 
 
 def _refuse_foreign(run: Path | None) -> None:

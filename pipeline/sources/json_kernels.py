@@ -50,7 +50,7 @@ def skip_space(buf: UInt8Array, i: int) -> int:
 
 @kernel
 def scan_hex4(buf: UInt8Array, i: int) -> int:
-    """The value of four hexadecimal digits at `i`, or -1."""
+    """The value of four hexadecimal digits at `i`; -1 where other bytes stand, -2 where the line ends before."""
     value = 0
     for k in range(4):
         c = np.int64(buf[i + k])
@@ -59,7 +59,7 @@ def scan_hex4(buf: UInt8Array, i: int) -> int:
         elif 65 <= c <= 70 or 97 <= c <= 102:
             digit = (c | 32) - 87
         else:
-            return -1
+            return -2 if c == NEWLINE else -1
         value = value * 16 + digit
     return value
 
@@ -76,7 +76,7 @@ def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
         return fail(fault, ESCAPE, i - start + 1)
     unit = scan_hex4(buf, i + 2)
     if unit < 0:
-        return fail(fault, ESCAPE, i - start + 1)
+        return fail(fault, TRUNCATED if unit == -2 else ESCAPE, i - start + 1)
     if unit < 0xD800 or unit > 0xDFFF:
         return i + 6
     if unit > 0xDBFF or buf[i + 6] != BACKSLASH or buf[i + 7] != 117:
@@ -181,6 +181,14 @@ def scan_literal(buf: UInt8Array, i: int) -> int:
 
 
 @kernel
+def ends_early(buf: UInt8Array, i: int) -> bool:
+    """Whether the line ends at `i`, or behind the letters there, as of half a literal."""
+    while 97 <= buf[i] <= 122:
+        i += 1
+    return buf[i] == NEWLINE
+
+
+@kernel
 def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read a string, a number or a literal."""
     c = buf[i]
@@ -189,7 +197,9 @@ def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     if c == MINUS or ZERO <= c <= NINE:
         return scan_number(buf, i, start, fault)
     j = scan_literal(buf, i)
-    return j if j > 0 else fail_at(buf, i, start, 0, fault)
+    if j < 0:
+        return fail(fault, TRUNCATED) if ends_early(buf, i) else fail_at(buf, i, start, 0, fault)
+    return j
 
 
 @kernel

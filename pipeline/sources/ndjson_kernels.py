@@ -21,11 +21,13 @@ from pipeline.sources.json_kernels import (
     QUOTE,
     TRUNCATED,
     ZERO,
+    ends_early,
     fail,
     fail_at,
     scan_hex4,
     scan_key,
     scan_literal,
+    scan_scalar,
     scan_string,
     skip_space,
     skip_value,
@@ -80,7 +82,7 @@ def scan_values(
 ) -> tuple[int, int]:
     """Read a list of integers 0-255 into `out` from `count` on; returns the position and the new count."""
     if buf[i] != OPEN_LIST:
-        return fail(fault, NOT_STROKE, stroke, axis), count
+        return fail(fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, stroke, axis), count
     i = skip_space(buf, i + 1)
     if buf[i] == CLOSE_LIST:
         return i + 1, count
@@ -123,6 +125,12 @@ def scan_values(
 
 
 @kernel
+def fail_type(buf: UInt8Array, i: int, name: int, fault: Int64Array) -> int:
+    """Note that what stands at `i` is no value of the field `name`, or that nothing stands there."""
+    return fail(fault, TRUNCATED) if ends_early(buf, i) else fail(fault, WRONG_TYPE, name)
+
+
+@kernel
 def fail_value(buf: UInt8Array, i: int, start: int, stroke: int, axis: int, fault: Int64Array) -> int:
     """Note what stands at `i` where an integer belongs."""
     if buf[i] == NEWLINE:
@@ -138,7 +146,7 @@ def scan_drawing(
     """Read the strokes at `i` behind what `x`, `y` and `stroke_end` hold; `size`, (2,), counts strokes and points."""
     stroke, point = size[0], size[1]
     if buf[i] != OPEN_LIST:
-        return fail(fault, WRONG_TYPE, DRAWING)
+        return fail_type(buf, i, DRAWING, fault)
     i = skip_space(buf, i + 1)
     if buf[i] == CLOSE_LIST:
         return fail(fault, NO_STROKES)
@@ -188,7 +196,9 @@ def scan_key_id(buf: UInt8Array, i: int, key_id: NDArray[np.uint64], fault: Int6
     quoted = buf[i] == QUOTE
     j = i + 1 if quoted else i
     if not ZERO <= buf[j] <= NINE:
-        return fail(fault, BAD_KEY_ID) if quoted else fail(fault, WRONG_TYPE, KEY_ID)
+        if quoted or buf[j] == MINUS:
+            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
+        return fail_type(buf, i, KEY_ID, fault)
     first = j
     value = np.uint64(0)
     while ZERO <= buf[j] <= NINE:
@@ -201,7 +211,7 @@ def scan_key_id(buf: UInt8Array, i: int, key_id: NDArray[np.uint64], fault: Int6
         j += 1
     if quoted:
         if buf[j] != QUOTE:
-            return fail(fault, BAD_KEY_ID)
+            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
         j += 1
     elif (buf[first] == ZERO and j > first + 1) or buf[j] == POINT or buf[j] == 101 or buf[j] == 69:
         return fail(fault, BAD_KEY_ID)
@@ -267,19 +277,18 @@ def scan_field(
 ) -> int:
     """Read the value of a known field but `drawing` into `row`; null is as good as missing, except for `word`."""
     if buf[i] == 110 and name != WORD:
-        j = scan_literal(buf, i)
-        return j if j > 0 else fail_at(buf, i, start, 0, fault)
+        return scan_scalar(buf, i, start, fault)
     if name == RECOGNIZED_FIELD:
         j = scan_literal(buf, i)
         if j < 0:
-            return fail(fault, WRONG_TYPE, name)
+            return fail_type(buf, i, name, fault)
         row[RECOGNIZED] = buf[i] == 116
         return j
     if name == KEY_ID:
         row[HAS_KEY_ID] = 1
         return scan_key_id(buf, i, key_id, fault)
     if buf[i] != QUOTE:
-        return fail(fault, WRONG_TYPE, name)
+        return fail_type(buf, i, name, fault)
     j = scan_string(buf, i, start, fault)
     if j < 0:
         return -1

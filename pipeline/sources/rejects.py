@@ -51,6 +51,8 @@ def reason_and_message(code: int, a: int, b: int, c: int) -> tuple[str, str]:
 def _char(code: int) -> str:
     if code == 10:
         return "the end of the line"
+    if code == 34:
+        return "a quotation mark"
     return f'"{chr(code)}"' if 32 <= code < 127 else f"byte 0x{code:02x}"
 
 

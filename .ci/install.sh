@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes the environment that `make` keeps: install.sh PYTHON VENV GPU. Quick where it is up to date.
+# Makes the environment that `make` keeps: .ci/install.sh PYTHON VENV GPU. Quick where it is up to date.
 set -eu
 python=$1 venv=$2 gpu=$3
 
