@@ -1,4 +1,5 @@
-# sketchpipe's stages as make targets. Each stage itself knows what is unchanged.
+# sketchpipe's stages as make targets. Sketches and shards that are unchanged are left as they are; train goes on with
+# an unfinished run, else starts another.
 #
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
 #   CLASSES   words to take, "cat,hot dog"     GPU=0   never install CUDA
@@ -12,6 +13,8 @@ GPU ?= auto
 VENV ?= .venv
 BIN := $(VENV)/bin
 SKETCHPIPE := $(BIN)/sketchpipe
+# A run knows its own shards: others only where they are named.
+SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
 .PHONY: help install sketches shards train evaluate predict test lint bench clean
@@ -26,10 +29,10 @@ install:
 	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
 
 sketches: install
-	@if [ "$(SKETCHES)" = sketches/sample ]; then \
+	@if [ "$(notdir $(SKETCHES))" = sample ]; then \
 	  echo "drawings: the built-in synthetic sample; for Google's, put ndjson in sketches/quickdraw and run:"; \
 	  echo "  make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
-	  $(SKETCHPIPE) sample --to sketches/sample; fi
+	  $(SKETCHPIPE) sample --to "$(SKETCHES)"; fi
 
 shards: sketches
 	@$(SKETCHPIPE) shards "$(SKETCHES)" --to "$(SHARDS)" $(CLASSES_OPTION)
@@ -40,10 +43,10 @@ train: shards
 	@echo "name a drawing: $(SKETCHPIPE) predict --random"
 
 evaluate: install
-	@$(SKETCHPIPE) evaluate
+	@$(SKETCHPIPE) evaluate $(SHARDS_OPTION)
 
 predict: install
-	@$(SKETCHPIPE) predict --random
+	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
 test: install
 	@$(BIN)/python -m pytest

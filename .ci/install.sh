@@ -9,8 +9,8 @@ remedy() {
 }
 
 command -v "$python" >/dev/null 2>&1 || remedy "$python is missing: install Python 3.11 or newer, or say make PYTHON=python3.12"
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
-  remedy "$("$python" --version 2>&1) is too old: install Python 3.11 or newer, or say make PYTHON=python3.12"
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+  remedy "$("$python" --version 2>/dev/null || echo "$python") will not do: install Python 3.11 or newer, or say make PYTHON=python3.12"
 
 extras=dev
 if [ "$gpu" != 0 ] && command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 
@@ -17,10 +18,24 @@ app = typer.Typer(
     help="From Quick, Draw! drawings to a trained doodle classifier, stage by stage.\n\n"
     "sample or your own ndjson -> shards -> train -> evaluate, predict. Each command's --help has an example.",
     no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if version:
+        from importlib.metadata import version as installed
+
+        typer.echo(f"sketchpipe {installed('sketchpipe')}")
+        raise typer.Exit
+
+
 app.command("sample")(sample.sample)
 app.command("classes")(classes.classes)
 app.command("shards")(shards.shards)
@@ -43,17 +58,28 @@ def main() -> None:
         app()
     except SketchpipeError as error:
         _stop(" ".join(str(error).split()), error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has gone, as `head` does: no error of ours.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit as error:
+        # Typer turns these two into exits of its own, and which ones depends on its version.
+        if _came_of(error, BrokenPipeError):  # whoever read our output has gone, as `head` does: no error of ours
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            sys.exit(0)
+        if _came_of(error, KeyboardInterrupt):
+            _stop("interrupted", 130)
+        raise
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}", _code_of(error))
-    except KeyboardInterrupt:
-        _stop("interrupted", 130)
     except _TerminatedError:
         _stop("terminated", 143)
+
+
+def _came_of(error: BaseException | None, kind: type[BaseException]) -> bool:
+    """Whether an error of this kind was being handled when `error` was raised, or before that."""
+    while error is not None:
+        if isinstance(error, kind):
+            return True
+        error = error.__context__
+    return False
 
 
 def _code_of(error: OSError) -> int:

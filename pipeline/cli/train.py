@@ -153,7 +153,7 @@ def _tell_duration(progress: "Progress") -> None:
     from pipeline.cli.options import duration, say
 
     shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
-    say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} in all{shorter}")
+    say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} left{shorter}")
 
 
 def _progress_line(progress: "Progress") -> str:

@@ -1,0 +1,186 @@
+"""The documentation against the code: its Python prints what the page shows, its commands parse, its links lead.
+
+A page's Python blocks run in order, in a folder where `sketchpipe sample` and `sketchpipe shards` have been. A block
+behind `<!-- not run -->` is only shown. What a ```text block right behind a Python block says is compared.
+"""
+
+import contextlib
+import dataclasses
+import doctest
+import importlib
+import io
+import pkgutil
+import re
+import shlex
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import typer
+
+import model
+import pipeline
+from pipeline import errors
+from pipeline.cli.main import app
+from pipeline.cli.sample import sample
+from pipeline.shards.build import BuildOptions
+from pipeline.shards.folder import build_folder
+from pipeline.shards.manifest import Manifest, ShardFile, SourceCount
+from pipeline.shards.schema import SCHEMA
+from pipeline.sources import rejects
+
+ROOT = Path(__file__).parents[1]
+PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+DRAWINGS_PER_CLASS = 20  # docs/shards.md shows what comes of so many
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
+_PROMPT = re.compile(r"^\$ (.+)$", re.MULTILINE)
+
+
+class Block(NamedTuple):
+    """A fenced block: its language, its text, its line in the page, what a ```text right behind it says."""
+
+    language: str
+    text: str
+    line: int
+    not_run: bool
+    output: str | None
+
+
+def page_text(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def blocks(page: str) -> list[Block]:
+    text = page_text(page)
+    found = list(_FENCE.finditer(text))
+    out = []
+    for k, match in enumerate(found):
+        before = text[: match.start()].rstrip()
+        behind = found[k + 1] if k + 1 < len(found) else None
+        adjacent = behind is not None and behind[1] == "text" and not text[match.end() : behind.start()].strip()
+        output = behind[2] if behind is not None and adjacent else None
+        line = text.count("\n", 0, match.start()) + 2
+        out.append(Block(match[1], match[2], line, before.endswith("<!-- not run -->"), output))
+    return out
+
+
+def commands(page: str) -> list[str]:
+    """What stands behind a prompt in the page's console blocks, each part of a pipe by itself."""
+    lines = [line for block in blocks(page) if block.language == "console" for line in _PROMPT.findall(block.text)]
+    return [part.strip() for line in lines for part in re.split(r"\s(?:\||&&)\s", line)]
+
+
+def modules() -> list[str]:
+    found = [pipeline.__name__, model.__name__]
+    for package in (pipeline, model):
+        found += [module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")]
+    return found
+
+
+@pytest.fixture(scope="module")
+def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`sketches/sample` and `shards/sample`, as the two commands make them."""
+    folder = tmp_path_factory.mktemp("docs")
+    sample(to=folder / "sketches/sample", drawings_per_class=DRAWINGS_PER_CLASS, seed=0)
+    build_folder([str(folder / "sketches/sample")], folder / "shards/sample", BuildOptions())
+    return folder
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_python_blocks_run_in_order_and_print_what_the_page_shows(
+    page: str, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(sample_folder, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    for block in blocks(page):
+        if block.language != "python" or block.not_run:
+            continue
+        # As many lines before the code as in the page, so that a traceback names the page's own line.
+        code = compile("\n" * (block.line - 1) + block.text, page, "exec")
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(code, namespace)
+        if block.output is not None:
+            assert printed.getvalue() == block.output, f"{page}:{block.line}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_sketchpipe_command_parses(page: str) -> None:
+    for line in commands(page):
+        words = shlex.split(line, comments=True)
+        if not words or Path(words[0]).name != "sketchpipe":
+            continue
+        command: Any = typer.main.get_command(app)
+        arguments = words[1:]
+        while hasattr(command, "commands"):
+            assert arguments, f"{page}: {line}"
+            assert arguments[0] in command.commands, f"{page}: {line}"
+            command = command.commands[arguments.pop(0)]
+        try:
+            command.make_context(command.name, arguments).close()
+        except Exception as error:
+            pytest.fail(f"{page}: {line}: {error}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_make_command_names_targets_and_variables_of_the_makefile(page: str) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    targets = set(re.search(r"^\.PHONY: (.+)$", makefile, re.MULTILINE)[1].split())  # type: ignore[index]
+    variables = set(re.findall(r"^(\w+) \?=", makefile, re.MULTILINE))
+    for line in commands(page):
+        words = shlex.split(line, comments=True)
+        if words and words[0] == "make":
+            for word in words[1:]:
+                known = word.partition("=")[0] in variables if "=" in word else word in targets
+                assert known, f"{page}: {line}: {word}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_relative_link_leads_to_a_file_and_a_heading(page: str) -> None:
+    text = _FENCE.sub("", page_text(page))
+    for match in _LINK.finditer(text):
+        link = match[1] or match[2]
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (ROOT / page).parent / path if path else ROOT / page
+        assert target.exists(), f"{page}: {link}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+            assert anchor in slugs, f"{page}: {link}"
+
+
+@pytest.mark.parametrize("name", modules())
+def test_doctests_of_a_module_hold(name: str) -> None:
+    result = doctest.testmod(importlib.import_module(name))
+    assert result.failed == 0
+
+
+def test_readme_gives_every_exit_code_of_the_errors() -> None:
+    codes = {error.exit_code for error in vars(errors).values() if isinstance(error, type)}
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", page_text("README.md"), re.MULTILINE)}
+    assert codes | {0, 1, 130, 143} == rows
+
+
+def test_shards_page_describes_every_column_field_and_reason() -> None:
+    text = page_text("docs/shards.md")
+    fields = {field.name for kind in (Manifest, ShardFile, SourceCount, BuildOptions, rejects.Reject)
+              for field in dataclasses.fields(kind)}  # fmt: skip
+    reasons = {name for name, _ in rejects._REASONS.values()}
+    names = {*SCHEMA.names, *fields, *reasons, "format", "format_version", "checksum"}
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_design_page_names_every_module_and_every_dependency() -> None:
+    text = page_text("docs/design.md")
+    files = [path for package in ("pipeline", "model") for path in (ROOT / package).rglob("*.py")]
+    assert [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py" and path.name not in text] == []
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    names = [re.split(r"[>=\[]", requirement)[0] for requirement in wanted]
+    assert [name for name in names if f"`{name}`" not in text] == []
