@@ -129,7 +129,8 @@ def _remedy(folder: Path) -> str:
 
 def _flatten(state: TrainState) -> dict[str, np.ndarray[Any, Any]]:
     leaves = jax.tree_util.tree_leaves_with_path(serialization.to_state_dict(state))
-    return {_name(path): np.ascontiguousarray(leaf) for path, leaf in leaves}
+    # Not np.ascontiguousarray, which gives a scalar an axis.
+    return {_name(path): np.asarray(leaf, order="C") for path, leaf in leaves}
 
 
 def _shapes(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:

@@ -129,8 +129,11 @@ def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
 
 
 def default_batch(batch: int, drawings: int) -> int:
-    """A recipe's batch, halved until an epoch over `drawings` has 8 steps, or down to 8."""
-    while batch > 8 and drawings < 8 * batch:
+    """A recipe's batch, halved where `drawings` are few: large batches are for large sets.
+
+    Down to 128 until an epoch has 64 steps, and from there down to 8 until it has 8.
+    """
+    while (batch > 128 and drawings < 64 * batch) or (batch > 8 and drawings < 8 * batch):
         batch //= 2
     return batch
 

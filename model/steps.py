@@ -110,11 +110,11 @@ class CompiledSteps:
 
     def put_state(self, state: TrainState) -> TrainState:
         """The state on the devices."""
-        if len(self.devices) == 1:
-            placed: TrainState = jax.device_put(state, self.devices[0])
-            return placed
-        count = len(self.devices)
-        return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (count, *jnp.shape(leaf))), state)
+        if len(self.devices) > 1:
+            count = len(self.devices)
+            state = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (count, *np.shape(leaf))), state)
+        placed: TrainState = jax.device_put(state, self._sharding())
+        return placed
 
     def get_state(self, state: TrainState) -> TrainState:
         """The state as NumPy arrays."""
@@ -128,11 +128,17 @@ class CompiledSteps:
 
     def put_batch(self, *arrays: np.ndarray[Any, Any]) -> list[jax.Array]:
         """Arrays of B drawings on the devices, in equal shares."""
-        if len(self.devices) == 1:
-            return [jax.device_put(array, self.devices[0]) for array in arrays]
         count = len(self.devices)
-        # pmap moves each share to its device when it is called.
-        return [array.reshape(count, len(array) // count, *array.shape[1:]) for array in arrays]  # type: ignore[misc]
+        if count > 1:
+            arrays = tuple(array.reshape(count, len(array) // count, *array.shape[1:]) for array in arrays)
+        return [jax.device_put(array, self._sharding()) for array in arrays]
+
+    def _sharding(self) -> jax.Device | jax.sharding.Sharding:
+        """Where arrays lie: as pmap leaves its results, or a second step would be compiled for those."""
+        if len(self.devices) == 1:
+            return self.devices[0]
+        mesh = jax.sharding.Mesh(np.asarray(self.devices), (AXIS,))
+        return jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(AXIS))
 
 
 def compile_steps(

@@ -66,9 +66,10 @@ def resembling(text: str, known: Iterable[str] = WORDS, count: int = 5) -> list[
     """The words of `known` that contain `text` or are spelled almost like it, best first."""
     words = list(known)
     plain = {_plain(word): word for word in words}
+    whole = sorted((word for word in words if f" {_plain(text)} " in f" {_plain(word)} "), key=len)
     inside = [word for word in words if _plain(text) in _plain(word)]
     close = [plain[match] for match in difflib.get_close_matches(_plain(text), plain, n=count, cutoff=0.6)]
-    return list(dict.fromkeys(close + inside))[:count]
+    return list(dict.fromkeys(whole + close + inside))[:count]
 
 
 def _plain(text: str) -> str:

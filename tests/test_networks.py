@@ -219,7 +219,8 @@ def test_more_drawings_never_get_more_epochs_and_always_get_one() -> None:
 
 
 def test_few_drawings_get_a_smaller_batch() -> None:
-    assert default_batch(1024, 12_000) == 1024
+    assert default_batch(1024, 12_000) == 128
+    assert default_batch(1024, 70_000) == 1024
     assert default_batch(128, 300) == 32
     assert default_batch(128, 3) == 8
     assert Recipe(batch=default_batch(64, 1)).batch == 8

@@ -1,9 +1,14 @@
 """`sketchpipe inspect`."""
 
+from collections import Counter
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from pipeline.shards.read import ShardSplit
 
 
 def inspect(
@@ -23,31 +28,25 @@ def inspect(
 
 
 def _describe(folder: Path) -> dict[str, Any]:
-    import polars as pl
+    import os
 
-    from pipeline.shards.manifest import REJECTS
+    from pipeline.errors import InputError
+    from pipeline.shards.manifest import read_manifest
     from pipeline.shards.read import open_split
+    from pipeline.threads import ordered_map
 
-    files = open_files(folder)
-    manifest, frames = files
-    for split in dict.fromkeys(file.split for file in manifest.files):
-        open_split(folder, split)  # checks every footer
-    lazy = pl.concat([pl.scan_parquet(folder / name).with_columns(split=pl.lit(split)) for name, split in frames])
-    lengths = lazy.select(
-        points=pl.col("x").bin.size().mean(),
-        strokes=pl.col("stroke_end").list.len().mean(),
-        recognized=pl.col("recognized").mean(),
-    ).collect()
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
+    manifest = read_manifest(folder)
+    totals: Counter[str] = Counter()
+    for name in dict.fromkeys(file.split for file in manifest.files if file.rows):
+        split = open_split(folder, name)
+        for measured in ordered_map(partial(_measure, split), range(len(split.row_groups)), os.cpu_count() or 1):
+            totals.update(measured)
     counts = {
         word: {split: of_class[k] for split, of_class in manifest.counts.items()}
         for k, word in enumerate(manifest.classes)
     }
-    rejects: dict[str, int] = {}
-    if manifest.rejects:
-        table = (
-            pl.read_ndjson(folder / REJECTS).group_by("reason").len().sort("len", "reason", descending=[True, False])
-        )
-        rejects = dict(table.iter_rows())
     return {
         "folder": str(folder),
         "synthetic": manifest.synthetic,
@@ -57,27 +56,30 @@ def _describe(folder: Path) -> dict[str, Any]:
         "drawings": {split: manifest.rows(split) for split in ("train", "validation", "test")},
         "shards": len(manifest.files),
         "bytes": sum(file.bytes for file in manifest.files),
-        "points_per_drawing": lengths["points"][0],
-        "strokes_per_drawing": lengths["strokes"][0],
-        "recognized": lengths["recognized"][0],
+        "points_per_drawing": totals["points"] / totals["drawings"],
+        "strokes_per_drawing": totals["strokes"] / totals["drawings"],
+        "recognized": totals["recognized"] / totals["judged"] if totals["judged"] else None,
         "same_key": manifest.same_key,
         "read": sum(source.read for source in manifest.sources),
         "duplicates": sum(source.duplicates for source in manifest.sources),
         "filtered": sum(source.filtered for source in manifest.sources),
-        "rejects": rejects,
+        "rejects": dict(sorted(manifest.rejects.items(), key=lambda item: (-item[1], item[0]))),
         "classes": counts,
     }
 
 
-def open_files(folder: Path) -> tuple[Any, list[tuple[str, str]]]:
-    """The manifest of a folder, and each shard's name and split."""
-    from pipeline.errors import InputError
-    from pipeline.shards.manifest import read_manifest
+def _measure(split: "ShardSplit", group: int) -> dict[str, int]:
+    """What a row group adds up to; every column is read, so that damage in any of them shows."""
+    from pipeline.shards.schema import SCHEMA
 
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
-    manifest = read_manifest(folder)
-    return manifest, [(file.name, file.split) for file in manifest.files]
+    drawings = split.read_row_group(group, SCHEMA.names)
+    return {
+        "drawings": len(drawings),
+        "points": len(drawings.x),
+        "strokes": len(drawings.stroke_end),
+        "recognized": int((drawings.recognized == 1).sum()),
+        "judged": int((drawings.recognized >= 0).sum()),
+    }
 
 
 def _as_text(described: dict[str, Any]) -> str:

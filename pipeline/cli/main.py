@@ -1,5 +1,6 @@
 """The command `sketchpipe`: its stages, and how errors become one line and an exit code."""
 
+import io
 import os
 import signal
 import sys
@@ -54,6 +55,8 @@ class _TerminatedError(BaseException):
 def main() -> None:
     """Run the command line; every foreseen error is one line on stderr and its exit code."""
     signal.signal(signal.SIGTERM, _terminate)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path or a word may not fit the terminal
     try:
         app()
     except SketchpipeError as error:

@@ -20,7 +20,7 @@ def parse_list(text: str) -> tuple[str, ...]:
     """
     if text.startswith("@"):
         try:
-            entries = Path(text[1:]).read_text().splitlines()
+            entries = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{text[1:]}: cannot be read as a list, one entry a line ({error})") from error
     else:

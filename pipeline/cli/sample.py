@@ -18,6 +18,7 @@ def sample(
     Example: sketchpipe sample --to sketches/sample
     """
     from pipeline.cli.options import say
+    from pipeline.errors import OutputError, UsageError
     from pipeline.sources.doodles import SAMPLE_WORDS, write_sample
     from pipeline.sources.files import SAMPLE_MARK
 
@@ -26,7 +27,16 @@ def sample(
     if mark.exists() and mark.read_text() == wanted and all(file.exists() for file in files):
         say(f"{to}: the sample is there already")
         return
-    mark.unlink(missing_ok=True)
-    write_sample(to, drawings_per_class=drawings_per_class, seed=seed)
-    mark.write_text(wanted)
+    others = [] if mark.exists() else [file for file in files if file.exists()]
+    if others:
+        raise OutputError(f"{others[0]}: is there already, and not of a sample; choose another folder with --to")
+    if drawings_per_class < 1:
+        raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        mark.write_text("unfinished\n")
+        write_sample(to, drawings_per_class=drawings_per_class, seed=seed)
+        mark.write_text(wanted)
+    except OSError as error:
+        raise OutputError(f"{to}: cannot be written ({error.strerror or error}); choose another with --to") from error
     say(f"{to}: {len(files)} classes of {drawings_per_class} synthetic doodles each ({', '.join(SAMPLE_WORDS)})")

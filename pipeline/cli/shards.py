@@ -87,7 +87,7 @@ def shards(
     )  # fmt: skip
     line.clear()
     if not built:
-        say(f"{folder}: nothing to do, sources and options are unchanged (--force builds anew)")
+        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds anew)")
     _summarize(manifest, folder)
 
 

@@ -64,7 +64,6 @@ def train(
         f"batch {config.batch}")  # fmt: skip
     line = Line()
     trainer = Trainer(chosen, split, open_validation(split), devices)
-    say("compiling the train step ...")
     told = [False]
 
     def report(progress: "Progress") -> None:
@@ -81,6 +80,7 @@ def train(
     trainer.report, trainer.epoch_done = report, epoch_done
     if is_new:
         chosen.create()
+    say("compiling the train step ...")
     trainer.fit()
     line.clear()
     say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")

@@ -24,8 +24,13 @@ class Vocabulary:
         return self.ids[string]
 
     def numbers(self, strings: list[str], column: NDArray[np.int32]) -> NDArray[np.int32]:
-        """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary."""
-        table = np.array([*(self.number(string) for string in strings), -1], np.int32)
+        """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary.
+
+        Strings that do not occur in the column are not numbered.
+        """
+        table = np.full(len(strings) + 1, -1, np.int32)
+        for k in np.unique(column[column >= 0]).tolist():
+            table[k] = self.number(strings[k])
         return table[column]
 
 

@@ -120,18 +120,20 @@ class Build:
             spill.close()
         (self.staged.parent / SPILL).unlink()
         manifest = self._manifest(classes, shards)
-        (self.staged / MANIFEST).write_text(manifest.dump())
+        (self.staged / MANIFEST).write_text(manifest.dump(), encoding="utf-8")
         return manifest
 
     def _spill_sources(self, spill: Spill) -> None:
         for tally, source in zip(self.tallies, self.sources, strict=True):
             tally.declared = None if source.declared is None else self.words.number(source.declared)
-        rejects = (self.staged / REJECTS).open("w")
-        with rejects:
-            for index, chunk, scanned in ordered_map(self._scan, self._chunks(), self.workers):
-                if not self.tallies[index].stopped:
-                    for reject in self._take_chunk(index, chunk, scanned, spill):
-                        rejects.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
+        with (self.staged / REJECTS).open("w", encoding="utf-8") as rejects:
+            for index, scanned in ordered_map(self._scan, self._chunks(), self.workers):
+                if self.tallies[index].stopped:
+                    continue
+                if isinstance(scanned, InputError):
+                    raise scanned
+                for reject in self._take_chunk(index, *scanned, spill):
+                    rejects.write(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
         if not self.reasons:
             (self.staged / REJECTS).unlink()
         spill.flush()
@@ -140,16 +142,21 @@ class Build:
                 why = self.first_rejects.get(index, f"{source.name}: it has no lines")
                 raise InputError(f"{source.path}: no drawing in it; is it ndjson from Quick, Draw!? ({why})")
 
-    def _chunks(self) -> Iterator[tuple[int, Chunk]]:
+    def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index, source in enumerate(self.sources):
-            for chunk in read_chunks(source.path, chunk_bytes=self.chunk_bytes):
-                yield index, chunk
-                if self.tallies[index].stopped:
-                    break
+            try:
+                for chunk in read_chunks(source.path, chunk_bytes=self.chunk_bytes):
+                    yield index, chunk
+                    if self.tallies[index].stopped:
+                        break
+            except InputError as error:  # met by reading ahead, perhaps behind the last line that is wanted
+                yield index, error
 
-    def _scan(self, item: tuple[int, Chunk]) -> tuple[int, Chunk, ScannedChunk]:
+    def _scan(self, item: tuple[int, Chunk | InputError]) -> tuple[int, tuple[Chunk, ScannedChunk] | InputError]:
         index, chunk = item
-        return index, chunk, scan_chunk(chunk, self.sources[index].name)
+        if isinstance(chunk, InputError):
+            return index, chunk
+        return index, (chunk, scan_chunk(chunk, self.sources[index].name))
 
     def _take_chunk(self, index: int, chunk: Chunk, scanned: ScannedChunk, spill: Spill) -> list[Reject]:
         """Admit and spill the drawings of a chunk; returns the bad lines up to where reading stops."""
@@ -171,12 +178,10 @@ class Build:
         tally.rejected += len(rejects)
         self._note(index, rejects)
         if keep.any():
-            kept = dataclasses.replace(
-                drawings,
-                word=word,
-                countrycode=self.countrycodes.numbers(drawings.countrycodes, drawings.countrycode),
-            ).take(np.flatnonzero(keep))
-            kept = dataclasses.replace(kept, words=self.words.strings, countrycodes=self.countrycodes.strings)
+            kept = dataclasses.replace(drawings, word=word, words=self.words.strings).take(np.flatnonzero(keep))
+            # Only now, or the codes of drawings behind the last one wanted would be in the shards' dictionaries.
+            codes = self.countrycodes.numbers(kept.countrycodes, kept.countrycode)
+            kept = dataclasses.replace(kept, countrycode=codes, countrycodes=self.countrycodes.strings)
             part = part_of(order_hash(kept.key_id, self.options.seed), RANGES)
             spill.add(kept, index, split_of(kept.key_id, self.splits) * RANGES + part)
         return rejects

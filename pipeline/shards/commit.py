@@ -61,6 +61,8 @@ def discard(folder: Path) -> None:
         return
     shutil.rmtree(folder / BUILD / _NEW, ignore_errors=True)
     (folder / BUILD / SPILL).unlink(missing_ok=True)
+    for partial in (folder / BUILD).glob(".*.partial"):
+        partial.unlink()
 
 
 def foreign_files(folder: Path, ours: Sequence[str]) -> list[str]:
@@ -94,7 +96,7 @@ def roll_forward(folder: Path) -> None:
     journal = folder / BUILD / _JOURNAL
     if not journal.exists():
         return
-    moves = json.loads(journal.read_text())
+    moves = json.loads(journal.read_text(encoding="utf-8"))
     staged = folder / BUILD / _NEW
     for name in reversed(moves["add"]):  # the manifest first: without one, nobody takes the rest for a set
         if (staged / name).exists():
@@ -112,8 +114,8 @@ def roll_forward(folder: Path) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a small file so that a crash leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text)
+    temporary = path.with_name(f".{path.name}.partial")  # one name, so that the next writer takes over a dead one's
+    temporary.write_text(text, encoding="utf-8")
     sync(temporary)
     temporary.replace(path)
     sync(path.parent)

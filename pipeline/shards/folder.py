@@ -1,12 +1,13 @@
 """A build into its folder: nothing where nothing changed, the old set standing until the new one is complete."""
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.errors import OutputError, SketchpipeError
+from pipeline.errors import InputError, OutputError, SketchpipeError
 from pipeline.shards.build import Build, BuildOptions
 from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage, write_atomically
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
@@ -44,23 +45,32 @@ def build_folder(
 
     Raises:
         SketchpipeError: as its message says; the folder is as before.
+
+    Where the inputs are gone but the shards that were built of them are whole, those are used.
     """
-    sources = find_sources(inputs, options.classes)
+    try:
+        sources = find_sources(inputs, options.classes)
+    except InputError:
+        if force or (orphaned := _built_of_lost(inputs, folder, options)) is None:
+            raise
+        return orphaned, False
     synthetic = all((source.path.parent / SAMPLE_MARK).exists() for source in sources)
     _refuse_foreign(folder)
     with locked(folder) as build:
         roll_forward(folder)
+        discard(folder)
         _refuse_foreign(folder)
         before = _ours(folder)
         seen = json.dumps({"options": asdict(options), "sources": [_stat(source) for source in sources]})
-        if before is not None and not force and (build / _SEEN).exists() and (build / _SEEN).read_text() == seen:
+        unchanged = (build / _SEEN).exists() and (build / _SEEN).read_text(encoding="utf-8") == seen
+        if before is not None and unchanged and not force and _is_whole(folder, before):
             return before, False
         begin(sources)
-        work = Build(
-            sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
-            chunk_bytes=chunk_bytes, progress=progress,
-        )  # fmt: skip
         try:
+            work = Build(
+                sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
+                chunk_bytes=chunk_bytes, progress=progress,
+            )  # fmt: skip
             manifest = work.run()
             (build / _SEEN).unlink(missing_ok=True)
             commit(folder, _names(folder), MANIFEST)
@@ -78,6 +88,28 @@ def _ours(folder: Path) -> Manifest | None:
         return read_manifest(folder)
     except (SketchpipeError, OSError):
         return None
+
+
+def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -> Manifest | None:
+    """What was built in `folder` of `inputs` with these options, where all of them are gone but the shards whole."""
+    if any(os.path.lexists(text) for text in inputs):
+        return None
+    try:
+        seen = json.loads((folder / BUILD / _SEEN).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    roots = [os.path.abspath(text) for text in inputs]  # noqa: PTH100 - as sources are named
+    of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in seen["sources"])
+    same = seen["options"] == json.loads(json.dumps(asdict(options)))
+    manifest = _ours(folder) if same and of_inputs else None
+    return manifest if manifest is not None and _is_whole(folder, manifest) else None
+
+
+def _is_whole(folder: Path, manifest: Manifest) -> bool:
+    """Whether every file that the manifest names is there in its size."""
+    paths = {folder / file.name: file.bytes for file in manifest.files}
+    rejects_there = (folder / REJECTS).exists() or not manifest.rejects
+    return rejects_there and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _names(folder: Path) -> list[str]:

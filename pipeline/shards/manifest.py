@@ -123,7 +123,7 @@ def read_manifest(folder: Path) -> Manifest:
     if is_pending(folder):
         raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ShardError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"

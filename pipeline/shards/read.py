@@ -1,5 +1,6 @@
 """Reading a folder of shards: opened once, proved by its manifest, row group by row group."""
 
+import os
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -101,7 +102,8 @@ def _open(path: Path) -> pq.ParquetFile:
     """The thread's own reader of the file that it read last: a ParquetFile must not be shared by threads."""
     key = (path, path.stat().st_mtime_ns)
     if getattr(_opened, "key", None) != key:
-        _opened.key, _opened.file = key, pq.ParquetFile(path, page_checksum_verification=True, memory_map=False)
+        source = pa.OSFile(os.fsencode(path))  # not the path, which pyarrow would want in UTF-8
+        _opened.key, _opened.file = key, pq.ParquetFile(source, page_checksum_verification=True)
     file: pq.ParquetFile = _opened.file
     return file
 

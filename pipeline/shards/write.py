@@ -70,7 +70,8 @@ def write_shard(plan: ShardPlan, folder: Path, spill: Spill, seed: int, sources:
     classes = np.zeros(len(like.words), np.int64)
     written, duplicates = np.zeros(sources, np.int64), np.zeros(sources, np.int64)
     same_key = rows = 0
-    with pq.ParquetWriter(path, SCHEMA, **WRITER_OPTIONS) as writer:
+    # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
+    with path.open("wb") as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
         pending: list[Drawings] = []
         waiting = 0
         for spilled in _sorted_ranges(plan, spill, seed):
@@ -90,9 +91,9 @@ def write_shard(plan: ShardPlan, folder: Path, spill: Spill, seed: int, sources:
                 pending, waiting = [gathered.take(np.arange(full, waiting))], waiting - full
         if waiting or not rows:
             writer.write_table(to_table(concat(pending or [like])))
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        footer, footer_bytes = footer_hash(file)
+    with path.open("rb") as written_file:
+        digest = hashlib.file_digest(written_file, "sha256").hexdigest()
+        footer, footer_bytes = footer_hash(written_file)
     entry = ShardFile(plan.name, SPLITS[plan.split], rows, path.stat().st_size, digest, footer, footer_bytes)
     return WrittenShard(entry, classes, written, duplicates, same_key)
 

@@ -44,9 +44,14 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
             raise InputError(f"{text}: no such file or folder; `sketchpipe sample` makes one to start with")
         for match in matches:
             for path, name in _files_in(Path(match)):
-                found.setdefault(path, name)
-    ordered = sorted((name, path) for path, name in found.items())
+                found[path] = min(name, found.get(path, name))  # the first would hang on the order of inputs
+    ordered = sorted((_printable(name), path) for path, name in found.items())
     return [Source(path, name, declared_word(path.name, known)) for name, path in ordered]
+
+
+def _printable(name: str) -> str:
+    """The name with bytes that are not UTF-8, which no manifest could hold, as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _files_in(path: Path) -> list[tuple[Path, str]]:

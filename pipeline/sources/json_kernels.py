@@ -185,7 +185,7 @@ def ends_early(buf: UInt8Array, i: int) -> bool:
     """Whether the line ends at `i`, or behind the letters there, as of half a literal."""
     while 97 <= buf[i] <= 122:
         i += 1
-    return buf[i] == NEWLINE
+    return bool(buf[i] == NEWLINE)
 
 
 @kernel

@@ -1,0 +1,95 @@
+"""Sources of a few lines, builds of them, and what is in a folder of shards as pyarrow alone reads it."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pipeline.shards.build import BuildOptions
+from pipeline.shards.folder import build_folder
+from pipeline.shards.manifest import Manifest
+
+Row = tuple[int, str, Any, bool | None, str | None, Any]
+STROKES = [[[0, 255], [10, 20]]]
+
+
+def record(word: str, key: int | None, drawing: Any = STROKES, **fields: Any) -> bytes:
+    """A line with the key_id `key << 21`, as Google's are."""
+    line = {"word": word, "key_id": None if key is None else str(key << 21), **fields, "drawing": drawing}
+    return json.dumps(line, ensure_ascii=False).encode() + b"\n"
+
+
+def records(word: str, keys: Sequence[int], **fields: Any) -> bytes:
+    """Lines of drawings that differ by their key."""
+    return b"".join(record(word, key, [[[key % 256, 7], [key // 256 % 256, 9]]], **fields) for key in keys)
+
+
+def write(folder: Path, **files: bytes) -> Path:
+    """Write `<name>.ndjson` files, `__` in a name standing for a space."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in files.items():
+        (folder / f"{name.replace('__', ' ')}.ndjson").write_bytes(text)
+    return folder
+
+
+def build(inputs: Path | Sequence[Path], to: Path, **settings: Any) -> Manifest:
+    """Build with options and settings by name."""
+    names = ("workers", "strict", "force", "chunk_bytes")
+    how = {name: settings.pop(name) for name in names if name in settings}
+    sources = [str(path) for path in ([inputs] if isinstance(inputs, Path) else inputs)]
+    return build_folder(sources, to, BuildOptions(**settings), **how)[0]
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    """The visible files of a folder."""
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
+
+
+def rows_of(folder: Path, split: str | None = None) -> list[Row]:
+    """Key_id, word, strokes, recognized, countrycode and timestamp of each row in order."""
+    rows: list[Row] = []
+    for path in sorted(folder.glob(f"{split or ''}*.parquet")):
+        for row in pq.read_table(path).to_pylist():
+            starts = [0, *row["stroke_end"][:-1]]
+            ends = zip(starts, row["stroke_end"], strict=True)
+            strokes = [[list(row["x"][a:b]), list(row["y"][a:b])] for a, b in ends]
+            rows.append((row["key_id"], row["word"], strokes, row["recognized"], row["countrycode"], row["timestamp"]))
+    return rows
+
+
+def keys_of(folder: Path, split: str | None = None) -> list[int]:
+    """The key_ids in order, without Google's 21 zero bits."""
+    return [row[0] >> 21 for row in rows_of(folder, split)]
+
+
+def staging(folder: Path) -> list[str]:
+    """What is in the folder's `.build/`."""
+    return sorted(path.name for path in (folder / ".build").iterdir())
+
+
+def random_drawings(word: str, count: int, seed: int, **fields: Any) -> bytes:
+    """Lines of random strokes and keys, of about 20 kB each by a field that nobody reads."""
+    random = np.random.default_rng(seed)
+    lines = []
+    for _ in range(count):
+        strokes = [random.integers(0, 256, (2, points)).tolist() for points in random.integers(1, 9, 3)]
+        code = ["US", "DE", "FI", None][random.integers(4)]
+        lines.append(record(word, int(random.integers(1 << 40)), strokes, countrycode=code, pad="x" * 20_000, **fields))
+    return b"".join(lines)
+
+
+def counts_of(manifest: Manifest) -> dict[str, tuple[int, int, int, int, int]]:
+    """Of each source: read, written, duplicates, filtered, rejected."""
+    return {
+        source.name.partition("/")[2]: (
+            source.read,
+            source.written,
+            source.duplicates,
+            source.filtered,
+            source.rejected,
+        )
+        for source in manifest.sources
+    }

@@ -1,0 +1,104 @@
+"""Small shards for the tests of loader, training and commands: made once a session, in its base folder."""
+
+import io
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.cli.main import main
+from pipeline.shards import write
+from pipeline.shards.build import BuildOptions
+from pipeline.shards.folder import build_folder
+from pipeline.shards.schema import SCHEMA
+from pipeline.sources.doodles import write_sample
+from pipeline.sources.files import SAMPLE_MARK
+
+DRAWINGS_PER_CLASS = 60
+SMALL = ("--network", "sketch-classifier", "--batch", "64")
+
+
+def sample_sketches(factory: pytest.TempPathFactory) -> Path:
+    """A folder of ndjson: ten classes of synthetic doodles."""
+    folder = factory.getbasetemp() / "small-sketches"
+    if not folder.exists():
+        write_sample(folder, drawings_per_class=DRAWINGS_PER_CLASS)
+        (folder / SAMPLE_MARK).touch()
+    return folder
+
+
+def sample_shards(
+    factory: pytest.TempPathFactory,
+    name: str = "small-shards",
+    *,
+    classes: Sequence[str] | None = None,
+    row_group_rows: int | None = None,
+    num_shards: int | None = None,
+    splits: str = "0.8,0.1,0.1",
+) -> Path:
+    """Shards of `sample_sketches`, another name for each choice of options; nobody may write into them."""
+    folder = factory.getbasetemp() / name
+    if not folder.exists():
+        chosen = None if classes is None else tuple(classes)
+        options = BuildOptions(classes=chosen, num_shards=num_shards, splits=splits)
+        with pytest.MonkeyPatch.context() as patch:
+            if row_group_rows is not None:
+                patch.setattr(write, "ROW_GROUP_ROWS", row_group_rows)
+            build_folder([str(sample_sketches(factory))], folder, options)
+    return folder
+
+
+def damaged_copy(folder: Path, to: Path, name: str, row_group: int = 0) -> Path:
+    """A copy of a folder of shards with a bit flipped in the last x of a row group of file `name`."""
+    shutil.copytree(folder, to)
+    with pq.ParquetFile(to / name) as file:
+        column = file.metadata.row_group(row_group).column(SCHEMA.get_field_index("x"))
+    content = bytearray((to / name).read_bytes())
+    content[column.data_page_offset + column.total_compressed_size - 1] ^= 0x10
+    (to / name).write_bytes(content)
+    return to
+
+
+def trained(factory: pytest.TempPathFactory) -> Path:
+    """A folder with `shards/sample` and a run on them, `runs/001-sketch-classifier`, of two epochs."""
+    folder = factory.getbasetemp() / "small-work"
+    if not folder.exists():
+        folder.mkdir()
+        shutil.copytree(sample_shards(factory), folder / "shards" / "sample")
+        ran = in_process("train", "--shards", "shards/sample", *SMALL, "--epochs", "2", cwd=folder)
+        assert ran.returncode == 0, ran.stderr
+    return folder
+
+
+def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The command as `sketchpipe` runs it, but in this process, where jax is loaded already."""
+    out, err = io.StringIO(), io.StringIO()
+    code: Any = 0
+    terminate = signal.getsignal(signal.SIGTERM)
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        patch.chdir(cwd)
+        patch.setattr(sys, "argv", ["sketchpipe", *arguments])
+        try:
+            main()
+        except SystemExit as exit_:
+            code = exit_.code
+        finally:
+            signal.signal(signal.SIGTERM, terminate)
+    return subprocess.CompletedProcess(arguments, code or 0, out.getvalue(), err.getvalue())
+
+
+def command(*arguments: str) -> list[str]:
+    """How the command is started in this environment."""
+    return [sys.executable, "-c", "from pipeline.cli.main import main; main()", *arguments]
+
+
+def sketchpipe(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """The command, run to its end in `cwd`."""
+    return subprocess.run(command(*arguments), cwd=cwd, input=stdin, capture_output=True, text=True, check=False)

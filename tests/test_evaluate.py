@@ -1,0 +1,160 @@
+import itertools
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from small import damaged_copy, in_process, sample_shards, sample_sketches, sketchpipe, trained
+
+from model.evaluate import labels_in, load_network
+from model.metrics import Scores, add, score
+from model.runs import open_run
+from pipeline.errors import MismatchError
+from pipeline.raster import render_batch
+from pipeline.shards.build import BuildOptions
+from pipeline.shards.folder import build_folder
+from pipeline.shards.read import open_split
+
+WORDS = ("ant", "bird", "cat", "dog")
+RUN = "runs/001-sketch-classifier"
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return trained(tmp_path_factory)
+
+
+def naive_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Top-1, top-3 and MAP@3, one drawing at a time; of equal logits the lower label comes first."""
+    top1 = top3 = map3 = 0.0
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        place = sorted(range(len(row)), key=lambda k: (-row[k], k)).index(label)
+        top1 += place == 0
+        top3 += place < 3
+        map3 += [1, 1 / 2, 1 / 3][place] if place < 3 else 0
+    return {"top1": top1 / len(labels), "top3": top3 / len(labels), "map3": map3 / len(labels)}
+
+
+@pytest.mark.parametrize("ties", [False, True])
+def test_scores_are_those_of_the_slow_version(ties: bool) -> None:
+    dice = np.random.default_rng(0)
+    logits = dice.normal(size=(200, 4)).astype(np.float32)
+    if ties:
+        logits = np.round(logits)
+    labels = dice.integers(0, 3, 200).astype(np.int32)  # no dog
+    found = score(logits, labels, WORDS).as_dict()
+    for name, expected in naive_scores(logits, labels).items():
+        assert found[name] == pytest.approx(expected, rel=1e-12)  # sums of halves and thirds in another order
+    assert found["drawings"] == 200
+    for label, word in enumerate(WORDS[:3]):
+        mine = labels == label
+        assert found["classes"][word]["drawings"] == mine.sum()
+        assert found["classes"][word]["top1"] == naive_scores(logits[mine], labels[mine])["top1"]
+    assert found["classes"]["dog"] == {"drawings": 0, "top1": None}
+
+
+def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
+    dice = np.random.default_rng(1)
+    logits, labels = dice.normal(size=(50, 4)).astype(np.float32), dice.integers(0, 4, 50).astype(np.int32)
+    parts: list[Scores] = [score(logits[a:b], labels[a:b], WORDS) for a, b in itertools.pairwise((0, 0, 20, 50))]
+    found, whole = add(add(parts[0], parts[1]), parts[2]).as_dict(), score(logits, labels, WORDS).as_dict()
+    assert found.pop("map3") == pytest.approx(whole.pop("map3"))  # halves and thirds summed in another order
+    assert found == whole
+
+
+def test_labels_are_matched_by_word() -> None:
+    assert labels_in(WORDS, ("dog", "ant"), Path("shards")).tolist() == [3, 0]
+    with pytest.raises(MismatchError, match="its classes eel, fox, gnu and 1 more are none of the run's 4"):
+        labels_in(WORDS, ("ant", "eel", "fox", "gnu", "hen"), Path("shards"))
+
+
+def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(work: Path) -> None:
+    ran = sketchpipe("evaluate", "--json", cwd=work)
+    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\n")
+    found = json.loads(ran.stdout)
+    run, split = open_run(work / RUN), open_split(work / "shards" / "sample", "test")
+    drawings = split.read_rows(np.arange(len(split)))
+    images = render_batch(
+        drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
+        size=run.config.image_size, line_width=run.config.line_width,
+    )  # fmt: skip
+    step, variables, _ = load_network(run)
+    expected = naive_scores(np.asarray(step(jax.device_put(variables), images)), drawings.word)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert all(0 <= found[name] <= 1 for name in expected)
+    assert found["drawings"] == len(split) == sum(one["drawings"] for one in found["classes"].values())
+    assert list(found["classes"]) == list(run.config.classes)
+    assert (found["run"], found["split"]) == (RUN, "test")
+
+
+def test_evaluate_as_text_has_a_line_a_class_and_one_for_all(work: Path) -> None:
+    ran = in_process("evaluate", "--run", RUN, "--split", "validation", cwd=work)
+    lines = ran.stdout.splitlines()
+    assert (ran.returncode, ran.stderr, len(lines)) == (0, "", 1 + 10 + 2)
+    assert lines[-1].startswith("validation: top-1 ")
+    assert lines[-1].endswith("on 52 drawings of shards/sample")
+
+
+def test_all_splits_together_are_every_drawing(work: Path) -> None:
+    assert json.loads(in_process("evaluate", "--split", "all", "--json", cwd=work).stdout)["drawings"] == 600
+
+
+def test_shards_with_some_of_the_classes_score_as_those_classes_do_in_the_whole(
+    work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    some = ["cat", "fish", "tree"]  # labels 0 to 2 in the shards, others in the run
+    shards = sample_shards(tmp_path_factory, "some-classes", classes=some)
+    found = json.loads(in_process("evaluate", "--shards", str(shards), "--json", cwd=work).stdout)
+    whole = json.loads(in_process("evaluate", "--json", cwd=work).stdout)
+    assert {word: found["classes"][word] for word in some} == {word: whole["classes"][word] for word in some}
+    assert found["drawings"] == sum(whole["classes"][word]["drawings"] for word in some)
+    assert found["classes"]["apple"] == {"drawings": 0, "top1": None}
+
+
+def test_shards_with_a_class_that_the_run_does_not_know_are_refused(
+    work: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    lines = (sample_sketches(tmp_path_factory) / "cat.ndjson").read_text().replace('"word":"cat"', '"word":"zebra"')
+    (tmp_path / "zebra.ndjson").write_text(lines)
+    build_folder([str(tmp_path / "zebra.ndjson")], tmp_path / "shards", BuildOptions())
+    ran = in_process("evaluate", "--shards", str(tmp_path / "shards"), cwd=work)
+    assert ran.returncode == 5
+    assert "its classes zebra are none of the run's 10; build shards of the run's classes" in ran.stderr
+
+
+def test_no_run_no_shards_and_an_unknown_split_are_said(work: Path, tmp_path: Path) -> None:
+    ran = in_process("evaluate", cwd=tmp_path)
+    assert (ran.returncode, ran.stdout) == (3, "")
+    assert ran.stderr.startswith("sketchpipe: runs/: no trained run here; train one with `sketchpipe train")
+    assert in_process("evaluate", "--run", "none", cwd=work).returncode == 3
+    assert in_process("evaluate", "--shards", "none", cwd=work).returncode == 3
+    ran = in_process("evaluate", "--split", "tests", cwd=work)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    assert 'split "tests": expected one of train, validation, test, all' in ran.stderr
+
+
+def test_a_damaged_shard_is_said(work: Path, tmp_path: Path) -> None:
+    name = "test-00000-of-00001.parquet"
+    damaged_copy(work / "shards" / "sample", tmp_path / "damaged", name)
+    ran = in_process("evaluate", "--shards", str(tmp_path / "damaged"), cwd=work)
+    assert (ran.returncode, ran.stderr.count("\n")) == (4, 2)
+    assert f"{name}: damaged" in ran.stderr
+
+
+def test_a_checkpoint_cut_short_is_said(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / RUN, tmp_path / "run")
+    for arrays in (tmp_path / "run").glob("checkpoints/*/arrays.safetensors"):
+        arrays.write_bytes(arrays.read_bytes()[:-100])
+    ran = sketchpipe("evaluate", "--run", str(tmp_path / "run"), cwd=work)
+    assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (4, "", 1)
+    assert "arrays.safetensors: damaged" in ran.stderr
+
+
+def test_a_run_without_a_checkpoint_is_said(work: Path, tmp_path: Path) -> None:
+    shutil.copytree(work / RUN, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "checkpoints")
+    ran = in_process("evaluate", "--run", str(tmp_path / "run"), cwd=work)
+    assert ran.returncode == 4
+    assert "has no checkpoint yet" in ran.stderr
