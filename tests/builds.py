@@ -44,7 +44,9 @@ def build(inputs: Path | Sequence[Path], to: Path, **settings: Any) -> Manifest:
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """The visible files of a folder."""
+    """The visible files of a folder; none where it is missing."""
+    if not folder.exists():
+        return {}
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir()) if not path.name.startswith(".")}
 
 

@@ -97,7 +97,7 @@ def test_a_folder_without_ndjson_is_an_error(run: Command) -> None:
 def test_a_file_that_is_no_ndjson_is_an_error_with_its_first_bad_line(run: Command, content: bytes) -> None:
     Path("file.bin").write_bytes(content)
     run("shards", "file.bin", "--to", "out").fails(
-        3, r"file\.bin: no drawing in it; is it ndjson from Quick, Draw!\? \("
+        3, r"file\.bin: no drawing in it; is it simplified Quick, Draw! ndjson\? \("
     )
     assert files_of(Path("out")) == {}
 

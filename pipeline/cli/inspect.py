@@ -1,14 +1,12 @@
 """`sketchpipe inspect`."""
 
-from collections import Counter
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.shards.read import ShardSplit
+    import polars as pl
 
 
 def inspect(
@@ -28,25 +26,26 @@ def inspect(
 
 
 def _describe(folder: Path) -> dict[str, Any]:
-    import os
+    import polars as pl
 
-    from pipeline.errors import InputError
+    from pipeline.errors import InputError, ShardError
     from pipeline.shards.manifest import read_manifest
-    from pipeline.shards.read import open_split
-    from pipeline.threads import ordered_map
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
     manifest = read_manifest(folder)
-    totals: Counter[str] = Counter()
-    for name in dict.fromkeys(file.split for file in manifest.files if file.rows):
-        split = open_split(folder, name)
-        for measured in ordered_map(partial(_measure, split), range(len(split.row_groups)), os.cpu_count() or 1):
-            totals.update(measured)
-    counts = {
-        word: {split: of_class[k] for split, of_class in manifest.counts.items()}
-        for k, word in enumerate(manifest.classes)
+    rows = pl.concat(
+        _measure(folder, name) for name in dict.fromkeys(file.split for file in manifest.files if file.rows)
+    )
+    counts = {word: dict.fromkeys(manifest.counts, 0) for word in manifest.classes}
+    for word, split, drawings in rows.group_by("word", "split").agg(pl.col("drawings").sum()).iter_rows():
+        counts[word][split] = drawings
+    expected = {
+        word: {split: of[k] for split, of in manifest.counts.items()} for k, word in enumerate(manifest.classes)
     }
+    if counts != expected:
+        raise ShardError(f"{folder}: its shards do not hold what its manifest counts; build it anew with --force")
+    totals = rows.drop("word", "split").sum().row(0, named=True)
     return {
         "folder": str(folder),
         "synthetic": manifest.synthetic,
@@ -68,18 +67,33 @@ def _describe(folder: Path) -> dict[str, Any]:
     }
 
 
-def _measure(split: "ShardSplit", group: int) -> dict[str, int]:
-    """What a row group adds up to; every column is read, so that damage in any of them shows."""
-    from pipeline.shards.schema import SCHEMA
+def _measure(folder: Path, name: str) -> "pl.DataFrame":
+    """Drawings, points, strokes and recognized of each class of a split, a row group at a time.
 
-    drawings = split.read_row_group(group, SCHEMA.names)
-    return {
-        "drawings": len(drawings),
-        "points": len(drawings.x),
-        "strokes": len(drawings.stroke_end),
-        "recognized": int((drawings.recognized == 1).sum()),
-        "judged": int((drawings.recognized >= 0).sum()),
-    }
+    Every column is read, so that damage in any of them shows.
+    """
+    import os
+
+    import polars as pl
+
+    from pipeline.shards.read import open_split
+    from pipeline.shards.schema import SCHEMA
+    from pipeline.threads import ordered_map
+
+    split = open_split(folder, name)
+
+    def measure(group: int) -> pl.DataFrame:
+        frame = pl.DataFrame(split.read_table(group, SCHEMA.names))
+        return frame.group_by(pl.col("word").cast(pl.String)).agg(
+            split=pl.lit(name),
+            drawings=pl.len().cast(pl.Int64),
+            points=pl.col("x").bin.size().sum().cast(pl.Int64),
+            strokes=pl.col("stroke_end").list.len().sum().cast(pl.Int64),
+            recognized=pl.col("recognized").sum().cast(pl.Int64),
+            judged=pl.col("recognized").count().cast(pl.Int64),
+        )
+
+    return pl.concat(ordered_map(measure, range(len(split.row_groups)), os.cpu_count() or 1))
 
 
 def _as_text(described: dict[str, Any]) -> str:

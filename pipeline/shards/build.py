@@ -140,7 +140,7 @@ class Build:
         for index, (tally, source) in enumerate(zip(self.tallies, self.sources, strict=True)):
             if tally.read == tally.rejected:
                 why = self.first_rejects.get(index, f"{source.name}: it has no lines")
-                raise InputError(f"{source.path}: no drawing in it; is it ndjson from Quick, Draw!? ({why})")
+                raise InputError(f"{source.path}: no drawing in it; is it simplified Quick, Draw! ndjson? ({why})")
 
     def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index, source in enumerate(self.sources):

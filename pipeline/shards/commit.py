@@ -30,6 +30,7 @@ def locked(folder: Path) -> Iterator[Path]:
         OutputError: the folder cannot be made or written.
     """
     build = folder / BUILD
+    is_new = not folder.exists()
     try:
         build.mkdir(parents=True, exist_ok=True)
         lock = (build / "lock").open("a+")
@@ -41,10 +42,16 @@ def locked(folder: Path) -> Iterator[Path]:
         except BlockingIOError as error:
             lock.seek(0)
             raise LockedError(f"{folder}: process {lock.read() or '?'} is writing it; wait for it to end") from error
+        if not (build / "lock").exists():  # its holder failed and took the new folder with it
+            raise LockedError(f"{folder}: another process is writing it; try again")
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        yield build
+        try:
+            yield build
+        finally:
+            if is_new and [entry.name for entry in folder.rglob("*")] == [BUILD, "lock"]:
+                shutil.rmtree(folder)  # nothing was made of it: leave nothing behind
 
 
 def stage(build: Path) -> Path:

@@ -63,7 +63,8 @@ def build_folder(
         before = _ours(folder)
         seen = json.dumps({"options": asdict(options), "sources": [_stat(source) for source in sources]})
         unchanged = (build / _SEEN).exists() and (build / _SEEN).read_text(encoding="utf-8") == seen
-        if before is not None and unchanged and not force and _is_whole(folder, before):
+        told = strict and before is not None and before.rejects  # the first bad line is to be said
+        if before is not None and unchanged and not force and not told and _is_whole(folder, before):
             return before, False
         begin(sources)
         try:

@@ -14,7 +14,9 @@ MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
 FORMAT = "sketchpipe-shards"
 FORMAT_VERSION = 1
-ATTRIBUTION = "Quick, Draw! data by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
+ATTRIBUTION = (
+    "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
+)
 SYNTHETIC = "synthetic doodles made by `sketchpipe sample`; not drawn by people"
 _CHECKSUM = "checksum"
 

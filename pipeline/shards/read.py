@@ -49,15 +49,22 @@ class ShardSplit:
         Raises:
             ShardError: the shard is damaged.
         """
+        drawings = from_table(self.read_table(group, columns))
+        drawings.words.extend(self.manifest.classes)
+        return drawings
+
+    def read_table(self, group: int, columns: Sequence[str]) -> pa.Table:
+        """The columns of row group `group` as they are stored, their page checksums verified.
+
+        Raises:
+            ShardError: the shard is damaged.
+        """
         shard, number = self.row_groups[group].tolist()
         path = self.folder / self.files[shard].name
         try:
-            table = _open(path).read_row_group(number, columns=list(columns), use_threads=False)
+            return _open(path).read_row_group(number, columns=list(columns), use_threads=False)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, str(error)) from error
-        drawings = from_table(table)
-        drawings.words.extend(self.manifest.classes)
-        return drawings
 
     def read_rows(self, rows: Int64Array) -> Drawings:
         """The drawings at `rows` of the split, in that order, with their key_ids."""
