@@ -2,7 +2,7 @@
 
 Every kernel takes `buf`, (B,) uint8 whose last byte is a newline, and a position `i` in it, and returns the position
 behind what it read. A newline is legal nowhere inside a JSON text of one line, so it stops every loop: no kernel needs
-the length of `buf`. On a fault a kernel returns -1 and leaves in `fault`, (4,) int64, a code of `FAULTS` and the
+the length of `buf`. On a fault a kernel returns -1 and leaves in `fault`, (4,) int64, a code of `faults.py` and the
 numbers that its message shows. The grammar is RFC 8259's, with strings checked to be UTF-8 (RFC 3629).
 """
 
@@ -10,12 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
+from pipeline.sources.faults import (
+    CONTROL,
+    DEPTH,
+    ESCAPE,
+    MAX_DEPTH,
+    NOT_UTF8,
+    NUMBER,
+    SURROGATE,
+    SYNTAX,
+    TRUNCATED,
+)
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 
-SYNTAX, TRUNCATED, NOT_UTF8, CONTROL, ESCAPE, SURROGATE, NUMBER, DEPTH = range(1, 9)
-MAX_DEPTH = 64
 
 NEWLINE, QUOTE, BACKSLASH, COMMA, COLON = 10, 34, 92, 44, 58
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125

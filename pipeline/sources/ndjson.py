@@ -16,6 +16,7 @@ from pipeline.drawings import Drawings, UInt8Array
 from pipeline.errors import InputError
 from pipeline.hashing import content_hash
 from pipeline.sources import ndjson_kernels as nd
+from pipeline.sources.faults import MAX_LINE_BYTES, TOO_LONG
 from pipeline.sources.rejects import Reject, reason_and_message
 
 BLOCK_BYTES = 1 << 20  # what a source's hash is made of, whatever the chunks
@@ -88,7 +89,7 @@ def read_chunks(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk
             text = rest + read
             end = len(text) if last else text.rfind(b"\n") + 1
             text, rest = text[:end], text[end:]
-            if len(rest) > nd.MAX_LINE_BYTES:
+            if len(rest) > MAX_LINE_BYTES:
                 skipping = (offset + len(text), line + text.count(b"\n"))
             start, offset = offset, offset + len(text)
             if text and not text.endswith(b"\n"):
@@ -124,16 +125,16 @@ def scan_chunk(chunk: Chunk, file: str) -> ScannedChunk:
         drawing_end=drawing_end.copy(),
         key_id=key_id[:count].copy(),
         word=word,
-        recognized=rows[:, nd.RECOGNIZED].astype(np.int8),
+        recognized=rows[:, nd.ROW_RECOGNIZED].astype(np.int8),
         countrycode=countrycode,
-        timestamp=rows[:, nd.TIMESTAMP].astype("datetime64[us]"),
+        timestamp=rows[:, nd.ROW_TIMESTAMP].astype("datetime64[us]"),
         words=words,
         countrycodes=countrycodes,
     )
     without_key = rows[:, nd.HAS_KEY_ID] == 0
     if without_key.any():
         drawings.key_id[without_key] = content_hash(drawings)[without_key]
-    rejects = [] if chunk.too_long is None else [_reject(file, *chunk.too_long, (nd.TOO_LONG, nd.MAX_LINE_BYTES, 0, 0))]
+    rejects = [] if chunk.too_long is None else [_reject(file, *chunk.too_long, (TOO_LONG, MAX_LINE_BYTES, 0, 0))]
     for line, start, *fault in faults[:rejected].tolist():
         rejects.append(_reject(file, chunk.offset + start, chunk.line + line, fault))
     return ScannedChunk(drawings, rows[:, nd.END] + chunk.offset, rejects)

@@ -3,16 +3,15 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from pipeline.sources import json_kernels as json
-from pipeline.sources import ndjson_kernels as nd
+from pipeline.sources import faults
 
 _TYPES = {
-    nd.WORD: "a string",
-    nd.COUNTRYCODE: "a string or null",
-    nd.TIMESTAMP_FIELD: "a string or null",
-    nd.RECOGNIZED_FIELD: "true, false or null",
-    nd.KEY_ID: "a string of digits, a number or null",
-    nd.DRAWING: "a list of strokes",
+    faults.WORD: "a string",
+    faults.COUNTRYCODE: "a string or null",
+    faults.TIMESTAMP: "a string or null",
+    faults.RECOGNIZED: "true, false or null",
+    faults.KEY_ID: "a string of digits, a number or null",
+    faults.DRAWING: "a list of strokes",
 }
 
 
@@ -60,6 +59,10 @@ def _axis(axis: int) -> str:
     return "xy"[axis]
 
 
+def _value(stroke: int, axis: int, column: int) -> str:
+    return f"stroke {stroke}: {_axis(axis)} at column {column + 1}"
+
+
 def _syntax(column: int, expected: int, found: int) -> str:
     wanted = f"expected {_char(expected)}" if expected else "expected a value"
     return f"column {column}: {wanted}, found {_char(found)}"
@@ -70,37 +73,40 @@ def _not_stroke(stroke: int, axis: int, _c: int) -> str:
 
 
 def _wrong_type(name: int) -> str:
-    return f'"{nd.FIELDS[name]}" is not {_TYPES[name]}'
+    return f'"{faults.FIELDS[name]}" is not {_TYPES[name]}'
 
 
 _Sentence = Callable[[int, int, int], str]
 _REASONS: dict[int, tuple[str, _Sentence]] = {
-    json.SYNTAX: ("syntax", _syntax),
-    json.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON does"),
-    json.NOT_UTF8: ("not-utf8", lambda a, b, _: f"column {a}: byte 0x{b:02x} is not UTF-8"),
-    json.CONTROL: ("control-character", lambda a, b, _: f"column {a}: control character 0x{b:02x} in a string"),
-    json.ESCAPE: ("bad-escape", lambda a, *_: f"column {a}: a backslash that begins no JSON escape"),
-    json.SURROGATE: ("lone-surrogate", lambda a, *_: f"column {a}: half of a surrogate pair"),
-    json.NUMBER: ("bad-number", lambda a, *_: f"column {a}: not a JSON number"),
-    json.DEPTH: ("too-deep", lambda a, b, _: f"column {a}: nested deeper than {b} levels"),
-    nd.NOT_OBJECT: ("not-an-object", lambda a, *_: f"expected a JSON object, found {_char(a)}"),
-    nd.TWICE: ("field-twice", lambda a, *_: f'"{nd.FIELDS[a]}" stands twice'),
-    nd.MISSING: ("field-missing", lambda a, *_: f'"{nd.FIELDS[a]}" is missing'),
-    nd.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
-    nd.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
-    nd.BAD_TIMESTAMP: ("bad-timestamp", lambda *_: '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'),
-    nd.BAD_KEY_ID: ("bad-key-id", lambda *_: '"key_id" is not a whole number below 2**64'),
-    nd.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
-    nd.NOT_STROKE: ("not-a-stroke", _not_stroke),
-    nd.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a} has {b} of the two lists x and y"),
-    nd.RAW_STROKE: (
+    faults.SYNTAX: ("syntax", _syntax),
+    faults.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON does"),
+    faults.NOT_UTF8: ("not-utf8", lambda a, b, _: f"column {a}: byte 0x{b:02x} is not UTF-8"),
+    faults.CONTROL: ("control-character", lambda a, b, _: f"column {a}: control character 0x{b:02x} in a string"),
+    faults.ESCAPE: ("bad-escape", lambda a, *_: f"column {a}: a backslash that begins no JSON escape"),
+    faults.SURROGATE: ("lone-surrogate", lambda a, *_: f"column {a}: half of a surrogate pair"),
+    faults.NUMBER: ("bad-number", lambda a, *_: f"column {a}: not a JSON number"),
+    faults.DEPTH: ("too-deep", lambda a, b, _: f"column {a}: nested deeper than {b} levels"),
+    faults.NOT_OBJECT: ("not-an-object", lambda a, *_: f"expected a JSON object, found {_char(a)}"),
+    faults.TWICE: ("field-twice", lambda a, *_: f'"{faults.FIELDS[a]}" stands twice'),
+    faults.MISSING: ("field-missing", lambda a, *_: f'"{faults.FIELDS[a]}" is missing'),
+    faults.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
+    faults.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
+    faults.BAD_TIMESTAMP: ("bad-timestamp", lambda *_: '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'),
+    faults.BAD_KEY_ID: ("bad-key-id", lambda *_: '"key_id" is not a whole number below 2**64'),
+    faults.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
+    faults.NOT_STROKE: ("not-a-stroke", _not_stroke),
+    faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a} has {b} of the two lists x and y"),
+    faults.RAW_STROKE: (
         "raw-stroke",
         lambda a, *_: f"stroke {a} has more than two lists: not a simplified drawing",
     ),
-    nd.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
-    nd.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
-    nd.NOT_INTEGER: ("not-an-integer", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not an integer"),
-    nd.OUT_OF_RANGE: ("out-of-range", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not in 0-255"),
-    nd.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
-    nd.TOO_LONG: ("line-too-long", lambda a, *_: f"the line is longer than {a} bytes"),
+    faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
+    faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
+    faults.NOT_INTEGER: (
+        "not-an-integer",
+        lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not an integer",
+    ),
+    faults.OUT_OF_RANGE: ("out-of-range", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not in 0-255"),
+    faults.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
+    faults.TOO_LONG: ("line-too-long", lambda a, *_: f"the line is longer than {a} bytes"),
 }
