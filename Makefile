@@ -29,7 +29,7 @@ install:
 	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
 
 sketches: install
-	@if [ "$(notdir $(SKETCHES))" = sample ]; then \
+	@if [ "$$(basename "$(SKETCHES)")" = sample ]; then \
 	  echo "drawings: the built-in synthetic sample; for Google's, put ndjson in sketches/quickdraw and run:"; \
 	  echo "  make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
 	  $(SKETCHPIPE) sample --to "$(SKETCHES)"; fi

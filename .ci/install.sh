@@ -19,16 +19,19 @@ if [ "$gpu" != 0 ] && command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/d
   if [ "$major" -ge 580 ]; then extras=dev,cuda13; else extras=dev,cuda12; fi
 fi
 
-# Up to date: the same extras, Python and requirements as last time.
+# Up to date: the same extras, Python and requirements as last time, and an environment that runs.
 stamp=$venv/.installed
-wanted="$extras $("$python" --version 2>&1) $(cksum <pyproject.toml)"
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
+version=$("$python" --version 2>&1)
+wanted="$extras $version $(cksum <pyproject.toml)"
+has=$("$venv/bin/python" --version 2>&1 || true)
+if [ "$has" = "$version" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
 case $extras in
   *cuda*) echo "an NVIDIA driver answers: installing JAX with CUDA, a download of about 2.5 GB (GPU=0 refuses it)" ;;
   *) echo "installing into $venv: a download of about 300 MB" ;;
 esac
-[ -x "$venv/bin/python" ] || "$python" -m venv "$venv" ||
+{ [ "$has" = "$version" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1; } ||
+  "$python" -m venv --clear "$venv" ||
   remedy "$python has no venv: on Debian and Ubuntu, apt install python3-venv"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".[$extras]" ||
   remedy "the packages could not be installed: see pip's message above"

@@ -18,7 +18,9 @@ from model.runs import Run
 from model.steps import eval_step
 from pipeline.errors import CheckpointError, MismatchError
 from pipeline.loader import Loader, LoaderConfig
+from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.shards.read import open_split
+from pipeline.shards.shuffle import SPLITS
 
 EVAL_BATCH = 256
 
@@ -40,13 +42,27 @@ def labels_in(classes: Sequence[str], shard_classes: Sequence[str], folder: Path
     return np.array([label[word] for word in shard_classes], np.int32)
 
 
-def load_network(run: Run, *, best: bool = True) -> tuple[Callable[..., jax.Array], Any, Position]:
+def check_splits(run: Run, manifest: Manifest, folder: Path) -> None:
+    """Refuse shards that were split in another way, whose test split holds drawings that the run was trained on.
+
+    Raises:
+        MismatchError: they were.
+    """
+    splits = manifest.options["splits"]
+    if run.card.splits is not None and splits != run.card.splits:
+        raise MismatchError(
+            f"{folder}: split {splits}, but {run.folder} was trained on shards split {run.card.splits}: what it was "
+            f"trained on may be in any split here; build them with --splits {run.card.splits}, or say --split all"
+        )
+
+
+def load_network(run: Run) -> tuple[Callable[..., jax.Array], Any, Position]:
     """The compiled `eval_step` of a run, its variables and where its checkpoint stood.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
     """
-    folder = run.checkpoint(best=best)
+    folder = run.checkpoint(best=True)
     if folder is None:
         raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
     state, position = load_checkpoint(folder)
@@ -77,13 +93,11 @@ def score_batches(
     return total
 
 
-def evaluate_run(
-    run: Run, folder: Path, splits: Sequence[str], report: Callable[[int], None] = lambda _drawings: None
-) -> Scores:
-    """Score a run's best checkpoint on `splits` of the shards in `folder`, each drawing once.
+def evaluate_run(run: Run, folder: Path, split: str) -> Scores:
+    """Score a run's best checkpoint on a split of the shards in `folder`, or on "all" of them, each drawing once.
 
     Raises:
-        MismatchError: the shards hold classes that the run does not know.
+        MismatchError: the shards hold classes that the run does not know, or were split in another way.
         SketchpipeError: shards or checkpoint are missing or damaged.
     """
     step, variables, _ = load_network(run)
@@ -91,9 +105,10 @@ def evaluate_run(
     config = run.config
     loader_config = LoaderConfig(EVAL_BATCH, size=config.image_size, line_width=config.line_width)
     total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
-    for name in splits:
-        split = open_split(folder, name)
-        labels = labels_in(config.classes, split.manifest.classes, folder)
-        total = add(total, score_batches(step, variables, Loader(split, loader_config), labels, config.classes))
-        report(len(split))
+    for name in [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]:
+        opened = open_split(folder, name)
+        if split != "all":
+            check_splits(run, opened.manifest, folder)
+        labels = labels_in(config.classes, opened.manifest.classes, folder)
+        total = add(total, score_batches(step, variables, Loader(opened, loader_config), labels, config.classes))
     return total

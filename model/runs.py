@@ -20,7 +20,7 @@ from typing import Any
 from model.checkpoint import Position, load_position, save_checkpoint
 from model.config import TrainConfig
 from model.steps import TrainState
-from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, SketchpipeError
+from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.shards.commit import write_atomically
 
 RUNS = Path("runs")
@@ -39,6 +39,7 @@ class RunCard:
         synthetic: whether those drawings are the built-in sample's.
         versions: of what trained it.
         finished: whether all epochs are done.
+        splits: the shares by which those shards were split; None where that is not known.
         format_version: of the run's folder.
     """
 
@@ -48,6 +49,7 @@ class RunCard:
     synthetic: bool
     versions: dict[str, str]
     finished: bool = False
+    splits: str | None = None
     format_version: int = FORMAT_VERSION
 
 
@@ -61,9 +63,15 @@ class Run:
 
     def create(self) -> None:
         """Make the folder; `run.json`, written last, makes it a run."""
-        (self.folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-        write_atomically(self.folder / "config.json", self.config.to_json())
-        self._write_card()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "checkpoints").mkdir()
+            write_atomically(self.folder / "config.json", self.config.to_json())
+            self._write_card()
+        except FileExistsError as error:
+            raise LockedError(f"{self.folder}: another process has just begun it; run the command again") from error
+        except OSError as error:
+            raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); choose another --run") from error
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -173,15 +181,19 @@ def list_runs(runs: Path = RUNS) -> list[Path]:
 
 
 def newest_run(runs: Path = RUNS) -> Run:
-    """The newest run that has a checkpoint.
+    """The run whose last checkpoint is the newest.
 
     Raises:
         InputError: there is none.
     """
-    for folder in reversed(list_runs(runs)):
+    trained = []
+    for number, folder in enumerate(list_runs(runs)):
         run = open_run(folder)
-        if run.checkpoint(best=False) is not None:
-            return run
+        last = run.checkpoint(best=False)
+        if last is not None:
+            trained.append((last.stat().st_mtime_ns, number, run))
+    if trained:
+        return max(trained, key=lambda one: one[:2])[2]
     raise InputError(
         f"{runs}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
     )

@@ -1,5 +1,6 @@
 """Pictures for people: PNG files and contact sheets, all drawn by the one renderer."""
 
+import contextlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.drawings import Drawings, UInt8Array
+from pipeline.errors import OutputError
 from pipeline.raster import render_batch
 
 _GAP = 4  # pixels between the drawings of a sheet
@@ -16,14 +18,23 @@ _BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
-    """Write an (H, W, 3) uint8 image, complete or not at all; its folder is made where it is missing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write an (H, W, 3) uint8 image, complete or not at all; its folder is made where it is missing.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file for the picture")
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(temporary, format="PNG")
         temporary.replace(path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def contact_sheet(rows: Sequence[tuple[str, Drawings]], *, size: int = 64) -> UInt8Array:

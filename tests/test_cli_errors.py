@@ -135,7 +135,7 @@ def test_a_target_that_cannot_be_written_is_an_error(run: Command, cats: Path, s
 
 def test_a_picture_over_a_folder_is_an_error(run: Command, shards: Path) -> None:
     Path("pictures").mkdir()
-    run("render", "sheet", shards, "--to", "pictures").fails(6, "pictures: cannot be written")
+    run("render", "sheet", shards, "--to", "pictures").fails(6, "pictures: is a folder")
     assert sorted(path.name for path in Path().iterdir()) == ["built", "cats", "pictures"]
 
 

@@ -1,8 +1,11 @@
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from pipeline.sources.ndjson_kernels import CALLED_FILES, CALLED_SHA256
 
 PROGRAM = """
 import numpy as np
@@ -34,3 +37,9 @@ def test_kernels_compile_where_no_cache_folder_can_be_written(tmp_path: Path) ->
     path, code = run(tmp_path, blocked / "home")
     assert Path(path).is_relative_to(tmp_path)
     assert code == run(source.parent, tmp_path)[1]
+
+
+def test_the_scanner_s_file_changes_with_the_files_that_its_cached_code_holds() -> None:
+    sources = Path(__file__).parents[1] / "pipeline" / "sources"
+    found = hashlib.sha256(b"".join((sources / name).read_bytes() for name in CALLED_FILES)).hexdigest()
+    assert found == CALLED_SHA256, "put this hash into ndjson_kernels.py, or numba's cache keeps the code of before"

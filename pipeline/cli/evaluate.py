@@ -27,7 +27,6 @@ def evaluate(
     from model.devices import choose_devices
     from model.evaluate import evaluate_run
     from pipeline.errors import UsageError
-    from pipeline.shards.manifest import read_manifest
     from pipeline.shards.shuffle import SPLITS
 
     if split not in (*SPLITS, "all"):
@@ -35,10 +34,7 @@ def evaluate(
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices(device)
-    splits = [split]
-    if split == "all":
-        splits = [name for name in SPLITS if read_manifest(folder).rows(name)]
-    scores = evaluate_run(chosen, folder, splits).as_dict()
+    scores = evaluate_run(chosen, folder, split).as_dict()
     described = {"run": str(chosen.folder), "shards": str(folder), "split": split, **scores}
     typer.echo(json.dumps(described, ensure_ascii=False, indent=1) if as_json else _as_text(described))
 

@@ -54,7 +54,14 @@ class _TerminatedError(BaseException):
 
 def main() -> None:
     """Run the command line; every foreseen error is one line on stderr and its exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    signals: list[int] = []
+
+    def note(number: int, _frame: FrameType | None) -> None:
+        signals.append(number)
+        raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
+
+    signal.signal(signal.SIGTERM, note)
+    signal.signal(signal.SIGINT, note)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path or a word may not fit the terminal
     try:
@@ -72,8 +79,11 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}", _code_of(error))
-    except _TerminatedError:
-        _stop("terminated", 143)
+    except BaseException:
+        # A library that is being imported may turn the signal into an error of its own.
+        if not signals:
+            raise
+        _stop("interrupted" if signals[0] == signal.SIGINT else "terminated", 128 + signals[0])
 
 
 def _came_of(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -92,7 +102,3 @@ def _code_of(error: OSError) -> int:
 def _stop(message: str, code: int) -> None:
     print(f"sketchpipe: {message}", file=sys.stderr)
     sys.exit(code)
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> None:
-    raise _TerminatedError

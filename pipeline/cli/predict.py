@@ -1,11 +1,13 @@
 """`sketchpipe predict`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from model.runs import Run
     from pipeline.drawings import Drawings
 
 ALL_LABELS = 30  # up to so many classes a terminal shows every label
@@ -43,18 +45,21 @@ def predict(
     shown = _labels_shown(top)
     chosen = chosen_run(run)
     if random:
-        drawings, true = _random_drawing(shards or chosen.shards_folder(), seed)
+        parts = iter([_random_drawing(chosen, shards or chosen.shards_folder(), seed)])
         image = image or Path("image.png")
     else:
-        drawings, true = _read_drawings(files or [])
+        parts = _read_drawings(files or [])
     choose_devices(device)
     predictor = Predictor(chosen)
-    images = predictor.images(drawings)
-    for k, probabilities in enumerate(predictor.probabilities(images)):
-        described = _describe(chosen.config.classes, probabilities, true[k], int(drawings.key_id[k]))
-        _print(described, shown, as_json)
-    if image is not None:
-        write_png(image, images[0])
+    picture = None
+    for drawings in parts:  # a chunk at a time, so that a file of any size can be named
+        images = predictor.images(drawings)
+        picture = images[0] if picture is None else picture
+        for k, probabilities in enumerate(predictor.probabilities(images)):
+            true = drawings.words[drawings.word[k]]
+            _print(_describe(chosen.config.classes, probabilities, true, int(drawings.key_id[k])), shown, as_json)
+    if image is not None and picture is not None:
+        write_png(image, picture)
         say(f"drawing: {image}")
 
 
@@ -71,52 +76,51 @@ def _labels_shown(top: str | None) -> int | None:
     return int(top)
 
 
-def _random_drawing(folder: Path, seed: int | None) -> tuple["Drawings", list[str | None]]:
+def _random_drawing(run: "Run", folder: Path, seed: int | None) -> "Drawings":
     import random
 
     import numpy as np
 
+    from model.evaluate import check_splits
     from pipeline.shards.read import open_split
 
     split = open_split(folder, "test")
-    row = random.Random(seed).randrange(len(split))
-    drawing = split.read_rows(np.array([row]))
-    return drawing, [split.manifest.classes[drawing.word[0]]]
+    check_splits(run, split.manifest, folder)
+    return split.read_rows(np.array([random.Random(seed).randrange(len(split))]))
 
 
-def _read_drawings(files: list[str]) -> tuple["Drawings", list[str | None]]:
-    """The drawings of files; a bad line is said and left out."""
+def _read_drawings(files: list[str]) -> Iterator["Drawings"]:
+    """The drawings of files, a chunk at a time; a bad line is said and left out."""
     import shutil
     import sys
     import tempfile
 
     from pipeline.cli.options import say
-    from pipeline.drawings import concat
     from pipeline.errors import InputError
     from pipeline.sources.ndjson import read_chunks, scan_chunk
 
-    parts: list[Drawings] = []
-    true: list[str | None] = []
+    found = False
     for name in files:
+        called = "stdin" if name == "-" else name
+        if name != "-" and not Path(name).is_file():
+            raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
-            elif not Path(name).is_file():
-                raise InputError(f"{name}: no such file")
-            path = Path(copy.name) if name == "-" else Path(name)
-            for chunk in read_chunks(path):
-                scanned = scan_chunk(chunk, "stdin" if name == "-" else name)
+            for chunk in read_chunks(Path(copy.name) if name == "-" else Path(name)):
+                scanned = scan_chunk(chunk, called)
                 for reject in scanned.rejects:
                     say(f"{reject}; left out")
-                parts.append(scanned.drawings)
-                true += [scanned.drawings.words[word] for word in scanned.drawings.word]
-    if not true:
-        raise InputError(f"{', '.join(files)}: no drawing to name; expected ndjson with a word and a drawing a line")
-    return concat(parts), true
+                if len(scanned.drawings):
+                    found = True
+                    yield scanned.drawings
+    if not found:
+        names = ", ".join("stdin" if name == "-" else name for name in files)
+        raise InputError(f"{names}: no drawing to name; expected ndjson with a word and a drawing a line")
 
 
-def _describe(classes: tuple[str, ...], probabilities: Any, true: str | None, key_id: int) -> dict[str, Any]:
+def _describe(classes: tuple[str, ...], probabilities: Any, true: str, key_id: int) -> dict[str, Any]:
     order = (-probabilities).argsort(kind="stable")
     best = int(order[0])
     return {

@@ -33,7 +33,7 @@ def sheet(
     from pipeline.classes import resembling
     from pipeline.cli.options import parse_list, say
     from pipeline.drawings import Drawings, concat
-    from pipeline.errors import InputError, OutputError, UsageError
+    from pipeline.errors import InputError, UsageError
     from pipeline.pictures import contact_sheet, write_png
     from pipeline.shards.read import open_split
 
@@ -56,8 +56,5 @@ def sheet(
         if all(sum(map(len, parts)) >= columns for parts in found.values()):
             break
     rows = [(known[label], concat(parts)) for label, parts in found.items()]
-    try:
-        write_png(to, contact_sheet(rows, size=size))
-    except OSError as error:
-        raise OutputError(f"{to}: cannot be written ({error.strerror or error}); name another with --to") from error
+    write_png(to, contact_sheet(rows, size=size))
     say(f"{to}: {sum(len(drawings) for _, drawings in rows)} drawings of {len(rows)} classes")

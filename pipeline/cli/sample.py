@@ -32,6 +32,8 @@ def sample(
         raise OutputError(f"{others[0]}: is there already, and not of a sample; choose another folder with --to")
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
     try:
         to.mkdir(parents=True, exist_ok=True)
         mark.write_text("unfinished\n")

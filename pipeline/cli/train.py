@@ -67,7 +67,7 @@ def train(
     told = [False]
 
     def report(progress: "Progress") -> None:
-        if not told[0] and progress.step >= 10 and progress.images_per_second:
+        if not told[0] and progress.epoch * progress.steps + progress.step >= 10 and progress.images_per_second:
             told[0] = True
             line.clear()
             _tell_duration(progress)
@@ -145,7 +145,12 @@ def _card(shards: Path, manifest: Any) -> "RunCard":
 
     names = ("sketchpipe", "jax", "flax", "optax", "numpy")
     return RunCard(
-        str(shards), str(shards.resolve()), manifest.checksum, manifest.synthetic, {n: version(n) for n in names}
+        str(shards),
+        str(shards.resolve()),
+        manifest.checksum,
+        manifest.synthetic,
+        {name: version(name) for name in names},
+        splits=manifest.options["splits"],
     )
 
 
@@ -169,12 +174,9 @@ def _progress_line(progress: "Progress") -> str:
 def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
     from pipeline.cli.options import duration
 
-    trained = (
-        f"loss {metrics['train_loss']:.3f}, accuracy {metrics['train_accuracy']:.1%}" if "train_loss" in metrics else ""
-    )
-    validated = (
-        f", validation top-1 {metrics['validation_top1']:.1%}, top-3 {metrics['validation_top3']:.1%}"
-        if "validation_top1" in metrics
-        else ""
-    )
-    return f"epoch {metrics['epoch'] + 1}/{epochs}: {trained}{validated}, {duration(metrics['seconds'])} so far"
+    parts = []
+    if "train_loss" in metrics:
+        parts.append(f"loss {metrics['train_loss']:.3f}, accuracy {metrics['train_accuracy']:.1%}")
+    if "validation_top1" in metrics:
+        parts.append(f"validation top-1 {metrics['validation_top1']:.1%}, top-3 {metrics['validation_top3']:.1%}")
+    return f"epoch {metrics['epoch'] + 1}/{epochs}: {', '.join([*parts, duration(metrics['seconds'])])} so far"

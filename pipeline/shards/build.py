@@ -28,6 +28,8 @@ from pipeline.sources.ndjson import BLOCK_BYTES, CHUNK_BYTES, Chunk, ScannedChun
 from pipeline.sources.rejects import Reject
 from pipeline.threads import ordered_map
 
+MAX_CLASSES = 1 << 16  # labels are uint16
+
 
 @dataclass(frozen=True)
 class BuildOptions:
@@ -209,11 +211,14 @@ class Build:
             classes = sorted(word for word, count in found.items() if count)
             if not classes:
                 raise InputError("no drawing is left: every one is filtered out by the options")
+            if len(classes) > MAX_CLASSES:
+                raise InputError(f"{len(classes):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
             return classes
         for word in self.options.classes:
             if not found.get(word):
-                seen = [other for other, count in found.items() if count] or None
-                near = resembling(word) if seen is None else resembling(word, dict.fromkeys((*seen, *resembling(word))))
+                seen = [other for other, count in found.items() if count]
+                near = resembling(word, dict.fromkeys((*seen, *resembling(word))))
+                near = [other for other in near if other != word]
                 hint = f"; did you mean {' or '.join(repr(other) for other in near[:3])}?" if near else ""
                 raise InputError(f'class "{word}": no drawing of it in the sources{hint}')
         return sorted(self.options.classes)

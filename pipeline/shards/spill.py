@@ -144,8 +144,10 @@ class Spill:
         if count:
             view, place = out.view(np.uint8).data, 0
             while place < len(view):
-                got = os.preadv(self._file.fileno(), [view[place:]], offset + place)
-                if got == 0:
+                # Not preadv, which macOS has not had for long.
+                got = os.pread(self._file.fileno(), len(view) - place, offset + place)
+                if not got:
                     raise OSError("the spill file ends early")
-                place += got
+                view[place : place + len(got)] = got
+                place += len(got)
         return out

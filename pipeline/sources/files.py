@@ -60,6 +60,8 @@ def _files_in(path: Path) -> list[tuple[Path, str]]:
         return [(path, f"{path.parent.name}/{path.name}")]
     files = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file()]
     files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    # A folder of shards may lie among the sources; its rejects are none.
+    files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
     if not files:
         raise InputError(f"{path}: holds no {' or '.join(SUFFIXES[:2])} file; give the folder or the files of drawings")
     return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]

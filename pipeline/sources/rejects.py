@@ -59,10 +59,6 @@ def _axis(axis: int) -> str:
     return "xy"[axis]
 
 
-def _value(stroke: int, axis: int, column: int) -> str:
-    return f"stroke {stroke}: {_axis(axis)} at column {column + 1}"
-
-
 def _syntax(column: int, expected: int, found: int) -> str:
     wanted = f"expected {_char(expected)}" if expected else "expected a value"
     return f"column {column}: {wanted}, found {_char(found)}"
