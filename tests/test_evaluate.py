@@ -158,3 +158,15 @@ def test_a_run_without_a_checkpoint_is_said(work: Path, tmp_path: Path) -> None:
     ran = in_process("evaluate", "--run", str(tmp_path / "run"), cwd=work)
     assert ran.returncode == 4
     assert "has no checkpoint yet" in ran.stderr
+
+
+def test_shards_that_were_split_in_another_way_are_refused_but_as_a_whole(
+    work: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = sample_shards(tmp_path_factory, "small-splits", splits="0.1,0.1,0.8")
+    for command in ("evaluate", "predict --random"):
+        done = in_process(*command.split(), "--shards", str(other), cwd=work)
+        assert done.returncode == 5
+        assert "split 0.1,0.1,0.8, but" in done.stderr
+        assert "trained on shards split 0.8,0.1,0.1" in done.stderr
+    assert in_process("evaluate", "--shards", str(other), "--split", "all", cwd=work).returncode == 0
