@@ -116,36 +116,23 @@ class NetworkSpec:
     epochs: int  # that 6,000 to 12,000 drawings deserve
 
 
+# As the seeds' authors trained: nothing but Adam.
+_PLAIN_ADAM = Recipe(
+    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=False
+)
+
 NETWORKS: dict[str, NetworkSpec] = {
     "sketchnet": NetworkSpec("sketchpipe's own residual network", SketchNet, Recipe(), EPOCHS),
     "sketch-classifier": NetworkSpec(
         "joeylemon/sketch-classifier: two convolutions, one dense layer",
         SketchClassifier,
-        Recipe(
-            optimizer="adam",
-            lr=1e-3,
-            batch=1024,
-            weight_decay=0.0,
-            schedule="constant",
-            warmup=0.0,
-            label_smoothing=0.0,
-            augment=False,
-        ),
+        dataclasses.replace(_PLAIN_ADAM, lr=1e-3, batch=1024),
         epochs=50,  # its author trained overnight
     ),
     "quickdraw-classifier": NetworkSpec(
         "kolszewska/QuickDrawClassifier: three convolutions, dropout, two dense layers",
         QuickdrawClassifier,
-        Recipe(
-            optimizer="adam",
-            lr=1e-4,
-            batch=64,
-            weight_decay=0.0,
-            schedule="constant",
-            warmup=0.0,
-            label_smoothing=0.0,
-            augment=False,
-        ),
+        dataclasses.replace(_PLAIN_ADAM, lr=1e-4, batch=64),
         epochs=50,  # its author's
     ),
 }
