@@ -1,6 +1,7 @@
 """Google's 345 words, and the word that a file's name declares."""
 
 import difflib
+import functools
 from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import unquote
@@ -58,8 +59,12 @@ def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
         stem = stem.removesuffix(suffix)
     for prefix in _PREFIXES:
         stem = stem.removeprefix(prefix)
-    plain = _plain(stem)
-    return next((word for word in known if _plain(word) == plain), None)
+    return _by_plain(tuple(known)).get(_plain(stem))
+
+
+@functools.cache
+def _by_plain(known: tuple[str, ...]) -> dict[str, str]:
+    return {_plain(word): word for word in reversed(known)}  # of words that look the same the first one wins
 
 
 def resembling(text: str, known: Iterable[str] = WORDS, count: int = 5) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.shards.build import BuildOptions
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
 

@@ -15,7 +15,7 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.shards import write
-from pipeline.shards.build import BuildOptions
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources.doodles import write_sample

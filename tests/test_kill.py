@@ -17,7 +17,8 @@ from builds import build, files_of, random_drawings, records, staging, write
 
 from pipeline.errors import LockedError, ShardError
 from pipeline.shards import commit
-from pipeline.shards.build import Build, BuildOptions
+from pipeline.shards.build import Build
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.commit import is_pending, locked, roll_forward
 from pipeline.shards.manifest import MANIFEST, read_manifest
 from pipeline.sources.files import find_sources
@@ -170,9 +171,9 @@ def test_a_set_that_was_staged_but_not_committed_is_thrown_away(
     out = tmp_path / "out"
     staged_build(sources, out)
     assert files_of(out) == {}
-    assert staging(out) == ["lock", "new"]
+    assert staging(out) == ["lock", "new", "work"]
     (out / ".build" / ".commit.json.partial").write_text('{"rem')
-    (out / ".build" / "spill").write_bytes(b"\0")
+    (out / ".build" / "work" / "spill").write_bytes(b"\0")
     build(sources, out, num_shards=3, seed=1)
     assert files_of(out) == whole
     assert staging(out) == ["lock", "sources.json"]

@@ -13,7 +13,7 @@ from builds import build, counts_of, files_of, keys_of, random_drawings, record,
 
 from pipeline.classes import WORDS
 from pipeline.errors import InputError, UsageError
-from pipeline.shards.build import BuildOptions
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.shuffle import first_of_part, parse_splits, part_of
 from pipeline.sources.doodles import write_sample
 
@@ -89,7 +89,7 @@ def test_bytes_do_not_depend_on_workers_chunks_or_the_order_of_inputs(tmp_path: 
 def test_a_flush_of_the_spill_in_between_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     many_sources(tmp_path / "in")
     build(tmp_path / "in", tmp_path / "one")
-    monkeypatch.setattr("pipeline.shards.spill.FLUSH_POINTS", 500)
+    monkeypatch.setattr("pipeline.shards.spill.SEGMENT_BYTES", 3000)
     build(tmp_path / "in", tmp_path / "many", chunk_bytes=1 << 20)
     assert files_of(tmp_path / "many") == files_of(tmp_path / "one")
 

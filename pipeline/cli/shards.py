@@ -50,7 +50,7 @@ def shards(
 
     from pipeline.cli.options import Line, bar, duration, parse_list, say, size
     from pipeline.errors import UsageError
-    from pipeline.shards.build import BuildOptions
+    from pipeline.shards.options import BuildOptions
     from pipeline.shards.folder import build_folder
 
     options = BuildOptions(
@@ -71,7 +71,7 @@ def shards(
         total[0] = sum(source.path.stat().st_size for source in found)
         say(f"{folder}: building from {len(found)} files ({size(total[0])})")
 
-    def progress(phase: str, amount: int) -> None:
+    def progress(phase: str, amount: int, drawings: int) -> None:
         done[phase] += amount
         rate = done["read"] / max(time.monotonic() - start, 1e-9)
         share = done["read"] / max(total[0], 1)

@@ -23,13 +23,16 @@ class Vocabulary:
             self.strings.append(string)
         return self.ids[string]
 
-    def numbers(self, strings: list[str], column: NDArray[np.int32]) -> NDArray[np.int32]:
+    def numbers(
+        self, strings: list[str], column: NDArray[np.int32], keep: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.int32]:
         """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary.
 
-        Strings that do not occur in the column are not numbered.
+        Only strings that occur in the column, in rows that `keep` marks, are numbered; the others come out as -1.
         """
+        counted = np.bincount((column if keep is None else column[keep]) + 1, minlength=len(strings) + 1)
         table = np.full(len(strings) + 1, -1, np.int32)
-        for k in np.unique(column[column >= 0]).tolist():
+        for k in np.flatnonzero(counted[1:]).tolist():
             table[k] = self.number(strings[k])
         return table[column]
 
@@ -55,6 +58,7 @@ class Admission:
     words: Vocabulary
     passed: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
     accepted: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    _selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def admit(
         self, word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int | None
@@ -70,16 +74,37 @@ class Admission:
             (N,) bool, which to keep, and how many drawings were read: fewer than N where reading can stop, because
             `declared` is not selected or enough of it is taken.
         """
-        grown = max(0, len(self.words.strings) - len(self.passed))
-        self.passed, self.accepted = np.pad(self.passed, (0, grown)), np.pad(self.accepted, (0, grown))
-        selected = np.array([self.classes is None or word in self.classes for word in self.words.strings], np.bool_)
+        self._grow()
         keep = np.zeros(len(word), np.bool_)
         take = np.iinfo(np.int64).max - self.skip if self.take is None else self.take
         read = _admit(
-            word, recognized, -1 if declared is None else declared, selected, self.recognized_only, self.skip, take,
+            word, recognized, -1 if declared is None else declared, self._selected, self.recognized_only, self.skip, take,
             self.passed, self.accepted, keep,
         )  # fmt: skip
         return keep, int(read)
+
+    def is_enough(self, declared: int | None) -> bool:
+        """Whether nothing more is wanted of a source that holds just the word of the number `declared`."""
+        if declared is None:
+            return False
+        self._grow()
+        return not self._selected[declared] or (
+            self.take is not None and bool(self.passed[declared] >= self.skip + self.take)
+        )
+
+    def load(self, passed: list[int], accepted: list[int]) -> None:
+        """Go on from the counts of an earlier process."""
+        self.passed, self.accepted = np.array(passed, np.int64), np.array(accepted, np.int64)
+
+    def _grow(self) -> None:
+        """Make room for words that are new."""
+        new = self.words.strings[len(self._selected) :]
+        if new:
+            selected = np.array([self.classes is None or word in self.classes for word in new], np.bool_)
+            self._selected = np.concatenate([self._selected, selected])
+        grown = len(self.words.strings) - len(self.passed)
+        if grown:
+            self.passed, self.accepted = np.pad(self.passed, (0, grown)), np.pad(self.accepted, (0, grown))
 
 
 @kernel

@@ -12,12 +12,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.errors import LockedError, OutputError
+from pipeline.errors import LockedError, OutputError, ShardError
+from pipeline.storage import sync, write_atomically
 
 BUILD = ".build"
 _JOURNAL = "commit.json"
 _NEW = "new"
-SPILL = "spill"
+WORK = "work"  # what a build keeps between its passes, and for the process that goes on with it
 _HARMLESS = {BUILD, ".gitkeep", ".DS_Store"}
 
 
@@ -55,10 +56,9 @@ def locked(folder: Path) -> Iterator[Path]:
 
 
 def stage(build: Path) -> Path:
-    """An empty folder for the new files, after whatever a dead build left is gone."""
-    discard(build.parent)
+    """The folder for the new files, with what an earlier process left in it."""
     staged = build / _NEW
-    staged.mkdir()
+    staged.mkdir(exist_ok=True)
     return staged
 
 
@@ -67,7 +67,7 @@ def discard(folder: Path) -> None:
     if is_pending(folder):
         return
     shutil.rmtree(folder / BUILD / _NEW, ignore_errors=True)
-    (folder / BUILD / SPILL).unlink(missing_ok=True)
+    shutil.rmtree(folder / BUILD / WORK, ignore_errors=True)
     for partial in (folder / BUILD).glob(".*.partial"):
         partial.unlink()
 
@@ -103,7 +103,11 @@ def roll_forward(folder: Path) -> None:
     journal = folder / BUILD / _JOURNAL
     if not journal.exists():
         return
-    moves = json.loads(journal.read_text(encoding="utf-8"))
+    try:
+        moves = json.loads(journal.read_text(encoding="utf-8"))
+        moves = {what: [str(name) for name in moves[what]] for what in ("add", "remove")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ShardError(f"{journal}: damaged; remove {journal.parent} and build anew with --force") from error
     staged = folder / BUILD / _NEW
     for name in reversed(moves["add"]):  # the manifest first: without one, nobody takes the rest for a set
         if (staged / name).exists():
@@ -117,21 +121,3 @@ def roll_forward(folder: Path) -> None:
     sync(folder)
     journal.unlink()
     sync(journal.parent)
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a small file so that a crash leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.partial")  # one name, so that the next writer takes over a dead one's
-    temporary.write_text(text, encoding="utf-8")
-    sync(temporary)
-    temporary.replace(path)
-    sync(path.parent)
-
-
-def sync(path: Path) -> None:
-    """Force a file or a folder to the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -8,11 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import InputError, OutputError, SketchpipeError
-from pipeline.shards.build import Build, BuildOptions
-from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage, write_atomically
+from pipeline.shards.build import Build, Progress
+from pipeline.shards.options import BuildOptions
+from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
 from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
-from pipeline.sources.ndjson import CHUNK_BYTES
+from pipeline.sources.chunks import CHUNK_BYTES
+from pipeline.storage import write_atomically
 
 _SEEN = "sources.json"  # in .build/: where the sources lay and their stat, for "nothing to do"
 _SHARD = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.parquet")
@@ -27,7 +29,7 @@ def build_folder(
     strict: bool = False,
     force: bool = False,
     chunk_bytes: int = CHUNK_BYTES,
-    progress: Callable[[str, int], None] = lambda _phase, _amount: None,
+    progress: Progress = lambda _phase, _bytes, _drawings: None,
     begin: Callable[[Sequence[Source]], None] = lambda _sources: None,
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
@@ -40,11 +42,13 @@ def build_folder(
         strict: make the first bad line an error.
         force: build even where nothing changed.
         chunk_bytes: how much is read at a time.
-        progress: is told the phase ("read", "write") and how many bytes or rows it has come on.
+        progress: is told the phase ("read", "write") and how many bytes of input and drawings it has come on.
         begin: is told the sources before the work begins.
 
     Raises:
         SketchpipeError: as its message says; the folder is as before.
+
+    A build that was killed or interrupted is gone on with where it stopped, if inputs and options are still the same.
 
     Where the inputs are gone but the shards that were built of them are whole, those are used.
     """
@@ -58,28 +62,32 @@ def build_folder(
     _refuse_foreign(folder)
     with locked(folder) as build:
         roll_forward(folder)
-        discard(folder)
         _refuse_foreign(folder)
         before = _ours(folder)
-        seen = json.dumps({"options": asdict(options), "sources": [_stat(source) for source in sources]})
+        work = {"options": asdict(options), "sources": [_stat(source) for source in sources]}
+        seen = json.dumps(work)
         unchanged = (build / _SEEN).exists() and (build / _SEEN).read_text(encoding="utf-8") == seen
         told = strict and before is not None and before.rejects  # the first bad line is to be said
         if before is not None and unchanged and not force and not told and _is_whole(folder, before):
+            discard(folder)
             return before, False
         begin(sources)
         try:
-            work = Build(
+            manifest = Build(
                 sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
-                chunk_bytes=chunk_bytes, progress=progress,
-            )  # fmt: skip
-            manifest = work.run()
+                chunk_bytes=chunk_bytes, work=work, progress=progress,
+            ).run()  # fmt: skip
             (build / _SEEN).unlink(missing_ok=True)
             commit(folder, _names(folder), MANIFEST)
         except OSError as error:
+            discard(folder)
             why = error.strerror or error
             raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
-        finally:
+        except Exception:
             discard(folder)
+            raise
+        # Not after an interruption: the next build goes on with what is there.
+        discard(folder)
         write_atomically(build / _SEEN, seen)
         return manifest, True
 

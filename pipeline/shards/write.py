@@ -1,22 +1,25 @@
 """Pass 2: each shard is read from the spill range by range, sorted, freed of duplicates, and written in row groups."""
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array, concat
+from pipeline.drawings import Drawings, Int64Array, from_strokes
 from pipeline.hashing import UInt64Array, content_hash
 from pipeline.shards.manifest import ShardFile, footer_hash
+from pipeline.shards.records import Int32Array, duplicates, gather, index
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
-from pipeline.shards.spill import RANGES, Spill, Spilled
+from pipeline.shards.spill import RANGES, SpillReader
+from pipeline.storage import Output
 
 ROWS_PER_SHARD = 1 << 20
+_Piece = tuple[UInt64Array, Int64Array]  # records, and where the wanted ones begin, in order
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,47 @@ class WrittenShard:
     duplicates: Int64Array
     same_key: int
 
+    def dump(self) -> dict[str, Any]:
+        """All of it for the journal."""
+        counts = {name: getattr(self, name).tolist() for name in ("classes", "written", "duplicates")}
+        return {"file": asdict(self.file), **counts, "same_key": self.same_key}
+
+    @staticmethod
+    def load(entry: dict[str, Any]) -> "WrittenShard":
+        """What `dump` gave."""
+        counts = {name: np.array(entry[name], np.int64) for name in ("classes", "written", "duplicates")}
+        return WrittenShard(file=ShardFile(**entry["file"]), **counts, same_key=entry["same_key"])
+
+
+@dataclass(frozen=True)
+class Vocabularies:
+    """From the numbers that the spill knows words and countrycodes by to those of the shards.
+
+    Attributes:
+        classes: the words in label order.
+        countrycodes: in UTF-8 order.
+        label: (W,) int32, of each spilled word.
+        code: (C + 1,) int32, of each spilled countrycode; the last is -1, for null.
+    """
+
+    classes: list[str]
+    countrycodes: list[str]
+    label: Int32Array
+    code: Int32Array
+
+
+def vocabularies(words: Sequence[str], classes: Sequence[str], countrycodes: Sequence[str]) -> Vocabularies:
+    """The shards' vocabularies: `classes` in label order, and the countrycodes that were seen, sorted."""
+    label = {word: k for k, word in enumerate(classes)}
+    codes = sorted(countrycodes)
+    place = {code: k for k, code in enumerate(codes)}
+    return Vocabularies(
+        list(classes),
+        codes,
+        np.array([label.get(word, -1) for word in words], np.int32),
+        np.array([*(place[code] for code in countrycodes), -1], np.int32),
+    )
+
 
 def plan_shards(rows_of_split: Int64Array, num_shards: int | None) -> list[ShardPlan]:
     """The shards of each split that has rows: `num_shards` for the first, as many rows a shard for the others.
@@ -64,80 +108,105 @@ def plan_shards(rows_of_split: Int64Array, num_shards: int | None) -> list[Shard
     return [ShardPlan(split, index, count) for split, count in enumerate(counts) for index in range(count)]
 
 
-def write_shard(plan: ShardPlan, folder: Path, spill: Spill, seed: int, sources: int) -> WrittenShard:
-    """Write one shard of what the finished `spill` holds of so many `sources` into `folder`."""
-    path, like = folder / plan.name, spill.like
-    classes = np.zeros(len(like.words), np.int64)
-    written, duplicates = np.zeros(sources, np.int64), np.zeros(sources, np.int64)
-    same_key = rows = 0
-    # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
-    with path.open("wb") as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-        pending: list[Drawings] = []
-        waiting = 0
-        for spilled in _sorted_ranges(plan, spill, seed):
-            keep, same = _unique(spilled)
-            duplicates += np.bincount(spilled.source[~keep], minlength=sources)
-            written += np.bincount(spilled.source[keep], minlength=sources)
-            same_key += same
-            pending.append(spilled.drawings if keep.all() else spilled.drawings.take(np.flatnonzero(keep)))
-            classes += np.bincount(pending[-1].word, minlength=len(classes))
-            rows += len(pending[-1])
-            waiting += len(pending[-1])
-            if waiting >= ROW_GROUP_ROWS:
-                gathered = concat(pending)
-                full = waiting - waiting % ROW_GROUP_ROWS
-                for start in range(0, full, ROW_GROUP_ROWS):
-                    writer.write_table(to_table(gathered.take(np.arange(start, start + ROW_GROUP_ROWS))))
-                pending, waiting = [gathered.take(np.arange(full, waiting))], waiting - full
-        if waiting or not rows:
-            writer.write_table(to_table(concat(pending or [like])))
-    with path.open("rb") as written_file:
-        digest = hashlib.file_digest(written_file, "sha256").hexdigest()
-        footer, footer_bytes = footer_hash(written_file)
-    entry = ShardFile(plan.name, SPLITS[plan.split], rows, path.stat().st_size, digest, footer, footer_bytes)
-    return WrittenShard(entry, classes, written, duplicates, same_key)
+class ShardWriter:
+    """Writes shards of one finished spill; threads may share it."""
+
+    def __init__(self, spill: SpillReader, named: Vocabularies, *, seed: int, sources: int) -> None:
+        self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
+        empty = from_strokes([], [])
+        self._like = Drawings(**{**vars(empty), "words": named.classes, "countrycodes": named.countrycodes})
+
+    def write(self, plan: ShardPlan, folder: Path) -> WrittenShard:
+        """Write one shard into `folder`, and force it to the disk."""
+        path = folder / plan.name
+        classes = np.zeros(len(self._named.classes), np.int64)
+        written, repeated = np.zeros(self._sources, np.int64), np.zeros(self._sources, np.int64)
+        same_keys: list[int] = []
+        rows = 0
+        # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
+        with Output(path, hashed=True) as file:
+            with pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
+                for pieces in _row_groups(self._unique(plan, repeated, same_keys)):
+                    drawings, source = self._gather(pieces)
+                    written += np.bincount(source, minlength=len(written))
+                    classes += np.bincount(drawings.word, minlength=len(classes))
+                    rows += len(drawings)
+                    writer.write_table(to_table(drawings))
+                if not rows:
+                    writer.write_table(to_table(self._like))
+            file.sync()
+        with path.open("rb") as shard:
+            footer, footer_bytes = footer_hash(shard)
+        entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)
+        return WrittenShard(entry, classes, written, repeated, sum(same_keys))
+
+    def _gather(self, pieces: Sequence[_Piece]) -> tuple[Drawings, Int32Array]:
+        """The drawings of some records under their final labels and codes, and their sources."""
+        drawings, source = gather(pieces, self._like)
+        drawings.word[:] = self._named.label[drawings.word]
+        drawings.countrycode[:] = self._named.code[drawings.countrycode]
+        return drawings, source
+
+    def _unique(self, plan: ShardPlan, repeated: Int64Array, same_keys: list[int]) -> Iterator[_Piece]:
+        """The records of a shard in their order, a range of hashes at a time, those that repeat another left out.
+
+        These are counted in `repeated`, (F,), in place.
+        """
+        first, last = first_of_part(plan.index, plan.count), first_of_part(plan.index + 1, plan.count) - 1
+        for part in range(first * RANGES >> 64, (last * RANGES >> 64) + 1):
+            partition = plan.split * RANGES + part
+            if not self._spill.rows[partition]:
+                continue
+            blob = self._spill.read(partition)
+            start, key_id = index(blob, int(self._spill.rows[partition]))
+            hashes = order_hash(key_id, self._seed)
+            mine = part_of(hashes, plan.count) == plan.index
+            if not mine.all():  # the shard's border cuts this range
+                start, hashes = start[mine], hashes[mine]
+            start = start[self._order(blob, start, hashes)]
+            again, same_key = duplicates(blob, start)
+            same_keys.append(same_key)
+            if again.any():
+                repeated += np.bincount(gather([(blob, start[again])], self._like)[1], minlength=len(repeated))
+                start = start[~again]
+            yield blob, start
+
+    def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:
+        """By hash; where hashes tie, by content, then by the other columns with nulls last, then by source."""
+        order = np.argsort(hashes, kind="stable")
+        ordered = hashes[order]
+        if not (ordered[1:] == ordered[:-1]).any():
+            return order
+        drawings, source = self._gather([(blob, start)])
+        nulls_last = [  # a null is -1, or the smallest int64: the largest as unsigned, once that is one less
+            drawings.timestamp.view(np.int64).view(np.uint64) - np.uint64(1),
+            drawings.countrycode.view(np.uint32),
+            drawings.recognized.view(np.uint8),
+        ]
+        return np.lexsort((source, *nulls_last, content_hash(drawings), hashes))
 
 
-def _sorted_ranges(plan: ShardPlan, spill: Spill, seed: int) -> Iterator[Spilled]:
-    """The drawings of a shard in their order, a range of hashes at a time."""
-    first, last = first_of_part(plan.index, plan.count), first_of_part(plan.index + 1, plan.count) - 1
-    for part in range(first * RANGES >> 64, (last * RANGES >> 64) + 1):
-        partition = plan.split * RANGES + part
-        if spill.rows[partition] == 0:
-            continue
-        spilled = spill.read(partition)
-        hashes = order_hash(spilled.drawings.key_id, seed)
-        mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
-        if len(mine) < len(hashes):  # the shard's border cuts this range
-            spilled, hashes = spilled.take(mine), hashes[mine]
-        if len(hashes):
-            yield spilled.take(_order(spilled, hashes))
+def _row_groups(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
+    """Cut pieces anew so that each group has `ROW_GROUP_ROWS` rows, but for the last."""
+    waiting: deque[_Piece] = deque()
+    count = 0
+    for blob, start in pieces:
+        waiting.append((blob, start))
+        count += len(start)
+        while count >= ROW_GROUP_ROWS:
+            yield _taken(waiting, ROW_GROUP_ROWS)
+            count -= ROW_GROUP_ROWS
+    if count:
+        yield list(waiting)
 
 
-def _order(spilled: Spilled, hashes: UInt64Array) -> Int64Array:
-    """By hash; where hashes tie, by content, then by the other columns with nulls last, then by source."""
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    if not (ordered[1:] == ordered[:-1]).any():
-        return order
-    drawings = spilled.drawings
-    nulls_last = [  # a null is -1, or the smallest int64: the largest as unsigned, once that is one less
-        drawings.timestamp.view(np.int64).view(np.uint64) - np.uint64(1),
-        drawings.countrycode.view(np.uint32),
-        drawings.recognized.view(np.uint8),
-    ]
-    return np.lexsort((spilled.source, *nulls_last, content_hash(drawings), hashes))
-
-
-def _unique(spilled: Spilled) -> tuple[NDArray[np.bool_], int]:
-    """Which are the first of their key_id, word and strokes; and how many share only the key_id."""
-    drawings = spilled.drawings
-    keep = np.ones(len(drawings), np.bool_)
-    same_key = 0
-    for row in np.flatnonzero(drawings.key_id[1:] == drawings.key_id[:-1]) + 1:
-        pair = drawings.take(np.array([row - 1, row]))
-        if pair.word[0] == pair.word[1] and pair.strokes(0) == pair.strokes(1):
-            keep[row] = False
-        else:
-            same_key += 1
-    return keep, same_key
+def _taken(waiting: deque[_Piece], rows: int) -> list[_Piece]:
+    """The first `rows` rows, which leave `waiting`."""
+    taken = []
+    while rows:
+        blob, start = waiting.popleft()
+        taken.append((blob, start[:rows]))
+        if len(start) > rows:
+            waiting.appendleft((blob, start[rows:]))
+        rows -= min(rows, len(start))
+    return taken

@@ -27,6 +27,14 @@ class Source:
     name: str
     declared: str | None
 
+    @property
+    def kind(self) -> str:
+        return "ndjson"
+
+    @property
+    def unit(self) -> str:
+        return "line"
+
 
 def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
     """The files behind paths, folders and globs, each once, in the order of their names.

@@ -1,0 +1,184 @@
+"""Pass 1: the sources are parsed chunk by chunk on threads, admitted in order, and spilled by range of their hash.
+
+With each segment of the spill the journal is told how far it got, so that a later process goes on behind it.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.drawings import Int64Array
+from pipeline.errors import InputError
+from pipeline.shards.journal import Entry, Journal
+from pipeline.shards.options import BuildOptions
+from pipeline.shards.shuffle import order_hash, parse_splits, part_of, split_of
+from pipeline.shards.spill import RANGES, Segment, SpillWriter, gathered, read_segments
+from pipeline.shards.tally import Counts
+from pipeline.sources.chunks import CHUNK_BYTES, Chunk
+from pipeline.sources.files import Source
+from pipeline.sources.readers import ScannedChunk, read_source, scan_source
+from pipeline.sources.rejects import Reject
+from pipeline.storage import Output
+from pipeline.threads import ordered_map
+
+SEGMENT_INPUT_BYTES = 256 << 20  # of input, after which the journal is told, however few drawings were in them
+
+
+@dataclass(frozen=True)
+class _Parsed:
+    """A chunk as a worker leaves it.
+
+    Attributes:
+        source: the number of its source.
+        scanned: its drawings and bad lines, or why the source cannot be read.
+        partition: (N,) int64, where each drawing belongs in the spill.
+        blocks: the SHA-256 of each block that was read for it, in hex.
+    """
+
+    source: int
+    scanned: ScannedChunk | InputError
+    partition: Int64Array
+    blocks: list[str]
+
+
+class Intake:
+    """Pass 1 of one build, behind what an earlier process did of it.
+
+    Attributes:
+        counts: what was counted.
+        segments: what was spilled.
+        is_done: whether all sources are read.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        options: BuildOptions,
+        *,
+        spill: Path,
+        rejects: Path,
+        journal: Journal,
+        workers: int = 1,
+        strict: bool = False,
+        chunk_bytes: int = CHUNK_BYTES,
+        progress: Callable[[str, int, int], None] = lambda _phase, _bytes, _drawings: None,
+    ) -> None:
+        self.sources, self.options, self.journal = sources, options, journal
+        self.workers, self.strict, self.chunk_bytes, self.progress = workers, strict, chunk_bytes, progress
+        self.counts = Counts(sources, options)
+        entries = [entry for entry in journal.entries if "segment" in entry]
+        if entries:
+            self.counts.load(entries)
+        self.segments = read_segments(spill, [entry["segment"] for entry in entries])
+        self.is_done = bool(entries) and entries[-1]["done"]
+        self._rejects_bytes = entries[-1]["rejects_bytes"] if entries else 0
+        self._splits = parse_splits(options.splits)
+        self._spill, self._rejects = spill, rejects
+        self._noted_bytes = 0  # of the input, when the journal was last told
+
+    def run(self) -> None:
+        """Read what is left of the sources.
+
+        Raises:
+            InputError: a source cannot be read or has no good line, or, if `strict`, a line is bad.
+        """
+        self.progress("read", *self._read_so_far())
+        if not self.is_done:
+            with (
+                Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
+                Output(self._rejects, keep=self._rejects_bytes) as rejects,
+            ):
+                self._read_sources(SpillWriter(spill), rejects)
+        for tally, source in zip(self.counts.tallies, self.sources, strict=True):
+            if tally.read == tally.rejected:
+                why = tally.first_reject or f"{source.name}: it has no {source.unit}s"
+                raise InputError(f"{source.path}: no drawing in it; is it Quick, Draw! {source.kind}? ({why})")
+
+    def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
+        with ThreadPoolExecutor(1) as syncing:
+            synced: Future[None] | None = None
+            for parsed in ordered_map(self._parse, self._chunks(), self.workers):
+                if self.counts.tallies[parsed.source].stopped:
+                    continue
+                if isinstance(parsed.scanned, InputError):
+                    raise parsed.scanned
+                for reject in self._take(parsed, parsed.scanned, spill):
+                    rejects.write(json.dumps(reject.as_dict(), ensure_ascii=False).encode() + b"\n")
+                if spill.is_full or self._read_so_far()[0] - self._noted_bytes > SEGMENT_INPUT_BYTES:
+                    if synced is not None:
+                        synced.result()
+                    entry = self._write_segment(spill, rejects, done=False)
+                    synced = syncing.submit(self._note, entry, spill, rejects)  # while the next drawings are parsed
+            if synced is not None:
+                synced.result()
+        self._note(self._write_segment(spill, rejects, done=True), spill, rejects)
+
+    def _write_segment(self, spill: SpillWriter, rejects: Output, *, done: bool) -> Entry:
+        self._noted_bytes = self._read_so_far()[0]
+        self.segments.append(spill.write())
+        place = [self.segments[-1].offset, self.segments[-1].end]
+        return {"segment": place, "rejects_bytes": rejects.tell(), **self.counts.dump(done=done)}
+
+    def _note(self, entry: Entry, spill: SpillWriter, rejects: Output) -> None:
+        spill.sync()
+        rejects.sync()
+        self.journal.append(entry)
+
+    def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
+        for index in range(self.counts.at, len(self.sources)):
+            tally = self.counts.tallies[index]
+            try:
+                for chunk in read_source(self.sources[index], start=tally.end, chunk_bytes=self.chunk_bytes):
+                    if tally.stopped:
+                        break
+                    yield index, chunk
+            except InputError as error:  # met by reading ahead, perhaps behind the last line that is wanted
+                yield index, error
+
+    def _parse(self, item: tuple[int, Chunk | InputError]) -> _Parsed:
+        index, chunk = item
+        if isinstance(chunk, InputError):
+            return _Parsed(index, chunk, np.empty(0, np.int64), [])
+        scanned = scan_source(self.sources[index], chunk)
+        key_id = scanned.drawings.key_id
+        part = part_of(order_hash(key_id, self.options.seed), RANGES)
+        partition = split_of(key_id, self._splits) * RANGES + part
+        return _Parsed(index, scanned, partition, chunk.block_hashes())
+
+    def _take(self, parsed: _Parsed, scanned: ScannedChunk, spill: SpillWriter) -> list[Reject]:
+        """Admit and spill the drawings of a chunk; returns the bad lines up to where reading stops."""
+        counts, source = self.counts, self.sources[parsed.source]
+        tally, drawings = counts.tallies[parsed.source], scanned.drawings
+        counts.at = parsed.source
+        word = counts.words.numbers(drawings.words, drawings.word)
+        keep, read = counts.admission.admit(word, drawings.recognized, tally.declared)
+        if (word[:read] != tally.declared).any():
+            tally.declared = None
+        end, rejects = scanned.end, scanned.rejects(source.name, tally.lines)
+        if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
+            tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+            rejects = [reject for reject in rejects if reject.offset < end]
+        if rejects and self.strict:
+            raise InputError(f"{rejects[0]} (--strict)")
+        self.progress("read", end - tally.end, read)
+        tally.end = end
+        tally.add_blocks(parsed.blocks)
+        tally.lines += scanned.lines
+        tally.read += read + len(rejects)
+        tally.filtered += read - int(keep.sum())
+        counts.note_rejects(parsed.source, rejects)
+        if keep.any():
+            # Of the kept alone, or the codes of drawings that are left out would be in the shards' dictionaries.
+            code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
+            kept = dataclasses.replace(drawings, word=word, countrycode=code)
+            spill.add(gathered(kept, parsed.source, np.where(keep, parsed.partition, -1)))
+        return rejects
+
+    def _read_so_far(self) -> tuple[int, int]:
+        """Bytes of the sources and drawings in them."""
+        return sum(tally.end for tally in self.counts.tallies), sum(tally.read for tally in self.counts.tallies)

@@ -1,0 +1,42 @@
+"""What a user can ask of a build."""
+
+from dataclasses import dataclass
+
+from pipeline.errors import UsageError
+from pipeline.shards.shuffle import parse_splits
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What decides, beside the drawings, which bytes a build writes.
+
+    Attributes:
+        classes: the words to take; None takes every word there is.
+        drawings_per_class: how many to take of each class; None takes all.
+        skip_per_class: how many of each class to pass over before.
+        recognized_only: leave out what Google's network did not recognize, or what does not say.
+        num_shards: shards of the training split; None makes one for each million drawings.
+        splits: shares of train, validation and test.
+        seed: of the order; the splits do not depend on it.
+    """
+
+    classes: tuple[str, ...] | None = None
+    drawings_per_class: int | None = None
+    skip_per_class: int = 0
+    recognized_only: bool = False
+    num_shards: int | None = None
+    splits: str = "0.8,0.1,0.1"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        parse_splits(self.splits)
+        for name, least in (("drawings_per_class", 1), ("skip_per_class", 0), ("num_shards", 1)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise UsageError(f"{name} {value}: expected {least} or more")
+        if not 0 <= self.seed < 1 << 64:
+            raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
+        if self.num_shards is not None and self.num_shards > 99_999:
+            raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
+        if self.classes is not None and len(set(self.classes)) < len(self.classes):
+            raise UsageError("a class is named twice")

@@ -1,0 +1,119 @@
+"""What pass 1 has counted, source by source, and its form in the journal."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pipeline.shards.admit import Admission, Vocabulary
+from pipeline.shards.journal import Entry
+from pipeline.shards.options import BuildOptions
+from pipeline.sources.chunks import BLOCK_BYTES
+from pipeline.sources.files import Source
+from pipeline.sources.rejects import Reject
+
+
+@dataclass
+class Tally:
+    """What is counted of one source.
+
+    Attributes:
+        read: lines that are not blank.
+        filtered: drawings that the options leave out.
+        rejected: bad lines.
+        lines: lines, blank ones included.
+        end: the byte behind the last line.
+        declared: the number of the one word that was seen so far, where the file's name declares one.
+        stopped: whether no more of it is wanted.
+        first_reject: the first bad line, or None.
+        blocks: the SHA-256 of each block up to `end`, in hex.
+    """
+
+    read: int = 0
+    filtered: int = 0
+    rejected: int = 0
+    lines: int = 0
+    end: int = 0
+    declared: int | None = None
+    stopped: bool = False
+    first_reject: str | None = None
+    blocks: list[str] = field(default_factory=list)
+
+    def add_blocks(self, hashes: Sequence[str]) -> None:
+        """Go on with the hashes of the next blocks, as far as the source is read."""
+        self.blocks.extend(hashes)
+        del self.blocks[-(-self.end // BLOCK_BYTES) :]
+
+
+class Counts:
+    """All that pass 1 has to remember beside the spill.
+
+    Attributes:
+        tallies: one a source.
+        words, countrycodes: the vocabularies of the spilled drawings.
+        admission: which drawings are taken, and how many were.
+        reasons: bad lines by reason.
+        at: the number of the source that is being read.
+    """
+
+    def __init__(self, sources: Sequence[Source], options: BuildOptions) -> None:
+        self.words, self.countrycodes = Vocabulary(), Vocabulary()
+        classes = None if options.classes is None else frozenset(options.classes)
+        self.admission = Admission(
+            classes, options.skip_per_class, options.drawings_per_class, options.recognized_only, self.words
+        )
+        declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
+        self.tallies = [Tally(declared=word) for word in declared]
+        self.reasons: Counter[str] = Counter()
+        self.at = 0
+        self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
+
+    def note_rejects(self, source: int, rejects: Sequence[Reject]) -> None:
+        """Count the bad lines of a source."""
+        tally = self.tallies[source]
+        tally.rejected += len(rejects)
+        if rejects and tally.first_reject is None:
+            tally.first_reject = str(rejects[0])
+        self.reasons.update(reject.reason for reject in rejects)
+
+    def dump(self, *, done: bool) -> Entry:
+        """All of it for the journal, but of the blocks only what the last call did not have.
+
+        `done` says that all sources are read.
+        """
+        blocks = {k: [n, tally.blocks[n:]] for k, (tally, n) in enumerate(zip(self.tallies, self._noted, strict=True))}
+        self._noted = [len(tally.blocks) for tally in self.tallies]
+        return {
+            "done": done,
+            "at": self.at,
+            "tallies": [[getattr(tally, name) for name in _COUNTED] for tally in self.tallies],
+            "blocks": {str(k): new for k, new in blocks.items() if new[1]},
+            "words": list(self.words.strings),
+            "countrycodes": list(self.countrycodes.strings),
+            "passed": self.admission.passed.tolist(),
+            "accepted": self.admission.accepted.tolist(),
+            "reasons": dict(self.reasons),
+        }
+
+    def load(self, entries: Sequence[Entry]) -> None:
+        """Go on from what `dump` gave, call by call."""
+        for entry in entries:
+            for source, (start, new) in entry["blocks"].items():
+                self.tallies[int(source)].blocks[start:] = new
+        last = entries[-1]
+        for tally, counted in zip(self.tallies, last["tallies"], strict=True):
+            for name, value in zip(_COUNTED, counted, strict=True):
+                setattr(tally, name, value)
+        self._noted = [len(tally.blocks) for tally in self.tallies]
+        for vocabulary, strings in ((self.words, last["words"]), (self.countrycodes, last["countrycodes"])):
+            for string in strings:
+                vocabulary.number(string)
+        self.admission.load(last["passed"], last["accepted"])
+        self.reasons.update(last["reasons"])
+        self.at = last["at"]
+        tally = self.tallies[self.at]
+        if not (last["done"] or tally.stopped):  # reading goes on at the beginning of a block: its hash comes again
+            del tally.blocks[tally.end // BLOCK_BYTES :]
+            self._noted[self.at] = len(tally.blocks)
+
+
+_COUNTED = ("read", "filtered", "rejected", "lines", "end", "declared", "stopped", "first_reject")

@@ -1,0 +1,243 @@
+"""gzip and zstd, decompressed piece by piece, and damage in them named with its place in the file.
+
+Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB.
+"""
+
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import zstandard
+
+from pipeline.errors import InputError
+
+MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` takes unasked
+PIECE_BYTES = 1 << 18
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_INPUT_BYTES = 1 << 17
+_BLOCK_BYTES = 1 << 17  # a zstd block's longest
+_RLE, _RESERVED = 1, 3
+
+
+class DamageError(Exception):
+    """What is wrong with a compressed file, and where."""
+
+
+class RawFile:
+    """The bytes as they lie on the disk, and how many of them were read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = path.open("rb", buffering=_INPUT_BYTES)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        self.seekable = self._file.seekable()
+        self.offset, self._ahead = 0, b""
+        try:
+            begin = self.read(4)
+        except InputError:
+            self._file.close()
+            raise
+        self.offset, self._ahead = 0, begin  # a pipe cannot go back
+        self.format = _format_of(begin)
+
+    def read(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only at the end."""
+        ahead, self._ahead = self._ahead[:count], self._ahead[count:]
+        try:
+            read = self._file.read(count - len(ahead))
+        except OSError as error:
+            raise self._unreadable(error) from error
+        read = ahead + read if ahead else read
+        self.offset += len(read)
+        return read
+
+    def seek(self, offset: int) -> None:
+        """Go to a place in the file."""
+        if not self.seekable:
+            raise InputError(f"{self.path}: is a pipe, which can be read only once; give a file")
+        self._file.seek(offset)
+        self.offset, self._ahead = offset, b""
+
+    def pass_over(self, count: int | None) -> int:
+        """Read and drop `count` bytes, or with None all that are left; returns how many there were."""
+        start = self.offset
+        while count is None or self.offset - start < count:
+            left = PIECE_BYTES if count is None else count - (self.offset - start)
+            if not self.read(min(left, PIECE_BYTES)):
+                break
+        return self.offset - start
+
+    def close(self) -> None:
+        """Close it."""
+        self._file.close()
+
+    def _unreadable(self, error: OSError) -> InputError:
+        return InputError(f"{self.path}: cannot be read ({error.strerror or error}); is it a file that may be read?")
+
+
+def _format_of(begin: bytes) -> str:
+    """What a file is that begins with these bytes, 4 but for the shortest files."""
+    if begin.startswith(_GZIP):
+        return "gzip"
+    if _is_skippable(begin) or (len(begin) > 1 and _ZSTD.startswith(begin)):
+        return "zstd"
+    return "plain"
+
+
+def _is_skippable(begin: bytes) -> bool:
+    return len(begin) >= 4 and begin[0] & 0xF0 == 0x50 and begin[1:4] == b"\x2a\x4d\x18"
+
+
+def gunzip(file: RawFile) -> Iterator[bytes]:
+    """The decompressed pieces of a gzip file.
+
+    Raises:
+        DamageError: behind the last piece that could be had.
+    """
+    held = file.read(_INPUT_BYTES)
+    while True:
+        inflate = zlib.decompressobj(wbits=31)
+        while not inflate.eof:
+            start = file.offset - len(held)
+            before = inflate.copy()  # some microseconds a piece, so that damage costs nothing of what was before it
+            try:
+                piece = inflate.decompress(held, PIECE_BYTES)
+            except zlib.error:
+                yield from _until_damage(before, held, start)
+                raise
+            if piece:
+                yield piece
+            held = inflate.unconsumed_tail or (b"" if inflate.eof else file.read(_INPUT_BYTES))
+            if not held and not piece and not inflate.eof:
+                raise _cut_short(file)
+        held = inflate.unused_data
+        end = file.offset - len(held)
+        while not held.strip(b"\0"):
+            held = file.read(_INPUT_BYTES)
+            if not held:
+                return
+        held = held.lstrip(b"\0")
+        if len(held) < len(_GZIP):
+            held += file.read(_INPUT_BYTES)
+        if held == _GZIP[:1]:
+            raise _cut_short(file)
+        if not held.startswith(_GZIP):
+            raise _garbage(file, end, "gzip")
+
+
+def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Iterator[bytes]:
+    """What comes before the damage in `held`, which begins at byte `start` of the file: its harmless halves."""
+    first, stop = 0, len(held)
+    while stop - first > 1:
+        middle = (first + stop) // 2
+        trial = inflate.copy()
+        try:
+            piece = trial.decompress(held[first:middle])
+        except zlib.error:
+            stop = middle
+        else:
+            inflate, first = trial, middle
+            yield piece
+    try:
+        inflate.decompress(held[first:])
+    except zlib.error as error:
+        what = str(error).rpartition(": ")[2]
+        raise DamageError(f"its gzip stream is damaged near byte {start + first}: {what}") from error
+
+
+def unzstd(file: RawFile) -> Iterator[bytes]:
+    """The decompressed pieces of a zstd file, block by block.
+
+    zstandard's own readers drop what they had decompressed when they meet damage, and do not tell a frame that is cut
+    short from one that is whole; so frames and blocks are walked here, and only their content is left to it.
+
+    Raises:
+        DamageError: behind the last block that is whole.
+    """
+    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    while True:
+        start = file.offset
+        begin = file.read(4)
+        if not begin:
+            return
+        if _is_skippable(begin):
+            length = _read_whole(file, 4)
+            count = int.from_bytes(length, "little")
+            if file.pass_over(count) < count:
+                raise _cut_short(file)
+        elif begin == _ZSTD:
+            yield from _unzstd_frame(file, start, decompressor)
+        elif len(begin) < 4 and _ZSTD.startswith(begin):
+            raise _cut_short(file)
+        else:
+            raise _garbage(file, start, "zstd")
+
+
+def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
+    """The blocks of the frame that began at byte `start` with its magic number, which is read."""
+    header = _ZSTD + _read_whole(file, 1)
+    header += _read_whole(file, _header_bytes(header[4]) - len(header))
+    try:
+        frame = zstandard.get_frame_parameters(header)
+    except zstandard.ZstdError as error:
+        raise DamageError(f"its zstd stream is damaged near byte {start}: {error}") from error
+    if frame.window_size > MAX_WINDOW_BYTES:
+        needs = f"needs a window of {frame.window_size >> 20:,} MiB, more than {MAX_WINDOW_BYTES >> 20}"
+        raise DamageError(f"its zstd frame at byte {start} {needs}; compress it anew with --long=27 or less")
+    if frame.dict_id:
+        raise DamageError(f"its zstd frame at byte {start} needs a dictionary; compress it anew without one")
+    contents = decompressor.decompressobj()
+    fed, last = header, False
+    while not last:
+        at = file.offset
+        head = _read_whole(file, 3)
+        bits = int.from_bytes(head, "little")
+        last, kind, length = bool(bits & 1), bits >> 1 & 3, bits >> 3
+        if kind == _RESERVED or length > _BLOCK_BYTES:
+            raise DamageError(f"its zstd stream is damaged near byte {at}: not the header of a block")
+        fed += head + _read_whole(file, 1 if kind == _RLE else length)
+        piece = _feed(contents, fed, at)
+        fed = b""
+        if piece:
+            yield piece
+    if frame.has_checksum:
+        at = file.offset
+        _feed(contents, _read_whole(file, 4), at)
+    if not contents.eof:
+        raise DamageError(f"its zstd stream is damaged near byte {file.offset}: the frame goes on behind its end")
+
+
+def _header_bytes(descriptor: int) -> int:
+    """The length of a frame's header, its magic number included, from its fifth byte (RFC 8878, 3.1.1.1)."""
+    one_segment = descriptor >> 5 & 1
+    size_bytes = (one_segment, 2, 4, 8)[descriptor >> 6]
+    return 5 + (1 - one_segment) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
+
+
+def _feed(contents: "zstandard.ZstdDecompressionObj", fed: bytes, at: int) -> bytes:
+    try:
+        return contents.decompress(fed)
+    except zstandard.ZstdError as error:
+        what = str(error).rpartition(": ")[2]
+        raise DamageError(f"its zstd stream is damaged near byte {at}: {what}") from error
+
+
+def _read_whole(file: RawFile, count: int) -> bytes:
+    read = file.read(count)
+    if len(read) < count:
+        raise _cut_short(file)
+    return read
+
+
+def _cut_short(file: RawFile) -> DamageError:
+    return DamageError(f"its {file.format} stream is cut short at byte {file.offset}")
+
+
+def _garbage(file: RawFile, end: int, what: str) -> DamageError:
+    file.pass_over(None)
+    count = file.offset - end
+    are = "1 byte" if count == 1 else f"{count:,} bytes"
+    return DamageError(f"{are} behind the {what} stream's end at byte {end} {'is' if count == 1 else 'are'} not {what}")

@@ -1,0 +1,109 @@
+"""Input streams: plain, gzip and zstd files as one stream of bytes, told apart by how they begin, never by name.
+
+Damage is no error here: the stream ends early, with all that was whole before, and says what is wrong and where.
+Offsets in `Stream.damage` count the bytes of the file as it lies on the disk, from 0.
+"""
+
+import io
+from pathlib import Path
+from types import TracebackType
+
+from pipeline.sources.compressed import PIECE_BYTES, DamageError, RawFile, gunzip, unzstd
+
+
+class Stream:
+    """The bytes of a file, decompressed where they begin as gzip's or zstd's do; made by `open_stream`.
+
+    Attributes:
+        path: the file.
+        format: "plain", "gzip" or "zstd".
+        offset: how many decompressed bytes were read or passed over.
+        damage: what is wrong with the compressed file, once reading has come there; None where all was well so far.
+            zstd notices changed bytes only where the file carries checksums, as the command's files do.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._file = RawFile(path)
+        self.format = self._file.format
+        self._restart()
+
+    def read(self, count: int) -> bytes:
+        """The next `count` (0 or more) decompressed bytes, or what is left.
+
+        Raises:
+            InputError: the file cannot be read; damage of its content is in `damage` instead.
+        """
+        if self.format == "plain":
+            read = self._file.read(count)
+            self.offset += len(read)
+            return read
+        taken = io.BytesIO()  # which hands its bytes over without a copy
+        missing = count
+        while missing > 0 and (part := self._next(missing)):
+            taken.write(part)
+            missing -= len(part)
+        return taken.getvalue()
+
+    def seek_to(self, offset: int) -> None:
+        """Go to a decompressed offset, or to the end where there is less: a plain file seeks, others read up to it.
+
+        Raises:
+            InputError: the file cannot be read, or is a pipe that would have to go back.
+        """
+        if self.format == "plain" and self._file.seekable:
+            self._file.seek(offset)
+            self.offset = offset
+            return
+        if offset < self.offset:
+            self._file.seek(0)
+            self._restart()
+        while self.offset < offset and self.read(min(offset - self.offset, PIECE_BYTES)):
+            pass
+
+    @property
+    def file_offset(self) -> int:
+        """How many bytes of the file itself were read: of the same size as its `stat`, for progress."""
+        return self._file.offset
+
+    def close(self) -> None:
+        """Close the file; nothing can be read afterwards."""
+        self._file.close()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _restart(self) -> None:
+        self.offset = 0
+        self.damage: str | None = None
+        self._pieces = unzstd(self._file) if self.format == "zstd" else gunzip(self._file)
+        self._piece = memoryview(b"")
+
+    def _next(self, count: int) -> memoryview:
+        """At most `count` bytes, 1 or more; none at the end."""
+        while not self._piece and self.damage is None:
+            try:
+                self._piece = memoryview(next(self._pieces))
+            except StopIteration:
+                break
+            except DamageError as damage:
+                self.damage = str(damage)
+        part, self._piece = self._piece[:count], self._piece[count:]
+        self.offset += len(part)
+        return part
+
+
+def open_stream(path: Path) -> Stream:
+    """Open a plain, gzip or zstd file for reading, whatever its name.
+
+    gzip of several members (and with zeros behind the last, as on tapes) and zstd of several frames are one stream.
+
+    Raises:
+        InputError: the file cannot be opened or read.
+    """
+    return Stream(path)

@@ -1,0 +1,81 @@
+"""Every byte that a build puts on a disk goes through here: written whole or reported, synced, renamed."""
+
+import hashlib
+import io
+import os
+from pathlib import Path
+from typing import Any
+
+
+class Output(io.RawIOBase):
+    """A file that is written on from byte `keep`; what stood behind is gone.
+
+    Unlike Python's own files it has no buffer that a full disk could meet later than the write itself; with `hashed`
+    it hashes what passes through.
+    """
+
+    def __init__(self, path: Path, *, keep: int = 0, hashed: bool = False) -> None:
+        super().__init__()
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        os.ftruncate(self._descriptor, keep)
+        self._place = os.lseek(self._descriptor, keep, os.SEEK_SET)
+        self._sha256 = hashlib.sha256() if hashed else None
+
+    def write(self, content: Any) -> int:
+        """Write all of `content`; returns its bytes."""
+        view = memoryview(content).cast("B")
+        if self._sha256 is not None:
+            self._sha256.update(view)
+        written = 0
+        while written < len(view):
+            written += os.write(self._descriptor, view[written:])
+        self._place += written
+        return written
+
+    def sync(self) -> None:
+        """Force what was written to the disk."""
+        os.fsync(self._descriptor)
+
+    def tell(self) -> int:
+        """How many bytes were written."""
+        return self._place
+
+    def writable(self) -> bool:
+        """True."""
+        return True
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, of what was written to a file that was opened with `hashed`."""
+        assert self._sha256 is not None
+        return self._sha256.hexdigest()
+
+    def close(self) -> None:
+        """Close the file; it is not synced by that."""
+        if not self.closed:
+            os.close(self._descriptor)
+        super().close()
+
+
+def sync(path: Path) -> None:
+    """Force a file or a folder to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_file(path: Path, content: str) -> None:
+    """Write a text file and force it to the disk."""
+    with Output(path) as file:
+        file.write(content.encode())
+        file.sync()
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a small file so that a crash leaves the old one or the new one."""
+    temporary = path.with_name(f".{path.name}.partial")  # one name, so that the next writer takes over a dead one's
+    write_file(temporary, content)
+    os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
+    sync(path.parent)
