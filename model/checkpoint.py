@@ -20,7 +20,7 @@ from safetensors.numpy import load, save
 
 from model.steps import TrainState
 from pipeline.errors import CheckpointError, MismatchError, OutputError
-from pipeline.shards.commit import sync, write_atomically
+from pipeline.storage import sync, write_atomically
 
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 

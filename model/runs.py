@@ -7,9 +7,7 @@ lock             held by the process that trains the run
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -21,7 +19,8 @@ from model.checkpoint import Position, load_position, save_checkpoint
 from model.config import TrainConfig
 from model.steps import TrainState
 from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, OutputError, SketchpipeError
-from pipeline.shards.commit import write_atomically
+from pipeline.locks import locked_file
+from pipeline.storage import write_atomically
 
 RUNS = Path("runs")
 FORMAT_VERSION = 1
@@ -80,18 +79,11 @@ class Run:
         Raises:
             LockedError: another process holds it. A dead process's lock is nobody's.
         """
-        with (self.folder / "lock").open("a+") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                lock.seek(0)
-                raise LockedError(
-                    f"{self.folder}: process {lock.read() or '?'} is training it; wait for it, or choose another --run"
-                ) from error
-            lock.truncate(0)
-            lock.write(str(os.getpid()))
-            lock.flush()
+        with locked_file(self.folder / "lock", self._busy):
             yield
+
+    def _busy(self, pid: str) -> str:
+        return f"{self.folder}: process {pid} is training it; wait for it, or choose another --run"
 
     def shards_folder(self) -> Path:
         """Where the shards lie that the run was trained on: as they were named, else where they were then."""

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -98,31 +99,31 @@ def test_a_table_holds_nulls_where_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize("seed", range(FLIPS))
-def test_a_flipped_bit_is_never_read_in_silence(copy: Path, shards: Path, seed: int) -> None:
+def test_a_flipped_bit_is_never_read_in_silence(copy: Path, seed: int) -> None:
     random = np.random.default_rng(seed)
     files = sorted(copy.glob("*.parquet"))
     path = files[random.integers(len(files))]
     content = bytearray(path.read_bytes())
-    # The four bytes of magic at the front say nothing, and no reader looks at them.
-    content[random.integers(4, len(content))] ^= 1 << random.integers(8)
+    content[random.integers(len(content))] ^= 1 << random.integers(8)
     path.write_bytes(content)
-    try:
-        found = read_everything(copy)
-    except ShardError as error:
-        assert f"{path.name}: damaged" in str(error)  # noqa: PT017 - there may be no error
-    else:  # one bit in fifty is of a page header's that no reader looks at; then nothing may have changed
-        assert same(found, read_everything(shards))
+    with pytest.raises(ShardError, match=f"{path.name}: damaged"):
+        read_everything(copy)
 
 
 @pytest.mark.parametrize("column", range(9))
-def test_a_flipped_bit_in_any_column_is_an_error(copy: Path, column: int) -> None:
+def test_a_bit_that_flips_while_the_shards_are_in_use_is_found_by_the_page_s_checksum(
+    copy: Path, column: int
+) -> None:
+    read_everything(copy)
     for path in sorted(copy.glob("*.parquet")):
+        before = path.stat()
         with pq.ParquetFile(path) as file:
             chunk = file.metadata.row_group(0).column(column)
         content = bytearray(path.read_bytes())
         first = chunk.dictionary_page_offset or chunk.data_page_offset
         content[first + chunk.total_compressed_size - 1] ^= 1
         path.write_bytes(content)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # a disk that rots changes no time
     for split in ("train", "validation", "test"):
         opened = open_split(copy, split)
         with pytest.raises(ShardError, match=r"parquet: damaged \(.*CRC checksum"):
@@ -172,8 +173,8 @@ def test_a_manifest_with_a_field_changed_by_hand_is_damaged(copy: Path, name: st
 
 def test_a_manifest_of_another_version_is_a_mismatch(copy: Path) -> None:
     fields = json.loads((copy / "manifest.json").read_text())
-    (copy / "manifest.json").write_text(json.dumps(fields | {"format_version": 2}, indent=1))
-    with pytest.raises(MismatchError, match="format sketchpipe-shards 2, but this version reads sketchpipe-shards 1"):
+    (copy / "manifest.json").write_text(json.dumps(fields | {"format_version": 1}, indent=1))
+    with pytest.raises(MismatchError, match="format sketchpipe-shards 1, but this version reads sketchpipe-shards 2"):
         read_manifest(copy)
 
 
@@ -190,7 +191,7 @@ def test_shards_changed_for_each_other_or_cut_or_gone_are_errors(copy: Path) -> 
     with pytest.raises(ShardError, match="damaged"):
         open_split(copy, "train")
     first.unlink()
-    with pytest.raises(ShardError, match="the shard is missing; build the folder anew"):
+    with pytest.raises(ShardError, match="the shard is missing; mend the folder with"):
         open_split(copy, "train")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from pipeline.shards.estimate import Estimate
     from pipeline.shards.manifest import Manifest
     from pipeline.sources.files import Source
 
@@ -36,6 +37,9 @@ def shards(
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build even where nothing has changed.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what it would come to, from the head of each file; build nothing.")
+    ] = False,
 ) -> None:
     """Turn ndjson drawings into shuffled Parquet shards.
 
@@ -46,12 +50,14 @@ def shards(
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
     import os
-    import time
 
-    from pipeline.cli.options import Line, bar, duration, parse_list, say, size
+    from pipeline.cli.options import parse_list, say, size
+    from pipeline.cli.progress import BuildLine
     from pipeline.errors import UsageError
-    from pipeline.shards.options import BuildOptions
+    from pipeline.shards.estimate import Estimate, check_space, estimate_build
     from pipeline.shards.folder import build_folder
+    from pipeline.shards.options import BuildOptions
+    from pipeline.sources.files import find_sources
 
     options = BuildOptions(
         classes=None if classes is None else parse_list(classes),
@@ -65,30 +71,39 @@ def shards(
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
     folder = to or _default_folder(sources)
-    line, done, total, start = Line(), {"read": 0, "write": 0}, [0], time.monotonic()
+    line, forecast = BuildLine(), [Estimate(0, 0, 0, 0, 0.0)]
 
     def begin(found: Sequence["Source"]) -> None:
-        total[0] = sum(source.path.stat().st_size for source in found)
-        say(f"{folder}: building from {len(found)} files ({size(total[0])})")
+        total = sum(source.path.stat().st_size for source in found)
+        say(f"{folder}: building from {len(found)} files ({size(total)})")
+        forecast[0] = estimate_build(found, options)
+        line.input_bytes = forecast[0].input_bytes
+        check_space(folder, forecast[0])
 
-    def progress(phase: str, amount: int, drawings: int) -> None:
-        done[phase] += amount
-        rate = done["read"] / max(time.monotonic() - start, 1e-9)
-        share = done["read"] / max(total[0], 1)
-        left = f", {duration(max(0, total[0] - done['read']) / rate)} left" if share < 1 and rate else ""
-        if phase == "read":
-            line.show(lambda: f"reading [{bar(share)}] {size(done['read'])}, {size(rate)}/s{left}")
-        else:
-            line.show(lambda: f"writing: {done['write']:,} drawings")
-
+    if dry_run:
+        begin(find_sources(sources, options.classes))
+        _forecast(forecast[0], folder, workers or os.cpu_count() or 1)
+        return
     manifest, built = build_folder(
         sources, folder, options, workers=workers or os.cpu_count() or 1, strict=strict, force=force,
-        progress=progress, begin=begin,
+        progress=line.progress, begin=begin,
     )  # fmt: skip
     line.clear()
     if not built:
         say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds anew)")
     _summarize(manifest, folder)
+
+
+def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
+    import shutil
+
+    from pipeline.cli.options import duration, say, size
+
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
+    say(f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} until they are done")
+    say(f"  {size(forecast.disk_bytes)} of disk needed, {size(shutil.disk_usage(existing).free)} free")
+    say(f"  about {duration(forecast.seconds / workers)} on {workers} {'worker' if workers == 1 else 'workers'}")
 
 
 def _default_folder(sources: Sequence[str]) -> Path:

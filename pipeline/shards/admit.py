@@ -78,8 +78,8 @@ class Admission:
         keep = np.zeros(len(word), np.bool_)
         take = np.iinfo(np.int64).max - self.skip if self.take is None else self.take
         read = _admit(
-            word, recognized, -1 if declared is None else declared, self._selected, self.recognized_only, self.skip, take,
-            self.passed, self.accepted, keep,
+            word, recognized, -1 if declared is None else declared, self._selected, self.recognized_only, self.skip,
+            take, self.passed, self.accepted, keep,
         )  # fmt: skip
         return keep, int(read)
 

@@ -19,14 +19,14 @@ from pipeline.errors import InputError
 from pipeline.shards.commit import WORK
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
-from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SYNTHETIC, Manifest, SourceCount
+from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SYNTHETIC, Manifest, SourceCount, file_hash
 from pipeline.shards.options import BuildOptions
+from pipeline.shards.plan import ShardPlan, plan_shards
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
-from pipeline.shards.write import ShardPlan, ShardWriter, WrittenShard, plan_shards, vocabularies
+from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import Source
-from pipeline.sources.readers import source_hash
 from pipeline.storage import write_file
 from pipeline.threads import ordered_map
 
@@ -58,7 +58,7 @@ class Build:
         folder = staged.parent / WORK
         folder.mkdir(exist_ok=True)
         self.spill = folder / "spill"
-        self.journal = Journal(folder / "journal.ndjson", {**(work or {}), "strict": strict, **_versions()})
+        self.journal = Journal(folder / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
         if not self.journal.entries:
             for file in (*staged.iterdir(), *folder.glob("spill")):
                 file.unlink()  # of other work, which was cut off
@@ -135,10 +135,11 @@ class Build:
             split: np.sum([shard.classes for shard in shards if shard.file.split == split], axis=0).tolist()
             for split in dict.fromkeys(shard.file.split for shard in shards)
         }
+        tallies = zip(self.sources, self.intake.counts.tallies, strict=True)
         sources = [
-            SourceCount(source.name, tally.end, source_hash(tally.blocks), tally.read, written[k], duplicates[k],
-                        tally.filtered, tally.rejected)
-            for k, (source, tally) in enumerate(zip(self.sources, self.intake.counts.tallies, strict=True))
+            SourceCount(source.name, tally.end, tally.sha256, tally.read, written[k], duplicates[k], tally.filtered,
+                        tally.rejected)
+            for k, (source, tally) in enumerate(tallies)
         ]  # fmt: skip
         for source in sources:
             if source.read != source.written + source.duplicates + source.filtered + source.rejected:
@@ -146,7 +147,7 @@ class Build:
         return Manifest(
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
-            writer=_versions(),
+            writer=versions(),
             options=dataclasses.asdict(self.options),
             classes=tuple(classes),
             counts={split: tuple(of_class) for split, of_class in counts.items()},
@@ -154,8 +155,10 @@ class Build:
             files=tuple(shard.file for shard in shards),
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
+            rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
         )
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """What decides, beside drawings and options, which bytes are written."""
     return {"sketchpipe": version("sketchpipe"), "pyarrow": pa.__version__}

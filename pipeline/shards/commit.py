@@ -5,14 +5,13 @@ there, the new set is the folder's: whoever comes next finishes the moves. Befor
 """
 
 import contextlib
-import fcntl
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from pipeline.errors import LockedError, OutputError, ShardError
+from pipeline.errors import OutputError, ShardError
+from pipeline.locks import locked_file
 from pipeline.storage import sync, write_atomically
 
 BUILD = ".build"
@@ -32,22 +31,18 @@ def locked(folder: Path) -> Iterator[Path]:
     """
     build = folder / BUILD
     is_new = not folder.exists()
-    try:
-        build.mkdir(parents=True, exist_ok=True)
-        lock = (build / "lock").open("a+")
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}); choose another folder with --to") from error
-    with lock:
+
+    def busy(pid: str) -> str:
+        return f"{folder}: process {pid} is writing it; wait for it to end"
+
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            lock.seek(0)
-            raise LockedError(f"{folder}: process {lock.read() or '?'} is writing it; wait for it to end") from error
-        if not (build / "lock").exists():  # its holder failed and took the new folder with it
-            raise LockedError(f"{folder}: another process is writing it; try again")
-        lock.truncate(0)
-        lock.write(str(os.getpid()))
-        lock.flush()
+            build.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked_file(build / "lock", busy))
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"
+            ) from error
         try:
             yield build
         finally:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from pipeline.errors import InputError, OutputError, SketchpipeError
 from pipeline.shards.build import Build, Progress
-from pipeline.shards.options import BuildOptions
 from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
-from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
+from pipeline.shards.options import BuildOptions
+from pipeline.shards.origin import ORIGIN, origin_of, read_origin
 from pipeline.sources.chunks import CHUNK_BYTES
+from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
 from pipeline.storage import write_atomically
 
-_SEEN = "sources.json"  # in .build/: where the sources lay and their stat, for "nothing to do"
 _SHARD = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.parquet")
 
 
@@ -64,9 +64,8 @@ def build_folder(
         roll_forward(folder)
         _refuse_foreign(folder)
         before = _ours(folder)
-        work = {"options": asdict(options), "sources": [_stat(source) for source in sources]}
-        seen = json.dumps(work)
-        unchanged = (build / _SEEN).exists() and (build / _SEEN).read_text(encoding="utf-8") == seen
+        origin = origin_of(sources, options)
+        unchanged = read_origin(folder) == origin
         told = strict and before is not None and before.rejects  # the first bad line is to be said
         if before is not None and unchanged and not force and not told and _is_whole(folder, before):
             discard(folder)
@@ -75,9 +74,9 @@ def build_folder(
         try:
             manifest = Build(
                 sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
-                chunk_bytes=chunk_bytes, work=work, progress=progress,
+                chunk_bytes=chunk_bytes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            (build / _SEEN).unlink(missing_ok=True)
+            (build / ORIGIN).unlink(missing_ok=True)
             commit(folder, _names(folder), MANIFEST)
         except OSError as error:
             discard(folder)
@@ -88,7 +87,7 @@ def build_folder(
             raise
         # Not after an interruption: the next build goes on with what is there.
         discard(folder)
-        write_atomically(build / _SEEN, seen)
+        write_atomically(build / ORIGIN, origin.dump())
         return manifest, True
 
 
@@ -103,13 +102,12 @@ def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -
     """What was built in `folder` of `inputs` with these options, where all of them are gone but the shards whole."""
     if any(os.path.lexists(text) for text in inputs):
         return None
-    try:
-        seen = json.loads((folder / BUILD / _SEEN).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    origin = read_origin(folder)
+    if origin is None:
         return None
     roots = [os.path.abspath(text) for text in inputs]  # noqa: PTH100 - as sources are named
-    of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in seen["sources"])
-    same = seen["options"] == json.loads(json.dumps(asdict(options)))
+    of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in origin.sources)
+    same = origin.options == json.loads(json.dumps(asdict(options)))
     manifest = _ours(folder) if same and of_inputs else None
     return manifest if manifest is not None and _is_whole(folder, manifest) else None
 
@@ -139,8 +137,3 @@ def _refuse_foreign(folder: Path) -> None:
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         raise OutputError(f"{folder}: holds {foreign[0]}{more}, which sketchpipe did not make; choose an empty folder")
-
-
-def _stat(source: Source) -> list[object]:
-    stat = source.path.stat()
-    return [str(source.path), stat.st_size, stat.st_mtime_ns]

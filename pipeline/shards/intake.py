@@ -16,8 +16,9 @@ from pipeline.drawings import Int64Array
 from pipeline.errors import InputError
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.options import BuildOptions
+from pipeline.shards.plan import ShardPlan
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, split_of
-from pipeline.shards.spill import RANGES, Segment, SpillWriter, gathered, read_segments
+from pipeline.shards.spill import RANGES, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
 from pipeline.sources.files import Source
@@ -49,6 +50,8 @@ class _Parsed:
 class Intake:
     """Pass 1 of one build, behind what an earlier process did of it.
 
+    With `only`, all is read and counted, but what belongs to other shards is not spilled.
+
     Attributes:
         counts: what was counted.
         segments: what was spilled.
@@ -63,12 +66,13 @@ class Intake:
         spill: Path,
         rejects: Path,
         journal: Journal,
+        only: Sequence[ShardPlan] | None = None,
         workers: int = 1,
         strict: bool = False,
         chunk_bytes: int = CHUNK_BYTES,
         progress: Callable[[str, int, int], None] = lambda _phase, _bytes, _drawings: None,
     ) -> None:
-        self.sources, self.options, self.journal = sources, options, journal
+        self.sources, self.options, self.journal, self._only = sources, options, journal, only
         self.workers, self.strict, self.chunk_bytes, self.progress = workers, strict, chunk_bytes, progress
         self.counts = Counts(sources, options)
         entries = [entry for entry in journal.entries if "segment" in entry]
@@ -146,8 +150,11 @@ class Intake:
             return _Parsed(index, chunk, np.empty(0, np.int64), [])
         scanned = scan_source(self.sources[index], chunk)
         key_id = scanned.drawings.key_id
-        part = part_of(order_hash(key_id, self.options.seed), RANGES)
-        partition = split_of(key_id, self._splits) * RANGES + part
+        hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
+        partition = split * RANGES + part_of(hashes, RANGES)
+        if self._only is not None:
+            wanted = [(split == plan.split) & (part_of(hashes, plan.count) == plan.index) for plan in self._only]
+            partition[~np.any(wanted, axis=0)] = -1
         return _Parsed(index, scanned, partition, chunk.block_hashes())
 
     def _take(self, parsed: _Parsed, scanned: ScannedChunk, spill: SpillWriter) -> list[Reject]:

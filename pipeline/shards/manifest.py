@@ -13,7 +13,7 @@ from pipeline.shards.commit import is_pending
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
 FORMAT = "sketchpipe-shards"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: rejects_sha256
 ATTRIBUTION = (
     "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
 )
@@ -84,6 +84,7 @@ class Manifest:
         files: the shards in order.
         sources: the inputs in order.
         rejects: bad lines by reason.
+        rejects_sha256: of `rejects.ndjson`, or None where no line was bad.
     """
 
     synthetic: bool
@@ -96,6 +97,7 @@ class Manifest:
     files: tuple[ShardFile, ...]
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
+    rejects_sha256: str | None
 
     def rows(self, split: str) -> int:
         """Drawings in a split."""
@@ -153,6 +155,12 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256, in hex, of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def footer_hash(file: BinaryIO) -> tuple[str, int]:
     """SHA-256 and length of an open Parquet file's footer, the eight closing bytes included."""
     size = file.seek(0, 2)
@@ -168,4 +176,4 @@ def _canonical(fields: Mapping[str, Any]) -> str:
 
 
 def _damaged(path: Path) -> ShardError:
-    return ShardError(f"{path}: damaged; build the folder anew with `sketchpipe shards ... --force`")
+    return ShardError(f"{path}: damaged; mend the folder with `sketchpipe repair {path.parent}`")

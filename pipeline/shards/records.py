@@ -169,9 +169,7 @@ def _index(u64: UInt64Array, u32: NDArray[np.uint32], u16: UInt16Array, start: I
 
 
 @kernel
-def _duplicates(
-    u64: UInt64Array, i32: Int32Array, u8: UInt8Array, start: Int64Array, again: NDArray[np.bool_]
-) -> int:
+def _duplicates(u64: UInt64Array, i32: Int32Array, u8: UInt8Array, start: Int64Array, again: NDArray[np.bool_]) -> int:
     same_key = 0
     for row in range(1, len(start)):
         a, b = start[row - 1], start[row]

@@ -20,7 +20,7 @@ from pipeline.storage import Output
 
 RANGES = 512
 PARTITIONS = RANGES * len(SPLITS)
-SEGMENT_BYTES = 32 << 20  # of records are gathered, about 200,000 drawings, before they are written
+SEGMENT_BYTES = 16 << 20  # of records are gathered, about 100,000 drawings, before they are written
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What pass 1 has counted, source by source, and its form in the journal."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,6 +43,11 @@ class Tally:
         """Go on with the hashes of the next blocks, as far as the source is read."""
         self.blocks.extend(hashes)
         del self.blocks[-(-self.end // BLOCK_BYTES) :]
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256, in hex, over the SHA-256 of the blocks."""
+        return hashlib.sha256(b"".join(bytes.fromhex(block) for block in self.blocks)).hexdigest()
 
 
 class Counts:

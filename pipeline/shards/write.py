@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,28 +12,14 @@ import pyarrow.parquet as pq
 from pipeline.drawings import Drawings, Int64Array, from_strokes
 from pipeline.hashing import UInt64Array, content_hash
 from pipeline.shards.manifest import ShardFile, footer_hash
+from pipeline.shards.plan import ShardPlan
 from pipeline.shards.records import Int32Array, duplicates, gather, index
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.storage import Output
 
-ROWS_PER_SHARD = 1 << 20
 _Piece = tuple[UInt64Array, Int64Array]  # records, and where the wanted ones begin, in order
-
-
-@dataclass(frozen=True)
-class ShardPlan:
-    """One shard to write: number `index` of the `count` shards of a split (an index into `SPLITS`)."""
-
-    split: int
-    index: int
-    count: int
-
-    @property
-    def name(self) -> str:
-        """The file's name, as Hugging Face's `datasets` and others read it without being told."""
-        return f"{SPLITS[self.split]}-{self.index:05d}-of-{self.count:05d}.parquet"
 
 
 @dataclass(frozen=True)
@@ -96,25 +82,13 @@ def vocabularies(words: Sequence[str], classes: Sequence[str], countrycodes: Seq
     )
 
 
-def plan_shards(rows_of_split: Int64Array, num_shards: int | None) -> list[ShardPlan]:
-    """The shards of each split that has rows: `num_shards` for the first, as many rows a shard for the others.
-
-    None makes a shard for each `ROWS_PER_SHARD`.
-    """
-    rows = [int(count) for count in rows_of_split]
-    counts = [-(-count // ROWS_PER_SHARD) for count in rows]
-    if num_shards is not None and rows[0]:
-        counts = [-(-count * num_shards // rows[0]) for count in rows]
-    return [ShardPlan(split, index, count) for split, count in enumerate(counts) for index in range(count)]
-
-
 class ShardWriter:
     """Writes shards of one finished spill; threads may share it."""
 
     def __init__(self, spill: SpillReader, named: Vocabularies, *, seed: int, sources: int) -> None:
         self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
         empty = from_strokes([], [])
-        self._like = Drawings(**{**vars(empty), "words": named.classes, "countrycodes": named.countrycodes})
+        self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
     def write(self, plan: ShardPlan, folder: Path) -> WrittenShard:
         """Write one shard into `folder`, and force it to the disk."""
@@ -143,9 +117,8 @@ class ShardWriter:
     def _gather(self, pieces: Sequence[_Piece]) -> tuple[Drawings, Int32Array]:
         """The drawings of some records under their final labels and codes, and their sources."""
         drawings, source = gather(pieces, self._like)
-        drawings.word[:] = self._named.label[drawings.word]
-        drawings.countrycode[:] = self._named.code[drawings.countrycode]
-        return drawings, source
+        word, code = self._named.label[drawings.word], self._named.code[drawings.countrycode]
+        return replace(drawings, word=word, countrycode=code), source
 
     def _unique(self, plan: ShardPlan, repeated: Int64Array, same_keys: list[int]) -> Iterator[_Piece]:
         """The records of a shard in their order, a range of hashes at a time, those that repeat another left out.

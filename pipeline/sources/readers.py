@@ -42,3 +42,12 @@ def scan_source(source: Source, chunk: Chunk) -> ScannedChunk:
 
 def source_hash(blocks: list[str]) -> str:
     return hashlib.sha256(b"".join(bytes.fromhex(b) for b in blocks)).hexdigest()
+
+
+def read_head(source: Source, count: int):
+    """The whole lines in the first `count` bytes, and the bytes of all, decompressed."""
+    size = source.path.stat().st_size
+    with open_stream(source.path) as stream:
+        chunk = next(read_chunks(stream, chunk_bytes=1 << 20))
+        ratio = stream.offset / max(1, stream.file_offset) if stream.format != "plain" else 1
+    return chunk, int(size * ratio)

@@ -1,0 +1,73 @@
+"""`sketchpipe verify` and `sketchpipe repair`: a folder of shards against its manifest."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def verify(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Look at every row too: its split, its shard, its order, its class.")
+    ] = False,
+) -> None:
+    """Prove that a folder of shards is what was built: every file's SHA-256 and every page's checksum.
+
+    Reads the manifest and all files; writes one line for each damaged file to stdout, and exits with 4 if there is
+    one.
+
+    Example: sketchpipe verify shards/quickdraw --deep
+    """
+    from pipeline.cli.options import Line, say, size
+    from pipeline.errors import ShardError
+    from pipeline.shards.manifest import read_manifest
+    from pipeline.shards.verify import verify_folder
+
+    line, done = Line(), [0]
+
+    def progress(count: int) -> None:
+        done[0] += count
+        line.show(lambda: f"verified {size(done[0])}")
+
+    damaged = verify_folder(shards, deep=deep, progress=progress)
+    line.clear()
+    for damage in damaged:
+        typer.echo(str(damage))
+    if damaged:
+        count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
+        raise ShardError(f"{shards}: {count} damaged; mend the folder with `sketchpipe repair {shards}`")
+    manifest = read_manifest(shards)
+    rows = sum(file.rows for file in manifest.files)
+    how = "every row in its place" if deep else "add --deep to look at every row"
+    say(f"{shards}: {len(manifest.files)} shards, {rows:,} drawings, {size(done[0])}: all as built; {how}")
+
+
+def repair(
+    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SOURCE]...", help="Where the sources are now, if they were moved."),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; the machine's cores by default.")] = None,
+) -> None:
+    """Make the damaged files of a folder of shards anew from its sources, to the same bytes.
+
+    Reads the manifest, the shards and the sources they were built of; writes only the damaged files. A damaged
+    manifest means a whole new build.
+
+    Example: sketchpipe repair shards/quickdraw
+    """
+    import os
+
+    from pipeline.cli.options import say
+    from pipeline.cli.progress import BuildLine
+    from pipeline.shards.repair import repair_folder
+
+    line = BuildLine()
+    damaged = repair_folder(shards, sources or (), workers=workers or os.cpu_count() or 1, progress=line.progress)
+    line.clear()
+    for damage in damaged:
+        typer.echo(f"{damage}; made anew")
+    if not damaged:
+        say(f"{shards}: nothing to repair")

@@ -1,0 +1,157 @@
+"""What a build will come to, told from the heads of its sources: rows, disk, time."""
+
+import dataclasses
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.drawings import Drawings, concat
+from pipeline.errors import OutputError
+from pipeline.hashing import mix64
+from pipeline.shards.commit import BUILD
+from pipeline.shards.options import BuildOptions
+from pipeline.shards.records import record_sizes
+from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.sources.files import Source
+from pipeline.sources.readers import ScannedChunk, read_head, scan_source
+
+HEAD_BYTES = 128 << 10  # of each source that is looked at
+_HEADS = 400  # sources at most; of more, some are taken to stand for the others
+_NAME_BYTES = 3  # of word and countrycode in a row: the sample is written without them
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a build will come to, about.
+
+    Attributes:
+        input_bytes: that will be read, decompressed.
+        drawings: that will be in the shards, were there no duplicates.
+        spill_bytes: on the disk between the passes, until the build is committed.
+        shard_bytes: of the shards.
+        seconds: on one worker.
+    """
+
+    input_bytes: int
+    drawings: int
+    spill_bytes: int
+    shard_bytes: int
+    seconds: float
+
+    @property
+    def disk_bytes(self) -> int:
+        """What must be free on the disk of the target."""
+        return self.spill_bytes + self.shard_bytes
+
+
+@dataclass(frozen=True)
+class _Head:
+    """What the beginning of one source says of the whole.
+
+    Attributes:
+        scanned: what is in it.
+        bytes: of text in it.
+        total_bytes: of the source, decompressed.
+    """
+
+    scanned: ScannedChunk
+    bytes: int
+    total_bytes: int
+
+
+def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate:
+    """Estimate a build from the heads of its sources.
+
+    Raises:
+        InputError: a source cannot be read.
+    """
+    step = -(-len(sources) // _HEADS)
+    looked_at = sources[::step]
+    _read(looked_at[0])  # once more below: the first call loads the kernels
+    start = time.perf_counter()
+    heads = [_read(source) for source in looked_at]
+    parse_seconds = time.perf_counter() - start
+    read_bytes = rows = records = 0.0
+    for source, head in zip(looked_at, heads, strict=True):
+        wanted, share = _wanted(source, head, options)
+        rows += wanted
+        read_bytes += share * head.total_bytes
+        drawings = head.scanned.drawings
+        records += wanted * (record_sizes(drawings).mean() if len(drawings) else 0)
+    row_bytes, row_seconds = _cost_of_row([head.scanned.drawings for head in heads])
+    scale = sum(source.path.stat().st_size for source in sources) / max(
+        1, sum(source.path.stat().st_size for source in looked_at)
+    )
+    sampled = max(1, sum(head.bytes for head in heads))
+    seconds = scale * (read_bytes * parse_seconds / sampled + rows * row_seconds)
+    return Estimate(
+        int(scale * read_bytes), int(scale * rows), int(scale * records), int(scale * rows * row_bytes), seconds
+    )
+
+
+def check_space(folder: Path, needed: Estimate) -> None:
+    """Refuse a build that cannot fit on the disk of `folder`; what an earlier process left there counts as room.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
+    free = shutil.disk_usage(existing).free + left
+    if needed.disk_bytes > free:
+        raise OutputError(
+            f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk (shards {needed.shard_bytes:,}, "
+            f"and {needed.spill_bytes:,} until they are done), but {free:,} are free; make room or choose another "
+            "disk with --to"
+        )
+
+
+def _read(source: Source) -> _Head:
+    chunk, total_bytes = read_head(source, HEAD_BYTES)
+    return _Head(scan_source(source, chunk), len(chunk.text), total_bytes)
+
+
+def _wanted(source: Source, head: _Head, options: BuildOptions) -> tuple[float, float]:
+    """How many drawings of a source will be taken, and the share of it that will be read for them."""
+    drawings = head.scanned.drawings
+    if not len(drawings):
+        return 0.0, 1.0
+    rows = len(drawings) * head.total_bytes / max(1, head.bytes)
+    known = np.array([options.classes is None or word in options.classes for word in drawings.words], np.bool_)
+    taken = known[drawings.word]
+    if options.recognized_only:
+        taken &= drawings.recognized == 1
+    share = float(taken.mean())
+    wanted = rows * share
+    if options.drawings_per_class is None:
+        return max(0.0, wanted - options.skip_per_class), 1.0
+    last = options.skip_per_class + options.drawings_per_class
+    words = len(drawings.words)
+    read = min(1.0, last / max(wanted, 1e-9)) if source.declared is not None and words == 1 else 1.0
+    return max(0.0, min(wanted, last * words) - options.skip_per_class * words), read if share else 0.0
+
+
+def _cost_of_row(parts: Sequence[Drawings]) -> tuple[float, float]:
+    """Bytes and seconds of a row in a shard, from the writing of some."""
+    nameless = [
+        dataclasses.replace(part, word=part.word * 0, words=["word"], countrycode=part.countrycode * 0 - 1,
+                            countrycodes=[])
+        for part in parts if len(part)
+    ]  # fmt: skip
+    if not nameless:
+        return 0.0, 0.0
+    each = max(1, ROW_GROUP_ROWS // len(nameless))
+    some = concat([part.slice(0, min(each, len(part))) for part in nameless])
+    some = some.take(np.argsort(mix64(some.key_id)))  # shuffled, as it will be: in order they compress better
+    sink = pa.BufferOutputStream()
+    start = time.perf_counter()
+    with pq.ParquetWriter(sink, SCHEMA, **WRITER_OPTIONS) as writer:
+        writer.write_table(to_table(some))
+    seconds = time.perf_counter() - start
+    return sink.getvalue().size / len(some) + _NAME_BYTES, seconds / len(some)

@@ -1,0 +1,67 @@
+"""What a folder of shards was built of, as this machine knows it: paths and stat, in the hidden `.build/`.
+
+The manifest, which travels with the shards, knows sources by name and hash alone.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import UsageError
+from pipeline.shards.commit import BUILD
+from pipeline.shards.options import BuildOptions
+from pipeline.sources.files import Source
+
+ORIGIN = "sources.json"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The options and the sources of a build.
+
+    Attributes:
+        options: as `BuildOptions` has them.
+        sources: path, bytes, time of change in ns, and name of each.
+    """
+
+    options: dict[str, Any]
+    sources: list[tuple[str, int, int, str]]
+
+    def dump(self) -> str:
+        """The text of the file."""
+        return json.dumps(asdict(self))
+
+
+def options_of(fields: Mapping[str, Any]) -> BuildOptions:
+    """Options from what a manifest or an origin says of them.
+
+    Raises:
+        UsageError: they are none.
+    """
+    classes = fields.get("classes")
+    try:
+        return BuildOptions(**{**fields, "classes": None if classes is None else tuple(classes)})
+    except TypeError as error:
+        raise UsageError(f"not the options of a build: {fields}") from error
+
+
+def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
+    """What a build of these sources as they are now would be built of."""
+    stats = [source.path.stat() for source in sources]
+    return Origin(
+        json.loads(json.dumps(asdict(options))),
+        [(str(s.path), stat.st_size, stat.st_mtime_ns, s.name) for s, stat in zip(sources, stats, strict=True)],
+    )
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """What the shards in `folder` were built of; None where nothing tells."""
+    try:
+        fields = json.loads((folder / BUILD / ORIGIN).read_text(encoding="utf-8"))
+        sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
+        options_of(fields["options"])
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
+        return None
+    return Origin(fields["options"], sources)

@@ -1,0 +1,40 @@
+"""Which shards a build writes, and what they are called. Pure."""
+
+from dataclasses import dataclass
+
+from pipeline.drawings import Int64Array
+from pipeline.shards.shuffle import SPLITS
+
+ROWS_PER_SHARD = 1 << 20
+
+
+@dataclass(frozen=True)
+class ShardPlan:
+    """One shard to write: number `index` of the `count` shards of a split (an index into `SPLITS`)."""
+
+    split: int
+    index: int
+    count: int
+
+    @property
+    def name(self) -> str:
+        """The file's name, as Hugging Face's `datasets` and others read it without being told."""
+        return f"{SPLITS[self.split]}-{self.index:05d}-of-{self.count:05d}.parquet"
+
+    @staticmethod
+    def of_name(name: str) -> "ShardPlan":
+        """The shard that a file of this name is."""
+        split, index, _, count = name.removesuffix(".parquet").split("-")
+        return ShardPlan(SPLITS.index(split), int(index), int(count))
+
+
+def plan_shards(rows_of_split: Int64Array, num_shards: int | None) -> list[ShardPlan]:
+    """The shards of each split that has rows: `num_shards` for the first, as many rows a shard for the others.
+
+    None makes a shard for each `ROWS_PER_SHARD`.
+    """
+    rows = [int(count) for count in rows_of_split]
+    counts = [-(-count // ROWS_PER_SHARD) for count in rows]
+    if num_shards is not None and rows[0]:
+        counts = [-(-count * num_shards // rows[0]) for count in rows]
+    return [ShardPlan(split, index, count) for split, count in enumerate(counts) for index in range(count)]

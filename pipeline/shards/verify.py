@@ -1,0 +1,151 @@
+"""Proof of a folder of shards: every file against the manifest, and with `deep` every row against its place."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipeline.drawings import Drawings
+from pipeline.errors import InputError, ShardError
+from pipeline.hashing import UInt64Array, content_hash
+from pipeline.shards.commit import is_pending
+from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, ShardFile, file_hash, footer_hash, read_manifest
+from pipeline.shards.plan import ShardPlan
+from pipeline.shards.schema import SCHEMA, from_table
+from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file of a folder that is not what it was when it was built, and how that shows."""
+
+    name: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.what}"
+
+
+def verify_folder(
+    folder: Path, *, deep: bool = False, progress: Callable[[int], None] = lambda _bytes: None
+) -> list[Damage]:
+    """What is damaged in a folder of shards; nothing if all is well.
+
+    Every file's size and SHA-256 and every page's checksum are checked; with `deep` also that each row lies in its
+    split, its shard and its order, is no duplicate, and that rows are as many of each class as the manifest says.
+
+    Args:
+        folder: of shards.
+        deep: look at every row.
+        progress: is told how many bytes of shards it has come on.
+
+    Raises:
+        InputError: there is no such folder.
+        MismatchError: its format is another version's.
+        ShardError: it holds no manifest, or its build was cut off.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; name a folder of shards")
+    if is_pending(folder) or not (folder / MANIFEST).exists():
+        read_manifest(folder)  # says so
+    try:
+        manifest = read_manifest(folder)
+    except ShardError:
+        return [Damage(MANIFEST, "its text is not the one that its checksum is of")]
+    found = []
+    counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
+    for file in manifest.files:
+        damage = _damage_of(folder / file.name, file, manifest, counts[file.split] if deep else None)
+        found += [Damage(file.name, what) for what in (damage,) if what]
+        progress(file.bytes)
+    if deep and not found:
+        wrong = [split for split, of in manifest.counts.items() if tuple(counts[split].tolist()) != of]
+        found += [Damage(MANIFEST, f"its classes of the {split} split are not those of the shards") for split in wrong]
+    if manifest.rejects_sha256 is not None:
+        rejects = folder / REJECTS
+        if not rejects.is_file():
+            found.append(Damage(REJECTS, "missing"))
+        elif file_hash(rejects) != manifest.rejects_sha256:
+            found.append(Damage(REJECTS, "its SHA-256 is not the manifest's"))
+    return found
+
+
+def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: np.ndarray | None) -> str | None:
+    if not path.is_file():
+        return "missing"
+    size = path.stat().st_size
+    if size != file.bytes:
+        return f"{size:,} bytes, where the manifest has {file.bytes:,}"
+    if file_hash(path) != file.sha256:
+        return "its SHA-256 is not the manifest's"
+    with path.open("rb") as opened:
+        if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
+            return "its footer's SHA-256 is not the manifest's"
+    try:
+        return _read_through(path, file, manifest, counts)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        return f"it cannot be read ({' '.join(str(error).split())})"
+
+
+def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: np.ndarray | None) -> str | None:
+    """Read all pages, whose checksums are verified by that; with `counts`, (K,), look at the rows and count them."""
+    last = np.empty(0, np.uint64)
+    rows = 0
+    for table in _row_groups(path):
+        drawings = from_table(table)
+        drawings.words.extend(manifest.classes)
+        rows += len(drawings)
+        if counts is None:
+            continue
+        what = _misplaced(table, drawings, file, manifest, last)
+        if what:
+            return what
+        counts += np.bincount(drawings.word, minlength=len(counts))
+        last = _hashes(drawings, manifest)[-1:]
+    return None if rows == file.rows else f"{rows:,} rows, where the manifest has {file.rows:,}"
+
+
+def _row_groups(path: Path) -> Iterator[pa.Table]:
+    with path.open("rb") as opened:
+        parquet = pq.ParquetFile(opened, page_checksum_verification=True)
+        if not parquet.schema_arrow.equals(SCHEMA):
+            raise ValueError("its columns are not a shard's")
+        for number in range(parquet.num_row_groups):
+            yield parquet.read_row_group(number, use_threads=False)
+
+
+def _misplaced(
+    table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: UInt64Array
+) -> str | None:
+    """What is wrong with the place or the content of rows; `last` holds the hash of the row before them, if any."""
+    splits: tuple[Fraction, ...] = parse_splits(manifest.options["splits"])
+    plan = ShardPlan.of_name(file.name)
+    hashes = _hashes(drawings, manifest)
+    if (split_of(drawings.key_id, splits) != plan.split).any():
+        return "a row belongs to another split"
+    if (part_of(hashes, plan.count) != plan.index).any():
+        return "a row belongs to another shard"
+    ordered = np.concatenate([last, hashes])
+    if (ordered[1:] < ordered[:-1]).any():
+        return "rows are not in their order"
+    if len(drawings) and drawings.word.max() >= len(manifest.classes):
+        return "a label without a class"
+    words = [manifest.classes[label] for label in drawings.word.tolist()]
+    if table.column("word").to_pylist() != words:
+        return "words and labels differ"
+    ends = np.concatenate([[0], drawings.stroke_end])
+    if (np.diff(ends) <= 0).any() or (len(ends) > 1 and not ends[-1] == len(drawings.x) == len(drawings.y)):
+        return "strokes without points, or points without strokes"
+    tied = np.flatnonzero(hashes[1:] == hashes[:-1])
+    content = content_hash(drawings)
+    if (content[tied] == content[tied + 1]).any():
+        return "a drawing stands twice"
+    return None
+
+
+def _hashes(drawings: Drawings, manifest: Manifest) -> UInt64Array:
+    return order_hash(drawings.key_id, int(manifest.options["seed"]))
