@@ -133,7 +133,7 @@ def commit_until(moves: int, out: Path, remove: list[str]) -> bool:
         patch.setattr(Path, "unlink", counted(Path.unlink))
         patch.setattr(Path, "replace", counted(Path.replace))
         try:
-            commit.commit(out, remove, MANIFEST)
+            commit.commit(out, remove, MANIFEST, "{}")
         except KilledError:
             return True
     return False

@@ -15,6 +15,7 @@ from pipeline.locks import locked_file
 from pipeline.storage import sync, write_atomically
 
 BUILD = ".build"
+ORIGIN = "sources.json"  # what the shards were built of; see origin.py
 _JOURNAL = "commit.json"
 _NEW = "new"
 WORK = "work"  # what a build keeps between its passes, and for the process that goes on with it
@@ -74,8 +75,8 @@ def foreign_files(folder: Path, ours: Sequence[str]) -> list[str]:
     return sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS and entry.name not in ours)
 
 
-def commit(folder: Path, remove: Sequence[str], last: str) -> None:
-    """Put the staged files in the place of `remove`; `last` is moved last.
+def commit(folder: Path, remove: Sequence[str], last: str, origin: str) -> None:
+    """Put the staged files in the place of `remove`; `last` is moved last, and then `ORIGIN` says `origin`.
 
     When this has written its journal the new set stands, even if the process dies the moment after.
     """
@@ -84,7 +85,8 @@ def commit(folder: Path, remove: Sequence[str], last: str) -> None:
     for name in (*names, last):
         sync(staged / name)
     sync(staged)
-    write_atomically(folder / BUILD / _JOURNAL, json.dumps({"remove": list(remove), "add": [*names, last]}))
+    moves = {"remove": list(remove), "add": [*names, last], "origin": origin}
+    write_atomically(folder / BUILD / _JOURNAL, json.dumps(moves))
     roll_forward(folder)
 
 
@@ -100,19 +102,21 @@ def roll_forward(folder: Path) -> None:
         return
     try:
         moves = json.loads(journal.read_text(encoding="utf-8"))
-        moves = {what: [str(name) for name in moves[what]] for what in ("add", "remove")}
+        add, remove = ([str(name) for name in moves[what]] for what in ("add", "remove"))
+        origin = str(moves["origin"])
     except (ValueError, KeyError, TypeError) as error:
         raise ShardError(f"{journal}: damaged; remove {journal.parent} and build anew with --force") from error
     staged = folder / BUILD / _NEW
-    for name in reversed(moves["add"]):  # the manifest first: without one, nobody takes the rest for a set
+    for name in reversed(add):  # the manifest first: without one, nobody takes the rest for a set
         if (staged / name).exists():
             (folder / name).unlink(missing_ok=True)
-    for name in moves["remove"]:
-        if name not in moves["add"]:
+    for name in remove:
+        if name not in add:
             (folder / name).unlink(missing_ok=True)
-    for name in moves["add"]:
+    for name in add:
         if (staged / name).exists():
             (staged / name).replace(folder / name)
     sync(folder)
+    write_atomically(folder / BUILD / ORIGIN, origin)
     journal.unlink()
     sync(journal.parent)

@@ -9,13 +9,12 @@ from pathlib import Path
 
 from pipeline.errors import InputError, OutputError, SketchpipeError
 from pipeline.shards.build import Build, Progress
-from pipeline.shards.commit import BUILD, commit, discard, foreign_files, locked, roll_forward, stage
+from pipeline.shards.commit import BUILD, commit, discard, foreign_files, is_pending, locked, roll_forward, stage
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
 from pipeline.shards.options import BuildOptions
-from pipeline.shards.origin import ORIGIN, origin_of, read_origin
+from pipeline.shards.origin import origin_of, read_origin
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
-from pipeline.storage import write_atomically
 
 _SHARD = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.parquet")
 
@@ -76,18 +75,20 @@ def build_folder(
                 sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
                 chunk_bytes=chunk_bytes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            (build / ORIGIN).unlink(missing_ok=True)
-            commit(folder, _names(folder), MANIFEST)
-        except OSError as error:
+            commit(folder, _names(folder), MANIFEST, origin.dump())
             discard(folder)
+        except OSError as error:
             why = error.strerror or error
+            if is_pending(folder):
+                raise OutputError(
+                    f"{folder}: the shards are built, but could not be put in place ({why}); run the command again "
+                    "to finish it"
+                ) from error
+            discard(folder)
             raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
-        except Exception:
+        except Exception:  # not an interruption: then the next build goes on with what is there
             discard(folder)
             raise
-        # Not after an interruption: the next build goes on with what is there.
-        discard(folder)
-        write_atomically(build / ORIGIN, origin.dump())
         return manifest, True
 
 

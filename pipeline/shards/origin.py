@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.commit import BUILD
+from pipeline.shards.commit import BUILD, ORIGIN
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
-
-ORIGIN = "sources.json"
 
 
 @dataclass(frozen=True)
