@@ -19,6 +19,12 @@ class InputError(SketchpipeError):
     exit_code = 3
 
 
+class DamagedError(SketchpipeError):
+    """A file whose bytes are not those that its checksum promises."""
+
+    exit_code = 4
+
+
 class ShardError(SketchpipeError):
     """A shard or a manifest that is damaged or is not sketchpipe's."""
 

@@ -2,7 +2,7 @@
 
 import time
 
-from pipeline.cli.options import Line, bar, duration, size
+from pipeline.cli.options import Line, bar, duration, say, size
 
 
 class BuildLine:
@@ -21,6 +21,8 @@ class BuildLine:
             self._read = self._drawings
             self._pass, self._start = phase, time.monotonic()
             self._bytes, self._drawings, self._first = 0, 0, (count, drawings) if phase == "read" else (0, 0)
+            if self._first[0]:
+                say(f"  going on behind {size(count)} and {drawings:,} drawings of a build that was cut off")
         self._bytes += count
         self._drawings += drawings
         self._line.show(self._text)

@@ -59,6 +59,9 @@ class Build:
         folder.mkdir(exist_ok=True)
         self.spill = folder / "spill"
         self.journal = Journal(folder / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
+        ends = [entry["segment"][1] for entry in self.journal.entries if "segment" in entry]
+        if ends and not (self.spill.is_file() and self.spill.stat().st_size >= ends[-1]):
+            self.journal.forget()
         if not self.journal.entries:
             for file in (*staged.iterdir(), *folder.glob("spill")):
                 file.unlink()  # of other work, which was cut off
@@ -110,6 +113,7 @@ class Build:
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
         writer = ShardWriter(spill, named, seed=self.options.seed, sources=len(self.sources))
         done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
+        done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
 
         def write(plan: ShardPlan) -> tuple[ShardPlan, WrittenShard]:
             if plan.name in done:

@@ -1,6 +1,10 @@
-"""What a build has done so far, line by line, so that the next process goes on where a killed one stopped."""
+"""What a build has done so far, line by line, so that the next process goes on where a killed one stopped.
+
+A line is the CRC-32 of its JSON, in eight hexadecimal digits, a space, and the JSON.
+"""
 
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +14,7 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """A file of JSON lines behind a first one that says whose work it is.
+    """A file of entries behind a first one that says whose work it is.
 
     Attributes:
         entries: what an earlier process noted of the same work, in order.
@@ -23,6 +27,7 @@ class Journal:
             entries, ends = _read(path)
             if entries and entries[0] == json.loads(json.dumps(work)):
                 self.entries, whole = entries[1:], ends[-1]
+        self._path, self._work = path, work
         self._file = Output(path, keep=whole)
         if not whole:
             self._write(work)
@@ -32,25 +37,29 @@ class Journal:
         self._write(entry)
         self._file.sync()
 
+    def forget(self) -> None:
+        """Begin anew: what was noted is no longer there."""
+        self._file.close()
+        self.entries, self._file = [], Output(self._path)
+        self._write(self._work)
+
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
     def _write(self, entry: Entry) -> None:
-        self._file.write(json.dumps(entry).encode() + b"\n")
+        text = json.dumps(entry).encode()
+        self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
 
 
 def _read(path: Path) -> tuple[list[Entry], list[int]]:
     """The entries up to the first that is not whole, and the byte behind each."""
     entries, ends, end = [], [], 0
     for line in path.read_bytes().splitlines(keepends=True):
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            break
-        if not line.endswith(b"\n") or not isinstance(entry, dict):
+        text = line[9:-1]
+        if line != b"%08x %s\n" % (zlib.crc32(text), text):
             break
         end += len(line)
-        entries.append(entry)
+        entries.append(json.loads(text))
         ends.append(end)
     return entries, ends

@@ -1,0 +1,149 @@
+"""`sketchpipe download`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.download.folder import Outcome
+    from pipeline.download.plan import DownloadOptions, Plan
+
+
+def download(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[CLASS]...", help="Google's words, as `sketchpipe classes` lists them."),
+    ] = None,
+    classes: Annotated[str | None, typer.Option(help='More words: "cat,hot dog" or @FILE.')] = None,
+    everything: Annotated[bool, typer.Option("--all", help="All 345 words.")] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the files; sketches/quickdraw by default, other formats with -raw, -binary or -numpy behind it."
+        ),
+    ] = None,
+    format: Annotated[  # noqa: A002 - the option's name is the parameter's
+        str, typer.Option(help="simplified or raw (ndjson), binary (.bin) or numpy (.npy, 28 x 28 bitmaps).")
+    ] = "simplified",
+    drawings_per_class: Annotated[
+        int | None,
+        typer.Option(
+            help="Only so many drawings from the head of each file; they may be biased, and no checksum covers them."
+        ),
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="A mirror with the bucket's folders below it; Google's bucket by default."),
+    ] = None,
+) -> None:
+    """Fetch Google's Quick, Draw! files: 50 million drawings of 345 words, CC BY 4.0; no account is needed.
+
+    Reads Google's public bucket, or a mirror of it, by way of HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin
+    or .npy a class. All of simplified is 23 GB; 10,000 drawings of each class about 1.8 GB. What was cut off goes on
+    where it stopped; what is there, in its size and checksum, is not fetched again. Files that are somebody's own are
+    never written over.
+
+    Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
+    """
+    import time
+
+    from pipeline.cli.options import Line, say
+    from pipeline.download.bucket import SOURCE
+    from pipeline.download.folder import download as fetch
+    from pipeline.download.plan import DownloadOptions
+    from pipeline.errors import SketchpipeError
+
+    options = DownloadOptions(format, drawings_per_class, source or SOURCE)
+    folder = to or Path(options.form.target)
+    line, start = Line(), time.monotonic()
+    plans: list[Plan] = []
+
+    def begin(plan: "Plan") -> None:
+        nonlocal start
+        start = time.monotonic()
+        plans.append(plan)
+        _announce(plan, folder, options)
+
+    def progress(outcome: "Outcome") -> None:
+        line.show(lambda: _progress(plans[0], outcome, time.monotonic() - start))
+
+    try:
+        outcome = fetch(_choose(words or [], classes, everything), folder, options, begin=begin, progress=progress)
+    except BaseException as error:
+        line.clear()
+        if plans and not isinstance(error, SketchpipeError):
+            say(f"{folder}: what has come is kept: the same command goes on from there")
+        raise
+    line.clear()
+    _conclude(outcome, folder, time.monotonic() - start)
+
+
+def _choose(words: list[str], classes: str | None, everything: bool) -> tuple[str, ...]:
+    from pipeline.classes import WORDS
+    from pipeline.cli.options import parse_list
+    from pipeline.errors import UsageError
+
+    chosen = (*words, *(parse_list(classes) if classes is not None else ()))
+    if everything and chosen:
+        raise UsageError(f"--all and {chosen[0]!r}: name classes or take all, not both")
+    if not everything and not chosen:
+        raise UsageError(
+            'no class is named: give words (`sketchpipe download cat "hot dog"`), --classes @FILE or --all'
+        )
+    return WORDS if everything else chosen
+
+
+def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
+    from pipeline.cli.options import say, size
+
+    if not plan.missing:
+        return
+    count, lines = len(plan.missing), options.drawings_per_class
+    have = sum(min(item.have, item.total) for item in plan.missing)
+    begun = f", {size(have)} of them are here already" if have else ""
+    about = "about " if lines is not None else ""
+    say(
+        f"{folder}: fetching {count} files from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
+    )
+    if lines is not None:
+        say(
+            f"  only the first {lines:,} drawings of each: the head of a file may be biased, and no checksum covers a part "
+            "of a file"
+        )
+
+
+def _progress(plan: "Plan", outcome: "Outcome", seconds: float) -> str:
+    from pipeline.cli.options import bar, duration, size
+
+    rate = outcome.received / max(seconds, 1e-9)
+    left = f", {duration(max(0, plan.needed - outcome.received) / rate)} left" if rate > 0 else ""
+    return (
+        f"fetching [{bar(outcome.received / max(plan.needed, 1))}] {size(outcome.received)} of {size(plan.needed)}, "
+        f"{len(outcome.fetched)} of {len(plan.missing)} files, {size(rate)}/s{left}"
+    )
+
+
+def _conclude(outcome: "Outcome", folder: Path, seconds: float) -> None:
+    """Say what came, then raise what did not."""
+    from pipeline.cli.options import duration, say, size
+
+    there = f"{len(outcome.there)} files are there already" if outcome.there else ""
+    if outcome.fetched:
+        came = f"{len(outcome.fetched)} files fetched, {size(outcome.received)} in {duration(seconds)}"
+        say(f"{folder}: {came}{', ' + there if there else ''}")
+    elif there:
+        say(f"{folder}: nothing to fetch, {there}")
+    if outcome.unproved:
+        say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
+    if not outcome.failures:
+        return
+    first, *others = outcome.failures.values()
+    if not others:
+        raise first
+    for error in outcome.failures.values():
+        say(f"  {error}")
+    failed = ", ".join(outcome.failures)
+    raise type(first)(
+        f"{len(outcome.failures)} files could not be fetched: {failed}; the others are in {folder}"
+    ) from first

@@ -1,0 +1,117 @@
+"""What a download is to fetch, and how much of that is here already."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.download.bucket import SOURCE, Format, Version, choose_format, file_url
+from pipeline.download.receipts import is_half_replaced, is_proved, partial_path, read_receipt, write_receipt
+from pipeline.download.remote import Remote
+from pipeline.errors import OutputError, UsageError
+
+
+@dataclass(frozen=True)
+class DownloadOptions:
+    """What to fetch of each word.
+
+    Attributes:
+        format: the name of one of the bucket's formats.
+        drawings_per_class: only so many lines from the head of each file; None for whole files.
+        source: the address that the formats' folders lie below.
+    """
+
+    format: str = "simplified"
+    drawings_per_class: int | None = None
+    source: str = SOURCE
+
+    def __post_init__(self) -> None:
+        if self.drawings_per_class is None:
+            choose_format(self.format)
+        elif self.form.bytes_per_line is None:
+            raise UsageError(f'format "{self.format}": its files have no lines; leave --drawings-per-class away')
+        elif self.drawings_per_class < 1:
+            raise UsageError(f"drawings_per_class {self.drawings_per_class}: expected 1 or more")
+
+    @property
+    def form(self) -> Format:
+        """The format itself."""
+        return choose_format(self.format)
+
+
+@dataclass(frozen=True)
+class Item:
+    """One word's file.
+
+    Attributes:
+        word: which.
+        url: where it lies.
+        path: where it belongs here.
+        version: what lies there.
+        is_there: whether it is here already.
+        have: bytes that are here of what is wanted.
+        total: bytes that are wanted; a guess where only some lines are.
+    """
+
+    word: str
+    url: str
+    path: Path
+    version: Version
+    is_there: bool
+    have: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done, before any of it is.
+
+    Attributes:
+        items: the files that can be had.
+        free: bytes on the disk.
+    """
+
+    items: tuple[Item, ...]
+    free: int
+
+    @property
+    def missing(self) -> list[Item]:
+        """The files that are to be fetched."""
+        return [item for item in self.items if not item.is_there]
+
+    @property
+    def needed(self) -> int:
+        """Bytes that are to be fetched."""
+        return sum(max(0, item.total - item.have) for item in self.missing)
+
+
+def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -> Item:
+    """What lies in the bucket for a word, and how much of it is here.
+
+    Raises:
+        InputError: nothing that can be had lies there.
+        OutputError: a file of that name is here which is none of this bucket's, or of another format.
+    """
+    url = file_url(options.source, options.form, word)
+    path = folder / f"{word}{options.form.suffix}"
+    version = remote.version(url)
+    lines, receipt = options.drawings_per_class, read_receipt(path)
+    there = Item(word, url, path, version, is_there=True)
+    if receipt is None and path.exists():
+        if is_proved(path, version):
+            write_receipt(path, options.format, version, None, path)
+            return there
+        if not is_half_replaced(path, version):
+            raise OutputError(
+                f"{path}: is there already, and is not {url}; move it, or choose another folder with --to"
+            )
+    have = 0
+    if receipt is not None:
+        if receipt.form != options.format:
+            raise OutputError(f"{path}: is there already, as {receipt.form}; choose another folder with --to")
+        if receipt.key == version.key:
+            if receipt.lines is None or (lines is not None and receipt.lines >= lines):
+                return there
+            have = receipt.size
+    beginning = partial_path(path, version)
+    have = max(have, beginning.stat().st_size if beginning.exists() else 0)
+    total = version.size if lines is None else min(version.size, lines * (options.form.bytes_per_line or 0))
+    return Item(word, url, path, version, is_there=False, have=have, total=total)
