@@ -54,12 +54,21 @@ def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
     >>> declared_word("hot_dog.ndjson")
     'hot dog'
     """
+    return _by_plain(tuple(known)).get(_plain(plain_stem(name)))
+
+
+def plain_stem(name: str) -> str:
+    """A file's name without its folders, its ending, and what Google's files begin with.
+
+    >>> plain_stem("full_binary_hot%20dog.bin")
+    'hot dog'
+    """
     stem = unquote(PurePath(name).name)
     for suffix in _SUFFIXES:
         stem = stem.removesuffix(suffix)
     for prefix in _PREFIXES:
         stem = stem.removeprefix(prefix)
-    return _by_plain(tuple(known)).get(_plain(stem))
+    return stem
 
 
 @functools.cache

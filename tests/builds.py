@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipeline.shards.options import BuildOptions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
+from pipeline.shards.options import BuildOptions
 
 Row = tuple[int, str, Any, bool | None, str | None, Any]
 STROKES = [[[0, 255], [10, 20]]]

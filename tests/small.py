@@ -15,8 +15,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.shards import write
-from pipeline.shards.options import BuildOptions
 from pipeline.shards.folder import build_folder
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources.doodles import write_sample
 from pipeline.sources.files import SAMPLE_MARK

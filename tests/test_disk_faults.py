@@ -1,4 +1,4 @@
-"""Disks that fill up or fail: every write, sync, rename and opening of a build fails once, each in a build of its own."""
+"""Disks that fill up or fail: every write, sync, rename and opening fails once, each in a build of its own."""
 
 import errno
 import os

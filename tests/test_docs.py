@@ -25,9 +25,9 @@ import pipeline
 from pipeline import errors
 from pipeline.cli.main import app
 from pipeline.cli.sample import sample
-from pipeline.shards.options import BuildOptions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest, ShardFile, SourceCount
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources import rejects
 

@@ -18,9 +18,9 @@ from builds import build, files_of, random_drawings, records, staging, write
 from pipeline.errors import LockedError, ShardError
 from pipeline.shards import commit
 from pipeline.shards.build import Build
-from pipeline.shards.options import BuildOptions
 from pipeline.shards.commit import is_pending, locked, roll_forward
 from pipeline.shards.manifest import MANIFEST, read_manifest
+from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import find_sources
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")

@@ -95,7 +95,7 @@ def test_shards_that_are_done_are_not_written_again(sources: Path, tmp_path: Pat
 
 
 @pytest.mark.parametrize("change", ["options", "source", "strict"])
-def test_work_of_another_build_is_not_gone_on_with(sources: Path, tmp_path: Path, change: str) -> None:
+def test_work_of_another_build_is_not_gone_on_with(tmp_path: Path, change: str) -> None:
     mine = write(tmp_path / "in", cat=records("cat", range(300)), dog=records("dog", range(300, 600)))
     out = tmp_path / "out"
     _, died = build_until(3, mine, out)
@@ -132,16 +132,19 @@ def test_a_journal_that_is_damaged_is_gone_on_with_as_far_as_it_is_whole(
 def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
     # More than two segments of real size, so that there is work to keep.
     lines = b"".join(records(f"class {k}", range(k * 60_000, (k + 1) * 60_000)) for k in range(5))
-    write(tmp_path / "in", all=lines * 1)
+    write(tmp_path / "in", all=lines)
     command = [str(SKETCHPIPE), "shards", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--workers", "1"]
     journal = tmp_path / "out" / ".build" / "work" / "journal.ndjson"
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
         while process.poll() is None and not (journal.exists() and journal.read_bytes().count(b"\n") > 1):
-            os.sched_yield() if hasattr(os, "sched_yield") else None
+            os.sched_yield()
         process.send_signal(number)
         assert process.stderr is not None
         said = process.stderr.read()
-    assert (process.returncode, said.splitlines()[-1]) == (code, f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}")
+    assert (process.returncode, said.splitlines()[-1]) == (
+        code,
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
+    )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".build"]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from builds import build, files_of, random_drawings, records, staging, write
+from builds import build, files_of, records, staging, write
 
 from pipeline.errors import InputError, MismatchError, ShardError
 from pipeline.shards.manifest import MANIFEST, read_manifest
@@ -34,7 +34,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "shards"
 
 
-@pytest.fixture()
+@pytest.fixture
 def copy(shards: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shards, tmp_path / "shards"))
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import classes, inspect, networks, predict, render, sample, shards
+from pipeline.cli import classes, download, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import train as train_command
 from pipeline.errors import SketchpipeError
@@ -38,9 +38,12 @@ def _options(
 
 
 app.command("sample")(sample.sample)
+app.command("download")(download.download)
 app.command("classes")(classes.classes)
 app.command("shards")(shards.shards)
 app.command("inspect")(inspect.inspect)
+app.command("verify")(verify.verify)
+app.command("repair")(verify.repair)
 app.add_typer(render.app, name="render")
 app.command("networks")(networks.networks)
 app.command("train")(train_command.train)

@@ -1,9 +1,11 @@
-"""`sketchpipe render`: pictures of drawings."""
+"""`sketchpipe render`: pictures of drawings, and of bitmaps."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from pipeline.cli.bitmaps import bitmaps
 
 app = typer.Typer(help="Draw pictures of drawings with the renderer that training uses.", no_args_is_help=True)
 
@@ -58,3 +60,6 @@ def sheet(
     rows = [(known[label], concat(parts)) for label, parts in found.items()]
     write_png(to, contact_sheet(rows, size=size))
     say(f"{to}: {sum(len(drawings) for _, drawings in rows)} drawings of {len(rows)} classes")
+
+
+app.command("bitmaps")(bitmaps)

@@ -19,9 +19,8 @@ from pipeline.shards.options import BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.sources.files import Source
-from pipeline.sources.readers import ScannedChunk, read_head, scan_source
+from pipeline.sources.readers import Scanned, read_head, scan_source
 
-HEAD_BYTES = 128 << 10  # of each source that is looked at
 _HEADS = 400  # sources at most; of more, some are taken to stand for the others
 _NAME_BYTES = 3  # of word and countrycode in a row: the sample is written without them
 
@@ -60,7 +59,7 @@ class _Head:
         total_bytes: of the source, decompressed.
     """
 
-    scanned: ScannedChunk
+    scanned: Scanned
     bytes: int
     total_bytes: int
 
@@ -113,7 +112,7 @@ def check_space(folder: Path, needed: Estimate) -> None:
 
 
 def _read(source: Source) -> _Head:
-    chunk, total_bytes = read_head(source, HEAD_BYTES)
+    chunk, total_bytes = read_head(source)
     return _Head(scan_source(source, chunk), len(chunk.text), total_bytes)
 
 

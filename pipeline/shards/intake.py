@@ -22,7 +22,7 @@ from pipeline.shards.spill import RANGES, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
 from pipeline.sources.files import Source
-from pipeline.sources.readers import ScannedChunk, read_source, scan_source
+from pipeline.sources.readers import Scanned, read_source, scan_source
 from pipeline.sources.rejects import Reject
 from pipeline.storage import Output
 from pipeline.threads import ordered_map
@@ -42,7 +42,7 @@ class _Parsed:
     """
 
     source: int
-    scanned: ScannedChunk | InputError
+    scanned: Scanned | InputError
     partition: Int64Array
     blocks: list[str]
 
@@ -101,7 +101,7 @@ class Intake:
         for tally, source in zip(self.counts.tallies, self.sources, strict=True):
             if tally.read == tally.rejected:
                 why = tally.first_reject or f"{source.name}: it has no {source.unit}s"
-                raise InputError(f"{source.path}: no drawing in it; is it Quick, Draw! {source.kind}? ({why})")
+                raise InputError(f"{source.path}: no drawing in it; is it of Quick, Draw!? ({why})")
 
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
         with ThreadPoolExecutor(1) as syncing:
@@ -157,7 +157,7 @@ class Intake:
             partition[~np.any(wanted, axis=0)] = -1
         return _Parsed(index, scanned, partition, chunk.block_hashes())
 
-    def _take(self, parsed: _Parsed, scanned: ScannedChunk, spill: SpillWriter) -> list[Reject]:
+    def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter) -> list[Reject]:
         """Admit and spill the drawings of a chunk; returns the bad lines up to where reading stops."""
         counts, source = self.counts, self.sources[parsed.source]
         tally, drawings = counts.tallies[parsed.source], scanned.drawings

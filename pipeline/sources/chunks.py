@@ -26,6 +26,7 @@ class Chunk:
         end: the byte of the file behind the last line.
         too_long: where a line over `MAX_LINE_BYTES` began that was passed over just before `text`, or None.
         fresh: (F,) uint8, what was read of the file for this chunk: whole blocks, but at the file's end.
+        damage: why the file ends here, though it should not, or None.
     """
 
     text: UInt8Array
@@ -33,6 +34,7 @@ class Chunk:
     end: int
     too_long: int | None
     fresh: UInt8Array
+    damage: str | None = None
 
     def block_hashes(self) -> list[str]:
         """The SHA-256, in hex, of each `BLOCK_BYTES` of `fresh`."""
@@ -55,9 +57,7 @@ def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
     while not last:
         buffer = np.empty(len(rest) + chunk_bytes + 1, np.uint8)
         buffer[: len(rest)] = rest
-        read = stream.read(chunk_bytes)
-        count = len(read)
-        buffer[len(rest) : len(rest) + count] = np.frombuffer(read, np.uint8)
+        count = stream.read_into(buffer[len(rest) : -1].data)
         fresh, last = buffer[len(rest) : len(rest) + count], count < chunk_bytes
         low, high = 0, len(rest) + count  # of what is to be cut into lines
         if offset < start:  # the bytes of the block that an earlier chunk had

@@ -54,6 +54,17 @@ class RawFile:
         self.offset += len(read)
         return read
 
+    def read_into(self, view: memoryview) -> int:
+        """Fill `view`, or the first part of it at the end; returns how many bytes that are."""
+        ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
+        view[: len(ahead)] = ahead
+        try:
+            count = len(ahead) + int(self._file.readinto(view[len(ahead) :]))  # type: ignore[attr-defined] # BinaryIO's lacks it
+        except OSError as error:
+            raise self._unreadable(error) from error
+        self.offset += count
+        return count
+
     def seek(self, offset: int) -> None:
         """Go to a place in the file."""
         if not self.seekable:

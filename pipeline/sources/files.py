@@ -4,13 +4,16 @@ import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from pipeline.classes import WORDS, declared_word
+from pipeline.classes import WORDS, declared_word, plain_stem
 from pipeline.errors import InputError
 
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
-SUFFIXES = (".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz")
+_COMPRESSED = ("", ".gz", ".zst")
+_BINARY = tuple(f".bin{end}" for end in _COMPRESSED)
+_BITMAPS = ".npy"
+SUFFIXES = (*(f"{kind}{end}" for kind in (".ndjson", ".jsonl") for end in _COMPRESSED), *_BINARY)
 
 
 @dataclass(frozen=True)
@@ -28,12 +31,14 @@ class Source:
     declared: str | None
 
     @property
-    def kind(self) -> str:
-        return "ndjson"
+    def is_binary(self) -> bool:
+        """Whether it holds Google's packed records, which nothing but its name tells, rather than lines of JSON."""
+        return self.path.name.endswith(_BINARY)
 
     @property
     def unit(self) -> str:
-        return "line"
+        """What it holds one after the other: line or record."""
+        return "record" if self.is_binary else "line"
 
 
 def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
@@ -54,7 +59,13 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
             for path, name in _files_in(Path(match)):
                 found[path] = min(name, found.get(path, name))  # the first would hang on the order of inputs
     ordered = sorted((_printable(name), path) for path, name in found.items())
-    return [Source(path, name, declared_word(path.name, known)) for name, path in ordered]
+    return [Source(path, name, _declared(PurePath(name).name, known)) for name, path in ordered]
+
+
+def _declared(name: str, known: Sequence[str]) -> str | None:
+    """The word that a file's name declares; a binary one's, which holds no words, may be any."""
+    word = declared_word(name, known)
+    return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 
 
 def _printable(name: str) -> str:
@@ -64,6 +75,8 @@ def _printable(name: str) -> str:
 
 def _files_in(path: Path) -> list[tuple[Path, str]]:
     path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+    if path.name.endswith(_BITMAPS):
+        raise InputError(f"{path}: bitmaps have no strokes to put into shards; see `sketchpipe render bitmaps --help`")
     if not path.is_dir():
         return [(path, f"{path.parent.name}/{path.name}")]
     files = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file()]
@@ -71,5 +84,7 @@ def _files_in(path: Path) -> list[tuple[Path, str]]:
     # A folder of shards may lie among the sources; its rejects are none.
     files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
     if not files:
-        raise InputError(f"{path}: holds no {' or '.join(SUFFIXES[:2])} file; give the folder or the files of drawings")
+        if any(path.rglob(f"*{_BITMAPS}")):
+            raise InputError(f"{path}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
+        raise InputError(f"{path}: holds no .ndjson, .jsonl or .bin file; give the folder or the files of drawings")
     return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]

@@ -1,53 +1,112 @@
-"""TEMPORARY ADAPTER."""
+"""One way to read every kind of source: chunks of it, in order, and what is in each, on any thread."""
 
-import dataclasses
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from pipeline.drawings import Drawings
-from pipeline.sources import ndjson
-from pipeline.sources.chunks import Chunk, read_chunks
+from pipeline.drawings import Drawings, Int64Array, UInt8Array, from_strokes
+from pipeline.sources import ndjson  # TEMPORARY
+from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
+from pipeline.sources.chunks import CHUNK_BYTES, Chunk, read_chunks
 from pipeline.sources.files import Source
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import open_stream
 
+HEAD_BYTES = 128 << 10  # of a source's beginning, enough to tell what the rest is like
+
+
+class Scanned(Protocol):
+    """What is in a chunk.
+
+    Attributes:
+        drawings: N drawings in the order of the file.
+        ends: (N,) int64, the byte of the file behind each.
+        end: the byte of the file behind the chunk.
+        lines: how many lines or records it holds.
+    """
+
+    @property
+    def drawings(self) -> Drawings: ...  # noqa: D102 - the class says it
+    @property
+    def ends(self) -> Int64Array: ...  # noqa: D102
+    @property
+    def end(self) -> int: ...  # noqa: D102
+    @property
+    def lines(self) -> int: ...  # noqa: D102
+    def rejects(self, name: str, lines: int) -> list[Reject]:
+        """What is bad in it, in order, of a file called `name`, so many lines of which stand before the chunk."""
+
 
 @dataclass(frozen=True)
-class ScannedChunk:
+class DamagedEnd:
+    """Where a compressed file ends before its time: no drawing, and one reject that says why."""
+
     drawings: Drawings
-    ends: np.ndarray
+    ends: Int64Array
     end: int
     lines: int
-    _rejects: list
+    damage: str
 
     def rejects(self, name: str, lines: int) -> list[Reject]:
-        return [dataclasses.replace(r, line=r.line + lines) for r in self._rejects]
+        """The one."""
+        return [Reject(name, self.end, lines + 1, "damaged-file", f"{self.damage}; fetch the file anew")]
 
 
-def read_source(source: Source, *, start: int = 0, chunk_bytes: int) -> Iterator[Chunk]:
+def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
+    """Yield a source from byte `start` on, where a line or record begins; the last chunk may hold nothing but damage.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     with open_stream(source.path) as stream:
-        yield from read_chunks(stream, start=start, chunk_bytes=chunk_bytes)
+        read = read_binary_chunks if source.is_binary else read_chunks
+        end = start
+        for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):
+            yield chunk
+            end = chunk.end
+        if stream.damage is not None:
+            nothing: UInt8Array = np.empty(0, np.uint8)
+            yield Chunk(nothing, end, end, None, nothing, stream.damage)
 
 
-def scan_source(source: Source, chunk: Chunk) -> ScannedChunk:
+def scan_source(source: Source, chunk: Chunk) -> Scanned:
+    """What is in a chunk of a source."""
+    if chunk.damage is not None:
+        return DamagedEnd(from_strokes([], []), np.empty(0, np.int64), chunk.end, 0, chunk.damage)
+    if source.is_binary:
+        assert source.declared is not None
+        return scan_binary_chunk(chunk, source.declared)
+    return _adapted(chunk, source.name)
+
+
+def read_head(source: Source) -> tuple[Chunk, int]:
+    """The first chunk of a source, and how many bytes it has in all, decompressed: about, where it is compressed."""
+    with open_stream(source.path) as stream:
+        read = read_binary_chunks if source.is_binary else read_chunks
+        chunk = next(read(stream, chunk_bytes=HEAD_BYTES))
+        total = source.path.stat().st_size
+        return chunk, total if stream.format == "plain" else total * stream.offset // max(1, stream.file_offset)
+
+
+@dataclass(frozen=True)
+class _Adapted:  # TEMPORARY
+    drawings: Drawings
+    ends: Int64Array
+    end: int
+    lines: int
+    old: list[Reject]
+
+    def rejects(self, name: str, lines: int) -> list[Reject]:
+        import dataclasses
+
+        return [dataclasses.replace(r, line=r.line + lines) for r in self.old]
+
+
+def _adapted(chunk: Chunk, name: str) -> _Adapted:
     text = chunk.text.tobytes()
     passed = chunk.too_long is not None
-    old = ndjson.Chunk(text, chunk.offset, chunk.end, int(passed), (chunk.too_long, 0) if passed else None, [])
-    s = ndjson.scan_chunk(old, source.name)
-    return ScannedChunk(s.drawings, s.ends, chunk.end, text.count(b"\n") + passed, s.rejects)
-
-
-def source_hash(blocks: list[str]) -> str:
-    return hashlib.sha256(b"".join(bytes.fromhex(b) for b in blocks)).hexdigest()
-
-
-def read_head(source: Source, count: int):
-    """The whole lines in the first `count` bytes, and the bytes of all, decompressed."""
-    size = source.path.stat().st_size
-    with open_stream(source.path) as stream:
-        chunk = next(read_chunks(stream, chunk_bytes=1 << 20))
-        ratio = stream.offset / max(1, stream.file_offset) if stream.format != "plain" else 1
-    return chunk, int(size * ratio)
+    old = ndjson.Chunk(text, chunk.offset, chunk.end, int(passed), (chunk.too_long or 0, 0) if passed else None, [])
+    s = ndjson.scan_chunk(old, name)
+    return _Adapted(s.drawings, s.ends, chunk.end, text.count(b"\n") + passed, s.rejects)

@@ -45,6 +45,22 @@ class Stream:
             missing -= len(part)
         return taken.getvalue()
 
+    def read_into(self, view: memoryview) -> int:
+        """Fill `view`, of bytes, with what comes next, or its first part at the end; returns how many bytes that are.
+
+        Raises:
+            InputError: as `read`.
+        """
+        if self.format == "plain":
+            count = self._file.read_into(view)
+            self.offset += count
+            return count
+        count = 0
+        while count < len(view) and (part := self._next(len(view) - count)):
+            view[count : count + len(part)] = part
+            count += len(part)
+        return count
+
     def seek_to(self, offset: int) -> None:
         """Go to a decompressed offset, or to the end where there is less: a plain file seeks, others read up to it.
 

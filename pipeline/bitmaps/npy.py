@@ -1,0 +1,148 @@
+"""Google's numpy bitmaps: .npy files of (N, 784) uint8, 28 x 28 pixels a row, strokes white (255) on black (0).
+
+They have no strokes, so that no shard can hold them. Format: https://numpy.org/doc/stable/reference/generated/
+numpy.lib.format.html; data: https://github.com/googlecreativelab/quickdraw-dataset.
+"""
+
+import glob
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.classes import declared_word
+from pipeline.drawings import UInt8Array
+from pipeline.errors import InputError
+from pipeline.hashing import UInt64Array, salted
+from pipeline.shards.shuffle import split_of
+
+SIDE = 28  # pixels
+SUFFIX = ".npy"
+_PREFIX = "full_numpy_bitmap_"
+_PIXELS = SIDE * SIDE
+
+
+@dataclass(frozen=True)
+class BitmapFile:
+    """A file of bitmaps of one class.
+
+    Attributes:
+        path: where it lies.
+        name: its folder's name and its own, with `/`, on any machine.
+        word: the class that its name declares.
+        rows: how many bitmaps it holds, 1 or more.
+    """
+
+    path: Path
+    name: str
+    word: str
+    rows: int
+
+    def read(self, start: int, stop: int) -> UInt8Array:
+        """Bitmaps `start` to `stop`: (n, 28, 28) uint8, a copy, so that the file's pages do not stay in memory.
+
+        Raises:
+            InputError: the file cannot be read any more.
+        """
+        return np.array(_map(self.path)[start:stop], order="C").reshape(-1, SIDE, SIDE)
+
+
+def find_bitmaps(inputs: Sequence[str]) -> list[BitmapFile]:
+    """The .npy files behind paths, folders and globs, each once, in the order of their names.
+
+    Folders are searched through; hidden files and folders are passed over.
+
+    Raises:
+        InputError: something does not exist, a folder holds no .npy file, or a file no bitmaps.
+    """
+    found: dict[Path, str] = {}
+    for text in inputs:
+        matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        if not matches:
+            raise InputError(f"{text}: no such file or folder; give Google's numpy bitmaps (*{SUFFIX})")
+        for match in matches:
+            for path, name in _files_in(Path(match)):
+                found[path] = min(name, found.get(path, name))
+    ordered = sorted((_printable(name), path) for path, name in found.items())
+    return [open_bitmaps(path, name) for name, path in ordered]
+
+
+def open_bitmaps(path: Path, name: str | None = None) -> BitmapFile:
+    """A file of bitmaps, its header and size checked.
+
+    Raises:
+        InputError: it cannot be read, is no .npy file, is cut short, or holds other arrays than (N, 784) uint8.
+    """
+    word = word_of_file(path.name)
+    if not word:
+        raise InputError(f"{path}: its name declares no class; name it <class>{SUFFIX}")
+    rows = len(_map(path))
+    if rows == 0:
+        raise InputError(f"{path}: holds no bitmaps; fetch it anew or leave it out")
+    return BitmapFile(path, name or f"{path.parent.name}/{path.name}", word, rows)
+
+
+def word_of_file(name: str) -> str:
+    """The class that a file's name declares: one of Google's words, or the name itself.
+
+    >>> word_of_file("full_numpy_bitmap_hot%20dog.npy"), word_of_file("t_shirts.npy")
+    ('hot dog', 't_shirts')
+    """
+    stem = unquote(_printable(name).removesuffix(SUFFIX))
+    return declared_word(name) or stem.removeprefix(_PREFIX)
+
+
+def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) -> NDArray[np.int64]:
+    """(N,) int64, an index into `SPLITS`, from each bitmap's pixels and the seed alone.
+
+    So a bitmap keeps its split whatever else there is, and two that are alike are never in two splits.
+
+    Args:
+        bitmaps: (N, 28, 28) uint8.
+        splits: the shares of the splits; they sum to 1.
+        seed: chooses another division.
+    """
+    rows = np.ascontiguousarray(bitmaps, np.uint8).reshape(len(bitmaps), _PIXELS)
+    digests = b"".join(hashlib.blake2b(row.data, digest_size=8).digest() for row in rows)
+    keys: UInt64Array = np.frombuffer(digests, "<u8").astype(np.uint64)
+    return split_of(keys ^ salted("bitmap split", seed), splits)
+
+
+def _map(path: Path) -> UInt8Array:
+    """The file's array, mapped into memory: (N, 784) uint8."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # a damaged header is a Python literal of any kind to numpy, and fails in as many ways
+        raise InputError(f"{path}: is no whole {SUFFIX} file ({_first_line(error)}); fetch it anew") from error
+    if array.ndim != 2 or array.shape[1] != _PIXELS or array.dtype != np.uint8:
+        found = f"{array.shape} {array.dtype}"
+        raise InputError(f"{path}: expected (N, {_PIXELS}) uint8, bitmaps of {SIDE} x {SIDE} pixels, found {found}")
+    return array
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
+
+
+def _printable(name: str) -> str:
+    """The name with bytes that are not UTF-8, which no index could hold, as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
+def _files_in(path: Path) -> list[tuple[Path, str]]:
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+    if not path.is_dir():
+        return [(path, f"{path.parent.name}/{path.name}")]
+    files = [file for file in path.rglob(f"*{SUFFIX}") if file.is_file()]
+    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+    if not files:
+        raise InputError(f"{path}: holds no {SUFFIX} file; give the folder or the files of Google's numpy bitmaps")
+    return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]

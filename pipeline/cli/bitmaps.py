@@ -1,0 +1,84 @@
+"""`sketchpipe render bitmaps`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.bitmaps.folders import BitmapSet
+
+
+def bitmaps(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Google's numpy bitmaps: .npy files, folders or globs.")
+    ],
+    to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
+    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    drawings_per_class: Annotated[
+        int | None, typer.Option(help="Bitmaps to take of each class; all by default.")
+    ] = None,
+    splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(help="Another seed divides the bitmaps otherwise.")] = 0,
+    size: Annotated[int, typer.Option(help="Pixels of a picture's side; the bitmaps have 28.")] = 28,
+    scaling: Annotated[str, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = "nearest",
+    invert: Annotated[
+        bool, typer.Option("--invert", help="Black strokes on white; Google's are white on black.")
+    ] = False,
+    workers: Annotated[
+        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write even where nothing has changed.")] = False,
+) -> None:
+    """Turn Google's numpy bitmaps into train, validation and test folders of PNG files.
+
+    Bitmaps have no strokes, so no shards can be made of them. Reads .npy files of (N, 784) uint8, named for their
+    class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. A bitmap's split hangs on its pixels
+    and the seed alone. Characters that are unsafe in a file's name are written as %XX. A folder with files that
+    sketchpipe did not make is refused.
+
+    Example: sketchpipe render bitmaps sketches/numpy --to pictures --classes "cat,dog" --size 56
+    """
+    import os
+
+    from pipeline.bitmaps.folders import BitmapOptions, write_folders
+    from pipeline.cli.options import Line, bar, parse_list, say
+    from pipeline.errors import UsageError
+
+    options = BitmapOptions(
+        classes=None if classes is None else parse_list(classes),
+        drawings_per_class=drawings_per_class,
+        splits=splits,
+        seed=seed,
+        size=size,
+        scaling=scaling,
+        invert=invert,
+    )
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
+    line = Line()
+
+    def progress(done: int, total: int) -> None:
+        line.show(lambda: f"writing [{bar(done / total)}] {done:,} of {total:,} pictures")
+
+    made, is_new = write_folders(
+        sources, to, options, workers=workers or os.cpu_count() or 1, force=force, progress=progress
+    )
+    line.clear()
+    if not is_new:
+        say(f"{to}: nothing to do, the pictures are of these sources and options (--force writes anew)")
+    _summarize(made, to)
+
+
+def _summarize(made: "BitmapSet", folder: Path) -> None:
+    from pipeline.cli.options import say
+    from pipeline.shards.shuffle import SPLITS
+
+    counted = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
+    say(f"{folder}: {made.pictures:,} pictures of {len(made.classes)} classes ({counted})")
+    for split, counts in made.counts.items():
+        empty = [word for word, count in zip(made.classes, counts, strict=True) if not count]
+        if empty:
+            more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+            # Loaders that number the folders they find would number these classes otherwise.
+            say(f"  without a picture in {split}: {', '.join(empty[:5])}{more}; its folders are fewer than train's")
