@@ -17,12 +17,14 @@ SKETCHPIPE := $(BIN)/sketchpipe
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint bench clean
+.PHONY: help install sketches shards train evaluate predict test lint bench bench-shards kill clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests"
-	@echo "make install, sketches, shards, evaluate, predict, lint, bench, clean: one stage each"
+	@echo "make install, sketches, shards, evaluate, predict, lint, clean: one stage each"
+	@echo "make bench, bench-shards, kill: measurements; the last two of builds from SKETCHES"
+	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
 install:
@@ -30,8 +32,8 @@ install:
 
 sketches: install
 	@if [ "$$(basename "$(SKETCHES)")" = sample ]; then \
-	  echo "drawings: the built-in synthetic sample; for Google's, put ndjson in sketches/quickdraw and run:"; \
-	  echo "  make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
+	  echo "drawings: the built-in synthetic sample; for Google's:"; \
+	  echo "  $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
 	  $(SKETCHPIPE) sample --to "$(SKETCHES)"; fi
 
 shards: sketches
@@ -58,6 +60,14 @@ lint: install
 
 bench: install
 	@$(BIN)/python benchmarks/raster.py
+
+# Builds of 1 and 3 GB made of the lines in SKETCHES, beside DuckDB, polars and a filter with shuf.
+bench-shards: sketches
+	@$(BIN)/python benchmarks/shards.py "$(SKETCHES)"
+
+# Builds killed at 100 random moments.
+kill: sketches
+	@$(BIN)/python benchmarks/kill.py "$(SKETCHES)"
 
 # Never touches sketches, shards or runs.
 clean:

@@ -1,11 +1,15 @@
-"""The slow and obvious reader of Quick, Draw! ndjson: `json.loads` and a check a line. The oracle of the scanner."""
+"""The slow and obvious reader of Quick, Draw! ndjson, `json.loads` and a check a line; the scanner's oracle."""
 
 import datetime
 import json
 import re
 from typing import Any
 
+import numpy as np
+import pytest
 from naive_hashing import content_hash
+
+from pipeline.sources.ndjson import Chunk, ScannedChunk, scan_chunk
 
 MAX_LINE_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -21,6 +25,40 @@ class Number(str):
 
 class Pairs(list[Any]):
     """An object's fields in order, the same one twice included."""
+
+
+def scan(text: bytes) -> ScannedChunk:
+    """Scan lines that end with a newline."""
+    return scan_chunk(Chunk(text, 0, len(text), 0, None, []), "cat.ndjson")
+
+
+def records(scanned: ScannedChunk) -> list[dict[str, Any]]:
+    """The drawings of a chunk as `parse_text` gives them."""
+    drawings = scanned.drawings
+    return [
+        {
+            "word": drawings.words[drawings.word[k]],
+            "countrycode": drawings.countrycodes[drawings.countrycode[k]] if drawings.countrycode[k] >= 0 else None,
+            "recognized": [False, True, None][drawings.recognized[k]],
+            "timestamp": None if np.isnat(drawings.timestamp[k]) else int(drawings.timestamp[k].astype(np.int64)),
+            "key_id": int(drawings.key_id[k]),
+            "drawing": drawings.strokes(k),
+        }
+        for k in range(len(drawings))
+    ]
+
+
+def assert_as_naive(text: bytes) -> None:
+    """The scanner accepts and rejects the same lines as the naive reader, with the same columns."""
+    if outcome(text) != parse_text(text):
+        apart = [line + b"\n" for line in text.split(b"\n")]
+        pytest.fail(f"not as the slow reader: {[line for line in apart if outcome(line) != parse_text(line)] or text}")
+
+
+def outcome(text: bytes) -> tuple[list[dict[str, Any]], list[int]]:
+    """The drawings and the numbers of the bad lines, as `parse_text` gives them."""
+    scanned = scan(text)
+    return records(scanned), [reject.line for reject in scanned.rejects]
 
 
 def parse_text(text: bytes) -> tuple[list[dict[str, Any]], list[int]]:

@@ -1,5 +1,7 @@
 """Lines of ndjson that are legal, and lines that are not, each with the reason and the message it is rejected with."""
 
+import json
+
 FIELDS = {
     "word": '"cat"',
     "countrycode": '"US"',
@@ -27,8 +29,20 @@ VALID = {
     ).encode(),
     "drawing first": b'{"drawing":[[[1,2],[3,4]],[[5],[6]]],"word":"cat"}',
     "only word and drawing": b'{"word":"cat","drawing":[[[1,2],[3,4]]]}',
+    "spaces as Python's json writes them": json.dumps(
+        {name: json.loads(text) for name, text in FIELDS.items()}
+        | {"drawing": [[[0, 255, 7], [1, 20, 30]], [[1], [2]]]}
+    ).encode(),
+    "escapes and surrogate pairs in every free string": line(
+        word=r'"\ud83d\ude00\u00e9"', countrycode=r'"\u0055S\n"', extra=r'{"\ud83d\ude00":["\ud83d\ude00\\"]}'
+    ),
+    **{
+        f"words of {n} letters": line(word=f'"{"abcdefghijklmnopq"[:n]}"', countrycode=f'"{"é" * n}"')
+        for n in range(1, 18)
+    },
     "everything else null": line(countrycode="null", timestamp="null", recognized="null", key_id="null"),
     "spaces wherever they may stand": b' { "word" :\t"cat" , "drawing" : [ [ [ 1 , 2 ] ,\t[ 3 ,4 ] ] ] } ',
+    "a space before one value alone": drawing("[[[1,20, 7,8],[3,4,5 ,6]],[[1, 2],[3,4]]]"),
     "carriage return": line() + b"\r",
     "carriage returns inside": b'{"word":"cat",\r"drawing":[[[1,\r2],[3,4\r]]]\r}',
     "an escaped word": line(word=r'"The Eiffel \u0054ower \"\\\/\b\f\n\r\t"'),
@@ -66,8 +80,8 @@ VALID = {
 }
 
 
-_NOT_TIME = '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'
-_NOT_KEY = '"key_id" is not a whole number below 2**64'
+NOT_TIME = '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'
+NOT_KEY = '"key_id" is not a whole number below 2**64'
 DEEP = 100_000
 MALFORMED: dict[str, tuple[bytes, str, str]] = {
     # name: the line, its reason, its message
@@ -156,19 +170,19 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "a control character": (line(word='"a\tb"'), "control-character", "column 11: control character 0x09 in a string"),
     "a NUL": (line(word='"a\0b"'), "control-character", "column 11: control character 0x00 in a string"),
     "a NUL between fields": (b'{"word":"cat",\0}', "syntax", "column 15: expected a quotation mark, found byte 0x00"),
-    "a timestamp in words": (line(timestamp='"yesterday"'), "bad-timestamp", _NOT_TIME),
+    "a timestamp in words": (line(timestamp='"yesterday"'), "bad-timestamp", NOT_TIME),
     "February 29 of a common year": (
         line(timestamp='"2017-02-29 00:00:00 UTC"'),
         "bad-timestamp",
-        _NOT_TIME,
+        NOT_TIME,
     ),
-    "an empty timestamp": (line(timestamp='""'), "bad-timestamp", _NOT_TIME),
-    "a key_id of letters": (line(key_id='"12ab"'), "bad-key-id", _NOT_KEY),
-    "an empty key_id": (line(key_id='""'), "bad-key-id", _NOT_KEY),
-    "a key_id of 65 bits": (line(key_id="18446744073709551616"), "bad-key-id", _NOT_KEY),
-    "a negative key_id": (line(key_id="-5"), "bad-key-id", _NOT_KEY),
-    "a fraction as key_id": (line(key_id="1.5"), "bad-key-id", _NOT_KEY),
-    "a key_id like 1e5": (line(key_id="1e5"), "bad-key-id", _NOT_KEY),
+    "an empty timestamp": (line(timestamp='""'), "bad-timestamp", NOT_TIME),
+    "a key_id of letters": (line(key_id='"12ab"'), "bad-key-id", NOT_KEY),
+    "an empty key_id": (line(key_id='""'), "bad-key-id", NOT_KEY),
+    "a key_id of 65 bits": (line(key_id="18446744073709551616"), "bad-key-id", NOT_KEY),
+    "a negative key_id": (line(key_id="-5"), "bad-key-id", NOT_KEY),
+    "a fraction as key_id": (line(key_id="1.5"), "bad-key-id", NOT_KEY),
+    "a key_id like 1e5": (line(key_id="1e5"), "bad-key-id", NOT_KEY),
     "a second byte order mark": (b"\xef\xbb\xbf" + line(), "not-an-object", "expected a JSON object, found byte 0xef"),
     "UTF-16": (
         line().decode().encode("utf-16-le").replace(b"\n", b""),

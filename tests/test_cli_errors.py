@@ -16,7 +16,10 @@ from pipeline.classes import WORDS
 from pipeline.cli.main import main
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
-COMMANDS = ["sample", "classes", "shards", "inspect", "networks", "train", "evaluate", "predict", "render sheet"]
+COMMANDS = [
+    "sample", "download", "classes", "shards", "inspect", "verify", "repair", "render sheet", "render bitmaps",
+    "networks", "train", "evaluate", "predict",
+]  # fmt: skip
 
 
 class Command:
@@ -87,7 +90,7 @@ def test_a_folder_without_ndjson_is_an_error(run: Command) -> None:
     Path("empty").mkdir()
     Path("empty/.hidden.ndjson").write_text("x")
     Path("empty/notes.txt").write_text("x")
-    run("shards", "empty", "--to", "out").fails(3, r"empty: holds no \.ndjson or \.jsonl file")
+    run("shards", "empty", "--to", "out").fails(3, r"empty: holds no \.ndjson, \.jsonl or \.bin file")
     assert not Path("out").exists()
 
 
@@ -95,16 +98,14 @@ def test_a_folder_without_ndjson_is_an_error(run: Command) -> None:
     "content", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n\0\0\0", b"number,word\n1,cat\n", b"[" * 3_000_000, b'{"word":"cat"'],
 )  # fmt: skip
 def test_a_file_that_is_no_ndjson_is_an_error_with_its_first_bad_line(run: Command, content: bytes) -> None:
-    Path("file.bin").write_bytes(content)
-    run("shards", "file.bin", "--to", "out").fails(
-        3, r"file\.bin: no drawing in it; is it simplified Quick, Draw! ndjson\? \("
-    )
+    Path("file.ndjson").write_bytes(content)
+    run("shards", "file.ndjson", "--to", "out").fails(3, r"file\.ndjson: no drawing in it; is it of Quick, Draw!\? \(")
     assert files_of(Path("out")) == {}
 
 
 def test_a_damaged_gzip_file_is_an_error(run: Command) -> None:
     Path("cat.ndjson.gz").write_bytes(b"\x1f\x8b\x08\0garbage")
-    run("shards", "cat.ndjson.gz", "--to", "out").fails(3, r"cat\.ndjson\.gz: its gzip stream is damaged or cut short")
+    run("shards", "cat.ndjson.gz", "--to", "out").fails(3, r"cat\.ndjson\.gz:1: its gzip stream is cut short at byte 11")
 
 
 def test_an_unknown_class_is_an_error_that_suggests_the_nearest(run: Command, cats: Path) -> None:
@@ -263,8 +264,8 @@ def test_inspecting_what_is_not_there_is_an_error(run: Command, cats: Path) -> N
 
 def test_shards_of_another_format_version_end_with_5(run: Command, shards: Path) -> None:
     manifest = json.loads((shards / "manifest.json").read_text())
-    (shards / "manifest.json").write_text(json.dumps(manifest | {"format_version": 2}))
-    run("inspect", shards).fails(5, "format sketchpipe-shards 2, but this version reads sketchpipe-shards 1")
+    (shards / "manifest.json").write_text(json.dumps(manifest | {"format_version": 1}))
+    run("inspect", shards).fails(5, "format sketchpipe-shards 1, but this version reads sketchpipe-shards 2")
 
 
 def test_inspect_counts_what_is_there(run: Command, shards: Path) -> None:

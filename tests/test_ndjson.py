@@ -9,47 +9,21 @@ import naive_ndjson as naive
 import numba
 import numpy as np
 import pytest
+from hostile_lines import HOSTILE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from naive_ndjson import assert_as_naive, records, scan
 from ndjson_lines import MALFORMED, VALID, line
 
 from pipeline.errors import InputError
 from pipeline.sources.doodles import SAMPLE_WORDS, sample_line
-from pipeline.sources.ndjson import BLOCK_BYTES, Chunk, ScannedChunk, read_chunks, scan_chunk, source_hash
+from pipeline.sources.ndjson import BLOCK_BYTES, read_chunks, scan_chunk, source_hash
 from pipeline.sources.rejects import Reject
 
+BAD = MALFORMED | HOSTILE
 JIT = not numba.config.DISABLE_JIT
 EXAMPLES = 300 if JIT else 40  # a line takes a microsecond compiled, a millisecond interpreted
 MAX_LINE_BYTES = 1 << 20
-
-
-def scan(text: bytes) -> ScannedChunk:
-    """Scan lines that end with a newline."""
-    return scan_chunk(Chunk(text, 0, len(text), 0, None, []), "cat.ndjson")
-
-
-def records(scanned: ScannedChunk) -> list[dict[str, Any]]:
-    """The drawings of a chunk as the naive reader gives them."""
-    drawings = scanned.drawings
-    return [
-        {
-            "word": drawings.words[drawings.word[k]],
-            "countrycode": drawings.countrycodes[drawings.countrycode[k]] if drawings.countrycode[k] >= 0 else None,
-            "recognized": [False, True, None][drawings.recognized[k]],
-            "timestamp": None if np.isnat(drawings.timestamp[k]) else int(drawings.timestamp[k].astype(np.int64)),
-            "key_id": int(drawings.key_id[k]),
-            "drawing": drawings.strokes(k),
-        }
-        for k in range(len(drawings))
-    ]
-
-
-def assert_as_naive(text: bytes) -> None:
-    """The scanner accepts and rejects the same lines as the naive reader, with the same columns."""
-    scanned = scan(text)
-    expected, bad = naive.parse_text(text)
-    assert [reject.line for reject in scanned.rejects] == bad, [str(reject) for reject in scanned.rejects]
-    assert records(scanned) == expected
 
 
 def scan_file(path: Path, chunk_bytes: int) -> tuple[list[dict[str, Any]], list[Reject], list[int], str]:
@@ -71,7 +45,7 @@ def test_every_legal_way_to_write_a_line_is_read_as_the_slow_reader_does(name: s
 
 
 def test_lines_keep_their_own_columns_side_by_side() -> None:
-    assert_as_naive(b"\n".join([*VALID.values(), *(case[0] for case in MALFORMED.values()), *VALID.values(), b""]))
+    assert_as_naive(b"\n".join([*VALID.values(), *(case[0] for case in BAD.values()), *VALID.values(), b""]))
 
 
 def test_the_same_word_plain_and_in_escapes_is_one_word() -> None:
@@ -90,14 +64,19 @@ def test_a_missing_key_id_becomes_a_hash_of_word_and_strokes_alone() -> None:
     assert first == second != other
 
 
-@pytest.mark.parametrize("name", MALFORMED)
+@pytest.mark.parametrize("name", BAD)
 def test_every_bad_line_is_named_with_its_reason(name: str) -> None:
-    text, reason, message = MALFORMED[name]
+    text, reason, message = BAD[name]
     scanned = scan(line() + b"\n\n" + text + b"\n" + line() + b"\n")
     assert [str(reject) for reject in scanned.rejects] == [f"cat.ndjson:3: {message}"]
     assert [(reject.reason, reject.offset) for reject in scanned.rejects] == [(reason, len(line()) + 2)]
     assert len(scanned.drawings) == 2
     assert_as_naive(line() + b"\n\n" + text + b"\n" + line() + b"\n")
+
+
+def test_no_two_kinds_of_bad_lines_share_a_name() -> None:
+    assert not MALFORMED.keys() & HOSTILE.keys()
+    assert len({text for text, _, _ in BAD.values()}) == len(BAD)
 
 
 def test_a_line_cut_anywhere_is_rejected_and_called_truncated() -> None:

@@ -54,7 +54,7 @@ def shards(
     from pipeline.cli.options import parse_list, say, size
     from pipeline.cli.progress import BuildLine
     from pipeline.errors import UsageError
-    from pipeline.shards.estimate import Estimate, check_space, estimate_build
+    from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
     from pipeline.sources.files import find_sources
@@ -70,22 +70,21 @@ def shards(
     )
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
+    workers = workers or os.cpu_count() or 1
     folder = to or _default_folder(sources)
-    line, forecast = BuildLine(), [Estimate(0, 0, 0, 0, 0.0)]
+    line = BuildLine()
 
     def begin(found: Sequence["Source"]) -> None:
-        total = sum(source.path.stat().st_size for source in found)
-        say(f"{folder}: building from {len(found)} files ({size(total)})")
-        forecast[0] = estimate_build(found, options)
-        line.input_bytes = forecast[0].input_bytes
-        check_space(folder, forecast[0])
+        line.input_bytes = sum(source.path.stat().st_size for source in found)
+        say(f"{folder}: building from {len(found)} files ({size(line.input_bytes)})")
+        needed = check_space(folder, found, options)
+        line.input_bytes = needed.input_bytes if needed else line.input_bytes
 
     if dry_run:
-        begin(find_sources(sources, options.classes))
-        _forecast(forecast[0], folder, workers or os.cpu_count() or 1)
+        _forecast(estimate_build(find_sources(sources, options.classes), options), folder, workers)
         return
     manifest, built = build_folder(
-        sources, folder, options, workers=workers or os.cpu_count() or 1, strict=strict, force=force,
+        sources, folder, options, workers=workers, strict=strict, force=force,
         progress=line.progress, begin=begin,
     )  # fmt: skip
     line.clear()
@@ -95,14 +94,13 @@ def shards(
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
-    import shutil
-
     from pipeline.cli.options import duration, say, size
+    from pipeline.shards.estimate import free_bytes
 
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    say(f"{folder}: about {size(forecast.input_bytes)} to read")
     say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
     say(f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} until they are done")
-    say(f"  {size(forecast.disk_bytes)} of disk needed, {size(shutil.disk_usage(existing).free)} free")
+    say(f"  {size(forecast.disk_bytes)} of disk needed, {size(free_bytes(folder))} free")
     say(f"  about {duration(forecast.seconds / workers)} on {workers} {'worker' if workers == 1 else 'workers'}")
 
 

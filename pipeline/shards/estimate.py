@@ -21,6 +21,7 @@ from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_ta
 from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, read_head, scan_source
 
+_AMPLE = 64  # times the input's size is free: no compressed text is so much smaller than what a build makes of it
 _HEADS = 400  # sources at most; of more, some are taken to stand for the others
 _NAME_BYTES = 3  # of word and countrycode in a row: the sample is written without them
 
@@ -94,21 +95,34 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
     )
 
 
-def check_space(folder: Path, needed: Estimate) -> None:
+def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) -> Estimate | None:
     """Refuse a build that cannot fit on the disk of `folder`; what an earlier process left there counts as room.
 
+    Returns:
+        The estimate; None where there is so much room that none was made.
+
     Raises:
-        OutputError: it cannot.
+        InputError: a source cannot be read.
+        OutputError: the build cannot fit.
     """
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
-    free = shutil.disk_usage(existing).free + left
+    free = free_bytes(folder)
+    if free > _AMPLE * sum(source.path.stat().st_size for source in sources):
+        return None
+    needed = estimate_build(sources, options)
     if needed.disk_bytes > free:
         raise OutputError(
             f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk (shards {needed.shard_bytes:,}, "
             f"and {needed.spill_bytes:,} until they are done), but {free:,} are free; make room or choose another "
             "disk with --to"
         )
+    return needed
+
+
+def free_bytes(folder: Path) -> int:
+    """What is free on the disk of a folder that may not exist yet, with what an earlier build left there."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
+    return shutil.disk_usage(existing).free + left
 
 
 def _read(source: Source) -> _Head:

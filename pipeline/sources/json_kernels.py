@@ -7,9 +7,9 @@ numbers that its message shows. The grammar is RFC 8259's, with strings checked 
 """
 
 import numpy as np
+from numpy import int64, uint64
 from numpy.typing import NDArray
 
-from pipeline.jit import kernel
 from pipeline.sources.faults import (
     CONTROL,
     DEPTH,
@@ -20,7 +20,10 @@ from pipeline.sources.faults import (
     SURROGATE,
     SYNTAX,
     TRUNCATED,
+    WRONG_TYPE,
 )
+from pipeline.sources.inner import inner_kernel
+from pipeline.sources.swar_kernels import NO_MARKS, first_mark, load8, not_plain
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
@@ -31,7 +34,7 @@ OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
 MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
 
 
-@kernel
+@inner_kernel
 def fail(fault: Int64Array, code: int, a: int = 0, b: int = 0, c: int = 0) -> int:
     """Note a fault and return -1."""
     fault[0] = code
@@ -41,28 +44,30 @@ def fail(fault: Int64Array, code: int, a: int = 0, b: int = 0, c: int = 0) -> in
     return -1
 
 
-@kernel
+@inner_kernel
 def fail_at(buf: UInt8Array, i: int, start: int, expected: int, fault: Int64Array) -> int:
     """Note that something else than `expected` stands at `i`; `start` is where the line begins."""
     if buf[i] == NEWLINE:
         return fail(fault, TRUNCATED)
-    return fail(fault, SYNTAX, i - start + 1, expected, buf[i])
+    return fail(fault, SYNTAX, i - start + 1, expected, int64(buf[i]))
 
 
-@kernel
+@inner_kernel
 def skip_space(buf: UInt8Array, i: int) -> int:
     """Skip spaces, tabs and carriage returns."""
-    while buf[i] == 32 or buf[i] == 9 or buf[i] == 13:
+    c = buf[uint64(i)]
+    while c == 32 or c == 9 or c == 13:
         i += 1
+        c = buf[uint64(i)]
     return i
 
 
-@kernel
+@inner_kernel
 def scan_hex4(buf: UInt8Array, i: int) -> int:
     """The value of four hexadecimal digits at `i`; -1 where other bytes stand, -2 where the line ends before."""
     value = 0
     for k in range(4):
-        c = np.int64(buf[i + k])
+        c = int64(buf[i + k])
         if ZERO <= c <= NINE:
             digit = c - ZERO
         elif 65 <= c <= 70 or 97 <= c <= 102:
@@ -73,7 +78,7 @@ def scan_hex4(buf: UInt8Array, i: int) -> int:
     return value
 
 
-@kernel
+@inner_kernel
 def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read an escape whose backslash stands at `i`; surrogates must come in pairs."""
     c = buf[i + 1]
@@ -96,11 +101,11 @@ def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     return i + 12
 
 
-@kernel
+@inner_kernel
 def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read one character of two to four UTF-8 bytes; overlong forms and surrogates are faults."""
-    lead = np.int64(buf[i])
-    second = np.int64(buf[i + 1])
+    lead = int64(buf[i])
+    second = int64(buf[i + 1])
     if 0xC2 <= lead <= 0xDF:
         more = 1
     elif 0xE0 <= lead <= 0xEF:
@@ -121,29 +126,40 @@ def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> in
     return i + more + 1
 
 
-@kernel
+@inner_kernel
+def skip_plain(buf: UInt8Array, i: int) -> int:
+    """Skip what stands for itself in a string: ASCII but quotes, backslashes and control characters."""
+    last = len(buf) - 8
+    while i <= last:
+        marks = not_plain(load8(buf, i))
+        if marks != NO_MARKS:
+            return i + first_mark(marks)
+        i += 8
+    c = buf[uint64(i)]
+    while 32 <= c < 128 and c != QUOTE and c != BACKSLASH:
+        i += 1
+        c = buf[uint64(i)]
+    return i
+
+
+@inner_kernel
 def scan_string(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read a string whose opening quote stands at `i`."""
-    i += 1
-    while True:
-        c = buf[i]
-        if c == QUOTE:
-            return i + 1
-        if c == BACKSLASH:
-            i = scan_escape(buf, i, start, fault)
-        elif c >= 128:
-            i = scan_multibyte(buf, i, start, fault)
-        elif c >= 32:
-            i += 1
-        elif c == NEWLINE:
+    i = skip_plain(buf, i + 1)
+    while buf[uint64(i)] != QUOTE:
+        c = int64(buf[i])
+        if c == NEWLINE:
             return fail(fault, TRUNCATED)
-        else:
+        if c < 32:
             return fail(fault, CONTROL, i - start + 1, c)
+        i = scan_escape(buf, i, start, fault) if c == BACKSLASH else scan_multibyte(buf, i, start, fault)
         if i < 0:
             return -1
+        i = skip_plain(buf, i)
+    return i + 1
 
 
-@kernel
+@inner_kernel
 def scan_digits(buf: UInt8Array, i: int) -> int:
     """Skip decimal digits."""
     while ZERO <= buf[i] <= NINE:
@@ -151,7 +167,7 @@ def scan_digits(buf: UInt8Array, i: int) -> int:
     return i
 
 
-@kernel
+@inner_kernel
 def scan_number(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read a number: no leading zeros, no plus, digits on both sides of a point."""
     first = i
@@ -177,7 +193,7 @@ def scan_number(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     return i
 
 
-@kernel
+@inner_kernel
 def scan_literal(buf: UInt8Array, i: int) -> int:
     """Read `true`, `false` or `null`; -1, without a fault, where none of them stands."""
     if buf[i] == 116 and buf[i + 1] == 114 and buf[i + 2] == 117 and buf[i + 3] == 101:
@@ -189,7 +205,7 @@ def scan_literal(buf: UInt8Array, i: int) -> int:
     return -1
 
 
-@kernel
+@inner_kernel
 def ends_early(buf: UInt8Array, i: int) -> bool:
     """Whether the line ends at `i`, or behind the letters there, as of half a literal."""
     while 97 <= buf[i] <= 122:
@@ -197,7 +213,13 @@ def ends_early(buf: UInt8Array, i: int) -> bool:
     return bool(buf[i] == NEWLINE)
 
 
-@kernel
+@inner_kernel
+def fail_type(buf: UInt8Array, i: int, name: int, fault: Int64Array) -> int:
+    """Note that what stands at `i` is no value of the field `name`, or that nothing stands there."""
+    return fail(fault, TRUNCATED) if ends_early(buf, i) else fail(fault, WRONG_TYPE, name)
+
+
+@inner_kernel
 def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read a string, a number or a literal."""
     c = buf[i]
@@ -211,7 +233,7 @@ def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     return j
 
 
-@kernel
+@inner_kernel
 def scan_key(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read the name of a field and the colon behind it, and the space around them."""
     if buf[i] != QUOTE:
@@ -225,21 +247,21 @@ def scan_key(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     return skip_space(buf, i + 1)
 
 
-@kernel
+@inner_kernel
 def skip_value(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     """Read any value, however nested up to `MAX_DEPTH`, and keep nothing of it."""
-    is_object = np.zeros(MAX_DEPTH, np.bool_)
+    objects = uint64(0)  # a bit for each level that `i` stands in, the innermost lowest: 1 in an object, 0 in a list
     depth = 0
     while True:
         c = buf[i]
         if c in (OPEN_LIST, OPEN_OBJECT):
             if depth == MAX_DEPTH:
                 return fail(fault, DEPTH, i - start + 1, MAX_DEPTH)
-            is_object[depth] = c == OPEN_OBJECT
+            objects = (objects << uint64(1)) | uint64(c == OPEN_OBJECT)
             depth += 1
             i = skip_space(buf, i + 1)
-            if buf[i] != (CLOSE_OBJECT if is_object[depth - 1] else CLOSE_LIST):
-                if is_object[depth - 1]:
+            if buf[i] != (CLOSE_OBJECT if c == OPEN_OBJECT else CLOSE_LIST):
+                if c == OPEN_OBJECT:
                     i = scan_key(buf, i, start, fault)
                     if i < 0:
                         return -1
@@ -250,14 +272,16 @@ def skip_value(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
                 return -1
         while depth > 0:  # behind a value: close what ends here, or go on to the next value
             i = skip_space(buf, i)
-            if buf[i] == (CLOSE_OBJECT if is_object[depth - 1] else CLOSE_LIST):
+            in_object = objects & uint64(1) != uint64(0)
+            if buf[i] == (CLOSE_OBJECT if in_object else CLOSE_LIST):
+                objects >>= uint64(1)
                 depth -= 1
                 i += 1
                 continue
             if buf[i] != COMMA:
                 return fail_at(buf, i, start, COMMA, fault)
             i = skip_space(buf, i + 1)
-            if is_object[depth - 1]:
+            if in_object:
                 i = scan_key(buf, i, start, fault)
                 if i < 0:
                     return -1

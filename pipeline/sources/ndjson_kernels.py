@@ -6,32 +6,27 @@ changes this file too, and nobody scans with the code of yesterday.
 """
 
 import numpy as np
+from numpy import int64, uint64
 from numpy.typing import NDArray
 
 from pipeline.jit import kernel
+from pipeline.sources.drawing_kernels import scan_drawing
 from pipeline.sources.faults import (
-    BAD_TIMESTAMP,
-    COUNTRYCODE,
     DRAWING,
     EMPTY_WORD,
-    FIELDS,
     KEY_ID,
     MAX_LINE_BYTES,
     MISSING,
     NOT_OBJECT,
     RECOGNIZED,
+    TIMESTAMP,
     TOO_LONG,
     TWICE,
     UNKNOWN,
     WORD,
 )
-from pipeline.sources.field_kernels import (
-    NO_TIMESTAMP,
-    fail_type,
-    scan_drawing,
-    scan_key_id,
-    scan_timestamp,
-)
+from pipeline.sources.field_kernels import NAME_BYTES, NO_TIMESTAMP, field_of, plain_name, scan_key_id, scan_timestamp
+from pipeline.sources.inner import inlined_kernel, inner_kernel
 from pipeline.sources.json_kernels import (
     CLOSE_OBJECT,
     COMMA,
@@ -40,7 +35,7 @@ from pipeline.sources.json_kernels import (
     QUOTE,
     fail,
     fail_at,
-    scan_hex4,
+    fail_type,
     scan_key,
     scan_literal,
     scan_scalar,
@@ -48,116 +43,111 @@ from pipeline.sources.json_kernels import (
     skip_space,
     skip_value,
 )
+from pipeline.sources.swar_kernels import load8
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
+UInt64Array = NDArray[np.uint64]
 
+# The least bytes of a good line: {"word":"x","drawing":[[[0],[0]]]} and its newline.
+MIN_LINE_BYTES = 35
 # The columns of the scanner's output `rows`, one row an accepted line.
 LINE, START, END, WORD_START, WORD_END, COUNTRY_START, COUNTRY_END, ROW_RECOGNIZED, ROW_TIMESTAMP, HAS_KEY_ID = range(
     10
 )
 ROW_COLUMNS = 10
-CALLED_FILES = ("faults.py", "field_kernels.py", "json_kernels.py")
-CALLED_SHA256 = "f08c077ebd67a80ca728e895e106b7ea5feb089100e828c1c16898ce8e5140a9"
-_FIELD_BYTES = np.frombuffer("".join(FIELDS).encode(), np.uint8)
-_FIELD_ENDS = np.cumsum([len(name) for name in FIELDS])
+CALLED_FILES = (
+    "drawing_kernels.py",
+    "faults.py",
+    "field_kernels.py",
+    "inner.py",
+    "json_kernels.py",
+    "swar_kernels.py",
+)
+CALLED_SHA256 = "aa127f01b1242064fc80d84641cc6e4ec72d4f4313382116a953c33fc804d314"
 
 
-@kernel
-def field_of(buf: UInt8Array, i: int) -> int:
-    """Which of `FIELDS` the checked string at `i` names, escapes resolved; `UNKNOWN` if none."""
-    begin = 0
-    for name in range(len(_FIELD_ENDS)):
-        end = _FIELD_ENDS[name]
-        j = i + 1
-        k = begin
-        while k < end:
-            c = np.int64(buf[j])
-            j += 1
-            if c == 92 and buf[j] == 117:
-                c = scan_hex4(buf, j + 1)
-                j += 5
-            if c != _FIELD_BYTES[k]:
-                break
-            k += 1
-        if k == end and buf[j] == QUOTE:
-            return name
-        begin = end
-    return UNKNOWN
-
-
-@kernel
+@inner_kernel
 def scan_field(
-    buf: UInt8Array, i: int, start: int, name: int, row: Int64Array, key_id: NDArray[np.uint64], fault: Int64Array
+    buf: UInt8Array, i: int, start: int, name: int, rows: Int64Array, key_ids: UInt64Array, row: int, fault: Int64Array
 ) -> int:
     """Read the value of a known field but `drawing` into `row`; null is as good as missing, except for `word`."""
-    if buf[i] == 110 and name != WORD:
+    if buf[uint64(i)] == 110 and name != WORD:
         return scan_scalar(buf, i, start, fault)
     if name == RECOGNIZED:
         j = scan_literal(buf, i)
         if j < 0:
             return fail_type(buf, i, name, fault)
-        row[ROW_RECOGNIZED] = buf[i] == 116
+        rows[ROW_RECOGNIZED, row] = buf[i] == 116
         return j
     if name == KEY_ID:
-        row[HAS_KEY_ID] = 1
-        return scan_key_id(buf, i, key_id, fault)
-    if buf[i] != QUOTE:
+        rows[HAS_KEY_ID, row] = 1
+        return scan_key_id(buf, i, key_ids, row, fault)
+    if buf[uint64(i)] != QUOTE:
         return fail_type(buf, i, name, fault)
+    if name == TIMESTAMP:
+        return scan_timestamp(buf, i, start, rows[ROW_TIMESTAMP], row, fault)
     j = scan_string(buf, i, start, fault)
     if j < 0:
         return -1
     if name == WORD:
         if j == i + 2:
             return fail(fault, EMPTY_WORD)
-        row[WORD_START], row[WORD_END] = i + 1, j - 1
-    elif name == COUNTRYCODE:
-        row[COUNTRY_START], row[COUNTRY_END] = i + 1, j - 1
+        rows[WORD_START, row] = i + 1
+        rows[WORD_END, row] = j - 1
     else:
-        row[ROW_TIMESTAMP] = scan_timestamp(buf, i)
-        if row[ROW_TIMESTAMP] == NO_TIMESTAMP:
-            return fail(fault, BAD_TIMESTAMP)
+        rows[COUNTRY_START, row] = i + 1
+        rows[COUNTRY_END, row] = j - 1
     return j
 
 
-@kernel
+@inlined_kernel
 def scan_line(
-    buf: UInt8Array, i: int, row: Int64Array, key_id: NDArray[np.uint64], x: UInt8Array, y: UInt8Array,
+    buf: UInt8Array, i: int, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array, y: UInt8Array,
     stroke_end: Int64Array, size: Int64Array, fault: Int64Array,
 ) -> int:  # fmt: skip
-    """Read the line at `i` into `row`, `key_id` and the strokes; -1 and a fault where it is not whole."""
+    """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes; -1 and a fault if it is not whole."""
     start = i
-    row[:] = 0
-    row[COUNTRY_START], row[ROW_RECOGNIZED], row[ROW_TIMESTAMP] = -1, -1, NO_TIMESTAMP
+    rows[COUNTRY_START, row] = -1
+    rows[ROW_RECOGNIZED, row] = -1
+    rows[ROW_TIMESTAMP, row] = NO_TIMESTAMP
+    rows[HAS_KEY_ID, row] = 0
+    key_ids[row] = 0
     i = skip_space(buf, i)
     if buf[i] != OPEN_OBJECT:
-        return fail(fault, NOT_OBJECT, buf[i])
+        return fail(fault, NOT_OBJECT, int64(buf[i]))
     i = skip_space(buf, i + 1)
-    seen = 0
     if buf[i] == CLOSE_OBJECT:
         return fail(fault, MISSING, WORD)
+    seen = 0
+    guess = WORD
     while True:
-        quote = i
-        i = scan_key(buf, i, start, fault)
-        if i < 0:
-            return -1
-        name = field_of(buf, quote)
+        name = plain_name(buf, i, guess)
+        if name != UNKNOWN:
+            i = skip_space(buf, i + NAME_BYTES[name])
+        else:
+            quote = i
+            i = scan_key(buf, i, start, fault)
+            if i < 0:
+                return -1
+            name = field_of(buf, quote)
         if name == UNKNOWN:
             i = skip_value(buf, i, start, fault)
         else:
             if seen & (1 << name):
                 return fail(fault, TWICE, name)
             seen |= 1 << name
+            guess = name + 1 if name < DRAWING else WORD
             if name == DRAWING:
                 i = scan_drawing(buf, i, start, x, y, stroke_end, size, fault)
             else:
-                i = scan_field(buf, i, start, name, row, key_id, fault)
+                i = scan_field(buf, i, start, name, rows, key_ids, row, fault)
         if i < 0:
             return -1
         i = skip_space(buf, i)
-        if buf[i] == CLOSE_OBJECT:
+        if buf[uint64(i)] == CLOSE_OBJECT:
             break
-        if buf[i] != COMMA:
+        if buf[uint64(i)] != COMMA:
             return fail_at(buf, i, start, COMMA, fault)
         i = skip_space(buf, i + 1)
     i = skip_space(buf, i + 1)
@@ -170,7 +160,7 @@ def scan_line(
     return i + 1
 
 
-@kernel
+@inner_kernel
 def end_of_line(buf: UInt8Array, i: int) -> int:
     """The position behind the line that `i` stands in."""
     while buf[i] != NEWLINE:
@@ -181,41 +171,72 @@ def end_of_line(buf: UInt8Array, i: int) -> int:
 @kernel
 def scan_lines(
     buf: UInt8Array, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
-    key_ids: NDArray[np.uint64], rejects: Int64Array, totals: Int64Array,
-) -> None:  # fmt: skip
-    """Read every line of `buf` into the arrays behind it; `totals`, (4,), gets lines, drawings, rejects and points.
+    key_ids: UInt64Array, rejects: Int64Array, place: Int64Array,
+) -> int:  # fmt: skip
+    """Read the lines of `buf` into the arrays behind it, until it ends or `rejects` is full; returns how many are bad.
 
-    `rejects`, (lines, 6), gets line, start, and the fault of each bad line. A blank line is passed over.
+    `place`, (5,), says where to go on, and is moved on: a position in `buf`, and the numbers of lines, drawings,
+    strokes and points before it. `rows`, (ROW_COLUMNS, R), and `key_ids`, (R,), have one row more than there can be
+    drawings: the next is filled before it is known whether its line is good. `rejects`, (K, 6), gets line, start, and
+    the fault of each bad line. A blank line is passed over.
     """
     fault = np.zeros(4, np.int64)
-    size = np.zeros(2, np.int64)
-    i = line = drawings = rejected = 0
-    while i < len(buf):
+    size = np.zeros(3, np.int64)
+    i = place[0]
+    line = place[1]
+    drawings = place[2]
+    size[0] = place[3]
+    size[1] = place[4]
+    rejected = int64(0)
+    while i < len(buf) and rejected < len(rejects):
         start = i
-        strokes, points = size[0], size[1]
+        strokes = size[0]
+        points = size[1]
+        fault[0] = 0
         blank = buf[skip_space(buf, i)] == NEWLINE
         if not blank:
-            key_ids[drawings] = 0
-            i = scan_line(buf, i, rows[drawings], key_ids[drawings:], x, y, stroke_end, size, fault)
+            i = scan_line(buf, i, drawings, rows, key_ids, x, y, stroke_end, size, fault)
         if blank or i < 0:
             i = end_of_line(buf, start)
-        else:
-            fault[0] = 0
         if i - start > MAX_LINE_BYTES + 1:
             fail(fault, TOO_LONG, MAX_LINE_BYTES)
-        elif blank:
-            fault[0] = 0
         if fault[0] != 0:
-            size[0], size[1] = strokes, points
-            rejects[rejected, 0], rejects[rejected, 1] = line, start
-            rejects[rejected, 2:] = fault
+            size[0] = strokes
+            size[1] = points
+            rejects[rejected, 0] = line
+            rejects[rejected, 1] = start
+            for k in range(4):
+                rejects[rejected, 2 + k] = fault[k]
             rejected += 1
         elif not blank:
-            rows[drawings, LINE], rows[drawings, START], rows[drawings, END] = line, start, i
+            rows[LINE, drawings] = line
+            rows[START, drawings] = start
+            rows[END, drawings] = i
             drawing_end[drawings] = size[0]
             drawings += 1
         line += 1
-    totals[:] = line, drawings, rejected, size[1]
+    place[0] = i
+    place[1] = line
+    place[2] = drawings
+    place[3] = size[0]
+    place[4] = size[1]
+    return rejected
+
+
+@inner_kernel
+def same_bytes(buf: UInt8Array, i: int, j: int, length: int) -> bool:
+    """Whether the `length` bytes at `i` are those at `j`."""
+    k = int64(0)
+    while k < length:
+        if length - k >= 8:
+            if load8(buf, i + k) != load8(buf, j + k):
+                return False
+            k += 8
+        else:
+            if buf[uint64(i + k)] != buf[uint64(j + k)]:
+                return False
+            k += 1
+    return True
 
 
 @kernel
@@ -232,22 +253,22 @@ def intern_spans(
     table = np.full(slots, -1, np.int32)
     count = 0
     for row in range(len(starts)):
-        if starts[row] < 0:
+        start = starts[row]
+        if start < 0:
             ids[row] = -1
             continue
-        length = ends[row] - starts[row]
+        length = ends[row] - start
+        if row > 0 and ends[row - 1] - starts[row - 1] == length and same_bytes(buf, starts[row - 1], start, length):
+            ids[row] = ids[row - 1]
+            continue
         code = length
-        for k in range(starts[row], ends[row]):
-            code = (code * 31 + buf[k]) & 0x3FFFFFFF
+        for k in range(start, start + length):
+            code = (code * 31 + int64(buf[uint64(k)])) & 0x3FFFFFFF
         slot = code & (slots - 1)
         while table[slot] >= 0:
             other = firsts[table[slot]]
-            if ends[other] - starts[other] == length:
-                k = 0
-                while k < length and buf[starts[other] + k] == buf[starts[row] + k]:
-                    k += 1
-                if k == length:
-                    break
+            if ends[other] - starts[other] == length and same_bytes(buf, starts[other], start, length):
+                break
             slot = (slot + 1) & (slots - 1)
         if table[slot] < 0:
             table[slot] = count

@@ -86,8 +86,13 @@ def read_head(source: Source) -> tuple[Chunk, int]:
     with open_stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         chunk = next(read(stream, chunk_bytes=HEAD_BYTES))
-        total = source.path.stat().st_size
-        return chunk, total if stream.format == "plain" else total * stream.offset // max(1, stream.file_offset)
+        size = source.path.stat().st_size
+        if stream.format == "plain":
+            return chunk, size
+        while stream.offset < 64 * HEAD_BYTES and stream.file_offset < 4 * HEAD_BYTES:
+            if not stream.read(HEAD_BYTES):
+                return chunk, stream.offset
+        return chunk, size * stream.offset // stream.file_offset
 
 
 @dataclass(frozen=True)
