@@ -2,14 +2,18 @@
 
 import datetime
 import json
+import math
 import re
 from typing import Any
 
 import numpy as np
 import pytest
 from naive_hashing import content_hash
+from naive_simplify import simplify
 
-from pipeline.sources.ndjson import Chunk, ScannedChunk, scan_chunk
+from pipeline.sources.chunks import Chunk
+from pipeline.sources.ndjson import ScannedChunk, scan_chunk
+from pipeline.sources.rejects import Reject
 
 MAX_LINE_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -29,7 +33,12 @@ class Pairs(list[Any]):
 
 def scan(text: bytes) -> ScannedChunk:
     """Scan lines that end with a newline."""
-    return scan_chunk(Chunk(text, 0, len(text), 0, None, []), "cat.ndjson")
+    return scan_chunk(Chunk(np.frombuffer(text, np.uint8), 0, len(text), None, np.empty(0, np.uint8)))
+
+
+def rejects(scanned: ScannedChunk) -> list[Reject]:
+    """The bad lines of a chunk that begins its file."""
+    return list(scanned.rejects("cat.ndjson", 0))
 
 
 def records(scanned: ScannedChunk) -> list[dict[str, Any]]:
@@ -58,7 +67,7 @@ def assert_as_naive(text: bytes) -> None:
 def outcome(text: bytes) -> tuple[list[dict[str, Any]], list[int]]:
     """The drawings and the numbers of the bad lines, as `parse_text` gives them."""
     scanned = scan(text)
-    return records(scanned), [reject.line for reject in scanned.rejects]
+    return records(scanned), [reject.line for reject in rejects(scanned)]
 
 
 def parse_text(text: bytes) -> tuple[list[dict[str, Any]], list[int]]:
@@ -112,6 +121,8 @@ def parse_line(line: bytes) -> dict[str, Any]:
 def parse_drawing(strokes: Any) -> list[list[list[int]]]:
     if not is_list(strokes) or not strokes:
         raise ValueError("not a list of strokes")
+    if is_list(strokes[0]) and len(strokes[0]) == 3:
+        return simplify(parse_raw(strokes))
     for stroke in strokes:
         if not is_list(stroke) or len(stroke) != 2 or not all(is_list(values) and values for values in stroke):
             raise ValueError("a stroke is not two lists of values")
@@ -123,6 +134,22 @@ def parse_drawing(strokes: Any) -> list[list[list[int]]]:
     if sum(len(x) for x, _ in strokes) > MAX_POINTS:
         raise ValueError("too many points")
     return [[[int(value) for value in values] for values in stroke] for stroke in strokes]
+
+
+def parse_raw(strokes: list[Any]) -> list[tuple[list[float], list[float]]]:
+    """The x and y of strokes that have a third list, of times."""
+    raw = []
+    for stroke in strokes:
+        if not is_list(stroke) or len(stroke) != 3 or not all(is_list(values) and values for values in stroke):
+            raise ValueError("a stroke is not three lists of values")
+        if len({len(values) for values in stroke}) > 1:
+            raise ValueError("x, y and times")
+        if not all(isinstance(value, Number) and math.isfinite(float(value)) for values in stroke for value in values):
+            raise ValueError("not a finite number")
+        raw.append(([float(value) for value in stroke[0]], [float(value) for value in stroke[1]]))
+    if sum(len(x) for x, _ in raw) > MAX_POINTS:
+        raise ValueError("too many points")
+    return raw
 
 
 def parse_key_id(value: Any, text: str) -> int | None:

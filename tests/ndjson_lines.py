@@ -27,6 +27,9 @@ VALID = {
     "fields the other way round": (
         "{" + ",".join(f'"{name}":{FIELDS[name]}' for name in reversed(FIELDS)) + "}"
     ).encode(),
+    "a raw drawing": drawing("[[[1,2.5,-3e1,700],[3,4,5.25,6],[0,16,32,48]],[[1],[2],[0]]]"),
+    "a raw drawing of one point": drawing("[[[-7.5],[1e3],[0]]]"),
+    "a raw drawing with spaces and times that decrease": drawing("[ [[0, 300, 600],[0, 9, 0] ,[ 5, 4,3.5]]]"),
     "drawing first": b'{"drawing":[[[1,2],[3,4]],[[5],[6]]],"word":"cat"}',
     "only word and drawing": b'{"word":"cat","drawing":[[[1,2],[3,4]]]}',
     "spaces as Python's json writes them": json.dumps(
@@ -108,10 +111,40 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "an empty stroke": (drawing("[[[1],[2]],[]]"), "list-count", "stroke 2 has 0 of the two lists x and y"),
     "a stroke without y": (drawing("[[[1,2]]]"), "list-count", "stroke 1 has 1 of the two lists x and y"),
     "a stroke without points": (drawing("[[[1],[2]],[[],[]]]"), "no-points", "stroke 2 has no points"),
-    "a raw stroke": (
-        drawing("[[[1],[2],[0]]]"),
+    "a raw stroke behind a simplified one": (
+        drawing("[[[1],[2]],[[1],[2],[0]]]"),
         "raw-stroke",
-        "stroke 1 has more than two lists: not a simplified drawing",
+        "stroke 2 has more than two lists: not a simplified drawing",
+    ),
+    "a simplified stroke behind a raw one": (
+        drawing("[[[1],[2],[0]],[[1],[2]]]"),
+        "raw-list-count",
+        "stroke 2 has 2 lists, not the three of a raw drawing",
+    ),
+    "four lists": (
+        drawing("[[[1],[2],[0],[0]]]"),
+        "raw-list-count",
+        "stroke 1 has more than three lists, not the three of a raw drawing",
+    ),
+    "fewer times than points": (
+        drawing("[[[1,2],[3,4],[0]]]"),
+        "time-count",
+        "stroke 1 has 2 points but 1 times",
+    ),
+    "a raw value beyond any float": (
+        drawing("[[[1e400],[3],[0]]]"),
+        "not-finite",
+        "stroke 1: x at column 137 is larger than any float64",
+    ),
+    "a raw value in quotes": (
+        drawing('[[[1],["3"],[0]]]'),
+        "not-a-number",
+        "stroke 1: y at column 141 is not a number",
+    ),
+    "times that are no list": (
+        drawing("[[[1],[2],[0]],[[1],[3],0]]"),
+        "not-a-stroke",
+        "stroke 2: its times are not a list",
     ),
     "more x than y": (drawing("[[[1],[1]],[[1,2,3],[1,2]]]"), "xy-lengths", "stroke 2 has 3 x but 2 y values"),
     "no y": (drawing("[[[1,2],[]]]"), "xy-lengths", "stroke 1 has 2 x but 0 y values"),

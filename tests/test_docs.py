@@ -17,6 +17,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import typer
 
@@ -25,11 +26,13 @@ import pipeline
 from pipeline import errors
 from pipeline.cli.main import app
 from pipeline.cli.sample import sample
+from pipeline.drawings import from_strokes
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest, ShardFile, SourceCount
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
-from pipeline.sources import rejects
+from pipeline.sources import binary, rejects
+from pipeline.sources.readers import DamagedEnd
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
@@ -163,15 +166,31 @@ def test_doctests_of_a_module_hold(name: str) -> None:
 
 def test_readme_gives_every_exit_code_of_the_errors() -> None:
     codes = {error.exit_code for error in vars(errors).values() if isinstance(error, type)}
-    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", page_text("README.md"), re.MULTILINE)}
+    table = page_text("README.md").partition("\n| code | meaning |\n")[2].partition("\n\n")[0]
+    rows = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert codes | {0, 1, 130, 143} == rows
+
+
+def test_readme_names_every_command_and_every_make_target() -> None:
+    text = page_text("README.md")
+    group: Any = typer.main.get_command(app)
+    names = [
+        f"{name} {inner}" if inner else name
+        for name, command in group.commands.items()
+        for inner in getattr(command, "commands", [""])
+    ]
+    assert [name for name in names if f"\n| `sketchpipe {name}" not in text] == []
+    targets = re.search(r"^\.PHONY: help (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()  # type: ignore[index]
+    assert [target for target in targets if f"`{target}`" not in text] == []
 
 
 def test_shards_page_describes_every_column_field_and_reason() -> None:
     text = page_text("docs/shards.md")
     fields = {field.name for kind in (Manifest, ShardFile, SourceCount, BuildOptions, rejects.Reject)
               for field in dataclasses.fields(kind)}  # fmt: skip
-    reasons = {name for name, _ in rejects._REASONS.values()}
+    reasons = {name for kinds in (rejects._REASONS, binary._REASONS) for name, _ in kinds.values()}
+    (damaged,) = DamagedEnd(from_strokes([], []), np.empty(0, np.int64), 0, 0, "").rejects("", 0)
+    reasons.add(damaged.reason)
     names = {*SCHEMA.names, *fields, *reasons, "format", "format_version", "checksum"}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
 

@@ -178,7 +178,9 @@ def test_a_mixture_of_all_kinds_is_one_set_and_each_source_balances(quickdraw: P
     # 40 of the binary drawings stand in the simplified file too, but for the fractions of their seconds.
     assert by_file["dog.bin"].duplicates + by_file["dog.ndjson"].duplicates >= 40
     assert by_file["dog.ndjson.gz"].rejected == 0
-    assert by_file["dog.ndjson.gz"].read > 100
+    # Google simplified the raw ones to what stands in the simplified file: to the same drawings.
+    assert by_file["dog.ndjson.gz"].read == 24
+    assert by_file["dog.ndjson.gz"].duplicates >= 20
     assert sum(source.written for source in manifest.sources) == len(keys_of(tmp_path / "out"))
 
 

@@ -11,7 +11,7 @@ from collections import Counter
 
 import numba
 from hostile_lines import HOSTILE
-from naive_ndjson import assert_as_naive, scan
+from naive_ndjson import assert_as_naive, rejects, scan
 from ndjson_lines import FIELDS, MALFORMED, VALID, line
 
 JIT = not numba.config.DISABLE_JIT
@@ -39,6 +39,8 @@ def drawing_line(rng: random.Random) -> bytes:
     for _ in range(rng.randint(1, 4)):
         points, high = rng.randint(1, 12), rng.choice([9, 99, 255, 255, 255, 257])
         strokes.append([[rng.randint(0, high) for _ in range(points)] for _ in "xy"])
+    if rng.random() < 0.2:
+        strokes = [raw_stroke(rng) for _ in strokes]
     fraction = rng.choice(["", ".5", f".{rng.randrange(10**5):05}", f".{rng.randrange(10**9):09}"])
     clock = f"{rng.choice([*range(24), 24]):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}{fraction}"
     zone = rng.choice([" UTC", " UTC", "Z", ""])
@@ -52,6 +54,13 @@ def drawing_line(rng: random.Random) -> bytes:
     }
     text = line(**{name: rng.choice([value, value, value, FIELDS[name]]) for name, value in changes.items()})
     return text if rng.random() < 0.9 else text.replace(b',"', b', "').replace(b'":', b'": ')
+
+
+def raw_stroke(rng: random.Random) -> list[list[float]]:
+    """A stroke of three lists, of whole numbers or not."""
+    points, digits = rng.randint(1, 8), rng.choice([None, None, 1, 3, 12])
+    x, y = ([round(rng.gauss(300, 200), digits) for _ in range(points)] for _ in "xy")
+    return [x, y, [rng.randint(0, 999) for _ in range(points)]]
 
 
 def nested(rng: random.Random, depth: int) -> bytes:
@@ -117,9 +126,10 @@ def fuzz(count: int, seed: int) -> Counter[str]:
         text = b"\n".join([*lines, b""])
         assert_as_naive(text)
         scanned = scan(text)
-        found.update(reject.reason for reject in scanned.rejects)
+        bad = rejects(scanned)
+        found.update(reject.reason for reject in bad)
         found["accepted"] += len(scanned.drawings)
-        found["blank"] += len(lines) - len(scanned.drawings) - len(scanned.rejects)
+        found["blank"] += len(lines) - len(scanned.drawings) - len(bad)
     return found
 
 

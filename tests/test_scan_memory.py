@@ -2,10 +2,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import naive_ndjson as naive
 import numba
-from naive_ndjson import assert_as_naive, records, scan
+from naive_ndjson import assert_as_naive, records, rejects, scan
 from ndjson_lines import VALID, line
 
-from pipeline.sources.ndjson import BLOCK_BYTES
+from pipeline.sources.chunks import BLOCK_BYTES
 
 JIT = not numba.config.DISABLE_JIT  # without it fewer lines do: each takes a millisecond
 SHORTEST = b'{"word":"x","drawing":[[[0],[0]]]}\n'
@@ -25,7 +25,7 @@ def test_the_scanner_s_own_memory_holds_as_many_of_the_shortest_lines_as_there_c
 def test_a_chunk_of_nothing_but_bad_lines_names_each() -> None:
     count = 5000 if JIT else 1100  # more than the scanner reports in one call
     scanned = scan(b"x\n" * count + line() + b"\n" + b"{}\n\n" * count)
-    assert [reject.line for reject in scanned.rejects] == [*range(1, count + 1), *range(count + 2, 3 * count + 2, 2)]
+    assert [reject.line for reject in rejects(scanned)] == [*range(1, count + 1), *range(count + 2, 3 * count + 2, 2)]
     assert len(scanned.drawings) == 1
 
 

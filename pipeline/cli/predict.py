@@ -97,7 +97,8 @@ def _read_drawings(files: list[str]) -> Iterator["Drawings"]:
 
     from pipeline.cli.options import say
     from pipeline.errors import InputError
-    from pipeline.sources.ndjson import read_chunks, scan_chunk
+    from pipeline.sources.files import Source
+    from pipeline.sources.readers import read_source, scan_source
 
     found = False
     for name in files:
@@ -108,10 +109,12 @@ def _read_drawings(files: list[str]) -> Iterator["Drawings"]:
             if name == "-":
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
-            for chunk in read_chunks(Path(copy.name) if name == "-" else Path(name)):
-                scanned = scan_chunk(chunk, called)
-                for reject in scanned.rejects:
+            lines, source = 0, Source(Path(copy.name if name == "-" else name), called, None)
+            for chunk in read_source(source):
+                scanned = scan_source(source, chunk)
+                for reject in scanned.rejects(called, lines):
                     say(f"{reject}; left out")
+                lines += scanned.lines
                 if len(scanned.drawings):
                     found = True
                     yield scanned.drawings

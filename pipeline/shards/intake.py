@@ -23,11 +23,11 @@ from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
 from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, read_source, scan_source
-from pipeline.sources.rejects import Reject
 from pipeline.storage import Output
 from pipeline.threads import ordered_map
 
 SEGMENT_INPUT_BYTES = 256 << 20  # of input, after which the journal is told, however few drawings were in them
+_REJECTS_A_WRITE = 1024
 
 
 @dataclass(frozen=True)
@@ -111,8 +111,7 @@ class Intake:
                     continue
                 if isinstance(parsed.scanned, InputError):
                     raise parsed.scanned
-                for reject in self._take(parsed, parsed.scanned, spill):
-                    rejects.write(json.dumps(reject.as_dict(), ensure_ascii=False).encode() + b"\n")
+                self._take(parsed, parsed.scanned, spill, rejects)
                 if spill.is_full or self._read_so_far()[0] - self._noted_bytes > SEGMENT_INPUT_BYTES:
                     if synced is not None:
                         synced.result()
@@ -157,34 +156,47 @@ class Intake:
             partition[~np.any(wanted, axis=0)] = -1
         return _Parsed(index, scanned, partition, chunk.block_hashes())
 
-    def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter) -> list[Reject]:
-        """Admit and spill the drawings of a chunk; returns the bad lines up to where reading stops."""
-        counts, source = self.counts, self.sources[parsed.source]
-        tally, drawings = counts.tallies[parsed.source], scanned.drawings
+    def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
+        """Admit and spill the drawings of a chunk, and list its bad lines up to where reading stops."""
+        counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
         counts.at = parsed.source
         word = counts.words.numbers(drawings.words, drawings.word)
         keep, read = counts.admission.admit(word, drawings.recognized, tally.declared)
         if (word[:read] != tally.declared).any():
             tally.declared = None
-        end, rejects = scanned.end, scanned.rejects(source.name, tally.lines)
+        end = scanned.end
         if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
-            rejects = [reject for reject in rejects if reject.offset < end]
-        if rejects and self.strict:
-            raise InputError(f"{rejects[0]} (--strict)")
+        bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self.progress("read", end - tally.end, read)
         tally.end = end
         tally.add_blocks(parsed.blocks)
         tally.lines += scanned.lines
-        tally.read += read + len(rejects)
+        tally.read += read + bad
         tally.filtered += read - int(keep.sum())
-        counts.note_rejects(parsed.source, rejects)
         if keep.any():
             # Of the kept alone, or the codes of drawings that are left out would be in the shards' dictionaries.
             code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
             kept = dataclasses.replace(drawings, word=word, countrycode=code)
             spill.add(gathered(kept, parsed.source, np.where(keep, parsed.partition, -1)))
-        return rejects
+
+    def _list_rejects(self, source: int, scanned: Scanned, end: int, rejects: Output) -> int:
+        """List and count a chunk's bad lines that begin before byte `end` of the source; returns how many they are."""
+        tally, listed = self.counts.tallies[source], []
+        before = tally.rejected
+        for reject in scanned.rejects(self.sources[source].name, tally.lines):
+            if tally.stopped and reject.offset >= end:
+                break
+            if self.strict:
+                raise InputError(f"{reject} (--strict)")
+            self.counts.note_reject(source, reject)
+            listed.append(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
+            if len(listed) == _REJECTS_A_WRITE:
+                rejects.write("".join(listed).encode())
+                listed.clear()
+        if listed:
+            rejects.write("".join(listed).encode())
+        return tally.rejected - before
 
     def _read_so_far(self) -> tuple[int, int]:
         """Bytes of the sources and drawings in them."""

@@ -73,13 +73,12 @@ class Counts:
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
 
-    def note_rejects(self, source: int, rejects: Sequence[Reject]) -> None:
-        """Count the bad lines of a source."""
+    def note_reject(self, source: int, reject: Reject) -> None:
+        """Count a bad line of a source."""
         tally = self.tallies[source]
-        tally.rejected += len(rejects)
-        if rejects and tally.first_reject is None:
-            tally.first_reject = str(rejects[0])
-        self.reasons.update(reject.reason for reject in rejects)
+        tally.rejected += 1
+        tally.first_reject = tally.first_reject or str(reject)
+        self.reasons[reject.reason] += 1
 
     def dump(self, *, done: bool) -> Entry:
         """All of it for the journal, but of the blocks only what the last call did not have.

@@ -10,6 +10,9 @@ NOT_OBJECT, TWICE, MISSING, WRONG_TYPE, EMPTY_WORD, BAD_TIMESTAMP, BAD_KEY_ID = 
 # The drawing.
 NO_STROKES, NOT_STROKE, LIST_COUNT, RAW_STROKE, NO_POINTS, LENGTHS, NOT_INTEGER, OUT_OF_RANGE, TOO_MANY = range(30, 39)
 TOO_LONG = 40
+# A raw drawing. The numbers of the first two are stroke, axis and place, of TIMES stroke, points and times, of
+# RAW_LISTS stroke and lists (4 for all above 3), of LONG_PATH its limit.
+NOT_NUMBER, NOT_FINITE, TIMES, RAW_LISTS, LONG_PATH = range(50, 55)
 
 MAX_DEPTH = 64
 MAX_POINTS = 65_535  # a shard keeps the ends of strokes as uint16

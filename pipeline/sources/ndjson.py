@@ -1,123 +1,70 @@
-"""Quick, Draw! ndjson, plain or gzipped, as Drawings: whole lines in bounded chunks, bad lines named."""
+"""Chunks of Quick, Draw! ndjson, simplified or raw, as Drawings: bad lines named, no Python object a good one."""
 
-import gzip
-import hashlib
 import json
 import threading
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, UInt8Array
-from pipeline.errors import InputError
+from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.hashing import content_hash
 from pipeline.sources import ndjson_kernels as nd
+from pipeline.sources.chunks import BLOCK_BYTES, Chunk
 from pipeline.sources.faults import MAX_LINE_BYTES, TOO_LONG
+from pipeline.sources.raw_kernels import make_scratch
 from pipeline.sources.rejects import Reject, reason_and_message
 
-BLOCK_BYTES = 1 << 20  # what a source's hash is made of, whatever the chunks
-CHUNK_BYTES = 4 * BLOCK_BYTES
 _REJECTS_A_CALL = 1024
-_BOM = b"\xef\xbb\xbf"
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Whole lines of one file, and where they stand in it.
-
-    Attributes:
-        text: the lines, the last with its newline.
-        offset: the first byte's place in the (decompressed) file.
-        end: the byte of the file behind the last line.
-        line: how many lines stand before.
-        too_long: (offset, line) of a line over `MAX_LINE_BYTES` that was passed over just before `text`.
-        blocks: the SHA-256 of each `BLOCK_BYTES` of the file whose reading ended with this chunk.
-    """
-
-    text: bytes
-    offset: int
-    end: int
-    line: int
-    too_long: tuple[int, int] | None
-    blocks: list[bytes]
 
 
 @dataclass(frozen=True)
 class ScannedChunk:
-    """The drawings of a chunk and its bad lines, each with where it ends in the file.
+    """The drawings of a chunk and its bad lines.
 
     Attributes:
         drawings: N drawings in the order of the lines.
         ends: (N,) int64, the byte of the file behind each drawing's line.
-        rejects: the bad lines in order.
+        end: the byte of the file behind the chunk.
+        lines: how many lines it holds, with the over-long one that was passed over before it.
+        offset: the byte of the file at which its text begins.
+        too_long: where that over-long line began, or None.
+        faults: (R, 6) int32, of each bad line its number and first byte in the text, from 0, and its fault.
     """
 
     drawings: Drawings
-    ends: NDArray[np.int64]
-    rejects: list[Reject]
+    ends: Int64Array
+    end: int
+    lines: int
+    offset: int
+    too_long: int | None
+    faults: NDArray[np.int32]
+
+    def rejects(self, name: str, lines: int) -> Iterator[Reject]:
+        """The bad lines, in order, of the file called `name`, so many lines of which stand before this chunk."""
+        if self.too_long is not None:
+            yield Reject(name, self.too_long, lines + 1, *reason_and_message(TOO_LONG, MAX_LINE_BYTES, 0, 0))
+            lines += 1
+        for k in range(0, len(self.faults), _REJECTS_A_CALL):
+            for line, start, *fault in self.faults[k : k + _REJECTS_A_CALL].tolist():
+                yield Reject(name, self.offset + start, lines + line + 1, *reason_and_message(*fault))
 
 
-def read_chunks(path: Path, *, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
-    """Yield the lines of a file in chunks of about `chunk_bytes`, a multiple of `BLOCK_BYTES`.
-
-    A complete last line without a newline is given one. A byte order mark is dropped.
-
-    Raises:
-        InputError: the file cannot be read, or its gzip stream is damaged.
-    """
-    rest, offset, line = b"", 0, 0
-    skipping: tuple[int, int] | None = None  # inside an over-long line: where it began
-    passed: tuple[int, int] | None = None
-    with _open(path) as file:
-        while True:
-            read = _read(file, chunk_bytes, path)
-            blocks = [hashlib.sha256(read[k : k + BLOCK_BYTES]).digest() for k in range(0, len(read), BLOCK_BYTES)]
-            if offset == 0 and not rest and skipping is None and read.startswith(_BOM):
-                read, offset = read[len(_BOM) :], len(_BOM)
-            last = not blocks
-            if skipping is not None:
-                end = read.find(b"\n") + 1
-                if end == 0 and not last:
-                    offset += len(read)
-                    yield Chunk(b"", offset, offset, line, None, blocks)
-                    continue
-                offset, read, line = offset + (end or len(read)), read[end or len(read) :], line + 1
-                passed, skipping = skipping, None
-            text = rest + read
-            end = len(text) if last else text.rfind(b"\n") + 1
-            text, rest = text[:end], text[end:]
-            if len(rest) > MAX_LINE_BYTES:
-                skipping = (offset + len(text), line + text.count(b"\n"))
-            start, offset = offset, offset + len(text)
-            if text and not text.endswith(b"\n"):
-                text += b"\n"
-            yield Chunk(text, start, offset, line, passed, blocks)
-            passed = None
-            line += text.count(b"\n")
-            if skipping is not None:
-                offset, rest = offset + len(rest), b""
-            if last:
-                return
-
-
-def scan_chunk(chunk: Chunk, file: str) -> ScannedChunk:
-    """Parse the lines of a chunk; `file` is the name that rejects carry."""
-    buf = np.frombuffer(chunk.text, np.uint8)
+def scan_chunk(chunk: Chunk) -> ScannedChunk:
+    """Parse the lines of a chunk."""
+    buf = chunk.text
     _scratch.fit(len(buf))
     x, y, rows, key_id = _scratch.x, _scratch.y, _scratch.rows, _scratch.key_id
-    stroke_end, drawing_end, faults = _scratch.stroke_end, _scratch.drawing_end, _scratch.faults
+    stroke_end, drawing_end = _scratch.stroke_end, _scratch.drawing_end
     place = np.zeros(5, np.int64)
-    rejects = [] if chunk.too_long is None else [_reject(file, *chunk.too_long, (TOO_LONG, MAX_LINE_BYTES, 0, 0))]
+    faults = [np.empty((0, 6), np.int32)]
     while place[0] < len(buf):
-        rejected = nd.scan_lines(buf, x, y, stroke_end, drawing_end, rows, key_id, faults, place)
-        for line, start, *fault in faults[:rejected].tolist():
-            rejects.append(_reject(file, chunk.offset + start, chunk.line + line, fault))
-    _, _, count, strokes, points = place.tolist()
+        rejected = nd.scan_lines(
+            buf, x, y, stroke_end, drawing_end, rows, key_id, _scratch.faults, place, _scratch.raw
+        )  # fmt: skip
+        faults.append(_scratch.faults[:rejected].astype(np.int32))
+    _, lines, count, strokes, points = place.tolist()
     rows = rows[:, :count]
     word, words = _intern(buf, rows[nd.WORD_START], rows[nd.WORD_END])
     countrycode, countrycodes = _intern(buf, rows[nd.COUNTRY_START], rows[nd.COUNTRY_END])
@@ -138,7 +85,11 @@ def scan_chunk(chunk: Chunk, file: str) -> ScannedChunk:
     without_key = rows[nd.HAS_KEY_ID] == 0
     if without_key.any():
         drawings.key_id[without_key] = content_hash(drawings)[without_key]
-    return ScannedChunk(drawings, rows[nd.END] + chunk.offset, rejects)
+    passed = chunk.too_long is not None
+    return ScannedChunk(
+        drawings, rows[nd.END] + chunk.offset, chunk.end, lines + passed, chunk.offset, chunk.too_long,
+        np.concatenate(faults),
+    )  # fmt: skip
 
 
 class _Scratch(threading.local):
@@ -159,14 +110,10 @@ class _Scratch(threading.local):
         self.stroke_end, self.drawing_end = np.empty(size // 9 + 1, np.int64), np.empty(most, np.int64)
         self.rows, self.key_id = np.empty((nd.ROW_COLUMNS, most), np.int64), np.empty(most, np.uint64)
         self.faults = np.empty((_REJECTS_A_CALL, 6), np.int64)
+        self.raw = make_scratch()
 
 
 _scratch = _Scratch()
-
-
-def source_hash(blocks: list[bytes]) -> str:
-    """The hash of a source: SHA-256, in hex, over the SHA-256 of its blocks."""
-    return hashlib.sha256(b"".join(blocks)).hexdigest()
 
 
 def _intern(buf: UInt8Array, starts: NDArray[np.int64], ends: NDArray[np.int64]) -> tuple[NDArray[np.int32], list[str]]:
@@ -181,28 +128,3 @@ def _intern(buf: UInt8Array, starts: NDArray[np.int64], ends: NDArray[np.int64])
         merged = np.array([*(number[string] for string in strings), -1], np.int32)
         ids = merged[ids]
     return ids, vocabulary
-
-
-def _reject(file: str, offset: int, line: int, fault: Sequence[int]) -> Reject:
-    code, a, b, c = fault
-    return Reject(file, offset, line + 1, *reason_and_message(code, a, b, c))
-
-
-def _open(path: Path) -> IO[bytes]:
-    """The file's bytes, decompressed where they begin as gzip's do, whatever its name."""
-    try:
-        with path.open("rb") as file:
-            zipped = file.read(2) == b"\x1f\x8b"
-        return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def _read(file: IO[bytes], count: int, path: Path) -> bytes:
-    """`count` bytes, or what is left."""
-    try:
-        return file.read(count)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path}: its gzip stream is damaged or cut short ({error}); fetch it anew") from error
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -43,6 +43,7 @@ from pipeline.sources.json_kernels import (
     skip_space,
     skip_value,
 )
+from pipeline.sources.raw_kernels import Scratch, has_times, scan_raw_drawing
 from pipeline.sources.swar_kernels import load8
 
 UInt8Array = NDArray[np.uint8]
@@ -62,9 +63,11 @@ CALLED_FILES = (
     "field_kernels.py",
     "inner.py",
     "json_kernels.py",
+    "raw_kernels.py",
+    "simplify_kernels.py",
     "swar_kernels.py",
 )
-CALLED_SHA256 = "aa127f01b1242064fc80d84641cc6e4ec72d4f4313382116a953c33fc804d314"
+CALLED_SHA256 = "fb879085c5094d825a763442b555f454be550e314acb2b1e479fd865139d0d66"
 
 
 @inner_kernel
@@ -104,7 +107,7 @@ def scan_field(
 @inlined_kernel
 def scan_line(
     buf: UInt8Array, i: int, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array, y: UInt8Array,
-    stroke_end: Int64Array, size: Int64Array, fault: Int64Array,
+    stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
     """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes; -1 and a fault if it is not whole."""
     start = i
@@ -139,7 +142,11 @@ def scan_line(
             seen |= 1 << name
             guess = name + 1 if name < DRAWING else WORD
             if name == DRAWING:
+                drawing = i
                 i = scan_drawing(buf, i, start, x, y, stroke_end, size, fault)
+                if i < 0 and has_times(buf, drawing):
+                    fault[0] = 0
+                    i = scan_raw_drawing(buf, drawing, start, x, y, stroke_end, size, fault, raw)
             else:
                 i = scan_field(buf, i, start, name, rows, key_ids, row, fault)
         if i < 0:
@@ -171,14 +178,14 @@ def end_of_line(buf: UInt8Array, i: int) -> int:
 @kernel
 def scan_lines(
     buf: UInt8Array, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
-    key_ids: UInt64Array, rejects: Int64Array, place: Int64Array,
+    key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
     """Read the lines of `buf` into the arrays behind it, until it ends or `rejects` is full; returns how many are bad.
 
     `place`, (5,), says where to go on, and is moved on: a position in `buf`, and the numbers of lines, drawings,
     strokes and points before it. `rows`, (ROW_COLUMNS, R), and `key_ids`, (R,), have one row more than there can be
     drawings: the next is filled before it is known whether its line is good. `rejects`, (K, 6), gets line, start, and
-    the fault of each bad line. A blank line is passed over.
+    the fault of each bad line. A blank line is passed over. `raw` is memory for raw drawings.
     """
     fault = np.zeros(4, np.int64)
     size = np.zeros(3, np.int64)
@@ -195,7 +202,7 @@ def scan_lines(
         fault[0] = 0
         blank = buf[skip_space(buf, i)] == NEWLINE
         if not blank:
-            i = scan_line(buf, i, drawings, rows, key_ids, x, y, stroke_end, size, fault)
+            i = scan_line(buf, i, drawings, rows, key_ids, x, y, stroke_end, size, fault, raw)
         if blank or i < 0:
             i = end_of_line(buf, start)
         if i - start > MAX_LINE_BYTES + 1:

@@ -14,12 +14,17 @@ from pipeline.jit import kernel
 from pipeline.sources.faults import (
     DRAWING,
     LENGTHS,
+    LONG_PATH,
     MAX_LINE_BYTES,
     MAX_POINTS,
     NO_POINTS,
     NO_STROKES,
+    NOT_FINITE,
+    NOT_NUMBER,
     NOT_STROKE,
     NUMBER,
+    RAW_LISTS,
+    TIMES,
     TOO_LONG,
     TOO_MANY,
     TRUNCATED,
@@ -47,12 +52,9 @@ Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Scratch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Int64Array]
 
-CALLED_FILES = ("faults.py", "json_kernels.py", "simplify_kernels.py")
-CALLED_SHA256 = "8f4dee89545fb40e2b0b3e8e81ebbc72377de0da79a510bae0e6141debfb3419"
+CALLED_FILES = ("faults.py", "inner.py", "json_kernels.py", "simplify_kernels.py", "swar_kernels.py")
+CALLED_SHA256 = "0a53874f130ef6d9a0dda87ce934ea0da03c07a7212bd2756acb5feecd88baa4"
 
-# Faults of raw drawings. The numbers of the first two are stroke, axis and place, of TIMES stroke, points and times, of
-# RAW_LISTS stroke and lists (4 for all above 3), of LONG_PATH its limit.
-NOT_NUMBER, NOT_FINITE, TIMES, RAW_LISTS, LONG_PATH = range(50, 55)
 X, Y, T = range(3)
 TIMES_OF_STROKE = 3  # the axis of the times in NOT_STROKE, where 2 is the stroke itself
 

@@ -1,16 +1,16 @@
 """One way to read every kind of source: chunks of it, in order, and what is in each, on any thread."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from pipeline.drawings import Drawings, Int64Array, UInt8Array, from_strokes
-from pipeline.sources import ndjson  # TEMPORARY
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, read_chunks
 from pipeline.sources.files import Source
+from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import open_stream
 
@@ -35,7 +35,7 @@ class Scanned(Protocol):
     def end(self) -> int: ...  # noqa: D102
     @property
     def lines(self) -> int: ...  # noqa: D102
-    def rejects(self, name: str, lines: int) -> list[Reject]:
+    def rejects(self, name: str, lines: int) -> Iterable[Reject]:
         """What is bad in it, in order, of a file called `name`, so many lines of which stand before the chunk."""
 
 
@@ -78,7 +78,7 @@ def scan_source(source: Source, chunk: Chunk) -> Scanned:
     if source.is_binary:
         assert source.declared is not None
         return scan_binary_chunk(chunk, source.declared)
-    return _adapted(chunk, source.name)
+    return scan_chunk(chunk)
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
@@ -93,25 +93,3 @@ def read_head(source: Source) -> tuple[Chunk, int]:
             if not stream.read(HEAD_BYTES):
                 return chunk, stream.offset
         return chunk, size * stream.offset // stream.file_offset
-
-
-@dataclass(frozen=True)
-class _Adapted:  # TEMPORARY
-    drawings: Drawings
-    ends: Int64Array
-    end: int
-    lines: int
-    old: list[Reject]
-
-    def rejects(self, name: str, lines: int) -> list[Reject]:
-        import dataclasses
-
-        return [dataclasses.replace(r, line=r.line + lines) for r in self.old]
-
-
-def _adapted(chunk: Chunk, name: str) -> _Adapted:
-    text = chunk.text.tobytes()
-    passed = chunk.too_long is not None
-    old = ndjson.Chunk(text, chunk.offset, chunk.end, int(passed), (chunk.too_long or 0, 0) if passed else None, [])
-    s = ndjson.scan_chunk(old, name)
-    return _Adapted(s.drawings, s.ends, chunk.end, text.count(b"\n") + passed, s.rejects)

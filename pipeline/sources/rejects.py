@@ -64,8 +64,14 @@ def _syntax(column: int, expected: int, found: int) -> str:
     return f"column {column}: {wanted}, found {_char(found)}"
 
 
+def _raw_axis(axis: int) -> str:
+    return ("x", "y", "time")[axis]
+
+
 def _not_stroke(stroke: int, axis: int, _c: int) -> str:
-    return f"stroke {stroke} is not a list" if axis == 2 else f"stroke {stroke}: its {_axis(axis)} are not a list"
+    if axis == 2:
+        return f"stroke {stroke} is not a list"
+    return f"stroke {stroke}: its {('x', 'y', '', 'times')[axis]} are not a list"
 
 
 def _wrong_type(name: int) -> str:
@@ -104,5 +110,22 @@ _REASONS: dict[int, tuple[str, _Sentence]] = {
     ),
     faults.OUT_OF_RANGE: ("out-of-range", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not in 0-255"),
     faults.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
+    faults.NOT_NUMBER: (
+        "not-a-number",
+        lambda a, b, c: f"stroke {a}: {_raw_axis(b)} at column {c + 1} is not a number",
+    ),
+    faults.NOT_FINITE: (
+        "not-finite",
+        lambda a, b, c: f"stroke {a}: {_raw_axis(b)} at column {c + 1} is larger than any float64",
+    ),
+    faults.TIMES: ("time-count", lambda a, b, c: f"stroke {a} has {b} points but {c} times"),
+    faults.RAW_LISTS: (
+        "raw-list-count",
+        lambda a, b, _: f"stroke {a} has {'more than three' if b > 3 else b} lists, not the three of a raw drawing",
+    ),
+    faults.LONG_PATH: (
+        "path-too-long",
+        lambda a, *_: f"the drawing's strokes are longer than {a} pixels at a size of 255",
+    ),
     faults.TOO_LONG: ("line-too-long", lambda a, *_: f"the line is longer than {a} bytes"),
 }
