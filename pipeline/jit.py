@@ -1,8 +1,16 @@
-"""How every kernel is compiled: serial, without the GIL, cached on disk where a cache can be written."""
+"""How every kernel is compiled: serial, without the GIL, cached on disk where a cache can be written.
+
+Kernels that only other kernels call are compiled bare, as part of the machine code of their callers: they make no
+array and return none, so numba need not count references to the arrays they are passed. That counting, two atomic
+steps an array a call, took half of the scanner's time; numba finds it needless by itself in very small functions only.
+Such a kernel cannot be called from Python, but where kernels run without JIT, and has no file in numba's cache.
+"""
 
 import functools
+import importlib
+import sys
 from collections.abc import Callable
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 
@@ -21,3 +29,29 @@ def kernel(function: F) -> F:
         return cast(F, jit(cache=True)(function))
     except RuntimeError:  # numba's "no locator available": neither __pycache__ nor the user's cache is writable
         return cast(F, jit(cache=False)(function))
+
+
+def inner_kernel(function: F) -> F:
+    """Compile a function that kernels call and that fills arrays of its caller's."""
+    return cast(F, _njit(**_BARE)(function))
+
+
+def inlined_kernel(function: F) -> F:
+    """The same for what runs for every list of a drawing: arrays as arguments are seven numbers each on the stack."""
+    return cast(F, _njit(**_BARE, forceinline=True)(function))
+
+
+def _load_numba_without_scipy() -> None:
+    """Load the part of numba that looks for scipy's BLAS, which no kernel needs and takes a fifth of a second."""
+    if "scipy" in sys.modules:
+        return
+    sys.modules["scipy"] = None  # type: ignore[assignment] # which makes an import of it fail
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        del sys.modules["scipy"]
+
+
+_load_numba_without_scipy()
+_njit: Any = numba.njit  # its type leaves out the options below
+_BARE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

@@ -34,8 +34,8 @@ def spilled(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     ends: list[int] = []
     write_segment = SpillWriter.write
 
-    def counted(writer: SpillWriter) -> Any:
-        segment = write_segment(writer)
+    def counted(writer: SpillWriter, waiting: Any) -> Any:
+        segment = write_segment(writer, waiting)
         ends.append(int(segment.ends[-1]))
         return segment
 

@@ -12,7 +12,7 @@ import pytest
 from builds import build, counts_of, files_of, keys_of, random_drawings, record, records, rows_of, write
 
 from pipeline.classes import WORDS
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import UsageError
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.shuffle import first_of_part, parse_splits, part_of
 

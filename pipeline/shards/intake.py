@@ -18,7 +18,7 @@ from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.plan import ShardPlan
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, split_of
-from pipeline.shards.spill import RANGES, SpillWriter, gathered, read_segments
+from pipeline.shards.spill import RANGES, Gathered, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
 from pipeline.sources.files import Source
@@ -104,8 +104,8 @@ class Intake:
                 raise InputError(f"{source.path}: no drawing in it; is it of Quick, Draw!? ({why})")
 
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
-        with ThreadPoolExecutor(1) as syncing:
-            synced: Future[None] | None = None
+        with ThreadPoolExecutor(1) as writing:  # segments, while the next drawings are parsed
+            written: Future[None] | None = None
             for parsed in ordered_map(self._parse, self._chunks(), self.workers):
                 if self.counts.tallies[parsed.source].stopped:
                     continue
@@ -113,24 +113,23 @@ class Intake:
                     raise parsed.scanned
                 self._take(parsed, parsed.scanned, spill, rejects)
                 if spill.is_full or self._read_so_far()[0] - self._noted_bytes > SEGMENT_INPUT_BYTES:
-                    if synced is not None:
-                        synced.result()
-                    entry = self._write_segment(spill, rejects, done=False)
-                    synced = syncing.submit(self._note, entry, spill, rejects)  # while the next drawings are parsed
-            if synced is not None:
-                synced.result()
-        self._note(self._write_segment(spill, rejects, done=True), spill, rejects)
+                    if written is not None:
+                        written.result()
+                    written = writing.submit(self._write_segment, spill, spill.take(), rejects, self._entry(rejects))
+            if written is not None:
+                written.result()
+        self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
 
-    def _write_segment(self, spill: SpillWriter, rejects: Output, *, done: bool) -> Entry:
+    def _entry(self, rejects: Output) -> Entry:
+        """What the journal is told once everything up to here is on the disk."""
         self._noted_bytes = self._read_so_far()[0]
-        self.segments.append(spill.write())
-        place = [self.segments[-1].offset, self.segments[-1].end]
-        return {"segment": place, "rejects_bytes": rejects.tell(), **self.counts.dump(done=done)}
+        return {"done": False, "rejects_bytes": rejects.tell(), **self.counts.dump()}
 
-    def _note(self, entry: Entry, spill: SpillWriter, rejects: Output) -> None:
-        spill.sync()
+    def _write_segment(self, spill: SpillWriter, waiting: Sequence[Gathered], rejects: Output, entry: Entry) -> None:
+        segment = spill.write(waiting)
         rejects.sync()
-        self.journal.append(entry)
+        self.segments.append(segment)
+        self.journal.append({**entry, "segment": [segment.offset, segment.end]})
 
     def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index in range(self.counts.at, len(self.sources)):

@@ -84,10 +84,15 @@ class SpillWriter:
         """Whether enough is gathered for a segment."""
         return self._bytes >= SEGMENT_BYTES
 
-    def write(self) -> Segment:
-        """Write what waits as a segment."""
+    def take(self) -> list[Gathered]:
+        """What waits; from here on others wait for the next segment."""
+        waiting, self._waiting, self._bytes = self._waiting, [], 0
+        return waiting
+
+    def write(self, waiting: Sequence[Gathered]) -> Segment:
+        """Write what `take` gave as a segment and force it to the disk, on any thread, one at a time."""
         bytes_of, rows = np.zeros(PARTITIONS, np.int64), np.zeros(PARTITIONS, np.int64)
-        for some in self._waiting:
+        for some in waiting:
             wanted = some.partition >= 0
             # Exact: float64 holds every whole number below 2**53.
             bytes_of += np.bincount(some.partition[wanted], some.sizes[wanted], PARTITIONS).astype(np.int64)
@@ -97,17 +102,13 @@ class SpillWriter:
             self._buffer = np.empty(int(ends[-1]) // 8, np.uint64)
         blob = self._buffer[: int(ends[-1]) // 8]
         free = ends - bytes_of
-        for some in self._waiting:
+        for some in waiting:
             scatter(some.drawings, some.source, some.partition, free, blob)
         segment = Segment(self._file.tell(), ends, rows)
         for part in (blob, ends, rows):
             self._file.write(part)
-        self._waiting, self._bytes = [], 0
-        return segment
-
-    def sync(self) -> None:
-        """Force what was written to the disk."""
         self._file.sync()
+        return segment
 
 
 class SpillReader:

@@ -80,15 +80,11 @@ class Counts:
         tally.first_reject = tally.first_reject or str(reject)
         self.reasons[reject.reason] += 1
 
-    def dump(self, *, done: bool) -> Entry:
-        """All of it for the journal, but of the blocks only what the last call did not have.
-
-        `done` says that all sources are read.
-        """
+    def dump(self) -> Entry:
+        """All of it for the journal, but of the blocks only what the last call did not have."""
         blocks = {k: [n, tally.blocks[n:]] for k, (tally, n) in enumerate(zip(self.tallies, self._noted, strict=True))}
         self._noted = [len(tally.blocks) for tally in self.tallies]
         return {
-            "done": done,
             "at": self.at,
             "tallies": [[getattr(tally, name) for name in _COUNTED] for tally in self.tallies],
             "blocks": {str(k): new for k, new in blocks.items() if new[1]},
@@ -100,7 +96,7 @@ class Counts:
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
-        """Go on from what `dump` gave, call by call."""
+        """Go on from what `dump` gave, call by call; the last entry's "done" says that all sources are read."""
         for entry in entries:
             for source, (start, new) in entry["blocks"].items():
                 self.tallies[int(source)].blocks[start:] = new

@@ -133,15 +133,16 @@ class ShardWriter:
             blob = self._spill.read(partition)
             start, key_id = index(blob, int(self._spill.rows[partition]))
             hashes = order_hash(key_id, self._seed)
-            mine = part_of(hashes, plan.count) == plan.index
-            if not mine.all():  # the shard's border cuts this range
+            mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
+            if len(mine) < len(hashes):  # the shard's border cuts this range
                 start, hashes = start[mine], hashes[mine]
-            start = start[self._order(blob, start, hashes)]
+            start = np.take(start, self._order(blob, start, hashes))
             again, same_key = duplicates(blob, start)
             same_keys.append(same_key)
             if again.any():
-                repeated += np.bincount(gather([(blob, start[again])], self._like)[1], minlength=len(repeated))
-                start = start[~again]
+                _, source = gather([(blob, start[np.flatnonzero(again)])], self._like)
+                repeated += np.bincount(source, minlength=len(repeated))
+                start = start[np.flatnonzero(~again)]
             yield blob, start
 
     def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
 
+from pipeline.jit import inlined_kernel, inner_kernel
 from pipeline.sources.faults import (
     DRAWING,
     LENGTHS,
@@ -26,7 +27,6 @@ from pipeline.sources.faults import (
     TOO_MANY,
     TRUNCATED,
 )
-from pipeline.sources.inner import inlined_kernel, inner_kernel
 from pipeline.sources.json_kernels import (
     CLOSE_LIST,
     COMMA,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
 
+from pipeline.jit import inner_kernel
 from pipeline.sources.faults import BAD_KEY_ID, BAD_TIMESTAMP, FIELDS, KEY_ID, TRUNCATED, UNKNOWN
-from pipeline.sources.inner import inner_kernel
 from pipeline.sources.json_kernels import (
     MINUS,
     NEWLINE,

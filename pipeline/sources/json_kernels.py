@@ -10,6 +10,7 @@ import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
 
+from pipeline.jit import inner_kernel
 from pipeline.sources.faults import (
     CONTROL,
     DEPTH,
@@ -22,7 +23,6 @@ from pipeline.sources.faults import (
     TRUNCATED,
     WRONG_TYPE,
 )
-from pipeline.sources.inner import inner_kernel
 from pipeline.sources.swar_kernels import NO_MARKS, first_mark, load8, not_plain
 
 UInt8Array = NDArray[np.uint8]

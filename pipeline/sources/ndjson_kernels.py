@@ -9,7 +9,7 @@ import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
 
-from pipeline.jit import kernel
+from pipeline.jit import inlined_kernel, inner_kernel, kernel
 from pipeline.sources.drawing_kernels import scan_drawing
 from pipeline.sources.faults import (
     DRAWING,
@@ -26,7 +26,6 @@ from pipeline.sources.faults import (
     WORD,
 )
 from pipeline.sources.field_kernels import NAME_BYTES, NO_TIMESTAMP, field_of, plain_name, scan_key_id, scan_timestamp
-from pipeline.sources.inner import inlined_kernel, inner_kernel
 from pipeline.sources.json_kernels import (
     CLOSE_OBJECT,
     COMMA,
@@ -61,13 +60,13 @@ CALLED_FILES = (
     "drawing_kernels.py",
     "faults.py",
     "field_kernels.py",
-    "inner.py",
+    "../jit.py",
     "json_kernels.py",
     "raw_kernels.py",
     "simplify_kernels.py",
     "swar_kernels.py",
 )
-CALLED_SHA256 = "fb879085c5094d825a763442b555f454be550e314acb2b1e479fd865139d0d66"
+CALLED_SHA256 = "92f9d23f9a8d51e7924efc13518f6e6243623528f86300ec91a0ba1c4ed777b7"
 
 
 @inner_kernel

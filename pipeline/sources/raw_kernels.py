@@ -52,8 +52,8 @@ Int64Array = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Scratch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Int64Array]
 
-CALLED_FILES = ("faults.py", "inner.py", "json_kernels.py", "simplify_kernels.py", "swar_kernels.py")
-CALLED_SHA256 = "0a53874f130ef6d9a0dda87ce934ea0da03c07a7212bd2756acb5feecd88baa4"
+CALLED_FILES = ("faults.py", "../jit.py", "json_kernels.py", "simplify_kernels.py", "swar_kernels.py")
+CALLED_SHA256 = "d5c2033b180a486566c7f1173d4c2dcef21c687ffe21d72f35d2553f8cb18bbf"
 
 X, Y, T = range(3)
 TIMES_OF_STROKE = 3  # the axis of the times in NOT_STROKE, where 2 is the stroke itself

@@ -17,13 +17,12 @@ from numba.extending import intrinsic, overload
 from numpy import uint64
 from numpy.typing import NDArray
 
-from pipeline.sources.inner import inner_kernel
+from pipeline.jit import inner_kernel
 
 UInt8Array = NDArray[np.uint8]
 
 NO_MARKS = uint64(0)
 ZERO_DIGITS = uint64(0x3030303030303030)
-NO_MARKS = uint64(0)
 _HIGH = uint64(0x8080808080808080)
 _LOW = uint64(0x7F7F7F7F7F7F7F7F)
 _ABOVE_NINE = uint64(0x7676767676767676)  # 9 and this is 0x7f: what is more than 9 reaches the highest bit
