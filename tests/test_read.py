@@ -111,9 +111,7 @@ def test_a_flipped_bit_is_never_read_in_silence(copy: Path, seed: int) -> None:
 
 
 @pytest.mark.parametrize("column", range(9))
-def test_a_bit_that_flips_while_the_shards_are_in_use_is_found_by_the_page_s_checksum(
-    copy: Path, column: int
-) -> None:
+def test_a_bit_that_flips_while_the_shards_are_in_use_is_found_by_the_page_s_checksum(copy: Path, column: int) -> None:
     read_everything(copy)
     for path in sorted(copy.glob("*.parquet")):
         before = path.stat()

@@ -141,7 +141,7 @@ class Build:
         }
         tallies = zip(self.sources, self.intake.counts.tallies, strict=True)
         sources = [
-            SourceCount(source.name, tally.end, tally.sha256, tally.read, written[k], duplicates[k], tally.filtered,
+            SourceCount(source.name, tally.end, tally.hash, tally.read, written[k], duplicates[k], tally.filtered,
                         tally.rejected)
             for k, (source, tally) in enumerate(tallies)
         ]  # fmt: skip

@@ -38,7 +38,7 @@ class _Parsed:
         source: the number of its source.
         scanned: its drawings and bad lines, or why the source cannot be read.
         partition: (N,) int64, where each drawing belongs in the spill.
-        blocks: the SHA-256 of each block that was read for it, in hex.
+        blocks: the XXH64 of each block that was read for it, in hex.
     """
 
     source: int

@@ -13,7 +13,7 @@ from pipeline.shards.commit import is_pending
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
 FORMAT = "sketchpipe-shards"
-FORMAT_VERSION = 2  # 2: rejects_sha256
+FORMAT_VERSION = 2  # 2: rejects_sha256, and sources' hash
 ATTRIBUTION = (
     "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
 )
@@ -51,7 +51,7 @@ class SourceCount:
     Attributes:
         name: its folder's name and its own.
         bytes: up to the end of the last line read, decompressed.
-        sha256: over the SHA-256 of each MiB up to there (of whole MiBs, but at the file's end).
+        hash: SHA-256 over the XXH64 of each MiB up to there (of whole MiBs, but at the file's end).
         read: lines that are not blank.
         written: drawings in a shard.
         duplicates: drawings that stand in a shard already.
@@ -61,7 +61,7 @@ class SourceCount:
 
     name: str
     bytes: int
-    sha256: str
+    hash: str
     read: int
     written: int
     duplicates: int

@@ -113,7 +113,7 @@ def _rebuild(
     finally:
         journal.close()
     for source, tally, count in zip(sources, intake.counts.tallies, manifest.sources, strict=True):
-        if (tally.end, tally.sha256) != (count.bytes, count.sha256):
+        if (tally.end, tally.hash) != (count.bytes, count.hash):
             raise InputError(f"{source.path}: has changed since the shards were built; build them anew")
     named = vocabularies(intake.counts.words.strings, manifest.classes, intake.counts.countrycodes.strings)
     spill = SpillReader(work / "spill", intake.segments)

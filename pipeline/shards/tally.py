@@ -26,7 +26,7 @@ class Tally:
         declared: the number of the one word that was seen so far, where the file's name declares one.
         stopped: whether no more of it is wanted.
         first_reject: the first bad line, or None.
-        blocks: the SHA-256 of each block up to `end`, in hex.
+        blocks: the XXH64 of each block up to `end`, in hex.
     """
 
     read: int = 0
@@ -45,8 +45,8 @@ class Tally:
         del self.blocks[-(-self.end // BLOCK_BYTES) :]
 
     @property
-    def sha256(self) -> str:
-        """SHA-256, in hex, over the SHA-256 of the blocks."""
+    def hash(self) -> str:
+        """SHA-256, in hex, over the XXH64 of the blocks."""
         return hashlib.sha256(b"".join(bytes.fromhex(block) for block in self.blocks)).hexdigest()
 
 
