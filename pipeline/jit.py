@@ -43,13 +43,13 @@ def inlined_kernel(function: F) -> F:
 
 def _load_numba_without_scipy() -> None:
     """Load the part of numba that looks for scipy's BLAS, which no kernel needs and takes a fifth of a second."""
-    if "scipy" in sys.modules:
+    if "scipy.linalg" in sys.modules:
         return
-    sys.modules["scipy"] = None  # type: ignore[assignment] # which makes an import of it fail
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment] # which makes an import of it fail
     try:
         importlib.import_module("numba.np.arraymath")
     finally:
-        del sys.modules["scipy"]
+        del sys.modules["scipy.linalg"]
 
 
 _load_numba_without_scipy()

@@ -7,6 +7,7 @@ journal says what is done, so that a build that was cut off goes on.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import Source
-from pipeline.storage import write_file
+from pipeline.storage import sync, write_file
 from pipeline.threads import ordered_map
 
 MAX_CLASSES = 1 << 16  # labels are uint16
@@ -120,14 +121,22 @@ class Build:
                 return plan, WrittenShard.load(done[plan.name])
             return plan, writer.write(plan, self.staged)
 
+        def note(plan: ShardPlan, shard: WrittenShard) -> None:
+            sync(self.staged / plan.name)
+            self.journal.append({"name": plan.name, "shard": shard.dump()})
+
         shards = []
+        plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
-            plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
-            for plan, shard in ordered_map(write, plans, self.workers):
-                if plan.name not in done:
-                    self.journal.append({"name": plan.name, "shard": shard.dump()})
-                self.progress("write", 0, shard.file.rows)
-                shards.append(shard)
+            with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written
+                noted = []
+                for plan, shard in ordered_map(write, plans, self.workers):
+                    if plan.name not in done:
+                        noted.append(noting.submit(note, plan, shard))
+                    self.progress("write", 0, shard.file.rows)
+                    shards.append(shard)
+                for future in noted:
+                    future.result()
         finally:
             spill.close()
         return shards

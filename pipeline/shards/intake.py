@@ -83,7 +83,7 @@ class Intake:
         self._rejects_bytes = entries[-1]["rejects_bytes"] if entries else 0
         self._splits = parse_splits(options.splits)
         self._spill, self._rejects = spill, rejects
-        self._noted_bytes = 0  # of the input, when the journal was last told
+        self._unnoted_bytes = 0  # of the input, since the journal was last told
 
     def run(self) -> None:
         """Read what is left of the sources.
@@ -91,7 +91,8 @@ class Intake:
         Raises:
             InputError: a source cannot be read or has no good line, or, if `strict`, a line is bad.
         """
-        self.progress("read", *self._read_so_far())
+        tallies = self.counts.tallies
+        self.progress("read", sum(tally.end for tally in tallies), sum(tally.read for tally in tallies))
         if not self.is_done:
             with (
                 Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
@@ -112,7 +113,7 @@ class Intake:
                 if isinstance(parsed.scanned, InputError):
                     raise parsed.scanned
                 self._take(parsed, parsed.scanned, spill, rejects)
-                if spill.is_full or self._read_so_far()[0] - self._noted_bytes > SEGMENT_INPUT_BYTES:
+                if spill.is_full or self._unnoted_bytes > SEGMENT_INPUT_BYTES:
                     if written is not None:
                         written.result()
                     written = writing.submit(self._write_segment, spill, spill.take(), rejects, self._entry(rejects))
@@ -122,7 +123,7 @@ class Intake:
 
     def _entry(self, rejects: Output) -> Entry:
         """What the journal is told once everything up to here is on the disk."""
-        self._noted_bytes = self._read_so_far()[0]
+        self._unnoted_bytes = 0
         return {"done": False, "rejects_bytes": rejects.tell(), **self.counts.dump()}
 
     def _write_segment(self, spill: SpillWriter, waiting: Sequence[Gathered], rejects: Output, entry: Entry) -> None:
@@ -168,6 +169,7 @@ class Intake:
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self.progress("read", end - tally.end, read)
+        self._unnoted_bytes += end - tally.end
         tally.end = end
         tally.add_blocks(parsed.blocks)
         tally.lines += scanned.lines
@@ -196,7 +198,3 @@ class Intake:
         if listed:
             rejects.write("".join(listed).encode())
         return tally.rejected - before
-
-    def _read_so_far(self) -> tuple[int, int]:
-        """Bytes of the sources and drawings in them."""
-        return sum(tally.end for tally in self.counts.tallies), sum(tally.read for tally in self.counts.tallies)

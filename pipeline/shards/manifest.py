@@ -106,11 +106,12 @@ class Manifest:
     @property
     def checksum(self) -> str:
         """SHA-256 of everything else in `manifest.json`."""
-        return hashlib.sha256(_canonical(self._fields()).encode()).hexdigest()
+        return _checksum(self._fields())
 
     def dump(self) -> str:
         """The text of `manifest.json`, canonical, with the checksum over the rest of it."""
-        return _canonical({**self._fields(), _CHECKSUM: self.checksum})
+        fields = self._fields()
+        return _canonical({**fields, _CHECKSUM: _checksum(fields)})
 
     def _fields(self) -> dict[str, Any]:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
@@ -169,6 +170,10 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
     length = min(size, int.from_bytes(tail[:4], "little") + 8)
     file.seek(size - length)
     return hashlib.sha256(file.read(length)).hexdigest(), length
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(fields).encode()).hexdigest()
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:

@@ -128,5 +128,6 @@ def _rebuild(
     if REJECTS in names and file_hash(staged / REJECTS) != manifest.rejects_sha256:
         raise ShardError(f"{folder}: {REJECTS} came out otherwise than it was; build the folder anew")
     for name in names:
+        sync(staged / name)
         (staged / name).replace(folder / name)
     sync(folder)

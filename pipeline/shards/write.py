@@ -91,24 +91,22 @@ class ShardWriter:
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
     def write(self, plan: ShardPlan, folder: Path) -> WrittenShard:
-        """Write one shard into `folder`, and force it to the disk."""
+        """Write one shard into `folder`; forcing it to the disk is left to the caller."""
         path = folder / plan.name
         classes = np.zeros(len(self._named.classes), np.int64)
         written, repeated = np.zeros(self._sources, np.int64), np.zeros(self._sources, np.int64)
         same_keys: list[int] = []
         rows = 0
         # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
-        with Output(path, hashed=True) as file:
-            with pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-                for pieces in _row_groups(self._unique(plan, repeated, same_keys)):
-                    drawings, source = self._gather(pieces)
-                    written += np.bincount(source, minlength=len(written))
-                    classes += np.bincount(drawings.word, minlength=len(classes))
-                    rows += len(drawings)
-                    writer.write_table(to_table(drawings))
-                if not rows:
-                    writer.write_table(to_table(self._like))
-            file.sync()
+        with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
+            for pieces in _row_groups(self._unique(plan, repeated, same_keys)):
+                drawings, source = self._gather(pieces)
+                written += np.bincount(source, minlength=len(written))
+                classes += np.bincount(drawings.word, minlength=len(classes))
+                rows += len(drawings)
+                writer.write_table(to_table(drawings))
+            if not rows:
+                writer.write_table(to_table(self._like))
         with path.open("rb") as shard:
             footer, footer_bytes = footer_hash(shard)
         entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)
@@ -136,13 +134,13 @@ class ShardWriter:
             mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
             if len(mine) < len(hashes):  # the shard's border cuts this range
                 start, hashes = start[mine], hashes[mine]
-            start = np.take(start, self._order(blob, start, hashes))
+            start = start.take(self._order(blob, start, hashes))
             again, same_key = duplicates(blob, start)
             same_keys.append(same_key)
             if again.any():
-                _, source = gather([(blob, start[np.flatnonzero(again)])], self._like)
+                _, source = gather([(blob, start.take(np.flatnonzero(again)))], self._like)
                 repeated += np.bincount(source, minlength=len(repeated))
-                start = start[np.flatnonzero(~again)]
+                start = start.take(np.flatnonzero(~again))
             yield blob, start
 
     def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:

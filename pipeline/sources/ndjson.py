@@ -121,7 +121,7 @@ def _intern(buf: UInt8Array, starts: NDArray[np.int64], ends: NDArray[np.int64])
     ids, firsts = np.empty(len(starts), np.int32), np.empty(len(starts), np.int64)
     count = nd.intern_spans(buf, starts, ends, ids, firsts)
     spans = [buf[starts[row] : ends[row]].tobytes() for row in firsts[:count]]
-    strings = [json.loads(b'"' + span + b'"') for span in spans]
+    strings = [json.loads(b'"' + span + b'"') if b"\\" in span else span.decode() for span in spans]
     vocabulary = list(dict.fromkeys(strings))
     if len(vocabulary) < count:  # the same string, once plain and once with escapes
         number = {string: k for k, string in enumerate(vocabulary)}

@@ -66,7 +66,7 @@ CALLED_FILES = (
     "simplify_kernels.py",
     "swar_kernels.py",
 )
-CALLED_SHA256 = "92f9d23f9a8d51e7924efc13518f6e6243623528f86300ec91a0ba1c4ed777b7"
+CALLED_SHA256 = "775401683442f022e89991a5662c06543dee3e7f43d1103944e451c0bdb3d98f"
 
 
 @inner_kernel
