@@ -102,7 +102,7 @@ def main() -> None:
             trials.append(run_trial(source, work / "kill-killed", undisturbed, arguments.workers, generator))
             say(f"trial {number + 1} of {arguments.trials}: {told(trials[-1], undisturbed)}")
         shutil.rmtree(undisturbed.folder)
-    print(f"{machine(('sketchpipe', 'numba', 'pyarrow'))}. Input: {made.total_lines:,} real lines of", end=" ")
+    print(f"{machine(('sketchpipe', 'numba', 'pyarrow'))}. Input: {made.total_lines:,} lines of", end=" ")
     print(
         f"{arguments.source.name}/, {made.size / 1e6:.0f} MB, replicated with fresh key_ids; seed {arguments.seed}.\n"
     )

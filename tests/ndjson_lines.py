@@ -114,7 +114,7 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "a raw stroke behind a simplified one": (
         drawing("[[[1],[2]],[[1],[2],[0]]]"),
         "raw-stroke",
-        "stroke 2 has more than two lists: not a simplified drawing",
+        "stroke 2 has more lists than the x and y of the strokes before it",
     ),
     "a simplified stroke behind a raw one": (
         drawing("[[[1],[2],[0]],[[1],[2]]]"),

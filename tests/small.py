@@ -1,6 +1,7 @@
 """Small shards for the tests of loader, training and commands: made once a session, in its base folder."""
 
 import io
+import os
 import shutil
 import signal
 import subprocess
@@ -55,14 +56,21 @@ def sample_shards(
     return folder
 
 
-def damaged_copy(folder: Path, to: Path, name: str, row_group: int = 0) -> Path:
-    """A copy of a folder of shards with a bit flipped in the last x of a row group of file `name`."""
-    shutil.copytree(folder, to)
-    with pq.ParquetFile(to / name) as file:
+def damage(path: Path, row_group: int = 0) -> None:
+    """Flip a bit in the last x of a row group of a shard, as a disk that rots: its time stays."""
+    before = path.stat()
+    with pq.ParquetFile(path) as file:
         column = file.metadata.row_group(row_group).column(SCHEMA.get_field_index("x"))
-    content = bytearray((to / name).read_bytes())
+    content = bytearray(path.read_bytes())
     content[column.data_page_offset + column.total_compressed_size - 1] ^= 0x10
-    (to / name).write_bytes(content)
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def damaged_copy(folder: Path, to: Path, name: str) -> Path:
+    """A copy of a folder of shards with a bit flipped in the first row group of file `name`."""
+    shutil.copytree(folder, to)
+    damage(to / name)
     return to
 
 

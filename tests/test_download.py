@@ -77,7 +77,7 @@ def test_words_are_fetched_into_the_set_s_folder_and_a_second_run_fetches_nothin
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes() == CAT
     assert Path("sketches/quickdraw/hot dog.ndjson").read_bytes() == lines_of("hot dog", 5)
     code, said = run(bucket, "hot dog", "cat")
-    assert (code, said) == (0, ["sketches/quickdraw: nothing to fetch, 2 files are there already"])
+    assert (code, said) == (0, ["sketches/quickdraw: nothing to fetch, 2 files there already"])
     assert sum(one.method == "GET" for one in bucket.log) == 2
 
 

@@ -1,11 +1,12 @@
 import dataclasses
 import itertools
+import shutil
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
-from small import damaged_copy, sample_shards
+from small import damage, damaged_copy, sample_shards
 
 from pipeline import loader as loader_module
 from pipeline.augment import Augmentation
@@ -182,7 +183,10 @@ def test_the_batches_before_a_damaged_row_group_are_sound(
     monkeypatch.setattr(loader_module, "KEPT_ROW_GROUPS", 1)
     monkeypatch.setattr(loader_module, "_BLOCK_ROWS", 1)
     name = "train-00000-of-00003.parquet"
-    split = open_split(damaged_copy(shards, tmp_path / "damaged", name, row_group=1), "train")
+    folder = Path(shutil.copytree(shards, tmp_path / "damaged"))
+    split = open_split(folder, "train")
+    split.read_row_group(0)  # which proves the file
+    damage(folder / name, row_group=1)
     # Rows 3 to 5, in lane 0, whose first pool is of one row group.
     epoch = next(k for k in range(9) if not any(3 <= row < 6 for row in order_of(split, k)[:1]))
     expected = list(Loader(open_split(shards, "train"), config_of(8)).epoch(epoch))

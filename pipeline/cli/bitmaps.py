@@ -37,7 +37,7 @@ def bitmaps(
     and the seed alone. Characters that are unsafe in a file's name are written as %XX. A folder with files that
     sketchpipe did not make is refused.
 
-    Example: sketchpipe render bitmaps sketches/numpy --to pictures --classes "cat,dog" --size 56
+    Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """
     import os
 

@@ -95,7 +95,7 @@ def _choose(words: list[str], classes: str | None, everything: bool) -> tuple[st
 
 
 def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
-    from pipeline.cli.options import say, size
+    from pipeline.cli.options import counted, say, size
 
     if not plan.missing:
         return
@@ -104,7 +104,7 @@ def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
     begun = f", {size(have)} of them are here already" if have else ""
     about = "about " if lines is not None else ""
     say(
-        f"{folder}: fetching {count} files from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
+        f"{folder}: fetching {counted(count, 'file')} from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
     )
     if lines is not None:
         say(
@@ -126,11 +126,11 @@ def _progress(plan: "Plan", outcome: "Outcome", seconds: float) -> str:
 
 def _conclude(outcome: "Outcome", folder: Path, seconds: float) -> None:
     """Say what came, then raise what did not."""
-    from pipeline.cli.options import duration, say, size
+    from pipeline.cli.options import counted, duration, say, size
 
-    there = f"{len(outcome.there)} files are there already" if outcome.there else ""
+    there = f"{counted(len(outcome.there), 'file')} there already" if outcome.there else ""
     if outcome.fetched:
-        came = f"{len(outcome.fetched)} files fetched, {size(outcome.received)} in {duration(seconds)}"
+        came = f"{counted(len(outcome.fetched), 'file')} fetched, {size(outcome.received)} in {duration(seconds)}"
         say(f"{folder}: {came}{', ' + there if there else ''}")
     elif there:
         say(f"{folder}: nothing to fetch, {there}")

@@ -33,7 +33,7 @@ def sheet(
     import numpy as np
 
     from pipeline.classes import resembling
-    from pipeline.cli.options import parse_list, say
+    from pipeline.cli.options import counted, parse_list, say
     from pipeline.drawings import Drawings, concat
     from pipeline.errors import InputError, UsageError
     from pipeline.pictures import contact_sheet, write_png
@@ -59,7 +59,9 @@ def sheet(
             break
     rows = [(known[label], concat(parts)) for label, parts in found.items()]
     write_png(to, contact_sheet(rows, size=size))
-    say(f"{to}: {sum(len(drawings) for _, drawings in rows)} drawings of {len(rows)} classes")
+    say(
+        f"{to}: {counted(sum(len(drawings) for _, drawings in rows), 'drawing')} of {counted(len(rows), 'class', 'classes')}"
+    )
 
 
 app.command("bitmaps")(bitmaps)

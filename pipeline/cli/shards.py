@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def shards(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="ndjson files, plain or gzipped, folders or globs.")
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd, by their content.",
+        ),
     ],
     to: Annotated[
         Path | None, typer.Option(help="Folder for the shards; shards/<name of the source folder> by default.")
@@ -41,17 +45,18 @@ def shards(
         bool, typer.Option("--dry-run", help="Say what it would come to, from the head of each file; build nothing.")
     ] = False,
 ) -> None:
-    """Turn ndjson drawings into shuffled Parquet shards.
+    """Turn drawings into shuffled Parquet shards.
 
-    Reads Quick, Draw! simplified ndjson; writes train-, validation- and test-*.parquet, manifest.json, and, where
-    lines were bad, rejects.ndjson. Same drawings, options and seed give the same bytes. Where nothing has changed,
-    nothing is done; a folder with files that sketchpipe did not make is refused.
+    Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
+    and test-*.parquet, manifest.json, and, where lines were bad, rejects.ndjson. Same drawings, options and seed give
+    the same bytes. Where nothing has changed, nothing is done; a build that was cut off goes on; a folder with files
+    that sketchpipe did not make is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
     import os
 
-    from pipeline.cli.options import parse_list, say, size
+    from pipeline.cli.options import counted, parse_list, say, size
     from pipeline.cli.progress import BuildLine
     from pipeline.errors import UsageError
     from pipeline.shards.estimate import check_space, estimate_build
@@ -76,7 +81,7 @@ def shards(
 
     def begin(found: Sequence["Source"]) -> None:
         line.input_bytes = sum(source.path.stat().st_size for source in found)
-        say(f"{folder}: building from {len(found)} files ({size(line.input_bytes)})")
+        say(f"{folder}: building from {counted(len(found), 'file')} ({size(line.input_bytes)})")
         needed = check_space(folder, found, options)
         line.input_bytes = needed.input_bytes if needed else line.input_bytes
 
@@ -94,14 +99,14 @@ def shards(
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
-    from pipeline.cli.options import duration, say, size
+    from pipeline.cli.options import counted, duration, say, size
     from pipeline.shards.estimate import free_bytes
 
     say(f"{folder}: about {size(forecast.input_bytes)} to read")
     say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
     say(f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} until they are done")
     say(f"  {size(forecast.disk_bytes)} of disk needed, {size(free_bytes(folder))} free")
-    say(f"  about {duration(forecast.seconds / workers)} on {workers} {'worker' if workers == 1 else 'workers'}")
+    say(f"  about {duration(max(1.0, forecast.seconds / workers))} on {counted(workers, 'worker')}")
 
 
 def _default_folder(sources: Sequence[str]) -> Path:
@@ -117,15 +122,16 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
-    from pipeline.cli.options import say
+    from pipeline.cli.options import counted, say
     from pipeline.shards.manifest import REJECTS
 
     splits = {split: manifest.rows(split) for split in ("train", "validation", "test")}
-    counted = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
-    say(f"{folder}: {sum(splits.values()):,} drawings of {len(manifest.classes)} classes ({counted})")
+    shares = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
+    classes = counted(len(manifest.classes), "class", "classes")
+    say(f"{folder}: {counted(sum(splits.values()), 'drawing')} of {classes} ({shares})")
     sources = manifest.sources
     left_out = {
-        "duplicates": sum(source.duplicates for source in sources),
+        "repeated": sum(source.duplicates for source in sources),
         "left out by the options": sum(source.filtered for source in sources),
         "rejected": sum(source.rejected for source in sources),
     }

@@ -6,8 +6,9 @@ journal says what is done, so that a build that was cut off goes on.
 """
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -129,12 +130,14 @@ class Build:
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
             with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written
-                noted = []
+                noted: deque[Future[None]] = deque()
                 for plan, shard in ordered_map(write, plans, self.workers):
                     if plan.name not in done:
                         noted.append(noting.submit(note, plan, shard))
                     self.progress("write", 0, shard.file.rows)
                     shards.append(shard)
+                    while noted and noted[0].done():
+                        noted.popleft().result()  # a failure ends the build here rather than at its end
                 for future in noted:
                     future.result()
         finally:

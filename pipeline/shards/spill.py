@@ -117,7 +117,9 @@ class SpillReader:
     def __init__(self, path: Path, segments: Sequence[Segment]) -> None:
         self._file = path.open("rb", buffering=0)
         self._segments = segments
-        self.rows = np.sum([segment.rows for segment in segments], axis=0, dtype=np.int64)
+        self.rows = np.zeros(PARTITIONS, np.int64)
+        for segment in segments:
+            self.rows += segment.rows
 
     def read(self, partition: int) -> UInt64Array:
         """(B,) uint64, the records of a partition in the order in which they were added."""

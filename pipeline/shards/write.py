@@ -133,7 +133,7 @@ class ShardWriter:
             hashes = order_hash(key_id, self._seed)
             mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
             if len(mine) < len(hashes):  # the shard's border cuts this range
-                start, hashes = start[mine], hashes[mine]
+                start, hashes = start.take(mine), hashes.take(mine)
             start = start.take(self._order(blob, start, hashes))
             again, same_key = duplicates(blob, start)
             same_keys.append(same_key)

@@ -100,7 +100,7 @@ _REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a} has {b} of the two lists x and y"),
     faults.RAW_STROKE: (
         "raw-stroke",
-        lambda a, *_: f"stroke {a} has more than two lists: not a simplified drawing",
+        lambda a, *_: f"stroke {a} has more lists than the x and y of the strokes before it",
     ),
     faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
     faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
