@@ -1,5 +1,6 @@
 """How the commands read lists and tell of long work."""
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -82,6 +83,17 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds) // 60
     return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def worker_count(workers: int | None) -> int:
+    """How many threads to use: as many as asked for, or the machine's cores.
+
+    Raises:
+        UsageError: fewer than one.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
+    return workers or os.cpu_count() or 1
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

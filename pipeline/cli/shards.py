@@ -54,11 +54,8 @@ def shards(
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
-    import os
-
-    from pipeline.cli.options import counted, parse_list, say, size
+    from pipeline.cli.options import counted, parse_list, say, size, worker_count
     from pipeline.cli.progress import BuildLine
-    from pipeline.errors import UsageError
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
@@ -73,9 +70,7 @@ def shards(
         splits=splits,
         seed=seed,
     )
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more")
-    workers = workers or os.cpu_count() or 1
+    workers = worker_count(workers)
     folder = to or _default_folder(sources)
     line = BuildLine()
 

@@ -19,7 +19,7 @@ def verify(
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
-    from pipeline.cli.options import Line, say, size
+    from pipeline.cli.options import Line, counted, say, size
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
@@ -35,12 +35,17 @@ def verify(
     for damage in damaged:
         typer.echo(str(damage))
     if damaged:
+        misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
-        raise ShardError(f"{shards}: {count} damaged; mend the folder with `sketchpipe repair {shards}`")
+        remedy = (
+            "build the folder anew with --force" if misplaced else f"mend the folder with `sketchpipe repair {shards}`"
+        )
+        raise ShardError(f"{shards}: {count} damaged; {remedy}")
     manifest = read_manifest(shards)
     rows = sum(file.rows for file in manifest.files)
     how = "every row in its place" if deep else "add --deep to look at every row"
-    say(f"{shards}: {len(manifest.files)} shards, {rows:,} drawings, {size(done[0])}: all as built; {how}")
+    held = f"{counted(len(manifest.files), 'shard')}, {counted(rows, 'drawing')}, {size(done[0])}"
+    say(f"{shards}: {held}: all as built; {how}")
 
 
 def repair(
@@ -58,14 +63,12 @@ def repair(
 
     Example: sketchpipe repair shards/quickdraw
     """
-    import os
-
-    from pipeline.cli.options import say
+    from pipeline.cli.options import say, worker_count
     from pipeline.cli.progress import BuildLine
     from pipeline.shards.repair import repair_folder
 
     line = BuildLine()
-    damaged = repair_folder(shards, sources or (), workers=workers or os.cpu_count() or 1, progress=line.progress)
+    damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=line.progress)
     line.clear()
     for damage in damaged:
         typer.echo(f"{damage}; made anew")

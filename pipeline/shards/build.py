@@ -61,16 +61,13 @@ class Build:
         folder.mkdir(exist_ok=True)
         self.spill = folder / "spill"
         self.journal = Journal(folder / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
-        ends = [entry["segment"][1] for entry in self.journal.entries if "segment" in entry]
-        if ends and not (self.spill.is_file() and self.spill.stat().st_size >= ends[-1]):
-            self.journal.forget()
-        if not self.journal.entries:
-            for file in (*staged.iterdir(), *folder.glob("spill")):
-                file.unlink()  # of other work, which was cut off
         self.intake = Intake(
             sources, options, spill=self.spill, rejects=staged / REJECTS, journal=self.journal, workers=workers,
             strict=strict, chunk_bytes=chunk_bytes, progress=progress,
         )  # fmt: skip
+        if not self.journal.entries:
+            for file in (*staged.iterdir(), *folder.glob("spill")):
+                file.unlink()  # of other work, which was cut off
 
     def run(self) -> Manifest:
         """Write shards, rejects and manifest into the staging folder.

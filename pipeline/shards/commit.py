@@ -8,7 +8,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pipeline.errors import OutputError, ShardError
 from pipeline.locks import locked_file
@@ -69,10 +69,11 @@ def discard(folder: Path) -> None:
 
 
 def foreign_files(folder: Path, ours: Sequence[str]) -> list[str]:
-    """The names in `folder` that no build put there."""
+    """The names in `folder` that no build put there; a folder in it is none of ours, whatever it is called."""
     if not folder.exists():
         return []
-    return sorted(entry.name for entry in folder.iterdir() if entry.name not in _HARMLESS and entry.name not in ours)
+    entries = [entry for entry in folder.iterdir() if entry.name not in _HARMLESS]
+    return sorted(entry.name for entry in entries if entry.name not in ours or entry.is_dir())
 
 
 def commit(folder: Path, remove: Sequence[str], last: str, origin: str) -> None:
@@ -104,6 +105,8 @@ def roll_forward(folder: Path) -> None:
         moves = json.loads(journal.read_text(encoding="utf-8"))
         add, remove = ([str(name) for name in moves[what]] for what in ("add", "remove"))
         origin = str(moves["origin"])
+        if any(PurePath(name).name != name for name in (*add, *remove)):
+            raise ValueError("a name outside the folder")
     except (ValueError, KeyError, TypeError) as error:
         raise ShardError(f"{journal}: damaged; remove {journal.parent} and build anew with --force") from error
     staged = folder / BUILD / _NEW

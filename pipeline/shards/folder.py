@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,17 +9,15 @@ from pathlib import Path
 from pipeline.errors import InputError, OutputError, SketchpipeError
 from pipeline.shards.build import Build, Progress
 from pipeline.shards.commit import BUILD, commit, discard, foreign_files, is_pending, locked, roll_forward, stage
-from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
+from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, Manifest, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.origin import origin_of, read_origin
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
 
-_SHARD = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.parquet")
-
 
 def build_folder(
-    inputs: Sequence[str],
+    inputs: Sequence[str] | Sequence[Source],
     folder: Path,
     options: BuildOptions,
     *,
@@ -34,7 +31,7 @@ def build_folder(
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
 
     Args:
-        inputs: files, folders and globs.
+        inputs: files, folders and globs, or the sources themselves in their order.
         folder: the target; it is made, or holds an earlier build.
         options: what decides the bytes.
         workers: threads.
@@ -51,10 +48,15 @@ def build_folder(
 
     Where the inputs are gone but the shards that were built of them are whole, those are used.
     """
+    if is_pending(folder):
+        with locked(folder):
+            roll_forward(folder)
+    texts = [text for text in inputs if isinstance(text, str)]
+    sources = [source for source in inputs if isinstance(source, Source)]
     try:
-        sources = find_sources(inputs, options.classes)
+        sources = sources or find_sources(texts, options.classes)
     except InputError:
-        if force or (orphaned := _built_of_lost(inputs, folder, options)) is None:
+        if force or (orphaned := _built_of_lost(texts, folder, options)) is None:
             raise
         return orphaned, False
     synthetic = all((source.path.parent / SAMPLE_MARK).exists() for source in sources)
@@ -128,7 +130,7 @@ def _names(folder: Path) -> list[str]:
     if not (folder / BUILD / "lock").exists():
         return []
     names = [entry.name for entry in folder.iterdir()]
-    return [name for name in names if name in (MANIFEST, REJECTS) or _SHARD.fullmatch(name)]
+    return [name for name in names if name in (MANIFEST, REJECTS) or SHARD_NAME.fullmatch(name)]
 
 
 def _refuse_foreign(folder: Path) -> None:

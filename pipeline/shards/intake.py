@@ -76,9 +76,13 @@ class Intake:
         self.workers, self.strict, self.chunk_bytes, self.progress = workers, strict, chunk_bytes, progress
         self.counts = Counts(sources, options)
         entries = [entry for entry in journal.entries if "segment" in entry]
+        segments = read_segments(spill, [entry["segment"] for entry in entries])
+        if segments is None or (entries and _size(rejects) < entries[-1]["rejects_bytes"]):
+            journal.forget()  # what it tells of is gone or damaged
+            entries, segments = [], []
         if entries:
             self.counts.load(entries)
-        self.segments = read_segments(spill, [entry["segment"] for entry in entries])
+        self.segments = segments
         self.is_done = bool(entries) and entries[-1]["done"]
         self._rejects_bytes = entries[-1]["rejects_bytes"] if entries else 0
         self._splits = parse_splits(options.splits)
@@ -130,7 +134,7 @@ class Intake:
         segment = spill.write(waiting)
         rejects.sync()
         self.segments.append(segment)
-        self.journal.append({**entry, "segment": [segment.offset, segment.end]})
+        self.journal.append({**entry, "segment": [segment.offset, segment.end, segment.code]})
 
     def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index in range(self.counts.at, len(self.sources)):
@@ -198,3 +202,7 @@ class Intake:
         if listed:
             rejects.write("".join(listed).encode())
         return tally.rejected - before
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ ATTRIBUTION = (
     "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
 )
 SYNTHETIC = "synthetic doodles made by `sketchpipe sample`; not drawn by people"
+SHARD_NAME = re.compile(r"(train|validation|test)-\d{5,}-of-\d{5,}\.parquet")
 _CHECKSUM = "checksum"
 
 
@@ -129,6 +131,8 @@ def read_manifest(folder: Path) -> Manifest:
         raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
     try:
         text = path.read_text(encoding="utf-8")
+    except IsADirectoryError as error:
+        raise _damaged(path) from error
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ShardError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
@@ -151,9 +155,18 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**fields)
     except (KeyError, TypeError, AttributeError) as error:
         raise _damaged(path) from error
-    if manifest.dump() != text:
+    if manifest.dump() != text or not _is_sound(manifest):
         raise _damaged(path)
     return manifest
+
+
+def _is_sound(manifest: Manifest) -> bool:
+    """Whether its files are named as shards of their splits: names lead nowhere else, whoever made the manifest."""
+    names = [file.name for file in manifest.files]
+    matches = [SHARD_NAME.fullmatch(name) for name in names]
+    of_split = all(match and match[1] == file.split for match, file in zip(matches, manifest.files, strict=True))
+    numbers = [number for file in manifest.files for number in (file.rows, file.bytes, file.footer_bytes)]
+    return of_split and len(set(names)) == len(names) and all(type(number) is int for number in numbers)
 
 
 def file_hash(path: Path) -> str:

@@ -1,24 +1,27 @@
 """Mending a folder of shards: what is damaged is made anew from the sources, to the same bytes."""
 
-import os
+import itertools
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePath
 
-from pipeline.classes import WORDS, declared_word
-from pipeline.errors import InputError, MismatchError, ShardError
+from pipeline.classes import WORDS
+from pipeline.errors import InputError, MismatchError, OutputError, ShardError
 from pipeline.shards.build import Progress, versions
-from pipeline.shards.commit import BUILD, WORK, discard, locked, stage
+from pipeline.shards.commit import BUILD, WORK, discard, locked, roll_forward, stage
 from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
-from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, file_hash, read_manifest
+from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, SourceCount, file_hash, read_manifest
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.origin import Origin, options_of, read_origin
 from pipeline.shards.plan import ShardPlan
 from pipeline.shards.spill import SpillReader
+from pipeline.shards.tally import Tally
 from pipeline.shards.verify import Damage, verify_folder
 from pipeline.shards.write import ShardWriter, vocabularies
-from pipeline.sources.files import Source, find_sources
+from pipeline.sources.chunks import BLOCK_BYTES
+from pipeline.sources.files import Source, find_sources, word_of_name
+from pipeline.sources.readers import read_source
 from pipeline.storage import sync
 from pipeline.threads import ordered_map
 
@@ -46,21 +49,32 @@ def repair_folder(
         ShardError: the manifest is damaged, and nothing tells what the folder was built of.
         OutputError: the folder cannot be written.
     """
-    damaged = verify_folder(folder)
+    with locked(folder):
+        roll_forward(folder)
+    damaged = [damage for damage in verify_folder(folder) if not damage.misplaced]
     if not damaged:
         return []
+    for damage in damaged:
+        if (folder / damage.name).is_dir():
+            raise OutputError(f"{folder / damage.name}: is a folder where a file belongs; remove it")
     origin = read_origin(folder)
-    paths = list(inputs) or [path for path, *_ in origin.sources] if origin else list(inputs)
     if damaged[0].name == MANIFEST:
         if origin is None:
             raise ShardError(f"{folder}: its manifest is damaged and nothing tells what it was built of; build it anew")
-        build_folder(paths, folder, options_of(origin.options), workers=workers, force=True, progress=progress)
+        options = options_of(origin.options)
+        sources = find_sources(inputs, options.classes) if inputs else _sources_of(origin, options)
+        build_folder(sources, folder, options, workers=workers, force=True, progress=progress)
         return damaged
+    manifest = read_manifest(folder)
+    sources = _matched(manifest, origin, inputs)
     with locked(folder):
-        manifest = read_manifest(folder)
-        sources = _matched(manifest, _present(paths, origin))
         try:
             _rebuild(folder, manifest, sources, {damage.name for damage in damaged}, workers, progress)
+        except OSError as error:
+            discard(folder)
+            raise OutputError(
+                f"{folder}: cannot be written ({error.strerror or error}); nothing was changed"
+            ) from error
         except Exception:
             discard(folder)
             raise
@@ -68,27 +82,58 @@ def repair_folder(
     return damaged
 
 
-def _present(paths: Sequence[str], origin: Origin | None) -> list[Source]:
-    """The sources that are there, under the names that they had."""
-    there = [path for path in paths if os.path.lexists(path)]
-    names = {path: name for path, _, _, name in origin.sources} if origin else {}
-    found = find_sources(there) if there else []
-    return [replace(source, name=names.get(str(source.path), source.name)) for source in found]
+def _sources_of(origin: Origin, options: BuildOptions) -> list[Source]:
+    """The sources of the last build, where they lay."""
+    known = (*WORDS, *(options.classes or ()))
+    for path, *_ in origin.sources:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+    return [Source(Path(path), name, word_of_name(name, known)) for path, _, _, name in origin.sources]
 
 
-def _matched(manifest: Manifest, sources: Sequence[Source]) -> list[Source]:
-    """The sources that the manifest names, in its order: by their names, or else by their files' names."""
-    by_file = {PurePath(source.name).name: source for source in sources}
-    by_name = {source.name: source for source in sources}
-    known = (*WORDS, *(manifest.options["classes"] or ()))
+def _matched(manifest: Manifest, origin: Origin | None, inputs: Sequence[str]) -> list[Source]:
+    """The sources that the manifest names, in its order."""
+    options = options_of(manifest.options)
+    names = [count.name for count in manifest.sources]
+    if not inputs and origin is not None and [name for *_, name in origin.sources] == names:
+        return _sources_of(origin, options)
+    if not inputs:
+        raise InputError(f"{names[0]}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+    known, there = (*WORDS, *(options.classes or ())), find_sources(inputs, options.classes)
     matched = []
     for count in manifest.sources:
-        file = PurePath(count.name).name
-        source = by_name.get(count.name) or by_file.get(file)
-        if source is None:
-            raise InputError(f"{count.name}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
-        matched.append(Source(source.path, count.name, declared_word(file, known)))
+        source = _most_like(count, there)
+        matched.append(Source(source.path, count.name, word_of_name(count.name, known)))
+        there.remove(source)
     return matched
+
+
+def _most_like(count: SourceCount, there: Sequence[Source]) -> Source:
+    """The source whose path ends most like the name that the manifest has; of several, the one of its hash."""
+    parts = PurePath(count.name).parts
+
+    def likeness(source: Source) -> int:
+        pairs = zip(reversed(parts), reversed(source.path.parts), strict=False)
+        return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
+
+    best = max((likeness(source) for source in there), default=0)
+    like = [source for source in there if likeness(source) == best] if best else []
+    if len(like) > 1:
+        like = [source for source in like if _hash_of(source, count.bytes) == count.hash]
+    if not like:
+        raise InputError(f"{count.name}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+    return like[0]
+
+
+def _hash_of(source: Source, end: int) -> str:
+    """The hash of a source that is read up to byte `end`, as a build tells it."""
+    tally = Tally()
+    for chunk in read_source(source, chunk_bytes=BLOCK_BYTES):
+        tally.blocks += chunk.block_hashes()
+        if chunk.end >= end:
+            break
+    del tally.blocks[-(-end // BLOCK_BYTES) :]
+    return tally.hash
 
 
 def _rebuild(

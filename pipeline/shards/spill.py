@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.drawings import Drawings, Int64Array
-from pipeline.hashing import UInt64Array
+from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.hashing import UInt64Array, xxh64
 from pipeline.shards.records import record_sizes, scatter
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage import Output
@@ -31,11 +31,13 @@ class Segment:
         offset: its first byte in the spill.
         ends: (PARTITIONS,) int64, the end of each partition's records, in bytes from `offset`.
         rows: (PARTITIONS,) int64, how many records each partition has.
+        code: XXH64 of the records and the index.
     """
 
     offset: int
     ends: Int64Array
     rows: Int64Array
+    code: int
 
     @property
     def end(self) -> int:
@@ -61,7 +63,10 @@ class Gathered:
 
 
 def gathered(drawings: Drawings, source: int, partition: Int64Array) -> Gathered:
-    """Drawings of one source, each to be written into its `partition`, (N,) int64."""
+    """Drawings of one source, each to be written into its `partition`, (N,) int64; -1 leaves one out."""
+    wanted = np.flatnonzero(partition >= 0)
+    if 2 * len(wanted) < len(partition):  # the others would wait in memory with them
+        drawings, partition = drawings.take(wanted), partition.take(wanted)
     return Gathered(drawings, source, partition, record_sizes(drawings))
 
 
@@ -77,7 +82,7 @@ class SpillWriter:
     def add(self, drawings: Gathered) -> None:
         """Let drawings wait for the next segment."""
         self._waiting.append(drawings)
-        self._bytes += int(drawings.sizes[drawings.partition >= 0].sum())
+        self._bytes += int(drawings.sizes.sum())
 
     @property
     def is_full(self) -> bool:
@@ -104,7 +109,8 @@ class SpillWriter:
         free = ends - bytes_of
         for some in waiting:
             scatter(some.drawings, some.source, some.partition, free, blob)
-        segment = Segment(self._file.tell(), ends, rows)
+        code = _code([blob.view(np.uint8), ends.view(np.uint8), rows.view(np.uint8)])
+        segment = Segment(self._file.tell(), ends, rows, code)
         for part in (blob, ends, rows):
             self._file.write(part)
         self._file.sync()
@@ -149,15 +155,26 @@ class SpillReader:
             place += len(got)
 
 
-def read_segments(path: Path, places: Sequence[tuple[int, int]]) -> list[Segment]:
-    """The segments between the bytes `places` of a spill, from their indices."""
-    if not places:
-        return []
+def read_segments(path: Path, noted: Sequence[tuple[int, int, int]]) -> list[Segment] | None:
+    """The segments of a spill from what was noted of each: its first byte, the byte behind it, and its code.
+
+    None where one of them is not what was written.
+    """
     segments = []
-    index_bytes = 2 * PARTITIONS * 8
-    with path.open("rb") as file:
-        for offset, end in places:
-            file.seek(end - index_bytes)
-            index = np.frombuffer(file.read(index_bytes), np.int64)
-            segments.append(Segment(offset, index[:PARTITIONS], index[PARTITIONS:]))
+    for offset, end, code in noted:
+        try:
+            content = np.fromfile(path, np.int64, (end - offset) // 8, offset=offset)
+        except OSError:
+            return None
+        if 8 * len(content) != end - offset:
+            return None
+        records, ends, rows = np.split(content, [len(content) - 2 * PARTITIONS, len(content) - PARTITIONS])
+        if _code([part.view(np.uint8) for part in (records, ends, rows)]) != code:
+            return None
+        segments.append(Segment(offset, ends.copy(), rows.copy(), code))
     return segments
+
+
+def _code(parts: Sequence[UInt8Array]) -> int:
+    """One XXH64 of those of the parts."""
+    return xxh64(np.array([xxh64(part) for part in parts], np.uint64).view(np.uint8))

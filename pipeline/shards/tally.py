@@ -26,7 +26,7 @@ class Tally:
         declared: the number of the one word that was seen so far, where the file's name declares one.
         stopped: whether no more of it is wanted.
         first_reject: the first bad line, or None.
-        blocks: the XXH64 of each block up to `end`, in hex.
+        blocks: the XXH64 of each block that was read, in hex.
     """
 
     read: int = 0
@@ -40,9 +40,10 @@ class Tally:
     blocks: list[str] = field(default_factory=list)
 
     def add_blocks(self, hashes: Sequence[str]) -> None:
-        """Go on with the hashes of the next blocks, as far as the source is read."""
+        """Go on with the hashes of the next blocks; those behind the last line that is wanted do not count."""
         self.blocks.extend(hashes)
-        del self.blocks[-(-self.end // BLOCK_BYTES) :]
+        if self.stopped:
+            del self.blocks[-(-self.end // BLOCK_BYTES) :]
 
     @property
     def hash(self) -> str:
@@ -72,6 +73,7 @@ class Counts:
         self.reasons: Counter[str] = Counter()
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
+        self._noted_strings = (0, 0)  # and how many words and countrycodes
 
     def note_reject(self, source: int, reject: Reject) -> None:
         """Count a bad line of a source."""
@@ -81,15 +83,17 @@ class Counts:
         self.reasons[reject.reason] += 1
 
     def dump(self) -> Entry:
-        """All of it for the journal, but of the blocks only what the last call did not have."""
+        """All of it for the journal, but of blocks and vocabularies only what the last call did not have."""
+        words, codes = self._noted_strings
+        self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         blocks = {k: [n, tally.blocks[n:]] for k, (tally, n) in enumerate(zip(self.tallies, self._noted, strict=True))}
         self._noted = [len(tally.blocks) for tally in self.tallies]
         return {
             "at": self.at,
             "tallies": [[getattr(tally, name) for name in _COUNTED] for tally in self.tallies],
             "blocks": {str(k): new for k, new in blocks.items() if new[1]},
-            "words": list(self.words.strings),
-            "countrycodes": list(self.countrycodes.strings),
+            "words": self.words.strings[words:],
+            "countrycodes": self.countrycodes.strings[codes:],
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
@@ -100,14 +104,15 @@ class Counts:
         for entry in entries:
             for source, (start, new) in entry["blocks"].items():
                 self.tallies[int(source)].blocks[start:] = new
+            for vocabulary, name in ((self.words, "words"), (self.countrycodes, "countrycodes")):
+                for string in entry[name]:
+                    vocabulary.number(string)
         last = entries[-1]
         for tally, counted in zip(self.tallies, last["tallies"], strict=True):
             for name, value in zip(_COUNTED, counted, strict=True):
                 setattr(tally, name, value)
         self._noted = [len(tally.blocks) for tally in self.tallies]
-        for vocabulary, strings in ((self.words, last["words"]), (self.countrycodes, last["countrycodes"])):
-            for string in strings:
-                vocabulary.number(string)
+        self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
         self.at = last["at"]

@@ -9,11 +9,20 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.drawings import Drawings
+from pipeline.drawings import Drawings, Int64Array
 from pipeline.errors import InputError, ShardError
 from pipeline.hashing import UInt64Array, content_hash
 from pipeline.shards.commit import is_pending
-from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, ShardFile, file_hash, footer_hash, read_manifest
+from pipeline.shards.manifest import (
+    MANIFEST,
+    REJECTS,
+    SHARD_NAME,
+    Manifest,
+    ShardFile,
+    file_hash,
+    footer_hash,
+    read_manifest,
+)
 from pipeline.shards.plan import ShardPlan
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
@@ -21,10 +30,17 @@ from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, s
 
 @dataclass(frozen=True)
 class Damage:
-    """A file of a folder that is not what it was when it was built, and how that shows."""
+    """A file of a folder that is not what it was when it was built, and how that shows.
+
+    Attributes:
+        name: of the file.
+        what: is wrong with it.
+        misplaced: whether it is as it was written, but holds rows that do not belong there: no repair helps.
+    """
 
     name: str
     what: str
+    misplaced: bool = False
 
     def __str__(self) -> str:
         return f"{self.name}: {self.what}"
@@ -60,11 +76,15 @@ def verify_folder(
     counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
     for file in manifest.files:
         damage = _damage_of(folder / file.name, file, manifest, counts[file.split] if deep else None)
-        found += [Damage(file.name, what) for what in (damage,) if what]
+        found += [damage] if damage else []
         progress(file.bytes)
     if deep and not found:
         wrong = [split for split, of in manifest.counts.items() if tuple(counts[split].tolist()) != of]
-        found += [Damage(MANIFEST, f"its classes of the {split} split are not those of the shards") for split in wrong]
+        what = "its classes of the {} split are not those of the shards"
+        found += [Damage(MANIFEST, what.format(split), misplaced=True) for split in wrong]
+    extra = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
+    known = {file.name for file in manifest.files}
+    found += [Damage(name, "not in the manifest; remove it", misplaced=True) for name in extra if name not in known]
     if manifest.rejects_sha256 is not None:
         rejects = folder / REJECTS
         if not rejects.is_file():
@@ -74,26 +94,27 @@ def verify_folder(
     return found
 
 
-def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: np.ndarray | None) -> str | None:
+def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Array | None) -> Damage | None:
     if not path.is_file():
-        return "missing"
+        return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
     size = path.stat().st_size
     if size != file.bytes:
-        return f"{size:,} bytes, where the manifest has {file.bytes:,}"
+        return Damage(file.name, f"{size:,} bytes, where the manifest has {file.bytes:,}")
     if file_hash(path) != file.sha256:
-        return "its SHA-256 is not the manifest's"
+        return Damage(file.name, "its SHA-256 is not the manifest's")
     with path.open("rb") as opened:
         if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
-            return "its footer's SHA-256 is not the manifest's"
+            return Damage(file.name, "its footer's SHA-256 is not the manifest's")
     try:
-        return _read_through(path, file, manifest, counts)
+        what = _read_through(path, file, manifest, counts)
     except (pa.ArrowException, OSError, ValueError) as error:
-        return f"it cannot be read ({' '.join(str(error).split())})"
+        return Damage(file.name, f"it cannot be read ({' '.join(str(error).split())})")
+    return Damage(file.name, what, misplaced=True) if what else None
 
 
-def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: np.ndarray | None) -> str | None:
+def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Array | None) -> str | None:
     """Read all pages, whose checksums are verified by that; with `counts`, (K,), look at the rows and count them."""
-    last = np.empty(0, np.uint64)
+    last: tuple[UInt64Array, UInt64Array] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
     rows = 0
     for table in _row_groups(path):
         drawings = from_table(table)
@@ -105,7 +126,7 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: np.nd
         if what:
             return what
         counts += np.bincount(drawings.word, minlength=len(counts))
-        last = _hashes(drawings, manifest)[-1:]
+        last = _hashes(drawings, manifest)[-1:], content_hash(drawings)[-1:]
     return None if rows == file.rows else f"{rows:,} rows, where the manifest has {file.rows:,}"
 
 
@@ -119,9 +140,9 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
 
 
 def _misplaced(
-    table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: UInt64Array
+    table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: tuple[UInt64Array, UInt64Array]
 ) -> str | None:
-    """What is wrong with the place or the content of rows; `last` holds the hash of the row before them, if any."""
+    """What is wrong with the place or the content of rows; `last` is the place of the row before them, if any."""
     splits: tuple[Fraction, ...] = parse_splits(manifest.options["splits"])
     plan = ShardPlan.of_name(file.name)
     hashes = _hashes(drawings, manifest)
@@ -129,7 +150,7 @@ def _misplaced(
         return "a row belongs to another split"
     if (part_of(hashes, plan.count) != plan.index).any():
         return "a row belongs to another shard"
-    ordered = np.concatenate([last, hashes])
+    ordered = np.concatenate([last[0], hashes])
     if (ordered[1:] < ordered[:-1]).any():
         return "rows are not in their order"
     if len(drawings) and drawings.word.max() >= len(manifest.classes):
@@ -140,11 +161,11 @@ def _misplaced(
     ends = np.concatenate([[0], drawings.stroke_end])
     if (np.diff(ends) <= 0).any() or (len(ends) > 1 and not ends[-1] == len(drawings.x) == len(drawings.y)):
         return "strokes without points, or points without strokes"
-    tied = np.flatnonzero(hashes[1:] == hashes[:-1])
-    content = content_hash(drawings)
+    content = np.concatenate([last[1], content_hash(drawings)])
+    tied = np.flatnonzero(ordered[1:] == ordered[:-1])
     if (content[tied] == content[tied + 1]).any():
         return "a drawing stands twice"
-    return None
+    return "rows are not in their order" if (content[tied] > content[tied + 1]).any() else None
 
 
 def _hashes(drawings: Drawings, manifest: Manifest) -> UInt64Array:

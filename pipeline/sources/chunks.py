@@ -45,8 +45,9 @@ class Chunk:
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
     """Yield the lines of a stream from byte `start` on, where one begins, in chunks of about `chunk_bytes`.
 
-    A complete last line without a newline is given one. A byte order mark is dropped. `chunk_bytes` is a multiple of
-    `BLOCK_BYTES`; the first chunk's `fresh` begins at the block that `start` lies in.
+    A complete last line without a newline is given one. A byte order mark is dropped. Where hashes of blocks are
+    wanted, `chunk_bytes` is a multiple of `BLOCK_BYTES`; the first chunk's `fresh` begins at the block that `start`
+    lies in.
     """
     block = start - start % BLOCK_BYTES
     stream.seek_to(block)
@@ -69,7 +70,7 @@ def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
             low = behind = _behind_newline(buffer, high)
             if not behind and not last:
                 offset, rest = offset + high, buffer[:0]
-                yield Chunk(buffer[:0], offset, offset, None, fresh)
+                yield Chunk(buffer[:0], skipping, skipping, None, fresh)  # whoever goes on begins with this line
                 continue
             low, passed, skipping = behind or high, skipping, None
         end = high if last else _behind_last_newline(buffer, low, high)

@@ -59,11 +59,12 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
             for path, name in _files_in(Path(match)):
                 found[path] = min(name, found.get(path, name))  # the first would hang on the order of inputs
     ordered = sorted((_printable(name), path) for path, name in found.items())
-    return [Source(path, name, _declared(PurePath(name).name, known)) for name, path in ordered]
+    return [Source(path, name, word_of_name(name, known)) for name, path in ordered]
 
 
-def _declared(name: str, known: Sequence[str]) -> str | None:
-    """The word that a file's name declares; a binary one's, which holds no words, may be any."""
+def word_of_name(name: str, known: Sequence[str]) -> str | None:
+    """The word that a source's name declares; a binary one's, which holds no words, may be any."""
+    name = PurePath(name).name
     word = declared_word(name, known)
     return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 

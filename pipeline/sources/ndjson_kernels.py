@@ -264,7 +264,12 @@ def intern_spans(
             ids[row] = -1
             continue
         length = ends[row] - start
-        if row > 0 and ends[row - 1] - starts[row - 1] == length and same_bytes(buf, starts[row - 1], start, length):
+        if (
+            row > 0
+            and starts[row - 1] >= 0
+            and ends[row - 1] - starts[row - 1] == length
+            and same_bytes(buf, starts[row - 1], start, length)
+        ):
             ids[row] = ids[row - 1]
             continue
         code = length

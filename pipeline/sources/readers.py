@@ -85,7 +85,9 @@ def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes it has in all, decompressed: about, where it is compressed."""
     with open_stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
-        chunk = next(read(stream, chunk_bytes=HEAD_BYTES))
+        for chunk in read(stream, chunk_bytes=HEAD_BYTES):
+            if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head
+                break
         size = source.path.stat().st_size
         if stream.format == "plain":
             return chunk, size
