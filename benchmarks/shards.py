@@ -206,7 +206,7 @@ def heading(source: Path) -> str:
             said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
             versions.append(f"{program} {said.splitlines()[0].split()[-1]}" if said else program)
     pinned = "" if can_pin() else " This system cannot tie a process to a core."
-    return f"{', '.join(versions)}. Input: real lines of {source.name}/, replicated with fresh key_ids.{pinned}"
+    return f"{', '.join(versions)}. Input: the lines of {source.name}/, replicated with fresh key_ids.{pinned}"
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def content_hash(drawings: Drawings) -> UInt64Array:
 
 
 def xxh64(buf: UInt8Array) -> int:
-    """XXH64 with seed 0 of (B,) uint8: it tells every change that is no forgery, ten times as fast as SHA-256.
+    """XXH64 with seed 0 of (B,) uint8: it tells every change that is no forgery, in a fraction of the time of SHA-256.
 
     By Yann Collet (https://github.com/Cyan4973/xxHash, doc/xxhash_spec.md).
 

@@ -46,7 +46,7 @@ def drawing_line(rng: random.Random) -> bytes:
     zone = rng.choice([" UTC", " UTC", "Z", ""])
     changes: dict[str, str | None] = {
         "word": f'"{"abc é猫xyz"[: rng.randint(1, 9)]}"',
-        "countrycode": rng.choice(['"US"', '"DE"', '""', "null", None]),
+        "countrycode": rng.choice(['"US"', '"DE"', '"U"', '"USA"', '""', "null", None, None]),
         "timestamp": f'"20{rng.randint(0, 99):02}-{rng.randint(1, 12):02}-{rng.randint(1, 29):02} {clock}{zone}"',
         "recognized": rng.choice(["true", "false", "null"]),
         "key_id": f'"{rng.getrandbits(rng.choice([1, 8, *[53] * 9, 64, 66]))}"',

@@ -1,16 +1,20 @@
 """A build that was cut off goes on: what the journal holds is not done again."""
 
+import hashlib
 import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from builds import build, files_of, random_drawings, records, staging, write
 
+from pipeline.hashing import xxh64
 from pipeline.shards.folder import build_folder
 from pipeline.shards.journal import Entry, Journal
+from pipeline.shards.manifest import read_manifest
 from pipeline.shards.options import BuildOptions
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
@@ -53,7 +57,7 @@ def build_until(entries: int, sources: Path, out: Path, **settings: int) -> tupl
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "append", counted)
         try:
-            build_folder([str(sources)], out, OPTIONS, chunk_bytes=MIB, progress=progress, **settings)
+            build_folder([str(sources)], out, OPTIONS, progress=progress, **{"chunk_bytes": MIB, **settings})
         except DiedError:
             return told, True
     return told, False
@@ -121,6 +125,47 @@ def test_a_journal_that_is_damaged_is_gone_on_with_as_far_as_it_is_whole(
         journal.write_bytes(journal.read_bytes() + damage)
     else:
         (journal.parent / "spill").write_bytes(b"")
+    build(sources, out, num_shards=4, seed=3)
+    build(sources, tmp_path / "whole", num_shards=4, seed=3)
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("chunk_bytes", [MIB, 2 * MIB, 4 * MIB])
+def test_over_long_lines_change_neither_hashes_nor_rejects_whatever_the_chunks_and_wherever_it_dies(
+    tmp_path: Path, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.shards.intake.SEGMENT_INPUT_BYTES", 1)  # the journal is told after every chunk
+    exact = b'{"word":"cat","drawing":[[[1],[2]]],"pad":"' + b"x" * MIB
+    exact = exact[: MIB - 2] + b'"}\n'
+    text = random_drawings("cat", 60, 0) + b"y" * (2 * MIB + 500_000) + b"\n" + exact + random_drawings("cat", 99, 1)
+    write(tmp_path / "in", cat=text)
+    build(tmp_path / "in", tmp_path / "whole", chunk_bytes=chunk_bytes, num_shards=4, seed=3)
+    buf = np.frombuffer(text, np.uint8)
+    codes = b"".join(xxh64(buf[k : k + MIB]).to_bytes(8, "big") for k in range(0, len(buf), MIB))
+    assert read_manifest(tmp_path / "whole").sources[0].hash == hashlib.sha256(codes).hexdigest()
+    died = True
+    while died:
+        _, died = build_until(1, tmp_path / "in", tmp_path / "out", chunk_bytes=chunk_bytes)
+    assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("bit", [3, 8 * 17, 8 * 1000, 8 * 90_000])
+def test_a_spill_that_was_damaged_is_made_anew(sources: Path, tmp_path: Path, bit: int) -> None:
+    out = tmp_path / "out"
+    build_until(5, sources, out)
+    spill = out / ".build" / "work" / "spill"
+    content = bytearray(spill.read_bytes())
+    content[bit // 8] ^= 1 << bit % 8
+    spill.write_bytes(content)
+    build(sources, out, num_shards=4, seed=3)
+    build(sources, tmp_path / "whole", num_shards=4, seed=3)
+    assert files_of(out) == files_of(tmp_path / "whole")
+
+
+def test_rejects_that_are_gone_are_listed_anew(sources: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build_until(5, sources, out)
+    (out / ".build" / "new" / "rejects.ndjson").unlink()
     build(sources, out, num_shards=4, seed=3)
     build(sources, tmp_path / "whole", num_shards=4, seed=3)
     assert files_of(out) == files_of(tmp_path / "whole")

@@ -1,10 +1,12 @@
 """Proof and repair: no flipped bit anywhere in a folder passes, and what is mended is what was built."""
 
+import errno
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from builds import build, files_of, records, staging, write
 
-from pipeline.errors import InputError, MismatchError, ShardError
-from pipeline.shards.manifest import MANIFEST, read_manifest
+from pipeline.errors import InputError, MismatchError, OutputError, ShardError
+from pipeline.shards.manifest import MANIFEST, file_hash, footer_hash, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.repair import repair_folder
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS
@@ -93,23 +95,19 @@ def test_what_is_missing_or_cut_is_named(copy: Path) -> None:
     ]
 
 
-def forge(folder: Path, name: str, table: pa.Table) -> None:
-    """Put another table in a shard's place, with a manifest that says it belongs there."""
-    from dataclasses import replace
-
-    from pipeline.shards.manifest import file_hash, footer_hash
-
+def forge(folder: Path, name: str, *tables: pa.Table) -> None:
+    """Put other row groups in a shard's place, with a manifest that says they belong there."""
     path = folder / name
     with pq.ParquetWriter(path, SCHEMA, **WRITER_OPTIONS) as writer:
-        writer.write_table(table)
+        for table in tables:
+            writer.write_table(table)
     manifest = read_manifest(folder)
     with path.open("rb") as file:
         footer, length = footer_hash(file)
-    files = [
-        replace(f, rows=table.num_rows, bytes=path.stat().st_size, sha256=file_hash(path), footer_sha256=footer,
-                footer_bytes=length) if f.name == name else f
-        for f in manifest.files
-    ]  # fmt: skip
+    rows = sum(table.num_rows for table in tables)
+    sizes = {"rows": rows, "bytes": path.stat().st_size, "footer_bytes": length}
+    hashes = {"sha256": file_hash(path), "footer_sha256": footer}
+    files = [replace(file, **sizes, **hashes) if file.name == name else file for file in manifest.files]
     (folder / MANIFEST).write_text(replace(manifest, files=tuple(files)).dump())
 
 
@@ -200,8 +198,6 @@ def test_a_source_that_has_changed_mends_nothing(tmp_path: Path) -> None:
 
 def test_shards_of_another_writer_are_not_mended(copy: Path) -> None:
     fields = json.loads((copy / MANIFEST).read_text())
-    from dataclasses import replace
-
     other = replace(read_manifest(copy), writer={**fields["writer"], "pyarrow": "1.0"})
     (copy / MANIFEST).write_text(other.dump())
     flip(copy / "train-00001-of-00002.parquet", 4321)
@@ -227,3 +223,96 @@ def test_the_commands_tell_what_is_damaged_and_mend_it(copy: Path, shards: Path)
     assert "nothing to repair" in run("repair", str(copy)).stderr
     nowhere = run("verify", str(copy / "nowhere"))
     assert (nowhere.returncode, "no such folder" in nowhere.stderr) == (3, True)
+
+
+def test_a_manifest_that_names_other_files_is_damaged_and_leads_nobody_astray(copy: Path) -> None:
+    (copy.parent / "precious.txt").write_text("mine")
+    manifest = read_manifest(copy)
+    for change in ({"name": "../precious.txt"}, {"split": "test"}, {"rows": True}, {"name": manifest.files[1].name}):
+        files = (replace(manifest.files[0], **change), *manifest.files[1:])
+        (copy / MANIFEST).write_text(replace(manifest, files=files).dump())
+        with pytest.raises(ShardError, match=r"manifest\.json: damaged"):
+            read_manifest(copy)
+    repair_folder(copy)
+    assert (copy.parent / "precious.txt").read_text() == "mine"
+
+
+def test_a_folder_where_a_shard_belongs_is_named_and_nothing_is_lost(copy: Path) -> None:
+    shard = copy / "train-00001-of-00002.parquet"
+    shard.unlink()
+    shard.mkdir()
+    assert [str(damage) for damage in verify_folder(copy)] == [f"{shard.name}: a folder, not a file"]
+    with pytest.raises(OutputError, match="is a folder where a file belongs; remove it"):
+        repair_folder(copy)
+    before = files_of_but(copy, shard.name)
+    origin = json.loads((copy / ".build" / "sources.json").read_text())
+    with pytest.raises(OutputError, match=f"holds {shard.name}, which sketchpipe did not make"):
+        build([Path(path) for path, *_ in origin["sources"]], copy, num_shards=2)
+    assert files_of_but(copy, shard.name) == before
+
+
+def files_of_but(folder: Path, name: str) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.name != name}
+
+
+def test_a_file_that_looks_like_a_shard_and_is_none_is_found(copy: Path) -> None:
+    (copy / "train-00002-of-00002.parquet").write_bytes(b"PAR1")
+    (found,) = verify_folder(copy)
+    assert (found.name, found.misplaced) == ("train-00002-of-00002.parquet", True)
+
+
+def test_a_drawing_that_stands_twice_across_row_groups_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 10)
+    write(tmp_path / "in", cat=records("cat", range(25)))
+    build(tmp_path / "in", tmp_path / "out", splits="1,0,0")
+    name = "train-00000-of-00001.parquet"
+    groups = [pq.ParquetFile(tmp_path / "out" / name).read_row_group(k) for k in range(3)]
+    assert verify_folder(tmp_path / "out", deep=True) == []
+    repeated = [groups[0], pa.concat_tables([groups[0].slice(9), groups[1].slice(1)]), groups[2]]
+    forge(tmp_path / "out", name, *repeated)
+    (found,) = verify_folder(tmp_path / "out", deep=True)
+    assert found.what == "a drawing stands twice"
+
+
+def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    for folder, keys in (("x/in", range(90)), ("y/in", range(90, 150))):
+        write(tmp_path / folder, cat=records("cat", keys))
+    build([tmp_path / "x" / "in", tmp_path / "y" / "in"], tmp_path / "out")
+    whole = files_of(tmp_path / "out")
+    (tmp_path / "out" / "train-00000-of-00001.parquet").unlink()
+    repair_folder(tmp_path / "out")
+    assert files_of(tmp_path / "out") == whole
+    (tmp_path / "x").rename(tmp_path / "z")
+    (tmp_path / "out" / "train-00000-of-00001.parquet").unlink()
+    repair_folder(tmp_path / "out", [str(tmp_path / "y"), str(tmp_path / "z")])
+    assert files_of(tmp_path / "out") == whole
+
+
+@pytest.mark.parametrize("damaged", [MANIFEST, "train-00000-of-00001.parquet"])
+def test_binary_files_of_other_words_and_folders_in_folders_are_mended_the_same(
+    quickdraw: Path, tmp_path: Path, damaged: str
+) -> None:
+    write(tmp_path / "m" / "c", x=records("cat", range(90)))
+    write(tmp_path / "m", b=records("cat", range(90, 190)))
+    (tmp_path / "m" / "mything.bin").write_bytes((quickdraw / "binary" / "dog.bin").read_bytes())
+    build(tmp_path / "m", tmp_path / "out", drawings_per_class=40)
+    whole = files_of(tmp_path / "out")
+    flip(tmp_path / "out" / damaged, 8 * 200)
+    repair_folder(tmp_path / "out")
+    assert files_of(tmp_path / "out") == whole
+
+
+def test_a_repair_that_cannot_write_says_so_and_changes_nothing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flip(copy / "train-00001-of-00002.parquet", 4321)
+    before = files_of(copy)
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\); nothing was changed"):
+        repair_folder(copy)
+    assert files_of(copy) == before
+    assert staging(copy) == ["lock", "sources.json"]

@@ -63,11 +63,17 @@ def repair(
 
     Example: sketchpipe repair shards/quickdraw
     """
+    import contextlib
+
     from pipeline.cli.options import say, worker_count
     from pipeline.cli.progress import BuildLine
+    from pipeline.errors import SketchpipeError
+    from pipeline.shards.manifest import read_manifest
     from pipeline.shards.repair import repair_folder
 
     line = BuildLine()
+    with contextlib.suppress(SketchpipeError):  # a damaged manifest does not say; what is wrong is said below
+        line.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
     damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=line.progress)
     line.clear()
     for damage in damaged:

@@ -124,6 +124,7 @@ class Build:
             self.journal.append({"name": plan.name, "shard": shard.dump()})
 
         shards = []
+        self.progress("spilled", 0, int(spill.rows.sum()))
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
             with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written

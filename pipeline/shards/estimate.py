@@ -19,7 +19,7 @@ from pipeline.shards.options import BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.sources.files import Source
-from pipeline.sources.readers import Scanned, read_head, scan_source
+from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
 
 _AMPLE = 64  # times the input's size is free: no compressed text is so much smaller than what a build makes of it
 _HEADS = 400  # sources at most; of more, some are taken to stand for the others
@@ -99,14 +99,15 @@ def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) 
     """Refuse a build that cannot fit on the disk of `folder`; what an earlier process left there counts as room.
 
     Returns:
-        The estimate; None where there is so much room that none was made.
+        The estimate; None where none is needed: there is much room, and all files are as large as what is in them.
 
     Raises:
         InputError: a source cannot be read.
         OutputError: the build cannot fit.
     """
     free = free_bytes(folder)
-    if free > _AMPLE * sum(source.path.stat().st_size for source in sources):
+    ample = free > _AMPLE * sum(source.path.stat().st_size for source in sources)
+    if ample and not any(is_compressed(source) for source in sources):
         return None
     needed = estimate_build(sources, options)
     if needed.disk_bytes > free:

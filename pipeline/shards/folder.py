@@ -38,7 +38,8 @@ def build_folder(
         strict: make the first bad line an error.
         force: build even where nothing changed.
         chunk_bytes: how much is read at a time.
-        progress: is told the phase ("read", "write") and how many bytes of input and drawings it has come on.
+        progress: is told the phase and how many bytes of input and drawings it has come on: "read", first what an
+            earlier build had read, then "spilled", once, how many drawings there are to write, and "write".
         begin: is told the sources before the work begins.
 
     Raises:

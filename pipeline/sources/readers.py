@@ -81,6 +81,16 @@ def scan_source(source: Source, chunk: Chunk) -> Scanned:
     return scan_chunk(chunk)
 
 
+def is_compressed(source: Source) -> bool:
+    """Whether a source has more bytes than its file.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    with open_stream(source.path) as stream:
+        return stream.format != "plain"
+
+
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes it has in all, decompressed: about, where it is compressed."""
     with open_stream(source.path) as stream:
