@@ -31,6 +31,15 @@ def mix64(values: UInt64Array) -> UInt64Array:
     return mixed
 
 
+@inlined_kernel
+def mixed(value: np.uint64) -> np.uint64:
+    """`mix64` of one value, for kernels."""
+    value += uint64(0x9E3779B97F4A7C15)
+    value = (value ^ (value >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
+    value = (value ^ (value >> uint64(27))) * uint64(0x94D049BB133111EB)
+    return value ^ (value >> uint64(31))
+
+
 def salted(salt: str, *numbers: int) -> np.uint64:
     """A 64-bit salt from a name and numbers such as a seed."""
     text = ":".join([salt, *map(str, numbers)]).encode()

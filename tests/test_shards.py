@@ -14,7 +14,7 @@ from builds import build, counts_of, files_of, keys_of, random_drawings, record,
 from pipeline.classes import WORDS
 from pipeline.errors import UsageError
 from pipeline.shards.options import BuildOptions
-from pipeline.shards.shuffle import first_of_part, parse_splits, part_of
+from pipeline.shards.shuffle import first_of_part, order_hash, parse_splits, part_of, partition_of, split_of
 
 SPLITS = ("train", "validation", "test")
 
@@ -163,6 +163,15 @@ def test_parts_of_all_hashes_meet_without_a_gap() -> None:
             around = np.array([first, max(first - 1, 0)], np.uint64)
             assert part_of(around, parts).tolist() == [part, max(part - 1, 0) if first else 0]
         assert part_of(np.array([2**64 - 1], np.uint64), parts).tolist() == [parts - 1]
+
+
+@pytest.mark.parametrize("splits", ["0.8,0.1,0.1", "1,0,0", "0.5,0,0.5", "1/3,1/3,1/3"])
+def test_a_partition_is_the_split_and_the_part_of_the_hash(splits: str) -> None:
+    keys = np.concatenate([np.arange(300, dtype=np.uint64) << np.uint64(21), np.array([0, 2**64 - 1], np.uint64)])
+    shares = parse_splits(splits)
+    for seed in (0, 7, 2**64 - 1):
+        expected = split_of(keys, shares) * 512 + part_of(order_hash(keys, seed), 512)
+        assert partition_of(keys, seed, shares, 512).tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pipeline.errors import InputError
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.plan import ShardPlan
-from pipeline.shards.shuffle import order_hash, parse_splits, part_of, split_of
+from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
 from pipeline.shards.spill import RANGES, Gathered, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
@@ -153,9 +153,9 @@ class Intake:
             return _Parsed(index, chunk, np.empty(0, np.int64), [])
         scanned = scan_source(self.sources[index], chunk)
         key_id = scanned.drawings.key_id
-        hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
-        partition = split * RANGES + part_of(hashes, RANGES)
+        partition = partition_of(key_id, self.options.seed, self._splits, RANGES)
         if self._only is not None:
+            hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
             wanted = [(split == plan.split) & (part_of(hashes, plan.count) == plan.index) for plan in self._only]
             partition[~np.any(wanted, axis=0)] = -1
         return _Parsed(index, scanned, partition, chunk.block_hashes())

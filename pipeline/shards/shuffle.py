@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.hashing import UInt64Array, mix64, salted
+from pipeline.hashing import UInt64Array, mix64, mixed, salted
+from pipeline.jit import kernel
 
 SPLITS = ("train", "validation", "test")
 _LOW = np.uint64(0xFFFFFFFF)
@@ -34,8 +35,36 @@ def first_of_part(part: int, parts: int) -> int:
 def split_of(key_id: UInt64Array, splits: Sequence[Fraction]) -> NDArray[np.int64]:
     """(N,) int64, an index into `SPLITS`, from a hash that knows no seed: a drawing never changes its split."""
     hashes = mix64(key_id ^ salted("sketchpipe split"))
-    bounds = [min(int(sum(splits[: k + 1]) * 2**64), 2**64 - 1) for k in range(len(splits) - 1)]
-    return np.searchsorted(np.array(bounds, np.uint64), hashes, side="right").astype(np.int64)
+    return np.searchsorted(_bounds(splits), hashes, side="right").astype(np.int64)
+
+
+def partition_of(key_id: UInt64Array, seed: int, splits: Sequence[Fraction], ranges: int) -> NDArray[np.int64]:
+    """(N,) int64, `split_of(...) * ranges + part_of(order_hash(...), ranges)`, in one go over the keys."""
+    partition = np.empty(len(key_id), np.int64)
+    with np.errstate(over="ignore"):  # where kernels run without JIT: products are meant to wrap
+        _partition(key_id, np.uint64(seed), salted("sketchpipe split"), _bounds(splits), ranges, partition)
+    return partition
+
+
+@kernel
+def _partition(
+    key_id: UInt64Array, seed: np.uint64, salt: np.uint64, bounds: UInt64Array, ranges: int,
+    partition: NDArray[np.int64],
+) -> None:  # fmt: skip
+    count = np.uint64(ranges)
+    for row in range(len(key_id)):
+        hashed = mixed(key_id[row] ^ seed)
+        part = ((hashed >> _HALF) * count + (((hashed & _LOW) * count) >> _HALF)) >> _HALF
+        hashed = mixed(key_id[row] ^ salt)
+        split = 0
+        for bound in bounds:
+            split += hashed >= bound
+        partition[row] = split * ranges + np.int64(part)
+
+
+def _bounds(splits: Sequence[Fraction]) -> UInt64Array:
+    """The hashes at which all splits but the first begin."""
+    return np.array([min(int(sum(splits[: k + 1]) * 2**64), 2**64 - 1) for k in range(len(splits) - 1)], np.uint64)
 
 
 def parse_splits(text: str) -> tuple[Fraction, ...]:
