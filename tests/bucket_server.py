@@ -84,13 +84,14 @@ class Request:
 class Bucket:
     """The server: its objects by path, the faults of their next GETs, and what was asked of it.
 
-    `head_faults` are statuses that the next HEADs of a path are answered with.
+    `head_faults` are statuses that the next HEADs of a path are answered with; with `cuts_heads` none is answered.
     """
 
     def __init__(self) -> None:
         self.objects: dict[str, Served] = {}
         self.faults: dict[str, list[Fault]] = {}
         self.head_faults: dict[str, list[int]] = {}
+        self.cuts_heads = False
         self.log: list[Request] = []
         self.closed = threading.Event()
         self.url = ""
@@ -119,7 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path  # a proxy is asked for whole addresses
         self.bucket.log.append(Request("HEAD", path))
         statuses, served = self.bucket.head_faults.get(path, []), self.bucket.objects.get(path)
-        if statuses:
+        if self.bucket.cuts_heads:
+            self.close_connection = True
+        elif statuses:
             self._refuse(statuses.pop(0), {})
         elif served is None:
             self._refuse(404, {})

@@ -5,19 +5,14 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bucket_server import Bucket, Fault, free_port, lines_of, serve
-from downloads import CAT
+from downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 from pipeline.classes import WORDS
-
-SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
-NO_PROXY = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), "")
 
 
 @pytest.fixture
@@ -29,40 +24,6 @@ def bucket() -> Iterator[Bucket]:
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-
-
-def begin(bucket: Bucket | str, *words: str, **environment: str) -> subprocess.Popen[str]:
-    """The command, begun."""
-    source = bucket if isinstance(bucket, str) else bucket.url
-    return subprocess.Popen(
-        [SKETCHPIPE, "download", *words, "--source", source],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **NO_PROXY, **environment},
-    )  # fmt: skip
-
-
-def run(bucket: Bucket | str, *words: str, **environment: str) -> tuple[int, list[str]]:
-    """The command's exit code and lines of stderr; stdout stays empty."""
-    with begin(bucket, *words, **environment) as process:
-        out, said = process.communicate(timeout=60)
-    assert out == ""
-    return process.returncode, said.splitlines()
-
-
-def fails(ended: tuple[int, list[str]], code: int, *parts: str) -> None:
-    assert ended[0] == code, ended
-    assert ended[1][-1].startswith("sketchpipe: ")
-    assert [part for part in parts if part not in ended[1][-1]] == [], ended
-
-
-def wait_for_bytes(size: int) -> None:
-    """Until a partial file of sketches/quickdraw is as long."""
-    tick = threading.Event()
-    for _ in range(3_000):
-        partials = list(Path("sketches/quickdraw/.download").glob("*.partial"))
-        if partials and partials[0].stat().st_size >= size:
-            return
-        tick.wait(0.01)
-    raise AssertionError("nothing came within half a minute")
 
 
 def test_words_are_fetched_into_the_set_s_folder_and_a_second_run_fetches_nothing(bucket: Bucket) -> None:
@@ -89,6 +50,14 @@ def test_all_words_are_asked_for_and_those_that_failed_are_named(bucket: Bucket)
     assert said[-1] == "sketchpipe: 2 files could not be fetched: zebra, zigzag; the others are in sketches/quickdraw"
     assert f"  {bucket.url}/simplified/zebra.ndjson: not to be had (404 Not Found); check --source and --format" in said
     assert sorted(path.stem for path in Path("sketches/quickdraw").glob("*.ndjson")) == sorted(WORDS[:-2])
+
+
+def test_of_very_many_failures_the_last_line_names_five(bucket: Bucket) -> None:
+    ended = run(bucket, *WORDS[:9])
+    fails(ended, 3, f"9 files could not be fetched: {', '.join(WORDS[:5])} and 4 more; none is in sketches/quickdraw")
+    assert [said.split(": not to be had")[0].rpartition("/")[2] for said in ended[1][:-1]] == [
+        f"{word.replace(' ', '%20')}.ndjson" for word in WORDS[:9]
+    ]
 
 
 @pytest.mark.parametrize(
@@ -122,6 +91,21 @@ def test_the_head_of_a_file_is_said_to_be_one(bucket: Bucket) -> None:
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes().count(b"\n") == 50
 
 
+def test_a_smaller_head_than_before_is_said_to_be_there_already(bucket: Bucket) -> None:
+    for word in ("cat", "dog", "owl"):
+        bucket.put(word, CAT)
+    assert run(bucket, "cat", "--drawings-per-class", "1200")[0] == 0
+    assert run(bucket, "dog", "--drawings-per-class", "50")[0] == 0
+    assert run(bucket, "owl")[0] == 0
+    assert run(bucket, "cat", "dog", "owl", "--drawings-per-class", "50") == (
+        0,
+        [
+            "sketches/quickdraw: nothing to fetch, 3 files there already",
+            "  more than the first 50 drawings are there already, and stay: cat (1,200), owl (all)",
+        ],
+    )
+
+
 def test_a_server_without_checksums_is_said_to_be_one(bucket: Bucket) -> None:
     bucket.put("cat", CAT, hashes=())
     code, said = run(bucket, "cat")
@@ -134,6 +118,8 @@ def test_a_server_without_checksums_is_said_to_be_one(bucket: Bucket) -> None:
         (["hotdog"], 3, "class \"hotdog\": not one of Google's 345 words; did you mean 'hot dog' or"),
         (["../x"], 3, 'class "../x": not one of Google\'s 345 words; `sketchpipe classes` lists them'),
         ([], 2, "no class is named: give words"),
+        ([""], 2, 'class "": empty; `sketchpipe classes` lists them'),
+        (["cat", " "], 2, 'class " ": empty; `sketchpipe classes` lists them'),
         (["cat", "--all"], 2, "--all and 'cat': name classes or take all, not both"),
         (["cat", "--format", "png"], 2, 'format "png": expected one of simplified, raw, binary, numpy'),
         (["cat", "--format", "numpy", "--drawings-per-class", "5"], 2, "its files have no lines; leave --drawings-per"),
@@ -168,6 +154,21 @@ def test_a_503_is_waited_out(bucket: Bucket) -> None:
     bucket.fail("cat", *[Fault(status=503, headers={"Retry-After": "0"})] * 5)
     assert run(bucket, "cat")[0] == 0
     assert len(bucket.gets("cat")) == 6
+
+
+def test_a_wait_for_the_server_is_said(bucket: Bucket) -> None:
+    bucket.put("cat", CAT)
+    bucket.fail("cat", Fault(status=503, headers={"Retry-After": "2"}))
+    code, said = run(bucket, "cat")
+    host = bucket.url.removeprefix("http://").removesuffix("/full")
+    assert (code, said[1]) == (0, f"  {host}: the server answers 503 Service Unavailable, waiting 2 s")
+
+
+def test_a_file_where_the_hidden_folder_belongs_is_named(bucket: Bucket) -> None:
+    Path("mine").mkdir()
+    Path("mine/.download").write_text("mine")
+    fails(run(bucket, "cat", "--to", "mine"), 6, "mine/.download: is no folder; move it, or choose another folder")
+    assert Path("mine/.download").read_text() == "mine"
 
 
 @pytest.mark.parametrize("target", ["file", "file/below", "sample"])

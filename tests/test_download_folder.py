@@ -2,19 +2,21 @@
 
 import fcntl
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from bucket_server import Bucket, Fault, lines_of, serve
 from downloads import CAT, HASTY, failure, fetch, hidden
 
-from pipeline.download.bucket import read_version
+from pipeline.download.bucket import FORMATS, read_version
 from pipeline.download.folder import download
 from pipeline.download.plan import DownloadOptions, Plan
 from pipeline.download.receipts import partial_path, put_in_place, write_receipt
-from pipeline.errors import DamagedError, LockedError, OutputError
+from pipeline.errors import DamagedError, LockedError, OutputError, UsageError
 from pipeline.locks import locked_file
 
 
@@ -159,6 +161,45 @@ def test_what_cannot_fit_is_refused_before_anything_is_fetched(bucket: Bucket, f
     assert not folder.exists()
 
 
+def test_what_a_larger_head_needs_is_guessed_from_the_lines_that_are_here(
+    bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = b"".join(b"%01999d\n" % number for number in range(1_000))
+    bucket.put("cat", long)
+    fetch(bucket, folder, drawings_per_class=100)
+    plans: list[Plan] = []
+    free = 200_000 + 200_000 - 1  # for the lines that are missing, and for the copy behind which they are written
+    monkeypatch.setattr(shutil, "disk_usage", lambda _folder: SimpleNamespace(free=free))
+    options = DownloadOptions(source=bucket.url, drawings_per_class=200)
+    with pytest.raises(OutputError, match=r"400,000 bytes are needed, 399,999 are free; make room"):
+        download(("cat",), folder, options, patience=HASTY, begin=plans.append)
+    assert [plan.needed for plan in plans] == [200_000]
+    free += 1
+    download(("cat",), folder, options, patience=HASTY)
+    assert (folder / "cat.ndjson").read_bytes() == long[: 200 * 2_000]
+
+
+def test_an_interrupted_head_is_guessed_from_its_own_lines(bucket: Bucket, folder: Path) -> None:
+    bucket.put("cat", b"".join(b"%01999d\n" % number for number in range(1_000)))
+    bucket.fail("cat", Fault(cut_after=50_000), *[Fault(cut_after=0)] * 2)
+    failure(bucket, folder, drawings_per_class=100)
+    plans: list[Plan] = []
+    options = DownloadOptions(source=bucket.url, drawings_per_class=100)
+    download(("cat",), folder, options, patience=HASTY, begin=plans.append)
+    assert [plan.needed for plan in plans] == [150_000]
+
+
+def test_only_files_that_come_at_the_same_time_are_copied_at_the_same_time(bucket: Bucket, folder: Path) -> None:
+    words = ("cat", "dog", "owl")
+    for word in words:
+        bucket.put(word, CAT)
+    fetch(bucket, folder, *words, drawings_per_class=1_000)
+    copy = (folder / "cat.ndjson").stat().st_size
+    plans: list[Plan] = []
+    download(words, folder, DownloadOptions(source=bucket.url), patience=HASTY, begin=plans.append)
+    assert plans[0].room(2) == plans[0].needed + 2 * copy == 3 * (len(CAT) - copy) + 2 * copy
+
+
 def test_a_lock_names_its_holder_and_a_dead_one_s_is_nobody_s(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     path.write_text("99999999")
@@ -203,3 +244,20 @@ def test_two_downloads_into_one_folder_do_not_meet(bucket: Bucket, folder: Path)
     download(("cat",), folder, DownloadOptions(source=bucket.url), patience=HASTY, begin=begin)
     assert said == [f"{folder}: process {os.getpid()} is fetching into it; wait for it to end, or stop it"]
     assert (folder / "cat.ndjson").read_bytes() == CAT
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["", "bucket", "ftp://host/full", "file:///full", "https://", "http://h/full?x=1", "http://a..b/full",
+     f"https://{'a' * 64}.b/full", "http://h:99999/full"],
+)  # fmt: skip
+def test_a_source_that_is_no_address_is_a_usage_error(source: str, folder: Path) -> None:
+    with pytest.raises(UsageError, match="expected https://HOST/FOLDER"):
+        download(("cat",), folder, DownloadOptions(source=source))
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("form", [form for form in FORMATS.values() if form.bytes_per_line is None])
+def test_the_head_of_a_file_without_lines_is_a_usage_error(form: Any) -> None:
+    with pytest.raises(UsageError, match="its files have no lines"):
+        DownloadOptions(form.name, 5)

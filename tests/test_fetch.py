@@ -5,17 +5,16 @@ import threading
 from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
-from typing import Any
 
 import pytest
 from bucket_server import Bucket, Fault, free_port, lines_of, serve
 from downloads import CAT, HASTY, failure, fetch, hidden
 
-from pipeline.download.bucket import FORMATS, read_version
+from pipeline.download.bucket import read_version
 from pipeline.download.folder import download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
-from pipeline.errors import DamagedError, InputError, UsageError
+from pipeline.errors import DamagedError, InputError
 
 
 @pytest.fixture
@@ -94,6 +93,29 @@ def test_without_etag_or_date_a_cut_file_is_begun_anew(bucket: Bucket, folder: P
     assert fetch(bucket, folder).fetched == ["cat"]
     assert bucket.gets("cat") == [(None, None), (None, None)]
     assert (folder / "cat.ndjson").read_bytes() == CAT
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+@pytest.mark.parametrize(("length", "count"), [(4 * 523, 200), (100_000, 30)])
+def test_without_etag_or_date_a_head_of_long_lines_is_asked_for_in_few_and_larger_pieces(
+    bucket: Bucket, folder: Path, ranges: bool, length: int, count: int
+) -> None:
+    long = b"".join(b"%0*d\n" % (length - 1, number) for number in range(2 * count))
+    bucket.put("cat", long, hashes=(), etag="", ranges=ranges)
+    bucket.fail("cat", Fault(cut_after=1), *[Fault()] * 9, *[Fault(status=400)] * 9)
+    assert fetch(bucket, folder, drawings_per_class=count).fetched == ["cat"]
+    assert (folder / "cat.ndjson").read_bytes() == long[: count * length]
+    assert [start for start, _ in bucket.gets("cat")] == [0] * len(bucket.gets("cat"))
+    assert len(bucket.gets("cat")) <= 8
+
+
+def test_a_file_that_is_begun_anew_again_and_again_and_comes_no_further_is_given_up(
+    bucket: Bucket, folder: Path
+) -> None:
+    bucket.put("cat", CAT, hashes=(), etag="")
+    bucket.fail("cat", *[Fault(cut_after=100_000), Fault(cut_after=200_000)] * 20)
+    assert "given up" in str(failure(bucket, folder))
+    assert len(bucket.gets("cat")) == 4
 
 
 def test_a_new_version_takes_the_place_of_the_old_one(bucket: Bucket, folder: Path) -> None:
@@ -184,9 +206,16 @@ def test_waits_double_up_to_the_longest_and_a_server_that_asks_for_a_while_gets_
     bucket.put("cat", CAT)
     bucket.head_faults["/full/simplified/cat.ndjson"] = [503, 500, 429, 502, 504]
     patience = Patience(tries=6, first_wait_seconds=1.0, longest_wait_seconds=5.0)
-    with contextlib.closing(Remote(bucket.url, 1, patience, waits)) as remote:
+    told: list[str] = []
+    with contextlib.closing(Remote(bucket.url, 1, patience, waits, told.append)) as remote:
         version = remote.version(url)
         assert waits.seconds == [1.0, 2.0, 4.0, 5.0, 5.0]
+        host = bucket.url.removeprefix("http://").removesuffix("/full")
+        assert told == [
+            f"{host}: the server answers 500 Internal Server Error, waiting 2 s",
+            f"{host}: the server answers 429 Too Many Requests, waiting 4 s",
+            f"{host}: the server answers 502 Bad Gateway, waiting 5 s",
+        ]
         waits.seconds.clear()
         asked = ("7", "0", "soon", formatdate(usegmt=True))
         bucket.fail("cat", *(Fault(status=503, headers={"Retry-After": text}) for text in asked))
@@ -209,6 +238,33 @@ def test_a_server_that_cannot_be_reached_is_one_error_for_all_files(folder: Path
         UnreachableError, match=rf"127\.0\.0\.1:{port}: cannot be reached \(.*refused\); check the network"
     ):
         download(("cat", "dog"), folder, options, patience=HASTY)
+    assert not folder.exists()
+
+
+def test_a_connection_serves_the_next_request_though_an_error_still_holds_the_last_answer(bucket: Bucket) -> None:
+    waits, errors = Waits(), []
+    with contextlib.closing(Remote(bucket.url, 1, Patience(), waits)) as remote:
+        for _ in range(3):
+            with pytest.raises(InputError, match="404") as error:
+                remote.version(f"{bucket.url}/simplified/cat.ndjson")
+            errors.append(error)
+    assert (waits.seconds, len(bucket.log)) == ([], 3)
+
+
+@pytest.mark.parametrize("fault", ["tls", "cut"])
+def test_a_server_that_never_answered_is_given_up_soon_whatever_the_fault(
+    bucket: Bucket, folder: Path, fault: str
+) -> None:
+    bucket.put("cat", CAT)
+    bucket.cuts_heads = True
+    source = bucket.url.replace("http:", "https:") if fault == "tls" else bucket.url
+    waits = Waits()
+    with (
+        contextlib.closing(Remote(source, 1, Patience(), waits)) as remote,
+        pytest.raises(UnreachableError, match=r"cannot be reached \(.*(WRONG_VERSION|closed connection)"),
+    ):
+        remote.version(f"{source}/simplified/cat.ndjson")
+    assert waits.seconds == [1.0]
     assert not folder.exists()
 
 
@@ -239,15 +295,3 @@ def test_other_answers_end_at_once(bucket: Bucket, folder: Path, status: int, sa
 def test_headers_that_make_no_sense_are_named(told: dict[str, str]) -> None:
     with pytest.raises(InputError, match=r"^u: the server"):
         read_version("u", told)
-
-
-@pytest.mark.parametrize("source", ["", "bucket", "ftp://host/full", "file:///full", "https://", "http://h/full?x=1"])
-def test_a_source_that_is_no_address_is_a_usage_error(source: str, folder: Path) -> None:
-    with pytest.raises(UsageError, match="expected https://HOST/FOLDER"):
-        download(("cat",), folder, DownloadOptions(source=source))
-
-
-@pytest.mark.parametrize("form", [form for form in FORMATS.values() if form.bytes_per_line is None])
-def test_the_head_of_a_file_without_lines_is_a_usage_error(form: Any) -> None:
-    with pytest.raises(UsageError, match="its files have no lines"):
-        DownloadOptions(form.name, 5)

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from pipeline.download.folder import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
 
+_NAMED = 5  # words in one line
+
 
 def download(
     words: Annotated[
@@ -46,16 +48,21 @@ def download(
 
     Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
     """
+    from pipeline.download.bucket import SOURCE
+    from pipeline.download.plan import DownloadOptions
+
+    options = DownloadOptions(format, drawings_per_class, SOURCE if source is None else source)
+    _fetch(_choose(words or [], classes, everything), to or Path(options.form.target), options)
+
+
+def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") -> None:
+    """Fetch the chosen words' files, and say how that goes."""
     import time
 
     from pipeline.cli.options import Line, say
-    from pipeline.download.bucket import SOURCE
     from pipeline.download.folder import download as fetch
-    from pipeline.download.plan import DownloadOptions
     from pipeline.errors import SketchpipeError
 
-    options = DownloadOptions(format, drawings_per_class, source or SOURCE)
-    folder = to or Path(options.form.target)
     line, start = Line(), time.monotonic()
     plans: list[Plan] = []
 
@@ -68,15 +75,19 @@ def download(
     def progress(outcome: "Outcome") -> None:
         line.show(lambda: _progress(plans[0], outcome, time.monotonic() - start))
 
+    def waiting(why: str) -> None:
+        line.clear()
+        say(f"  {why}")
+
     try:
-        outcome = fetch(_choose(words or [], classes, everything), folder, options, begin=begin, progress=progress)
+        outcome = fetch(chosen, folder, options, begin=begin, progress=progress, waiting=waiting)
     except BaseException as error:
         line.clear()
         if plans and not isinstance(error, SketchpipeError):
             say(f"{folder}: what has come is kept: the same command goes on from there")
         raise
     line.clear()
-    _conclude(outcome, folder, time.monotonic() - start)
+    _conclude(outcome, plans, options, folder, time.monotonic() - start)
 
 
 def _choose(words: list[str], classes: str | None, everything: bool) -> tuple[str, ...]:
@@ -124,7 +135,9 @@ def _progress(plan: "Plan", outcome: "Outcome", seconds: float) -> str:
     )
 
 
-def _conclude(outcome: "Outcome", folder: Path, seconds: float) -> None:
+def _conclude(
+    outcome: "Outcome", plans: "list[Plan]", options: "DownloadOptions", folder: Path, seconds: float
+) -> None:
     """Say what came, then raise what did not."""
     from pipeline.cli.options import counted, duration, say, size
 
@@ -134,6 +147,8 @@ def _conclude(outcome: "Outcome", folder: Path, seconds: float) -> None:
         say(f"{folder}: {came}{', ' + there if there else ''}")
     elif there:
         say(f"{folder}: nothing to fetch, {there}")
+    if more := [named for plan in plans for named in _larger(plan, options)]:
+        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {_few(more)}")
     if outcome.unproved:
         say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
     if not outcome.failures:
@@ -143,7 +158,27 @@ def _conclude(outcome: "Outcome", folder: Path, seconds: float) -> None:
         raise first
     for error in outcome.failures.values():
         say(f"  {error}")
-    failed = ", ".join(outcome.failures)
+    others_are = "the others are" if outcome.fetched or outcome.there else "none is"
     raise type(first)(
-        f"{len(outcome.failures)} files could not be fetched: {failed}; the others are in {folder}"
+        f"{len(outcome.failures)} files could not be fetched: {_few(list(outcome.failures))}; {others_are} in {folder}"
     ) from first
+
+
+def _larger(plan: "Plan", options: "DownloadOptions") -> list[str]:
+    """The words of which more is here than was asked for, each with how much; whole files only by a guess."""
+    wanted = options.drawings_per_class
+    if wanted is None:
+        return []
+    there = [item for item in plan.items if item.is_there]
+    guess = wanted * (options.form.bytes_per_line or 0)
+    return [
+        f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})"
+        for item in there
+        if (item.version.size > guess if item.lines is None else item.lines > wanted)
+    ]
+
+
+def _few(names: list[str]) -> str:
+    """A list of names, of which a long one ends with how many more there are."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -113,8 +113,11 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         InputError: one is none of Google's.
+        UsageError: one is empty.
     """
     for word in words:
+        if not word.strip():
+            raise UsageError(f'class "{word}": empty; `sketchpipe classes` lists them')
         if word not in WORDS:
             near = " or ".join(repr(other) for other in resembling(word, count=3))
             hint = f"did you mean {near}?" if near else "`sketchpipe classes` lists them"

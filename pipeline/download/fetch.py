@@ -32,6 +32,7 @@ class Partial:
     def __init__(self, path: Path, version: Version, lines_wanted: int | None, bytes_per_line: float) -> None:
         self.path, self.version, self.lines_wanted = path, version, lines_wanted
         self._guess = bytes_per_line
+        self._least_bytes = _LEAST_BYTES
         self.size = self.lines = 0
         self._checksum = Checksum(version)
         with _writing(path):
@@ -60,7 +61,7 @@ class Partial:
             return self.version.size
         mean = self.size / self.lines if self.lines else self._guess
         more = int((self.lines_wanted - self.lines) * mean * _MARGIN) + 1
-        return min(self.version.size, self.size + max(more, _LEAST_BYTES))
+        return min(self.version.size, self.size + max(more, self._least_bytes))
 
     def append(self, chunk: bytes) -> int:
         """Write the next bytes, as far as they are wanted; returns how many were."""
@@ -72,9 +73,13 @@ class Partial:
         return self._count(chunk)
 
     def restart(self) -> None:
-        """Forget everything that is there."""
+        """Forget everything that is there, but for how long its lines are."""
         with _writing(self.path):
             self._file.truncate(0)
+        if self.lines:
+            self._guess = self.size / self.lines
+        # Twice as far as this time: of lines that only grow longer, or none that ends, the guess alone would never do.
+        self._least_bytes = max(self._least_bytes, 2 * self.size)
         self.size = self.lines = 0
         self._checksum = Checksum(self.version)
 

@@ -53,6 +53,7 @@ def download(
     patience: Patience | None = None,
     begin: Callable[[Plan], None] = lambda _plan: None,
     progress: Callable[[Outcome], None] = lambda _outcome: None,
+    waiting: Callable[[str], None] = lambda _said: None,
 ) -> Outcome:
     """Fetch each word's file into `folder`; files that are there already are left alone.
 
@@ -64,24 +65,26 @@ def download(
         patience: with the server; the usual by default.
         begin: is told what will be done, before anything is fetched.
         progress: is told again and again what has come.
+        waiting: is told why the server is waited for and how long, from a thread that waits.
 
     Raises:
         InputError: a word is none of Google's, or the server is out of reach.
+        UsageError: a word is empty, or the source is no address.
         OutputError: the folder is the sample's, or what is needed does not fit.
         LockedError: another process is fetching into it.
     """
     words = check_words(words)
     stop = threading.Event()
-    remote = Remote(options.source, connections, patience or Patience(), stop)
+    remote = Remote(options.source, connections, patience or Patience(), stop, waiting)
     outcome = Outcome()
     run = bind(each_on_threads, workers=connections, stop=stop)
     with contextlib.closing(remote), _held(folder):
         plan = _make_plan(bind(examine, remote, folder, options), words, folder, outcome, run)
         if plan.items:
             begin(plan)
-        if plan.needed > plan.free:
+        if (room := plan.room(connections)) > plan.free:
             raise OutputError(
-                f"{folder}: {plan.needed:,} bytes are needed, {plan.free:,} are free; make room, choose fewer classes "
+                f"{folder}: {room:,} bytes are needed, {plan.free:,} are free; make room, choose fewer classes "
                 "or --drawings-per-class, or another folder with --to"
             )
         counter = Counter()
@@ -169,6 +172,8 @@ def _held(folder: Path) -> Iterator[None]:
                 folder / DOWNLOADS / "lock",
                 lambda pid: f"{folder}: process {pid} is fetching into it; wait for it to end, or stop it",
             ))  # fmt: skip
+        except FileExistsError as error:
+            raise OutputError(f"{error.filename}: is no folder; move it, or choose another folder with --to") from error
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"

@@ -1,11 +1,13 @@
 """What a download is to fetch, and how much of that is here already."""
 
+import heapq
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.download.bucket import SOURCE, Format, Version, choose_format, file_url
 from pipeline.download.receipts import is_half_replaced, is_proved, partial_path, read_receipt, write_receipt
-from pipeline.download.remote import Remote
+from pipeline.download.remote import CHUNK_BYTES, Remote
 from pipeline.errors import OutputError, UsageError
 
 
@@ -49,6 +51,8 @@ class Item:
         is_there: whether it is here already.
         have: bytes that are here of what is wanted.
         total: bytes that are wanted; a guess where only some lines are.
+        copied: bytes of the file here that are copied first, to go on behind them; it stands until the new one is full.
+        lines: how many lines of it are here; None for all or none.
     """
 
     word: str
@@ -58,6 +62,8 @@ class Item:
     is_there: bool
     have: int = 0
     total: int = 0
+    copied: int = 0
+    lines: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,10 @@ class Plan:
         """Bytes that are to be fetched."""
         return sum(max(0, item.total - item.have) for item in self.missing)
 
+    def room(self, connections: int) -> int:
+        """Bytes of the disk that this takes at most, with as many files fetched at a time."""
+        return self.needed + sum(heapq.nlargest(connections, (item.copied for item in self.missing)))
+
 
 def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -> Item:
     """What lies in the bucket for a word, and how much of it is here.
@@ -94,7 +104,7 @@ def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -
     path = folder / f"{word}{options.form.suffix}"
     version = remote.version(url)
     lines, receipt = options.drawings_per_class, read_receipt(path)
-    there = Item(word, url, path, version, is_there=True)
+    there = Item(word, url, path, version, is_there=True, lines=receipt.lines if receipt else None)
     if receipt is None and path.exists():
         if is_proved(path, version):
             write_receipt(path, options.format, version, None, path)
@@ -103,15 +113,25 @@ def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -
             raise OutputError(
                 f"{path}: is there already, and is not {url}; move it, or choose another folder with --to"
             )
-    have = 0
+    have, mean = 0, float(options.form.bytes_per_line or 0)
     if receipt is not None:
         if receipt.form != options.format:
             raise OutputError(f"{path}: is there already, as {receipt.form}; choose another folder with --to")
         if receipt.key == version.key:
             if receipt.lines is None or (lines is not None and receipt.lines >= lines):
                 return there
-            have = receipt.size
-    beginning = partial_path(path, version)
-    have = max(have, beginning.stat().st_size if beginning.exists() else 0)
-    total = version.size if lines is None else min(version.size, lines * (options.form.bytes_per_line or 0))
-    return Item(word, url, path, version, is_there=False, have=have, total=total)
+            have, mean = receipt.size, receipt.size / max(receipt.lines, 1)
+    beginning, copied = partial_path(path, version), have
+    if beginning.exists():
+        have, copied = beginning.stat().st_size, 0
+        mean = _mean_line(beginning) or mean
+    total = version.size if lines is None else min(version.size, math.ceil(lines * mean))
+    return Item(word, url, path, version, is_there=False, have=have, total=total, copied=copied)
+
+
+def _mean_line(path: Path) -> float | None:
+    """Bytes per line at the beginning of a file; None where no line ends there."""
+    with path.open("rb") as file:
+        head = file.read(CHUNK_BYTES)
+    lines = head.count(b"\n")
+    return (head.rindex(b"\n") + 1) / lines if lines else None

@@ -1,12 +1,14 @@
 """A server of files, asked with patience: ranges, one version at a time, and what to do about each way to fail.
 
 What may pass (a cut connection, a short answer, 429, 5xx) is tried again, later and later, as long as nothing comes;
-whatever does come starts the count anew. What cannot pass (404, a certificate) ends at once.
+whatever does come starts the count anew. What cannot pass (404, a certificate) ends at once, and soon what goes wrong
+before the server has answered anything: that is an address or a network that is not as it was meant.
 """
 
 import contextlib
 import ssl
 import threading
+import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +27,7 @@ CHUNK_BYTES = 1 << 18  # at most this much is read at once
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _UNREACHED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
 # A stored gzip would be unpacked on the way, and its length and checksum would be another's.
+_TOLD_SECONDS = 2.0  # a shorter wait needs no word
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "sketchpipe"}
 
 T = TypeVar("T")
@@ -43,12 +46,13 @@ class PassingError(Exception):
 
     Attributes:
         final: what to raise when it does not.
+        why: the fault alone, in words.
         wait_seconds: how long the server asks to be left alone, or None.
     """
 
-    def __init__(self, final: SketchpipeError, wait_seconds: float | None = None) -> None:
+    def __init__(self, final: SketchpipeError, why: str, wait_seconds: float | None = None) -> None:
         super().__init__(str(final))
-        self.final, self.wait_seconds = final, wait_seconds
+        self.final, self.why, self.wait_seconds = final, why, wait_seconds
 
 
 @dataclass(frozen=True)
@@ -78,12 +82,25 @@ class Remote:
     """The files below one address, over `connections` connections at most; threads may share it.
 
     Proxies come from the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY). Certificates are verified.
+    `stop` ends waits and reads. `waiting` is told of waits, from the thread that waits; not of each of many at a time.
+
+    Raises:
+        UsageError: the address, or the proxy that the environment names for it, is none.
     """
 
-    def __init__(self, source: str, connections: int, patience: Patience, stop: threading.Event) -> None:
-        self._patience, self._stop = patience, stop
+    def __init__(
+        self,
+        source: str,
+        connections: int,
+        patience: Patience,
+        stop: threading.Event,
+        waiting: Callable[[str], None] = lambda _said: None,
+    ) -> None:
+        self._patience, self._stop, self._waiting = patience, stop, waiting
         self._pool = _open_pool(source, connections)
+        self._host = urllib3.util.parse_url(source).netloc
         self._has_answered = False
+        self._told, self._told_until, self._telling = 0.0, 0.0, threading.Lock()
         self._timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.read_seconds)
 
     def close(self) -> None:
@@ -130,25 +147,32 @@ class Remote:
 
         Args:
             attempt: raises PassingError for that.
-            reached: how far the attempts have come; where that has grown, the count of failures starts anew.
+            reached: how far the attempts have come; where that is farther than ever, the count of failures starts anew.
         """
-        failures, before = 0, reached()
+        failures, farthest = 0, reached()
         while True:
             if self._stop.is_set():
                 raise StoppedError
             try:
                 return attempt()
             except PassingError as error:
-                failures = 1 if reached() > before else failures + 1
-                before = reached()
+                failures = 1 if reached() > farthest else failures + 1
+                farthest = max(farthest, reached())
                 wait = self._wait(failures, error)
-                if failures >= self._tries(error) or wait is None:
+                tries = self._patience.tries if self._has_answered else self._patience.first_tries
+                if failures >= tries or wait is None:
                     raise error.final from error
+                self._tell(error.why, wait)
                 self._stop.wait(wait)
 
-    def _tries(self, error: PassingError) -> int:
-        is_first = isinstance(error.final, UnreachableError) and not self._has_answered
-        return self._patience.first_tries if is_first else self._patience.tries
+    def _tell(self, why: str, wait: float) -> None:
+        """Tell of a wait, unless it is short, or a wait as long that was told of still lasts: threads fail together."""
+        now = time.monotonic()
+        with self._telling:
+            if wait < _TOLD_SECONDS or (now < self._told_until and wait <= self._told):
+                return
+            self._told, self._told_until = wait, now + wait
+            self._waiting(f"{self._host}: {why}, waiting {wait:.0f} s")
 
     def _wait(self, failures: int, error: PassingError) -> float | None:
         """Seconds until the next try; None where the server asks for more than there is patience."""
@@ -159,13 +183,13 @@ class Remote:
     def _read(self, url: str, answer: BaseHTTPResponse, skip: int, left: int) -> Iterator[bytes]:
         """The next `left` bytes after the first `skip`."""
         while left:
-            with _network(url):
+            with _network(url, is_reached=True):
                 # Not read(): what came before a cut would be lost with it.
                 chunk = answer.read1(CHUNK_BYTES)
             if self._stop.is_set():
                 raise StoppedError
             if not chunk:
-                raise PassingError(_given_up(url, f"the connection ended {left} bytes early"))
+                raise _passing(url, f"the connection ended {left} bytes early")
             passed = min(skip, len(chunk))
             skip -= passed
             chunk = chunk[passed : passed + left]
@@ -175,7 +199,7 @@ class Remote:
 
     @contextlib.contextmanager
     def _answer(self, method: str, url: str, headers: dict[str, str]) -> Iterator[BaseHTTPResponse]:
-        with _network(url):
+        with _network(url, is_reached=self._has_answered):
             answer = self._pool.request(
                 method, url, headers={**_HEADERS, **headers}, preload_content=False, decode_content=False,
                 retries=False, timeout=self._timeout,
@@ -184,8 +208,8 @@ class Remote:
         try:
             yield answer
         finally:
-            if answer.length_remaining != 0:  # its connection cannot serve the next request
-                answer.close()
+            # Only an answer that was read to its end, if it is empty too, leaves its connection to the next request.
+            (answer.drain_conn if answer.length_remaining == 0 else answer.close)()
             answer.release_conn()
 
 
@@ -193,7 +217,8 @@ def _open_pool(source: str, connections: int) -> urllib3.PoolManager:
     """The connections for `source`, by way of the proxy that the environment names for it, if any."""
     try:
         parsed = urllib3.util.parse_url(source)
-    except LocationValueError:
+        (parsed.host or "").encode("idna")  # no resolver takes a label that is empty or over 63 characters
+    except (LocationValueError, UnicodeError):
         parsed = urllib3.util.Url()
     if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
         raise UsageError(f'source "{source}": expected https://HOST/FOLDER or http://HOST/FOLDER')
@@ -203,15 +228,16 @@ def _open_pool(source: str, connections: int) -> urllib3.PoolManager:
         return urllib3.PoolManager(maxsize=connections)
     try:
         address = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
+        (address.host or "").encode("idna")
         login = urllib3.util.make_headers(proxy_basic_auth=address.auth) if address.auth else None
         return urllib3.ProxyManager(address._replace(auth=None).url, maxsize=connections, proxy_headers=login)
-    except (LocationValueError, ProxySchemeUnknown) as error:
+    except (LocationValueError, ProxySchemeUnknown, UnicodeError) as error:
         raise UsageError(f"proxy {proxy}: expected http://HOST:PORT; set {parsed.scheme.upper()}_PROXY") from error
 
 
 @contextlib.contextmanager
-def _network(url: str) -> Iterator[None]:
-    """Turn urllib3's errors into what to do about them."""
+def _network(url: str, *, is_reached: bool) -> Iterator[None]:
+    """Turn urllib3's errors into what to do about them; `is_reached`: whether the server has answered before."""
     try:
         yield
     except HTTPError as error:
@@ -222,15 +248,16 @@ def _network(url: str) -> Iterator[None]:
                 f"{host}: its certificate cannot be verified ({error.args[0].verify_message}); "
                 "where your own authority signs, name its certificates with SSL_CERT_FILE"
             ) from error
-        if isinstance(error, _UNREACHED):
+        if isinstance(error, _UNREACHED) or not is_reached:
             raise PassingError(UnreachableError(
                 f"{host}: cannot be reached ({why}); check the network and HTTPS_PROXY, or name a mirror with --source"
-            )) from error  # fmt: skip
-        raise PassingError(_given_up(url, why)) from error
+            ), why) from error  # fmt: skip
+        raise _passing(url, why) from error
 
 
-def _given_up(url: str, why: str) -> InputError:
-    return InputError(f"{url}: given up ({why}); what has come is kept: run the same command again later")
+def _passing(url: str, why: str, wait_seconds: float | None = None) -> PassingError:
+    final = InputError(f"{url}: given up ({why}); what has come is kept: run the same command again later")
+    return PassingError(final, why, wait_seconds)
 
 
 def _expect(url: str, answer: BaseHTTPResponse, *wanted: int) -> None:
@@ -240,7 +267,7 @@ def _expect(url: str, answer: BaseHTTPResponse, *wanted: int) -> None:
         return
     said = f"{status} {answer.reason or ''}".strip()
     if status in _PASSING or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise PassingError(_given_up(url, f"the server answers {said}"), _retry_after(answer))
+        raise _passing(url, f"the server answers {said}", _retry_after(answer))
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
         raise InputError(f"{url}: not to be had ({said}); check --source and --format")
     if moved := answer.headers.get("Location"):
@@ -267,7 +294,7 @@ def _check_extent(url: str, answer: BaseHTTPResponse, version: Version, start: i
             f"{url}: comes as {answer.headers['Content-Encoding']}, unasked; choose a mirror with --source"
         )
     if not whole and extent not in (f"bytes {start}-{end - 1}/{version.size}", f"bytes {start}-{end - 1}/*"):
-        raise PassingError(_given_up(url, f"asked for bytes {start}-{end - 1} of {version.size}, was given {extent!r}"))
+        raise _passing(url, f"asked for bytes {start}-{end - 1} of {version.size}, was given {extent!r}")
     if length is not None and length != str(wanted):
-        raise PassingError(_given_up(url, f"expected {wanted} bytes, was promised {length}"))
+        raise _passing(url, f"expected {wanted} bytes, was promised {length}")
     return start if whole else 0
