@@ -35,6 +35,7 @@ def build_duckdb(folder: str, out: str, temporary: str) -> None:
     connection = duckdb.connect()
     connection.execute("SET memory_limit='512MB'")
     connection.execute("SET threads=1")
+    connection.execute("SET preserve_insertion_order=false")
     connection.execute(f"SET temp_directory={_quoted(temporary)}")
     connection.execute("SET max_temp_directory_size='20GB'")
     connection.execute(

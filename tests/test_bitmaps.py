@@ -64,8 +64,12 @@ BAD = {
     "text": (b"number,word\n1,cat\n", "is no whole .npy file"),
     "zip": (b"PK\x03\x04" + bytes(100), "is no whole .npy file"),
     "pickle": (pickle.dumps([1, 2]), "is no whole .npy file"),
-    "pickled objects": (npy(np.array([{}, 1], object)), "is no whole .npy file"),
-    "cut in the data": (WHOLE[:-1], "is no whole .npy file"),
+    "pickled objects": (npy(np.array([{}, 1], object)), r"expected \(N, 784\) uint8, .*, found \(2,\) object"),
+    "cut in the data": (WHOLE[:-1], r"is no whole .npy file \(it ends after 2,479 bytes\)"),
+    "bytes behind": (WHOLE + b"xy", "goes on for 2 bytes behind its 3 bitmaps; fetch it anew"),
+    "more rows than memory": (WHOLE.replace(b"(3, 784)", b"(%d, 784)" % 2**62), "is no whole .npy file"),
+    "fewer rows than none": (WHOLE.replace(b"(3, 784)", b"(-3, 784)"), "is no whole .npy file"),
+    "a format of its own": (WHOLE.replace(b"NUMPY\x01", b"NUMPY\x03"), "is no whole .npy file"),
     "cut in the header": (WHOLE[:50], "is no whole .npy file"),
     "floats": (npy(np.zeros((3, 784))), r"expected \(N, 784\) uint8, .*, found \(3, 784\) float64"),
     "signed": (npy(np.zeros((3, 784), np.int8)), r"found \(3, 784\) int8"),
@@ -84,6 +88,15 @@ def test_what_is_no_file_of_bitmaps_is_an_error_with_its_name(tmp_path: Path, na
     path.write_bytes(content)
     with pytest.raises(InputError, match=re.escape(str(path)) + ": .*" + message):
         open_bitmaps(path)
+
+
+def test_a_file_that_shrinks_on_the_way_is_an_error(tmp_path: Path) -> None:
+    np.save(tmp_path / "cat.npy", some_bitmaps(9))
+    file = open_bitmaps(tmp_path / "cat.npy")
+    np.save(tmp_path / "cat.npy", some_bitmaps(4))
+    assert len(file.read(0, 4)) == 4
+    with pytest.raises(InputError, match=r"cat\.npy: has changed while it was read; run the command again"):
+        file.read(0, 9)
 
 
 def test_a_header_damaged_anywhere_is_an_error_or_another_header(tmp_path: Path) -> None:
@@ -152,6 +165,10 @@ def test_the_command_ends_with_the_documented_codes(
     code, last = run(capsys, monkeypatch, "numpy", "--to", "out", "--classes", "cat,hot dog")
     assert (code, last[:38]) == (0, "out: 110 pictures of 2 classes (train ")
     assert run(capsys, monkeypatch, "numpy", "--to", "out", "--classes", "cat,hot dog") == (0, last)
+    assert run(capsys, monkeypatch, "numpy/cat.npy", "--to", "one", "--drawings-per-class", 1, "--splits", "1,0,0") == (
+        0,
+        "one: 1 picture of 1 class (train 1, validation 0, test 0)",
+    )
     assert run(capsys, monkeypatch, "numpy")[0] == 2
     assert run(capsys, monkeypatch, "numpy", "--to", "out", "--workers", 0)[0] == 2
     assert run(capsys, monkeypatch, "numpy", "--to", "out", "--scaling", "x")[0] == 2
@@ -163,6 +180,9 @@ def test_the_command_ends_with_the_documented_codes(
     (tmp_path / "mine" / "letter.txt").write_text("")
     code, last = run(capsys, monkeypatch, "numpy/cat.npy", "--to", "mine")
     assert (code, "holds letter.txt" in last) == (6, True)
+    (tmp_path / "out" / ".build" / "bitmaps-commit.json").write_text("7")
+    code, last = run(capsys, monkeypatch, "numpy/cat.npy", "--to", "out")
+    assert (code, "out/.build/bitmaps-commit.json: damaged; remove out and make" in last) == (4, True)
     (tmp_path / "file").write_text("")
     code, last = run(capsys, monkeypatch, "numpy/cat.npy", "--to", "file")
     assert (code, last) == (6, "sketchpipe: file: is a file, not a folder; choose another folder with --to")

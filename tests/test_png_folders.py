@@ -2,10 +2,8 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import tracemalloc
 from pathlib import Path
 from urllib.parse import quote
 
@@ -185,60 +183,27 @@ def test_an_error_on_the_way_leaves_the_old_set(source: Path, tmp_path: Path) ->
     assert not (tmp_path / "new").exists()
 
 
-KILLED = """
-import os, signal, sys
+MEASURED = """
+import sys, tracemalloc
 from pathlib import Path
-left = int(sys.argv[3])
-def step(event, arguments):
-    global left
-    if event in ("os.rename", "os.remove", "os.mkdir", "open") and sys.argv[2] in str(arguments[0]):
-        left -= 1
-        if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+import numpy as np
 from pipeline.bitmaps.folders import BitmapOptions, write_folders
-sys.addaudithook(step)
-write_folders([sys.argv[1]], Path(sys.argv[2]), BitmapOptions(seed=1), workers=1)
+source, to = map(Path, sys.argv[1:])
+for rows in (10, 3000, 9000):  # the first imports what is needed
+    np.save(source / "cat.npy", np.zeros((rows, 784), np.uint8))
+    tracemalloc.start()
+    write_folders([str(source)], to, BitmapOptions(), workers=1)
+    print(tracemalloc.get_traced_memory()[1])
+    tracemalloc.stop()
 """
 
 
-def test_a_process_killed_at_any_step_leaves_a_set_that_the_next_one_completes(tmp_path: Path) -> None:
-    source, to = tmp_path / "numpy", tmp_path / "out"
-    source.mkdir()
-    np.save(source / "cat.npy", some_bitmaps(12, 1))
-    write(source, tmp_path / "old")
-    write(source, tmp_path / "new", seed=1)
-    old, new = files_of(tmp_path / "old"), files_of(tmp_path / "new")
-    killed = 0
-    for step in range(1, 200, 3):
-        shutil.rmtree(to, ignore_errors=True)
-        shutil.copytree(tmp_path / "old", to)
-        ended = subprocess.run([sys.executable, "-c", KILLED, source, to, str(step)], capture_output=True, text=True)
-        if ended.returncode == 0:
-            break
-        assert ended.returncode == -signal.SIGKILL, ended.stderr
-        killed += 1
-        if (to / "bitmaps.json").exists() and not (to / ".build" / "bitmaps-commit.json").exists():
-            assert files_of(to) in (old, new)
-        write(source, to, seed=1)
-        assert files_of(to) == new
-        assert sorted(path.name for path in (to / ".build").iterdir()) == ["bitmap-sources.json", "lock"]
-    assert killed > 10
-    assert files_of(to) == new
-
-
 def test_memory_does_not_grow_with_the_file(tmp_path: Path) -> None:
-    source = tmp_path / "numpy"
-    source.mkdir()
-    peaks = []
-    for rows in (10, 3000, 9000):  # the first imports what is needed
-        np.save(source / "cat.npy", np.zeros((rows, 784), np.uint8))
-        tracemalloc.start()
-        try:
-            write(source, tmp_path / "out", workers=1)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-        finally:
-            tracemalloc.stop()
-    assert peaks[2] < 1.1 * peaks[1]
+    (tmp_path / "numpy").mkdir()
+    # In a process of its own: what other tests' threads and collected garbage allocate would be counted too.
+    words = [sys.executable, "-c", MEASURED, str(tmp_path / "numpy"), str(tmp_path / "out")]
+    _, small, large = map(int, subprocess.run(words, capture_output=True, text=True, check=True).stdout.split())
+    assert large < 1.1 * small
 
 
 def test_the_mark_says_whose_data_it_is(source: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import csv
 import dataclasses
 import hashlib
 import json
-import shutil
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,15 +24,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bitmaps.commit import FORMAT, FORMAT_VERSION, INDEX, MARK, commit, discard, prepare, staged_folder
-from pipeline.bitmaps.names import safe_name
+from pipeline.bitmaps.commit import (
+    FORMAT,
+    FORMAT_VERSION,
+    INDEX,
+    MARK,
+    ORIGIN,
+    check_free,
+    commit,
+    is_pending,
+    placing,
+    refuse_foreign,
+    roll_forward,
+    staged_folder,
+)
+from pipeline.bitmaps.names import check_names, safe_name
 from pipeline.bitmaps.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
 from pipeline.bitmaps.png import SCALINGS, encode_png, resized
 from pipeline.classes import resembling
-from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.shards.commit import locked
+from pipeline.errors import InputError, UsageError
+from pipeline.shards.commit import BUILD, locked
 from pipeline.shards.shuffle import SPLITS, parse_splits
-from pipeline.storage import write_atomically
 from pipeline.threads import ordered_map
 
 ATTRIBUTION = (
@@ -40,7 +52,6 @@ ATTRIBUTION = (
 )
 _MAX_SIZE = 1024  # pixels
 _BLOCK = 1024  # bitmaps
-_SEEN = "bitmap-sources.json"  # in .build/: where the sources lay and their stat, for "nothing to do"
 
 
 @dataclass(frozen=True)
@@ -143,25 +154,21 @@ def write_folders(
     Raises:
         SketchpipeError: as its message says; the folder is as before.
     """
+    if is_pending(folder):
+        with locked(folder), placing(folder):
+            roll_forward(folder)
     files = _selected(find_bitmaps(inputs), options)
-    prepare(folder)
-    with locked(folder) as build:
-        prepare(folder)
-        stats = [_stat(file) for file in files]
-        if not force and _read(build / _SEEN) == _seen(options, stats, folder):
-            before = _standing(folder)
-            if _is_whole(folder, before):
-                return before, False
-        try:
-            made = _write(files, staged_folder(folder), options, workers, progress)
-            (build / _SEEN).unlink(missing_ok=True)
-            commit(folder)
-            write_atomically(build / _SEEN, _seen(options, stats, folder))
-        except OSError as error:
-            why = error.strerror or error
-            raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
-        finally:
-            discard(folder)
+    stats = [_stat(file) for file in files]
+    check_free(folder)
+    with locked(folder), placing(folder):
+        roll_forward(folder)
+        refuse_foreign(folder)
+        before = None if force else _standing(folder, options, stats)
+        if before is not None:
+            return before, False
+        staged = staged_folder(folder)
+        made = _write(files, staged, options, workers, progress)
+        commit(folder, _origin(options, stats, staged / MARK))
         return made, True
 
 
@@ -196,7 +203,7 @@ def _write(
 ) -> BitmapSet:
     """Write all but the place of it: pictures, index and mark into `staged`."""
     classes = sorted({file.word for file in files})
-    _check_names(staged, classes)
+    check_names(staged, classes)
     blocks = list(_blocks(files, options.drawings_per_class))
     total, done = sum(block.stop - block.start for block in blocks), 0
     counts = {split: Counter[str]() for split in SPLITS}
@@ -235,7 +242,9 @@ def _write_block(block: _Block, staged: Path, options: BitmapOptions) -> NDArray
         folders[part].mkdir(parents=True, exist_ok=True)
     pictures = resized(255 - bitmaps if options.invert else bitmaps, options.size, options.scaling)
     for k, part in enumerate(parts.tolist()):
-        (folders[part] / _picture(name, block.number + k)).write_bytes(encode_png(pictures[k]))
+        # No Path: it puts each of millions of names into the interpreter's table of interned strings.
+        with open(f"{folders[part]}/{_picture(name, block.number + k)}", "wb") as file:  # noqa: PTH123
+            file.write(encode_png(pictures[k]))
     return parts
 
 
@@ -243,32 +252,21 @@ def _picture(name: str, number: int) -> str:
     return f"{name}-{number:07d}.png"
 
 
-def _check_names(staged: Path, classes: Sequence[str]) -> None:
-    """Make sure that no two classes share a folder where the disk knows no capitals."""
-    probe = staged / "names"
-    probe.mkdir()
-    for word in classes:
-        try:
-            (probe / safe_name(word)).mkdir()
-        except FileExistsError as error:
-            twin = next(other for other in classes if safe_name(other).lower() == safe_name(word).lower())
-            raise OutputError(
-                f'classes "{twin}" and "{word}" differ in capitals only, and share a folder on this disk; '
-                "choose one with --classes"
-            ) from error
-    shutil.rmtree(probe)
+def _origin(options: BitmapOptions, stats: list[list[object]], mark: Path) -> str:
+    """What a set is made of, and the hash of the mark that says so."""
+    return json.dumps({"options": dataclasses.asdict(options), "sources": stats, "mark": _sha256(mark)})
 
 
-def _seen(options: BitmapOptions, stats: list[list[object]], folder: Path) -> str:
-    """What the folder was made of, and the hash of the mark that says so."""
-    mark = _sha256(folder / MARK) if (folder / MARK).exists() else None
-    return json.dumps({"options": dataclasses.asdict(options), "sources": stats, "mark": mark})
-
-
-def _standing(folder: Path) -> BitmapSet:
-    """The set that stands in the folder, whose mark is as it was written."""
-    mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    return BitmapSet(**{field.name: mark[field.name] for field in dataclasses.fields(BitmapSet)})
+def _standing(folder: Path, options: BitmapOptions, stats: list[list[object]]) -> BitmapSet | None:
+    """The set that stands in the folder, if it is whole and was made of just this."""
+    try:
+        if (folder / BUILD / ORIGIN).read_text(encoding="utf-8") != _origin(options, stats, folder / MARK):
+            return None
+    except (FileNotFoundError, UnicodeDecodeError):
+        return None
+    mark = json.loads((folder / MARK).read_text(encoding="utf-8"))  # as it was written, its hash says
+    made = BitmapSet(**{field.name: mark[field.name] for field in dataclasses.fields(BitmapSet)})
+    return made if _is_whole(folder, made) else None
 
 
 def _is_whole(folder: Path, made: BitmapSet) -> bool:
@@ -278,18 +276,19 @@ def _is_whole(folder: Path, made: BitmapSet) -> bool:
     for split, counts in made.counts.items():
         for word, count in zip(made.classes, counts, strict=True):
             place = folder / split / safe_name(word)
-            if count and not (place.is_dir() and sum(1 for _ in place.glob("*.png")) == count):
+            if count and not (place.is_dir() and _pictures_in(place) == count):
                 return False
     return True
+
+
+def _pictures_in(place: Path) -> int:
+    with os.scandir(place) as entries:
+        return sum(entry.name.endswith(".png") for entry in entries)
 
 
 def _stat(file: BitmapFile) -> list[object]:
     stat = file.path.stat()
     return [str(file.path), stat.st_size, stat.st_mtime_ns]
-
-
-def _read(path: Path) -> str | None:
-    return path.read_text(encoding="utf-8") if path.exists() else None
 
 
 def _sha256(path: Path) -> str:

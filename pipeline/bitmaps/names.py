@@ -8,10 +8,12 @@ letter) stays apart, except capitals: `Cat` and `cat` are two names on Linux and
 
 import hashlib
 import re
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-from pipeline.errors import InputError
+from pipeline.errors import InputError, OutputError
 
 MAX_NAME_BYTES = 200  # file systems take 255; the rest is for a number and a suffix
 _DIGEST_CHARACTERS = 32
@@ -67,6 +69,26 @@ def word_of_safe_name(name: str, words: Iterable[str] = ()) -> str:
     if safe_name(word) != name:
         raise InputError(f"{name}: is not the name of a word; such names are letters, digits and %XX for all else")
     return word
+
+
+def check_names(staged: Path, classes: Sequence[str]) -> None:
+    """Make sure that no two classes share a folder where the disk of `staged` knows no capitals.
+
+    Raises:
+        OutputError: two do.
+    """
+    probe = staged / "names"
+    probe.mkdir()
+    for word in classes:
+        try:
+            (probe / safe_name(word)).mkdir()
+        except FileExistsError as error:
+            twin = next(other for other in classes if safe_name(other).lower() == safe_name(word).lower())
+            raise OutputError(
+                f'classes "{twin}" and "{word}" differ in capitals only, and share a folder on this disk; '
+                "choose one with --classes"
+            ) from error
+    shutil.rmtree(probe)
 
 
 def _escaped(character: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -26,6 +27,7 @@ SIDE = 28  # pixels
 SUFFIX = ".npy"
 _PREFIX = "full_numpy_bitmap_"
 _PIXELS = SIDE * SIDE
+_HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,12 @@ class BitmapFile:
         """Bitmaps `start` to `stop`: (n, 28, 28) uint8, a copy, so that the file's pages do not stay in memory.
 
         Raises:
-            InputError: the file cannot be read any more.
+            InputError: the file cannot be read any more, or is another one by now.
         """
-        return np.array(_map(self.path)[start:stop], order="C").reshape(-1, SIDE, SIDE)
+        rows = np.array(_map(self.path)[start:stop], order="C").reshape(-1, SIDE, SIDE)
+        if len(rows) != stop - start:
+            raise InputError(f"{self.path}: has changed while it was read; run the command again")
+        return rows
 
 
 def find_bitmaps(inputs: Sequence[str]) -> list[BitmapFile]:
@@ -77,12 +82,13 @@ def open_bitmaps(path: Path, name: str | None = None) -> BitmapFile:
     """A file of bitmaps, its header and size checked.
 
     Raises:
-        InputError: it cannot be read, is no .npy file, is cut short, or holds other arrays than (N, 784) uint8.
+        InputError: it cannot be read, is no .npy file, is cut short, goes on behind its array, or holds another one
+            than (N, 784) uint8.
     """
     word = word_of_file(path.name)
     if not word:
         raise InputError(f"{path}: its name declares no class; name it <class>{SUFFIX}")
-    rows = len(_map(path))
+    rows = _layout(path).rows
     if rows == 0:
         raise InputError(f"{path}: holds no bitmaps; fetch it anew or leave it out")
     return BitmapFile(path, name or f"{path.parent.name}/{path.name}", word, rows)
@@ -114,18 +120,49 @@ def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) ->
     return split_of(keys ^ salted("bitmap split", seed), splits)
 
 
-def _map(path: Path) -> UInt8Array:
-    """The file's array, mapped into memory: (N, 784) uint8."""
+@dataclass(frozen=True)
+class _Layout:
+    """Where a file's array lies: its rows, the byte it begins at, and whether column follows column."""
+
+    rows: int
+    offset: int
+    columns_first: bool
+
+
+def _layout(path: Path) -> _Layout:
+    """What the header says, held against the file's size, so that nothing is mapped that is not there."""
     try:
-        array = np.lib.format.open_memmap(path, mode="r")
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version not in _HEADERS:
+                raise ValueError(f"format {version[0]}.{version[1]}, which no file of uint8 needs")
+            shape, columns_first, dtype = _HEADERS[version](file)
+            offset, size = file.tell(), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # a damaged header is a Python literal of any kind to numpy, and fails in as many ways
         raise InputError(f"{path}: is no whole {SUFFIX} file ({_first_line(error)}); fetch it anew") from error
-    if array.ndim != 2 or array.shape[1] != _PIXELS or array.dtype != np.uint8:
-        found = f"{array.shape} {array.dtype}"
+    if len(shape) != 2 or shape[1] != _PIXELS or dtype != np.uint8:
+        found = f"{shape} {dtype}"
         raise InputError(f"{path}: expected (N, {_PIXELS}) uint8, bitmaps of {SIDE} x {SIDE} pixels, found {found}")
-    return array
+    behind = size - offset - shape[0] * _PIXELS
+    if behind < 0 or shape[0] < 0:
+        raise InputError(f"{path}: is no whole {SUFFIX} file (it ends after {size:,} bytes); fetch it anew")
+    if behind > 0:
+        raise InputError(f"{path}: goes on for {behind:,} bytes behind its {shape[0]:,} bitmaps; fetch it anew")
+    return _Layout(shape[0], offset, columns_first)
+
+
+def _map(path: Path) -> UInt8Array:
+    """The file's array, mapped into memory: (N, 784) uint8."""
+    layout = _layout(path)
+    order: Literal["C", "F"] = "F" if layout.columns_first else "C"
+    try:
+        return np.memmap(path, np.uint8, "r", layout.offset, (layout.rows, _PIXELS), order)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: has changed while it was read; run the command again") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -39,11 +39,8 @@ def bitmaps(
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """
-    import os
-
     from pipeline.bitmaps.folders import BitmapOptions, write_folders
-    from pipeline.cli.options import Line, bar, parse_list, say
-    from pipeline.errors import UsageError
+    from pipeline.cli.options import Line, bar, counted, parse_list, say, worker_count
 
     options = BitmapOptions(
         classes=None if classes is None else parse_list(classes),
@@ -54,16 +51,13 @@ def bitmaps(
         scaling=scaling,
         invert=invert,
     )
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more")
+    threads = worker_count(workers)
     line = Line()
 
     def progress(done: int, total: int) -> None:
-        line.show(lambda: f"writing [{bar(done / total)}] {done:,} of {total:,} pictures")
+        line.show(lambda: f"writing [{bar(done / total)}] {done:,} of {counted(total, 'picture')}")
 
-    made, is_new = write_folders(
-        sources, to, options, workers=workers or os.cpu_count() or 1, force=force, progress=progress
-    )
+    made, is_new = write_folders(sources, to, options, workers=threads, force=force, progress=progress)
     line.clear()
     if not is_new:
         say(f"{to}: nothing to do, the pictures are of these sources and options (--force writes anew)")
@@ -71,11 +65,12 @@ def bitmaps(
 
 
 def _summarize(made: "BitmapSet", folder: Path) -> None:
-    from pipeline.cli.options import say
+    from pipeline.cli.options import counted, say
     from pipeline.shards.shuffle import SPLITS
 
-    counted = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
-    say(f"{folder}: {made.pictures:,} pictures of {len(made.classes)} classes ({counted})")
+    divided = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
+    held = f"{counted(made.pictures, 'picture')} of {counted(len(made.classes), 'class', 'classes')}"
+    say(f"{folder}: {held} ({divided})")
     for split, counts in made.counts.items():
         empty = [word for word, count in zip(made.classes, counts, strict=True) if not count]
         if empty:

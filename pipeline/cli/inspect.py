@@ -97,14 +97,15 @@ def _measure(folder: Path, name: str) -> "pl.DataFrame":
 
 
 def _as_text(described: dict[str, Any]) -> str:
-    from pipeline.cli.options import size
+    from pipeline.cli.options import counted, size
 
     drawings = described["drawings"]
     total = sum(drawings.values())
     recognized = described["recognized"]
     lines = [
-        f"{described['folder']}: {total:,} drawings of {len(described['classes'])} classes in {described['shards']} shards, "
-        f"{size(described['bytes'])} ({described['bytes'] / max(total, 1):.0f} bytes a drawing)",
+        f"{described['folder']}: {counted(total, 'drawing')} of {counted(len(described['classes']), 'class', 'classes')} "
+        f"in {counted(described['shards'], 'shard')}, {size(described['bytes'])} "
+        f"({described['bytes'] / max(total, 1):.0f} bytes a drawing)",
         f"  {described['attribution']}",
         f"  {described['points_per_drawing']:.1f} points and {described['strokes_per_drawing']:.1f} strokes a drawing"
         + (f", {recognized:.1%} recognized" if recognized is not None else ""),

@@ -7,12 +7,12 @@ import typer
 
 from pipeline.cli.bitmaps import bitmaps
 
-app = typer.Typer(help="Draw pictures of drawings with the renderer that training uses.", no_args_is_help=True)
+app = typer.Typer(help="Write pictures of drawings, and of Google's bitmaps.", no_args_is_help=True)
 
 
 @app.callback()
 def render() -> None:
-    """Draw pictures of drawings with the renderer that training uses."""
+    """Write pictures of drawings, and of Google's bitmaps."""
 
 
 @app.command("sheet")
@@ -24,7 +24,7 @@ def sheet(
     columns: Annotated[int, typer.Option(help="Drawings of each class.")] = 12,
     size: Annotated[int, typer.Option(help="Pixels of a drawing's side.")] = 64,
 ) -> None:
-    """Draw a contact sheet: a row of drawings for each class.
+    """Draw a contact sheet: a row of drawings for each class, with the renderer that training uses.
 
     Reads shards; writes one PNG. The drawings are the first of each class, in the shards' random order.
 
