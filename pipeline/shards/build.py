@@ -30,7 +30,7 @@ from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import Source
 from pipeline.storage import sync, write_file
-from pipeline.threads import ordered_map
+from pipeline.threads import brisk_switching, ordered_map
 
 MAX_CLASSES = 1 << 16  # labels are uint16
 Progress = Callable[[str, int, int], None]
@@ -76,9 +76,10 @@ class Build:
             InputError: a source has no good line, a class has no drawing, or, if `strict`, a line is bad.
         """
         try:
-            self.intake.run()
-            classes = self._classes()
-            shards = self._write_shards(classes)
+            with brisk_switching():
+                self.intake.run()
+                classes = self._classes()
+                shards = self._write_shards(classes)
         finally:
             self.journal.close()
         if not self.intake.counts.reasons:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.drawings import Drawings, Int64Array, from_strokes
@@ -86,6 +87,8 @@ class ShardWriter:
     """Writes shards of one finished spill; threads may share it."""
 
     def __init__(self, spill: SpillReader, named: Vocabularies, *, seed: int, sources: int) -> None:
+        # Its own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
+        pa.set_memory_pool(pa.system_memory_pool())
         self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
