@@ -1,8 +1,9 @@
 """A build into its folder: nothing where nothing changed, the old set standing until the new one is complete."""
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -73,26 +74,37 @@ def build_folder(
             discard(folder)
             return before, False
         begin(sources)
-        try:
+        with _cleaned_up(folder):
             manifest = Build(
                 sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
                 chunk_bytes=chunk_bytes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
             commit(folder, _names(folder), MANIFEST, origin.dump())
-            discard(folder)
-        except OSError as error:
-            why = error.strerror or error
-            if is_pending(folder):
-                raise OutputError(
-                    f"{folder}: the shards are built, but could not be put in place ({why}); run the command again "
-                    "to finish it"
-                ) from error
-            discard(folder)
-            raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
-        except Exception:  # not an interruption: then the next build goes on with what is there
-            discard(folder)
-            raise
         return manifest, True
+
+
+@contextlib.contextmanager
+def _cleaned_up(folder: Path) -> Iterator[None]:
+    """Remove the work of a build that ends or fails; after an interruption it stays, for the next one to go on with.
+
+    Raises:
+        OutputError: the disk fails.
+    """
+    try:
+        yield
+        discard(folder)
+    except OSError as error:
+        why = error.strerror or error
+        if is_pending(folder):
+            raise OutputError(
+                f"{folder}: the shards are built, but could not be put in place ({why}); run the command again to "
+                "finish it"
+            ) from error
+        discard(folder)
+        raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
+    except Exception:
+        discard(folder)
+        raise
 
 
 def _ours(folder: Path) -> Manifest | None:
