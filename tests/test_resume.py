@@ -174,7 +174,7 @@ def test_rejects_that_are_gone_are_listed_anew(sources: Path, tmp_path: Path) ->
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path, number: int, code: int) -> None:
     # More than two segments of real size, so that there is work to keep.
-    lines = b"".join(records(f"class {k}", range(k * 60_000, (k + 1) * 60_000)) for k in range(5))
+    lines = b"".join(records(f"class {k}", range(k * 100_000, (k + 1) * 100_000)) for k in range(5))
     write(tmp_path / "in", all=lines)
     command = [str(SKETCHPIPE), "shards", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--workers", "1"]
     journal = tmp_path / "out" / ".build" / "work" / "journal.ndjson"
