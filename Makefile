@@ -3,12 +3,14 @@
 #
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
 #   CLASSES   words to take, "cat,hot dog"     GPU=0   never install CUDA
+#   PYTEST    options for the tests
 
 PYTHON ?= python3
 SKETCHES ?= sketches/sample
 SHARDS ?= shards/sample
 CLASSES ?=
 GPU ?= auto
+PYTEST ?=
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -51,7 +53,7 @@ predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
 test: install
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(PYTEST)
 
 lint: install
 	@$(BIN)/ruff check .

@@ -13,6 +13,8 @@ from builds import build, files_of, records, staging, write
 from pipeline.errors import OutputError
 from pipeline.shards.commit import is_pending
 
+pytestmark = pytest.mark.long
+
 CALLS = ("write", "fsync", "replace", "open", "ftruncate")
 
 

@@ -14,6 +14,8 @@ from downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 from pipeline.classes import WORDS
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:

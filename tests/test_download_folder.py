@@ -19,6 +19,8 @@ from pipeline.download.receipts import partial_path, put_in_place, write_receipt
 from pipeline.errors import DamagedError, LockedError, OutputError, UsageError
 from pipeline.locks import locked_file
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:

@@ -16,6 +16,8 @@ from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.errors import DamagedError, InputError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def bucket() -> Iterator[Bucket]:

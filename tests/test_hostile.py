@@ -15,6 +15,8 @@ from builds import build, counts_of, files_of, keys_of, record, records, rows_of
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 
+pytestmark = pytest.mark.long
+
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 NAMES = [
     "../x",

@@ -23,6 +23,8 @@ from pipeline.shards.manifest import MANIFEST, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import find_sources
 
+pytestmark = pytest.mark.long
+
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 KILLS = 8
 

@@ -199,6 +199,7 @@ def test_a_file_that_cannot_be_opened_is_an_error_with_its_path(tmp_path: Path) 
         next(read_source(Source(tmp_path, "folder", None)))
 
 
+@pytest.mark.slow
 def test_blocks_are_hashed_as_they_are_read_whatever_the_chunks(tmp_path: Path) -> None:
     path = tmp_path / "cat.ndjson"
     text = (b"\n" * 99 + b"\r") * (BLOCK_BYTES // 40)

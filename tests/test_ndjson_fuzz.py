@@ -10,9 +10,12 @@ import sys
 from collections import Counter
 
 import numba
+import pytest
 from hostile_lines import HOSTILE
 from naive_ndjson import assert_as_naive, rejects, scan
 from ndjson_lines import FIELDS, MALFORMED, VALID, line
+
+pytestmark = pytest.mark.long
 
 JIT = not numba.config.DISABLE_JIT
 INPUTS = int(os.environ.get("SKETCHPIPE_FUZZ", 20_000 if JIT else 300))

@@ -17,6 +17,8 @@ from bitmap_sets import files_of, some_bitmaps, write
 from pipeline.errors import DamagedError, InputError, LockedError, OutputError
 from pipeline.shards.commit import locked
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:

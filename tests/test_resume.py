@@ -17,6 +17,8 @@ from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.options import BuildOptions
 
+pytestmark = pytest.mark.long
+
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 OPTIONS = BuildOptions(num_shards=4, seed=3)
 MIB = 1 << 20

@@ -8,6 +8,8 @@ from compressed_files import LARGE, LEGAL, TEXT, flushed, read_all, zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:

@@ -23,6 +23,8 @@ from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.verify import verify_folder
 
+pytestmark = pytest.mark.long
+
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 FLIPS = 400
 
