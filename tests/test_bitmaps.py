@@ -15,6 +15,8 @@ from pipeline.cli.main import main
 from pipeline.errors import InputError
 from pipeline.shards.shuffle import parse_splits
 
+pytestmark = pytest.mark.long
+
 HALVES = parse_splits("0.5,0.25,0.25")
 
 

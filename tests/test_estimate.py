@@ -16,6 +16,8 @@ from pipeline.shards.options import BuildOptions
 from pipeline.shards.spill import SpillWriter
 from pipeline.sources.files import find_sources
 
+pytestmark = pytest.mark.long
+
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 
 

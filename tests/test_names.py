@@ -9,6 +9,8 @@ from pipeline.bitmaps.names import MAX_NAME_BYTES, safe_name, word_of_safe_name
 from pipeline.classes import WORDS
 from pipeline.errors import InputError
 
+pytestmark = pytest.mark.long
+
 HOSTILE = [
     "", ".", "..", "../x", "../../etc/passwd", "/etc/passwd", "a/b", "a\\b", "C:\\x", "\0", "a\0b", "x" * 300,
     "é" * 300, "CON", "con", "con.txt", "NUL ", "COM1", "lpt9.png", "aux .x", "console", "-rf", "--to", "~", "~root",

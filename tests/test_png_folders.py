@@ -16,6 +16,8 @@ from pipeline.bitmaps.names import safe_name, word_of_safe_name
 from pipeline.bitmaps.png import resized
 from pipeline.errors import InputError, OutputError, UsageError
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:

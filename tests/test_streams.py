@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from pipeline.errors import InputError
 from pipeline.sources.streams import Stream, open_stream
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
