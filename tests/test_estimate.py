@@ -1,6 +1,7 @@
 """What a build is said to come to, and what it comes to."""
 
 import gzip
+import os
 import shutil
 import subprocess
 import sys
@@ -125,3 +126,14 @@ def test_a_dry_run_says_it_all_and_writes_nothing(tmp_path: Path) -> None:
     for part in ("drawings, before duplicates", "until they are done", "of disk needed", "on 1 worker"):
         assert part in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_pipe_which_can_be_read_only_once_is_left_to_the_build(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.ndjson"
+    os.mkfifo(pipe)
+    assert check_space(tmp_path / "out", find_sources([str(pipe)]), BuildOptions()) is None
+    command = [str(SKETCHPIPE), "shards", str(pipe), "--to", str(tmp_path / "out")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        pipe.write_bytes(records("cat", range(50)))
+        _, said = process.communicate(timeout=120)
+    assert (process.returncode, "50 drawings of 1 class" in said) == (0, True), said

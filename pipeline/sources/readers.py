@@ -82,11 +82,13 @@ def scan_source(source: Source, chunk: Chunk) -> Scanned:
 
 
 def is_compressed(source: Source) -> bool:
-    """Whether a source has more bytes than its file.
+    """Whether a source has more bytes than its file; a pipe, which can be read only once, is not asked.
 
     Raises:
         InputError: it cannot be read.
     """
+    if not source.path.is_file():
+        return False
     with open_stream(source.path) as stream:
         return stream.format != "plain"
 
