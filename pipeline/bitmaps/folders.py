@@ -243,7 +243,7 @@ def _write_block(block: _Block, staged: Path, options: BitmapOptions) -> NDArray
     pictures = resized(255 - bitmaps if options.invert else bitmaps, options.size, options.scaling)
     for k, part in enumerate(parts.tolist()):
         # No Path: it puts each of millions of names into the interpreter's table of interned strings.
-        with open(f"{folders[part]}/{_picture(name, block.number + k)}", "wb") as file:  # noqa: PTH123
+        with open(f"{folders[part]}/{_picture(name, block.number + k)}", "wb") as file:  # noqa: PTH123 - see above
             file.write(encode_png(pictures[k]))
     return parts
 

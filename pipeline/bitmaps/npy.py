@@ -4,7 +4,6 @@ They have no strokes, so that no shard can hold them. Format: https://numpy.org/
 numpy.lib.format.html; data: https://github.com/googlecreativelab/quickdraw-dataset.
 """
 
-import glob
 import hashlib
 import os
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from pipeline.drawings import UInt8Array
 from pipeline.errors import InputError
 from pipeline.hashing import UInt64Array, salted
 from pipeline.shards.shuffle import split_of
+from pipeline.sources.files import find_files, printable, visible_files
 
 SIDE = 28  # pixels
 SUFFIX = ".npy"
@@ -66,15 +66,7 @@ def find_bitmaps(inputs: Sequence[str]) -> list[BitmapFile]:
     Raises:
         InputError: something does not exist, a folder holds no .npy file, or a file no bitmaps.
     """
-    found: dict[Path, str] = {}
-    for text in inputs:
-        matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
-        if not matches:
-            raise InputError(f"{text}: no such file or folder; give Google's numpy bitmaps (*{SUFFIX})")
-        for match in matches:
-            for path, name in _files_in(Path(match)):
-                found[path] = min(name, found.get(path, name))
-    ordered = sorted((_printable(name), path) for path, name in found.items())
+    ordered = find_files(inputs, _files_in, f"give Google's numpy bitmaps (*{SUFFIX})")
     return [open_bitmaps(path, name) for name, path in ordered]
 
 
@@ -100,7 +92,7 @@ def word_of_file(name: str) -> str:
     >>> word_of_file("full_numpy_bitmap_hot%20dog.npy"), word_of_file("t_shirts.npy")
     ('hot dog', 't_shirts')
     """
-    stem = unquote(_printable(name).removesuffix(SUFFIX))
+    stem = unquote(printable(name).removesuffix(SUFFIX))
     return declared_word(name) or stem.removeprefix(_PREFIX)
 
 
@@ -169,17 +161,10 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
-def _printable(name: str) -> str:
-    """The name with bytes that are not UTF-8, which no index could hold, as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
-
-
-def _files_in(path: Path) -> list[tuple[Path, str]]:
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+def _files_in(path: Path) -> list[Path]:
     if not path.is_dir():
-        return [(path, f"{path.parent.name}/{path.name}")]
-    files = [file for file in path.rglob(f"*{SUFFIX}") if file.is_file()]
-    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+        return [path]
+    files = visible_files(path, f"*{SUFFIX}")
     if not files:
         raise InputError(f"{path}: holds no {SUFFIX} file; give the folder or the files of Google's numpy bitmaps")
-    return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]
+    return files

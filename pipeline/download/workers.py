@@ -51,7 +51,7 @@ def each_on_threads(
                     done.put((item, function(item)))
                 except StoppedError:
                     raise
-                except Exception as error:
+                except Exception as error:  # whatever it is, it goes to the caller
                     done.put((item, error))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(items)))]

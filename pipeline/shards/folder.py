@@ -74,7 +74,7 @@ def build_folder(
             discard(folder)
             return before, False
         begin(sources)
-        with _cleaned_up(folder):
+        with cleaned_up(folder):
             manifest = Build(
                 sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
                 chunk_bytes=chunk_bytes, work=asdict(origin), progress=progress,
@@ -84,8 +84,10 @@ def build_folder(
 
 
 @contextlib.contextmanager
-def _cleaned_up(folder: Path) -> Iterator[None]:
+def cleaned_up(folder: Path, after: str = "what stood there stands") -> Iterator[None]:
     """Remove the work of a build that ends or fails; after an interruption it stays, for the next one to go on with.
+
+    `after` says how things are when the disk fails.
 
     Raises:
         OutputError: the disk fails.
@@ -101,8 +103,8 @@ def _cleaned_up(folder: Path) -> Iterator[None]:
                 "finish it"
             ) from error
         discard(folder)
-        raise OutputError(f"{folder}: cannot be written ({why}); what stood there stands") from error
-    except Exception:
+        raise OutputError(f"{folder}: cannot be written ({why}); {after}") from error
+    except Exception:  # all but an interruption
         discard(folder)
         raise
 

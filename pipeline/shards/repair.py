@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 from pipeline.classes import WORDS
 from pipeline.errors import InputError, MismatchError, OutputError, ShardError
 from pipeline.shards.build import Progress, versions
-from pipeline.shards.commit import BUILD, WORK, discard, locked, roll_forward, stage
-from pipeline.shards.folder import build_folder
+from pipeline.shards.commit import BUILD, WORK, locked, roll_forward, stage
+from pipeline.shards.folder import build_folder, cleaned_up
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, SourceCount, file_hash, read_manifest
@@ -67,18 +67,8 @@ def repair_folder(
         return damaged
     manifest = read_manifest(folder)
     sources = _matched(manifest, origin, inputs)
-    with locked(folder):
-        try:
-            _rebuild(folder, manifest, sources, {damage.name for damage in damaged}, workers, progress)
-        except OSError as error:
-            discard(folder)
-            raise OutputError(
-                f"{folder}: cannot be written ({error.strerror or error}); nothing was changed"
-            ) from error
-        except Exception:
-            discard(folder)
-            raise
-        discard(folder)  # not after an interruption: the next repair goes on with what is there
+    with locked(folder), cleaned_up(folder, "nothing was changed"):
+        _rebuild(folder, manifest, sources, {damage.name for damage in damaged}, workers, progress)
     return damaged
 
 

@@ -2,7 +2,7 @@
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -50,16 +50,39 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
         InputError: something does not exist, or a folder holds no such file.
     """
     known = (*WORDS, *(classes or ()))
+    found = find_files(inputs, _files_in, "`sketchpipe sample` makes one to start with")
+    return [Source(path, name, word_of_name(name, known)) for name, path in found]
+
+
+def find_files(inputs: Sequence[str], files_in: Callable[[Path], list[Path]], hint: str) -> list[tuple[str, Path]]:
+    """The names and paths of the files behind paths, folders and globs, each once, in the order of their names.
+
+    Args:
+        inputs: paths and globs.
+        files_in: gives the files of an absolute path that are wanted, of a file itself or of those below a folder.
+        hint: what to do about an input that does not exist.
+
+    Raises:
+        InputError: something does not exist.
+    """
     found: dict[Path, str] = {}
     for text in inputs:
         matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
-            raise InputError(f"{text}: no such file or folder; `sketchpipe sample` makes one to start with")
+            raise InputError(f"{text}: no such file or folder; {hint}")
         for match in matches:
-            for path, name in _files_in(Path(match)):
-                found[path] = min(name, found.get(path, name))  # the first would hang on the order of inputs
-    ordered = sorted((_printable(name), path) for path, name in found.items())
-    return [Source(path, name, word_of_name(name, known)) for name, path in ordered]
+            path = Path(os.path.abspath(match))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+            for file in files_in(path):
+                inside = file.relative_to(path if file != path else path.parent).as_posix()
+                name = f"{(path if file != path else path.parent).name}/{inside}"
+                found[file] = min(name, found.get(file, name))  # the first would hang on the order of inputs
+    return sorted((printable(name), path) for path, name in found.items())
+
+
+def visible_files(folder: Path, pattern: str) -> list[Path]:
+    """The files below a folder that match; hidden ones, and those in hidden folders, are passed over."""
+    files = [file for file in folder.rglob(pattern) if file.is_file()]
+    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
 
 
 def word_of_name(name: str, known: Sequence[str]) -> str | None:
@@ -69,23 +92,21 @@ def word_of_name(name: str, known: Sequence[str]) -> str | None:
     return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 
 
-def _printable(name: str) -> str:
-    """The name with bytes that are not UTF-8, which no manifest could hold, as escapes."""
+def printable(name: str) -> str:
+    """The name with bytes that are not UTF-8, which no manifest or index could hold, as escapes."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _files_in(path: Path) -> list[tuple[Path, str]]:
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
+def _files_in(path: Path) -> list[Path]:
     if path.name.endswith(_BITMAPS):
         raise InputError(f"{path}: bitmaps have no strokes to put into shards; see `sketchpipe render bitmaps --help`")
     if not path.is_dir():
-        return [(path, f"{path.parent.name}/{path.name}")]
-    files = [file for file in path.rglob("*") if file.name.endswith(SUFFIXES) and file.is_file()]
-    files = [file for file in files if not any(part.startswith(".") for part in file.relative_to(path).parts)]
+        return [path]
+    files = [file for file in visible_files(path, "*") if file.name.endswith(SUFFIXES)]
     # A folder of shards may lie among the sources; its rejects are none.
     files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
     if not files:
         if any(path.rglob(f"*{_BITMAPS}")):
             raise InputError(f"{path}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
         raise InputError(f"{path}: holds no .ndjson, .jsonl or .bin file; give the folder or the files of drawings")
-    return [(file, f"{path.name}/{file.relative_to(path).as_posix()}") for file in files]
+    return files
