@@ -10,6 +10,7 @@ import jax
 import optax
 
 from pipeline.errors import UsageError
+from pipeline.render import RenderConfig
 
 IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
@@ -86,6 +87,10 @@ class TrainConfig(Recipe):
             self.image_size,
         )
         _check(0.5 <= self.line_width <= 16, "line_width must lie in 0.5..16", self.line_width)
+
+    def render_config(self) -> RenderConfig:
+        """How the run's drawings become images, in training and ever after."""
+        return RenderConfig(size=self.image_size, line_width=self.line_width)
 
     def to_json(self) -> str:
         """The configuration as a JSON object, one field a line, in a fixed order."""

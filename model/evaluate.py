@@ -103,7 +103,7 @@ def evaluate_run(run: Run, folder: Path, split: str) -> Scores:
     step, variables, _ = load_network(run)
     variables = jax.device_put(variables)
     config = run.config
-    loader_config = LoaderConfig(EVAL_BATCH, size=config.image_size, line_width=config.line_width)
+    loader_config = LoaderConfig(EVAL_BATCH, render=config.render_config())
     total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
     for name in [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]:
         opened = open_split(folder, name)

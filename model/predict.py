@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.evaluate import EVAL_BATCH, load_network
 from model.runs import Run
 from pipeline.drawings import Drawings, UInt8Array
-from pipeline.raster import render_batch
+from pipeline.render import render
 
 
 @dataclass
@@ -25,11 +25,7 @@ class Predictor:
 
     def images(self, drawings: Drawings) -> UInt8Array:
         """(N, H, W, 3) uint8, the drawings as the network sees them."""
-        config = self.run.config
-        return render_batch(
-            drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
-            size=config.image_size, line_width=config.line_width,
-        )  # fmt: skip
+        return render(drawings, self.run.config.render_config())
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, of (N, H, W, 3) uint8 images."""

@@ -204,8 +204,7 @@ def loader_config(config: TrainConfig, batch: int | None = None) -> LoaderConfig
     """How a run's drawings become batches; `batch` for evaluation, which never augments."""
     return LoaderConfig(
         batch or config.batch,
-        size=config.image_size,
-        line_width=config.line_width,
+        render=config.render_config(),
         augmentation=Augmentation() if config.augment and batch is None else None,
         seed=config.seed,
     )

@@ -13,16 +13,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import Augmentation, augment
+from pipeline.augment import Augmentation
 from pipeline.drawings import Drawings, Int64Array, UInt8Array, concat
 from pipeline.errors import UsageError
 from pipeline.lanes import Lane
 from pipeline.order import LANES, EpochOrder
-from pipeline.raster import render_batch
+from pipeline.render import RenderConfig, render, render_augmented
 from pipeline.shards.read import ShardSplit
 from pipeline.threads import ordered_map
 
-PointArray = NDArray[np.uint8] | NDArray[np.float32]  # as stored, or augmented
 KEPT_ROW_GROUPS = 10 * LANES  # a split with fewer row groups is decoded once and kept: at most about 700 MB
 _BLOCK_ROWS = 8192  # a streamed split hands on rows in blocks, so that 64 lanes cost little at any batch size
 
@@ -33,8 +32,7 @@ class LoaderConfig:
 
     Attributes:
         batch: drawings of a global batch, over all processes.
-        size: pixels of an image's side.
-        line_width: pixels; None is 5 pixels on a canvas of 256, scaled.
+        render: how drawings become images.
         augmentation: how drawings are changed before they are drawn; None leaves them as they are.
         seed: of the order and the augmentation.
         process_index: this process's number.
@@ -44,8 +42,7 @@ class LoaderConfig:
     """
 
     batch: int
-    size: int = 64
-    line_width: float | None = None
+    render: RenderConfig = field(default_factory=RenderConfig)
     augmentation: Augmentation | None = None
     seed: int = 0
     process_index: int = 0
@@ -187,16 +184,15 @@ class Loader:
     def _render(self, work: tuple[Drawings, Int64Array, int | None, int]) -> Batch:
         drawings, rows, epoch, step = work
         config = self.config
-        x: PointArray = drawings.x
-        y: PointArray = drawings.y
-        if config.augmentation is not None and epoch is not None:
-            x, y = augment(drawings, rows, config.augmentation, seed=config.seed, epoch=epoch)
         share = config.batch // config.process_count
         images = self._buffer(share)
         out = images[: len(rows)]
-        render_batch(
-            x, y, drawings.stroke_end, drawings.drawing_end, size=config.size, line_width=config.line_width, out=out
-        )  # fmt: skip
+        if config.augmentation is None or epoch is None:
+            render(drawings, config.render, out=out)
+        else:
+            render_augmented(
+                drawings, rows, config.render, config.augmentation, seed=config.seed, epoch=epoch, out=out
+            )  # fmt: skip
         missing = share - len(rows)
         images[len(rows) :] = 0
         return Batch(
@@ -212,4 +208,4 @@ class Loader:
         try:
             return self._buffers.pop()
         except IndexError:
-            return np.empty((share, self.config.size, self.config.size, 3), np.uint8)
+            return np.empty((share, self.config.render.size, self.config.render.size, 3), np.uint8)

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.drawings import Drawings, UInt8Array
 from pipeline.errors import OutputError
-from pipeline.raster import render_batch
+from pipeline.render import RenderConfig, render
 
 _GAP = 4  # pixels between the drawings of a sheet
 _LABEL_WIDTH = 120
@@ -56,7 +56,7 @@ def contact_sheet(rows: Sequence[tuple[str, Drawings]], *, size: int = 64) -> UI
         top = _GAP + row * cell
         text = label if len(label) < 19 else label[:17] + "..."
         pen.text((_GAP, top + size // 2), text, fill=_TEXT, font=font, anchor="lm")
-        images = render_batch(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, size=size)
+        images = render(drawings, RenderConfig(size))
         for column, image in enumerate(images):
             sheet.paste(Image.fromarray(image), (_LABEL_WIDTH + column * cell, top))
     return np.asarray(sheet)

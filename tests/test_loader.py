@@ -14,6 +14,7 @@ from pipeline.errors import ShardError, UsageError
 from pipeline.loader import Batch, Loader, LoaderConfig
 from pipeline.order import EpochOrder
 from pipeline.raster import render_batch
+from pipeline.render import RenderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 BATCH = 32
@@ -37,7 +38,7 @@ def split(request: pytest.FixtureRequest, shards: Path, monkeypatch: pytest.Monk
 
 
 def config_of(batch: int = BATCH, **changes: object) -> LoaderConfig:
-    config = LoaderConfig(batch, size=16, augmentation=Augmentation(), seed=3, threads=2)
+    config = LoaderConfig(batch, render=RenderConfig(16), augmentation=Augmentation(), seed=3, threads=2)
     return dataclasses.replace(config, **changes)  # type: ignore[arg-type]
 
 
@@ -110,7 +111,7 @@ def test_an_epoch_goes_on_exactly_where_it_was_left(split: ShardSplit, epochs: l
 
 
 def test_batches_hold_the_drawings_at_their_rows_as_the_renderer_draws_them(split: ShardSplit) -> None:
-    for batch in Loader(split, config_of(augmentation=None, line_width=1.5)).epoch(1):
+    for batch in Loader(split, config_of(augmentation=None, render=RenderConfig(16, 1.5))).epoch(1):
         drawings = split.read_rows(batch.rows)
         images = render_batch(
             drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, size=16, line_width=1.5
