@@ -1,25 +1,52 @@
 """Augmentation of strokes before they are drawn: every drawing a little other in every epoch.
 
-Each drawing's transformation is a function of (seed, epoch, row), whatever the batch, the threads or the processes.
+Each drawing's changes are a function of (seed, epoch, row), whatever the batch, the threads or the processes. They
+come in the order of their making: the drawing is cut after a share of its points; strokes are dropped, and later ones
+move up in colour and position as if the dropped had never been drawn; what is left is aligned as the whole drawing
+was, which is how an unfinished drawing would be seen; it is turned, sheared, scaled, mirrored and shifted about the
+middle of its own box; its points are jittered. The width of the line is the renderer's to apply.
 """
 
+import difflib
+import math
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from pipeline.augment_kernels import CANVAS, Amounts, augment_drawings, centre_drawings
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
-from pipeline.hashing import UInt64Array, mix64, salted
-from pipeline.jit import kernel
+from pipeline.errors import UsageError
+from pipeline.hashing import salted
+from pipeline.raster import as_ends
 
 Float32Array = NDArray[np.float32]
+
+_OFF = ("off", "none")
+_LIMITS = {
+    "rotation": (0, 180),
+    "shear": (0, 2),
+    "scale": (0.1, 4),
+    "stretch": (0, 1),
+    "shift": (0, 256),
+    "mirror": (0, 1),
+    "prefix": (0, 1),
+    "shortest": (0, 1),
+    "dropout": (0, 1),
+    "jitter": (0, 64),
+    "line_width": (0.1, 10),
+}
+"""What each amount may be; together they keep every point within the renderer's limit."""
+_RANGES = ("scale", "line_width")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far drawings are changed, about the middle of their own box.
+    """How far drawings are changed.
 
-    Amounts are drawn evenly between minus and plus, sizes evenly in their logarithm.
+    Amounts are drawn evenly between minus and plus, sizes and widths evenly in their logarithm. `str` gives a text
+    that `parse` reads back.
 
     Attributes:
         rotation: degrees.
@@ -27,7 +54,18 @@ class Augmentation:
         scale: the smallest and the largest size.
         stretch: logarithm of the factor by which x grows and y shrinks.
         shift: canvas pixels of 256, each axis.
-        mirror: share of drawings mirrored left to right.
+        mirror: share of drawings whose strokes are mirrored left to right.
+        prefix: share of drawings that are cut before their end.
+        shortest: of a drawing that is cut, the smallest share of its points that stays; at least one point does.
+        dropout: share of strokes that are dropped; of each drawing at least one stays.
+        jitter: canvas pixels of 256, each point and axis.
+        line_width: the smallest and the largest factor of the line's width.
+
+    Raises:
+        UsageError: an amount is not a number, not two where a smallest and a largest are asked for, or out of range.
+
+    >>> Augmentation.parse("rotation=5,prefix=0.3").rotation
+    5.0
     """
 
     rotation: float = 15.0
@@ -36,68 +74,200 @@ class Augmentation:
     stretch: float = 0.15
     shift: float = 12.0
     mirror: float = 0.5
+    prefix: float = 0.0
+    shortest: float = 0.2
+    dropout: float = 0.0
+    jitter: float = 0.0
+    line_width: tuple[float, float] = (1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        for name in _LIMITS:
+            value = getattr(self, name)
+            # JSON makes a list of a tuple, and a user writes 1 for 1.0.
+            object.__setattr__(self, name, _as_range(name, value) if name in _RANGES else _as_amount(name, value))
+
+    def __str__(self) -> str:
+        return ",".join(f"{name}={_text_of(getattr(self, name))}" for name in _LIMITS)
+
+    @classmethod
+    def parse(cls, text: str) -> Self | None:
+        """The defaults with the changes that `text` names, "name=value,name=value"; None for "off" or "none".
+
+        A smallest and a largest are written "0.75..1.1"; one number there stands for both.
+
+        Raises:
+            UsageError: a name is unknown or stands twice, or a value is not one that its name takes.
+        """
+        if text.strip().casefold() in _OFF:
+            return None
+        changes: dict[str, float | tuple[float, float]] = {}
+        for part in text.split(","):
+            name, equals, value = (piece.strip() for piece in part.partition("="))
+            if not (name and equals and value):
+                raise UsageError(f"augmentation must be name=value,name=value or off, not {text!r}")
+            if name not in _LIMITS:
+                nearest = difflib.get_close_matches(name, _LIMITS, n=1, cutoff=0.0)[0]
+                known = ", ".join(_LIMITS)
+                raise UsageError(f"no augmentation is called {name!r}: did you mean {nearest!r}? There are {known}")
+            if name in changes:
+                raise UsageError(f"augmentation names {name} twice: {text!r}")
+            changes[name] = _value_of(name, value)
+        return cls(**changes)  # type: ignore[arg-type]
+
+
+class Augmented(NamedTuple):
+    """What augmentation leaves of N drawings.
+
+    Attributes:
+        x: (P,) float32, canvas pixels, some beyond 0-255.
+        y: (P,) float32.
+        stroke_end: (S,) int64.
+        drawing_end: (N,) int64.
+        line_width: (N,) float32, factors.
+    """
+
+    x: Float32Array
+    y: Float32Array
+    stroke_end: Int64Array
+    drawing_end: Int64Array
+    line_width: Float32Array
 
 
 def augment(
-    drawings: Drawings, rows: Int64Array, augmentation: Augmentation, *, seed: int, epoch: int
-) -> tuple[Float32Array, Float32Array]:
-    """The points of N drawings, transformed.
+    drawings: Drawings,
+    rows: Int64Array,
+    augmentation: Augmentation,
+    *,
+    seed: int,
+    epoch: int,
+    margin: float | None = None,
+) -> Augmented:
+    """N drawings, changed.
 
     Args:
         drawings: N drawings.
-        rows: (N,) int64, their rows in the split.
+        rows: (N,) integers, their rows in the split.
         augmentation: how far.
         seed: of the loader.
         epoch: from 0.
+        margin: canvas pixels around drawings that are put in the middle, as `centre` does; None leaves them where
+            they are stored.
+
+    Raises:
+        UsageError: `rows` are not as many as the drawings, or negative; ends or `margin` do not fit.
+    """
+    stored_x, stored_y, stroke_end, drawing_end = _checked(drawings)
+    rows = _as_rows(rows, len(drawing_end))
+    room = _room_in(0.0 if margin is None else margin)
+    x, y, runs = _outputs(stroke_end)
+    line_width = np.empty(len(drawing_end), np.float32)
+    left, ends = stroke_end, drawing_end
+    if augmentation.prefix > 0 or augmentation.dropout > 0:
+        left, ends = np.empty_like(stroke_end), np.empty_like(drawing_end)
+    with np.errstate(over="ignore"):  # where kernels run without JIT: products are meant to wrap
+        augment_drawings(
+            stored_x, stored_y, stroke_end, drawing_end, rows, salted("sketchpipe augment", seed, epoch),
+            _amounts_of(augmentation), margin is not None, room, runs, x, y, left, ends, line_width,
+        )  # fmt: skip
+    left = left[: ends[-1] if len(ends) else 0]
+    points = left[-1] if len(left) else 0
+    return Augmented(x[:points], y[:points], left, ends, line_width)
+
+
+def centre(drawings: Drawings, margin: float) -> tuple[Float32Array, Float32Array]:
+    """The points of N drawings, each with its box in the middle of the canvas, its larger side up to the margin.
+
+    Drawings are enlarged 8 times at most: their points are whole numbers, and beyond that a drawing of a few pixels
+    would show more of their rounding than of itself. One without extent is only moved.
+
+    Args:
+        drawings: N drawings.
+        margin: canvas pixels of 256 that stay free on either side of the larger side, 0 to below 128.
 
     Returns:
-        x, y: (P,) float32, canvas pixels, some beyond 0-255.
+        x, y: (P,) float32, canvas pixels.
+
+    Raises:
+        UsageError: ends or `margin` do not fit.
     """
-    keys = mix64(rows.astype(np.uint64) ^ salted("sketchpipe augment", seed, epoch))
-    matrix, shift = _transformations(keys, augmentation)
-    x, y = np.empty(len(drawings.x), np.float32), np.empty(len(drawings.x), np.float32)
-    _transform(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, matrix, shift, x, y)
+    stored_x, stored_y, stroke_end, drawing_end = _checked(drawings)
+    room = _room_in(margin)
+    x, y, runs = _outputs(stroke_end)
+    centre_drawings(stored_x, stored_y, stroke_end, drawing_end, room, runs, x, y)
     return x, y
 
 
-def _uniform(keys: UInt64Array, stream: int) -> NDArray[np.float64]:
-    """(N,) float64 in [0, 1), another for each stream."""
-    return np.ldexp((mix64(keys + np.uint64(stream)) >> np.uint64(11)).astype(np.float64), -53)
+def _as_amount(name: str, value: object) -> float:
+    low, high = _LIMITS[name]
+    if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
+        raise UsageError(f"augmentation {name} must be a number from {low} to {high}, not {value!r}")
+    return float(value)
 
 
-def _transformations(keys: UInt64Array, augmentation: Augmentation) -> tuple[Float32Array, Float32Array]:
-    """(N, 2, 2) float32 matrices rotation x shear x scale, and (N, 2) float32 shifts."""
-    even = [2 * _uniform(keys, stream) - 1 for stream in range(5)]
-    angle = np.deg2rad(augmentation.rotation * even[0])
-    shear = augmentation.shear * even[1]
-    stretch = np.exp(augmentation.stretch * even[2])
-    low, high = np.log(augmentation.scale)
-    scale = np.exp(low + (high - low) * _uniform(keys, 5))
-    sx, sy = scale * stretch, scale / stretch
-    sx = np.where(_uniform(keys, 6) < augmentation.mirror, -sx, sx)
-    cos, sin = np.cos(angle), np.sin(angle)
-    rows = [[cos * sx, (cos * shear - sin) * sy], [sin * sx, (sin * shear + cos) * sy]]
-    matrix = np.array(rows).transpose(2, 0, 1).astype(np.float32)
-    return np.ascontiguousarray(matrix), (augmentation.shift * np.stack(even[3:5], axis=1)).astype(np.float32)
+def _as_range(name: str, value: object) -> tuple[float, float]:
+    if not isinstance(value, tuple | list) or len(value) != 2:
+        raise UsageError(f"augmentation {name} must be a smallest and a largest, not {value!r}")
+    smallest, largest = (_as_amount(name, end) for end in value)
+    if smallest > largest:
+        raise UsageError(f"augmentation {name} must rise, not {_text_of((smallest, largest))}")
+    return smallest, largest
 
 
-@kernel
-def _transform(
-    x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, matrix: Float32Array,
-    shift: Float32Array, out_x: Float32Array, out_y: Float32Array,
-) -> None:  # fmt: skip
-    """Fill `out_x` and `out_y` with each drawing's points, transformed about the middle of their box."""
-    start = 0
-    for drawing in range(len(drawing_end)):
-        stop = stroke_end[drawing_end[drawing] - 1] if drawing_end[drawing] > 0 else 0
-        if stop <= start:
-            continue
-        middle_x = (np.float32(x[start:stop].min()) + np.float32(x[start:stop].max())) / np.float32(2)
-        middle_y = (np.float32(y[start:stop].min()) + np.float32(y[start:stop].max())) / np.float32(2)
-        m = matrix[drawing]
-        to_x, to_y = middle_x + shift[drawing, 0], middle_y + shift[drawing, 1]
-        for p in range(start, stop):
-            px, py = np.float32(x[p]) - middle_x, np.float32(y[p]) - middle_y
-            out_x[p] = m[0, 0] * px + m[0, 1] * py + to_x
-            out_y[p] = m[1, 0] * px + m[1, 1] * py + to_y
-        start = stop
+def _value_of(name: str, text: str) -> float | tuple[float, float]:
+    """The value that a user wrote."""
+    smallest, dots, largest = text.partition("..")
+    try:
+        if name not in _RANGES:
+            return float(text)
+        return float(smallest), float(largest if dots else smallest)
+    except ValueError as error:
+        form = "0.75..1.1" if name in _RANGES else "0.5"
+        raise UsageError(f"augmentation {name} must be a number like {form}, not {text!r}") from error
+
+
+def _text_of(value: float | tuple[float, float]) -> str:
+    if isinstance(value, tuple):
+        return "..".join(map(_text_of, value))
+    return repr(value).removesuffix(".0")
+
+
+def _checked(drawings: Drawings) -> tuple[UInt8Array, UInt8Array, Int64Array, Int64Array]:
+    """Points and ends, writeable for numba's types; of strokes only those that belong to drawings."""
+    x, y = np.asarray(drawings.x), np.asarray(drawings.y)
+    if x.dtype != np.uint8 or y.dtype != np.uint8 or x.ndim != 1 or x.shape != y.shape:
+        raise UsageError(f"x and y must be (P,) uint8 and alike, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+    stroke_end = as_ends("stroke_end", drawings.stroke_end, len(x))
+    drawing_end = as_ends("drawing_end", drawings.drawing_end, len(stroke_end))
+    stroke_end = stroke_end[: drawing_end[-1] if len(drawing_end) else 0]
+    return np.require(x, np.uint8, ["C", "W"]), np.require(y, np.uint8, ["C", "W"]), stroke_end, drawing_end
+
+
+def _as_rows(rows: ArrayLike, count: int) -> Int64Array:
+    array = np.asarray(rows)
+    if array.shape != (count,) or not (np.issubdtype(array.dtype, np.integer) or count == 0):
+        raise UsageError(f"rows must be ({count},) integers, one a drawing, not {array.dtype} {array.shape}")
+    if count and array.min() < 0:
+        raise UsageError(f"rows must be 0 or more, not {array.min()}")
+    return np.require(array, np.int64, ["C", "W"])
+
+
+def _room_in(margin: float) -> float:
+    if not 0 <= margin < CANVAS / 2:
+        raise UsageError(f"margin must be 0 to below {CANVAS / 2:.0f} canvas pixels, not {margin}")
+    return CANVAS - 2 * margin
+
+
+def _outputs(stroke_end: Int64Array) -> tuple[Float32Array, Float32Array, Int64Array]:
+    """Arrays for the points, and scratch for as many runs as there can be."""
+    points = int(stroke_end[-1]) if len(stroke_end) else 0
+    return np.empty(points, np.float32), np.empty(points, np.float32), np.empty(2 * len(stroke_end) + 2, np.int64)
+
+
+def _amounts_of(augmentation: Augmentation) -> Amounts:
+    smallest, largest = (math.log(size) for size in augmentation.scale)
+    thinnest, widest = (math.log(width) for width in augmentation.line_width)
+    return Amounts(
+        math.radians(augmentation.rotation), augmentation.shear, smallest, largest - smallest, augmentation.stretch,
+        augmentation.shift, augmentation.mirror, augmentation.prefix, augmentation.shortest, augmentation.dropout,
+        augmentation.jitter, thinnest, widest - thinnest,
+    )  # fmt: skip

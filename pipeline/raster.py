@@ -4,11 +4,15 @@ Strokes look as Cairo draws them, butt caps and miter joins up to a limit of 10,
 stays in one place is a visible dot.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UsageError
-from pipeline.raster_kernels import BLOCK, FIELDS, LANES, render_drawings
+from pipeline.outline_kernels import BLOCK, FIELDS, POINT_ROWS
+from pipeline.raster_kernels import render_drawings
+from pipeline.simd import LANES
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
@@ -31,6 +35,38 @@ PALETTE: UInt8Array = np.array(
 """(10, 3) uint8 RGB, the colour of each stroke by its index modulo 10."""
 PALETTE.flags.writeable = False
 
+
+@dataclass(frozen=True)
+class Encoding:
+    """What the channels of an image show.
+
+    Attributes:
+        description: in a line.
+        channels: of an image, 1 or 3.
+        table: (K, 3) uint8; stroke s of a drawing has the colour s modulo K.
+        by_segment: each segment has a colour of its own instead: ink, place in the drawing, direction.
+    """
+
+    description: str
+    channels: int
+    table: UInt8Array
+    by_segment: bool = False
+
+    def __post_init__(self) -> None:
+        table = np.require(self.table, requirements=["C", "W"])  # writeable, for numba's types
+        if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 3 or len(table) == 0:
+            raise UsageError(f"table must be (K, 3) uint8 with K > 0, not {table.dtype} {table.shape}")
+        if self.channels not in (1, 3):
+            raise UsageError(f"channels must be 1 or 3, not {self.channels}")
+        object.__setattr__(self, "table", table)
+
+
+ENCODINGS = {
+    "palette": Encoding("each stroke in the next of ten colours", 3, PALETTE),
+    "order": Encoding("red is ink, green the place in the drawing, blue the direction of the line", 3, PALETTE, True),
+    "gray": Encoding("white strokes, one channel", 1, PALETTE[:1]),
+}
+
 LINE_WIDTH = 5 / 256  # of the image's size
 SIZE_LIMIT = 4096  # pixels
 COORDINATE_LIMIT = 65536.0  # 256 canvases: float32 still places such a point within 1/50 of a pixel at 512
@@ -43,8 +79,8 @@ def render_batch(
     drawing_end: NDArray[np.integer],
     *,
     size: int = 64,
-    line_width: float | None = None,
-    palette: UInt8Array = PALETTE,
+    line_width: float | NDArray[np.floating] | None = None,
+    encoding: str | Encoding = "palette",
     out: UInt8Array | None = None,
 ) -> UInt8Array:
     """Render N drawings, antialiased, later strokes over earlier ones.
@@ -58,16 +94,16 @@ def render_batch(
         stroke_end: (S,) integer, the end of each stroke in `x` and `y`.
         drawing_end: (N,) integer, the end of each drawing in `stroke_end`.
         size: height and width of the images in pixels, 1-4096.
-        line_width: in pixels of the image; 5/256 of `size` where None.
-        palette: (K, 3) uint8 RGB; stroke s of a drawing has the colour s modulo K.
-        out: (N, size, size, 3) uint8, C-contiguous, to fill and return; allocated where None.
+        line_width: in pixels of the image, for all or (N,) for each; 5/256 of `size` where None.
+        encoding: what the C channels show, a name in `ENCODINGS`, or a table of your own.
+        out: (N, size, size, C) uint8, C-contiguous, to fill and return; allocated where None.
 
     Returns:
-        (N, size, size, 3) uint8, RGB on black.
+        (N, size, size, C) uint8 on black.
 
     Raises:
         UsageError: an array has the wrong shape or dtype, ends fall or pass what they index, a coordinate is not
-            within +-65536 (so NaN and infinity), or `size`, `line_width` or `out` does not fit.
+            within +-65536 (so NaN and infinity), or `size`, `line_width`, `encoding` or `out` does not fit.
 
     >>> int(render_batch(np.uint8([0, 255]), np.uint8([130, 130]), np.array([2]), np.array([1])).max())
     255
@@ -79,13 +115,9 @@ def render_batch(
     drawing_end = as_ends("drawing_end", drawing_end, len(stroke_end))
     if not 1 <= size <= SIZE_LIMIT:
         raise UsageError(f"size must be 1-{SIZE_LIMIT} pixels, not {size}")
-    width = size * LINE_WIDTH if line_width is None else float(line_width)
-    if not 0 < width <= SIZE_LIMIT:
-        raise UsageError(f"line_width must be above 0 and at most {SIZE_LIMIT} pixels, not {line_width}")
-    colours = np.array(palette)
-    if colours.dtype != np.uint8 or colours.ndim != 2 or colours.shape[1] != 3 or len(colours) == 0:
-        raise UsageError(f"palette must be (K, 3) uint8 with K > 0, not {colours.dtype} {colours.shape}")
-    shape = (len(drawing_end), size, size, 3)
+    widths = as_widths(line_width, size, len(drawing_end))
+    colours = encoding if isinstance(encoding, Encoding) else encoding_of(encoding)
+    shape = (len(drawing_end), size, size, colours.channels)
     if out is None:
         out = np.empty(shape, np.uint8)
     if out.dtype != np.uint8 or out.shape != shape or not (out.flags.c_contiguous and out.flags.writeable):
@@ -97,24 +129,46 @@ def render_batch(
     first_point = np.append(0, stroke_end)[first_stroke]
     strokes = int(np.diff(first_stroke).max())
     blocks = -(-(int(np.diff(first_point).max()) + strokes) // BLOCK)  # a dot has one point and becomes two
-    pixels = size * (size + LANES) + LANES
     render_drawings(
         x,
         y,
         stroke_end,
         drawing_end,
-        colours,
-        np.float32(width),
+        widths,
         np.float32(size / 256),
-        np.zeros((9, blocks * BLOCK + 1), np.float32),
-        np.empty(strokes, np.int64),
+        colours.table,
+        colours.by_segment,
+        np.zeros((POINT_ROWS, blocks * BLOCK + 1), np.float32),
+        np.empty((3, blocks * BLOCK + 1), np.uint8),
         np.empty(blocks * BLOCK * FIELDS, np.float32),
-        np.empty(pixels, np.uint16),
-        np.empty((3, pixels), np.uint8),
+        np.empty(3 * (size * (size + LANES) + LANES), np.uint8),
         size,
+        colours.channels,
         out.reshape(-1),
     )
     return out
+
+
+def encoding_of(name: str) -> Encoding:
+    """The entry of `ENCODINGS`, or a `UsageError` that names them all."""
+    if name not in ENCODINGS:
+        raise UsageError(f'encoding "{name}": expected one of {", ".join(ENCODINGS)}')
+    return ENCODINGS[name]
+
+
+def channels_of(name: str) -> int:
+    """The channels of an encoding's images, 1 or 3."""
+    return encoding_of(name).channels
+
+
+def as_widths(line_width: float | NDArray[np.floating] | None, size: int, count: int) -> NDArray[np.float32]:
+    """(count,) float32, checked widths in pixels."""
+    widths = np.asarray(size * LINE_WIDTH if line_width is None else line_width)
+    if widths.shape not in ((), (count,)) or not np.issubdtype(widths.dtype, np.number):
+        raise UsageError(f"line_width must be a number or ({count},), not {widths.dtype} {widths.shape}")
+    if widths.size and not (widths.min() > 0 and widths.max() <= SIZE_LIMIT):
+        raise UsageError(f"line_width must be above 0 and at most {SIZE_LIMIT} pixels, not {line_width}")
+    return np.array(np.broadcast_to(widths, count), np.float32)
 
 
 def as_coordinates(name: str, values: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:

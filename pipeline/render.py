@@ -2,9 +2,15 @@
 
 from dataclasses import dataclass
 
-from pipeline.augment import Augmentation, augment
+from pipeline.augment import Augmentation, augment, centre
+from pipeline.augment_kernels import CANVAS
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
-from pipeline.raster import render_batch
+from pipeline.errors import UsageError
+from pipeline.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
+
+FRAMINGS = ("corner", "centred")
+MARGIN = 1.5  # line widths: half of one is the line itself, a second the miters of corners of 39 degrees and more
+WIDEST_MARGIN = CANVAS / 4  # so that the thickest lines leave drawings half of the canvas
 
 
 @dataclass(frozen=True)
@@ -14,17 +20,57 @@ class RenderConfig:
     Attributes:
         size: pixels of an image's side.
         line_width: pixels; None is 5 pixels on a canvas of 256, scaled.
+        encoding: what a pixel's channels say, a name in `pipeline.raster.ENCODINGS`.
+        framing: "corner" leaves drawings where they are stored, which is where Google aligns them: at the top left,
+            their larger side 255 of 256 canvas pixels, so that lines on the border are cut. "centred" puts each into
+            the middle, its larger side up to a margin that holds the line.
+
+    Raises:
+        UsageError: an attribute has no such value.
     """
 
     size: int = 64
     line_width: float | None = None
+    encoding: str = "palette"
+    framing: str = "corner"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.size, int) or isinstance(self.size, bool) or not 1 <= self.size <= SIZE_LIMIT:
+            raise UsageError(f"size must be 1-{SIZE_LIMIT} pixels, not {self.size!r}")
+        width = self.line_width
+        if width is not None and not (
+            isinstance(width, int | float) and not isinstance(width, bool) and 0 < width <= SIZE_LIMIT
+        ):
+            raise UsageError(f"line_width must be above 0 and at most {SIZE_LIMIT} pixels, not {width!r}")
+        encoding_of(self.encoding)
+        if self.framing not in FRAMINGS:
+            raise UsageError(f"framing must be {' or '.join(FRAMINGS)}, not {self.framing!r}")
+
+    @property
+    def channels(self) -> int:
+        """Of an image: its last axis."""
+        return encoding_of(self.encoding).channels
+
+    @property
+    def width(self) -> float:
+        """Of the line, in pixels of the image."""
+        return self.size * LINE_WIDTH if self.line_width is None else float(self.line_width)
+
+    @property
+    def margin(self) -> float | None:
+        """Canvas pixels of 256 around centred drawings; None where they stay where they are stored."""
+        if self.framing == "corner":
+            return None
+        return min(MARGIN * self.width * CANVAS / self.size, WIDEST_MARGIN)
 
 
 def render(drawings: Drawings, config: RenderConfig, *, out: UInt8Array | None = None) -> UInt8Array:
-    """N drawings as (N, size, size, 3) uint8, RGB on black; `out` is filled and returned where it is given."""
+    """N drawings as (N, size, size, C) uint8, light on black; `out` is filled and returned where it is given."""
+    margin = config.margin
+    x, y = (drawings.x, drawings.y) if margin is None else centre(drawings, margin)
     return render_batch(
-        drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
-        size=config.size, line_width=config.line_width, out=out,
+        x, y, drawings.stroke_end, drawings.drawing_end,
+        size=config.size, line_width=config.width, encoding=config.encoding, out=out,
     )  # fmt: skip
 
 
@@ -38,8 +84,9 @@ def render_augmented(
     epoch: int,
     out: UInt8Array | None = None,
 ) -> UInt8Array:
-    """The same after `augment`, whose arguments these are."""
-    x, y = augment(drawings, rows, augmentation, seed=seed, epoch=epoch)
+    """The same after `augment`, whose arguments these are; the margin is that of lines of the configured width."""
+    changed = augment(drawings, rows, augmentation, seed=seed, epoch=epoch, margin=config.margin)
     return render_batch(
-        x, y, drawings.stroke_end, drawings.drawing_end, size=config.size, line_width=config.line_width, out=out
-    )
+        changed.x, changed.y, changed.stroke_end, changed.drawing_end,
+        size=config.size, line_width=changed.line_width * config.width, encoding=config.encoding, out=out,
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from naive_raster import render_drawing
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.raster import PALETTE, render_batch
+from pipeline.raster import PALETTE, Encoding, render_batch
 
 Stroke = Sequence[Sequence[float]]
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
@@ -164,10 +164,10 @@ def test_strokes_have_the_colours_of_the_palette_in_turn_and_cover_earlier_ones(
 def test_nothing_of_a_stroke_leaks_into_the_next() -> None:
     random = np.random.default_rng(6)
     for drawing in (random_drawing(random) for _ in range(FEW)):
-        palette = np.zeros((len(drawing) + 1, 3), np.uint8)
-        palette[-1] = 255
-        alone = render([[[300], [300]], LINE], palette=palette[-2:])
-        assert np.array_equal(render([*drawing, LINE], palette=palette), alone)
+        table = np.zeros((len(drawing) + 1, 3), np.uint8)
+        table[-1] = 255
+        alone = render([[[300], [300]], LINE], encoding=Encoding("the last", 3, table[-2:]))
+        assert np.array_equal(render([*drawing, LINE], encoding=Encoding("the last", 3, table)), alone)
 
 
 def test_a_batch_equals_its_drawings_one_by_one() -> None:
@@ -277,8 +277,19 @@ X, STROKE_END, DRAWING_END = np.zeros(4, np.uint8), np.array([2, 4]), np.array([
         ((X, X, STROKE_END, DRAWING_END), {"size": 5000}, "size must be"),
         ((X, X, STROKE_END, DRAWING_END), {"line_width": 0.0}, "line_width must be"),
         ((X, X, STROKE_END, DRAWING_END), {"line_width": math.nan}, "line_width must be"),
-        ((X, X, STROKE_END, DRAWING_END), {"palette": np.zeros((0, 3), np.uint8)}, "palette must be"),
-        ((X, X, STROKE_END, DRAWING_END), {"palette": np.zeros((2, 3))}, "palette must be"),
+        ((X, X, STROKE_END, DRAWING_END), {"line_width": np.ones(3)}, r"line_width must be a number or \(2,\)"),
+        ((X, X, STROKE_END, DRAWING_END), {"line_width": np.array([1, 0])}, "line_width must be above 0"),
+        ((X, X, STROKE_END, DRAWING_END), {"line_width": "1"}, "line_width must be a number"),
+        (
+            (X, X, STROKE_END, DRAWING_END),
+            {"encoding": "grey"},
+            'encoding "grey": expected one of palette, order, gray',
+        ),
+        (
+            (X, X, STROKE_END, DRAWING_END),
+            {"encoding": "gray", "out": np.zeros((2, 64, 64, 3), np.uint8)},
+            "out must be",
+        ),
         ((X, X, STROKE_END, DRAWING_END), {"out": np.zeros((1, 64, 64, 3), np.uint8)}, "out must be"),
         ((X, X, STROKE_END, DRAWING_END), {"out": np.zeros((2, 64, 64, 3), np.float32)}, "out must be"),
         ((X, X, STROKE_END, DRAWING_END), {"out": np.zeros((2, 64, 64, 6), np.uint8)[..., ::2]}, "out must be"),

@@ -1,0 +1,188 @@
+"""Eight numbers at once in a kernel: vectors of LLVM's own, which it maps to AVX, SSE or NEON.
+
+LLVM makes vector code of loops by itself, but keeps no vector from one turn of an outer loop to the next, and unrolls
+short loops before it looks at them; for the rows of a segment that cost half of the renderer's speed.
+
+Two kinds of vector: of float32 and of uint16. The operators +, -, * and, of uint16, >> take two of a kind. The
+functions below say what they do as NumPy does it, and that is how they run without JIT, on arrays of eight; compiled,
+each is the instruction that `_compile_as` gives it.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.core.imputils import lower_builtin
+from numba.core.typing.templates import AbstractTemplate, infer_global, signature
+from numba.extending import models, register_model
+
+LANES = 8
+
+Vector = Any  # a `_Lanes` in compiled code, an array of eight without JIT
+UInt8Array = np.ndarray[Any, np.dtype[np.uint8]]
+
+
+def floats(value: np.float32) -> Vector:
+    """A vector of equal float32."""
+    return np.full(LANES, value, np.float32)
+
+
+def shorts(value: np.uint16) -> Vector:
+    """A vector of equal uint16."""
+    return np.full(LANES, value, np.uint16)
+
+
+def count_up() -> Vector:
+    """The float32 vector 0, 1, ... 7."""
+    return np.arange(LANES, dtype=np.float32)
+
+
+def least(a: Vector, b: Vector) -> Vector:
+    """The lesser of each two float32."""
+    return np.minimum(a, b)
+
+
+def greatest(a: Vector, b: Vector) -> Vector:
+    """The greater of each two float32."""
+    return np.maximum(a, b)
+
+
+def magnitude(a: Vector) -> Vector:
+    """Float32 without their signs."""
+    return np.abs(a)
+
+
+def quotient(a: Vector, b: Vector) -> Vector:
+    """Each float32 of `a` by that of `b`, which is not 0."""
+    return a / b
+
+
+def truncated(a: Vector) -> Vector:
+    """Float32 of 0 to 65535 as uint16, towards 0."""
+    return a.astype(np.uint16)
+
+
+def load(array: UInt8Array, index: np.uint64) -> Vector:
+    """Eight uint8 from `index` on, as uint16; compiled, nothing checks that they lie in the array."""
+    if int(index) + LANES > len(array):
+        raise IndexError(f"{LANES} bytes at {index} of {len(array)}")
+    return array[int(index) : int(index) + LANES].astype(np.uint16)
+
+
+def store(array: UInt8Array, index: np.uint64, values: Vector) -> None:
+    """Eight uint16 of 0 to 255 as the uint8 from `index` on; compiled, nothing checks that they lie in the array."""
+    array[int(index) : int(index) + LANES] = values
+
+
+class _Lanes(types.Type):
+    """The type of a vector."""
+
+    def __init__(self, name: str, element: ir.Type) -> None:
+        self.vector = ir.VectorType(element, LANES)
+        super().__init__(name)
+
+
+@register_model(_Lanes)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager: Any, lanes: _Lanes) -> None:
+        super().__init__(manager, lanes, lanes.vector)
+
+
+_FLOATS, _SHORTS = _Lanes("float32 lanes", ir.FloatType()), _Lanes("uint16 lanes", ir.IntType(16))
+_INTS, _BYTES = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.IntType(8), LANES)
+
+
+def _compile_as(
+    function: Callable[..., Any], result: types.Type, *arguments: Any, code: Callable[[Any, Any], Any]
+) -> None:
+    """Let kernels call `function` of such arguments: `code` gives its result from LLVM's builder and values."""
+
+    class Template(AbstractTemplate):
+        def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002 - numba's signature
+            if len(args) != len(arguments) or not all(map(_fits, args, arguments)):
+                return None
+            return signature(result, *(a if k is types.Array else k for a, k in zip(args, arguments, strict=True)))
+
+    infer_global(function)(Template)
+
+    @lower_builtin(function, *arguments)
+    def lowered(context: Any, builder: Any, call: Any, args: Any) -> Any:
+        values = [
+            context.make_array(kind)(context, builder, value).data if isinstance(kind, types.Array) else value
+            for kind, value in zip(call.args, args, strict=True)
+        ]
+        made = code(builder, values)
+        return context.get_dummy_value() if result == types.void else made
+
+
+def _fits(found: types.Type, wanted: Any) -> bool:
+    """Whether an argument may be passed: any array as `types.Array`, any number as a scalar, else just that type."""
+    if wanted is types.Array:
+        return isinstance(found, types.Array)
+    return found == wanted or (isinstance(wanted, types.Number) and isinstance(found, types.Number))
+
+
+def _repeated(vector: ir.VectorType) -> Callable[[Any, Any], Any]:
+    def code(builder: Any, args: Any) -> Any:
+        undefined = ir.Constant(vector, ir.Undefined)
+        first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
+
+    return code
+
+
+def _absolute(builder: Any, args: Any) -> Any:
+    without_sign = builder.and_(builder.bitcast(args[0], _INTS), ir.Constant(_INTS, [0x7FFFFFFF] * LANES))
+    return builder.bitcast(without_sign, _FLOATS.vector)
+
+
+def _address(builder: Any, data: Any, index: Any) -> Any:
+    return builder.bitcast(builder.gep(data, [index]), _BYTES.as_pointer())
+
+
+def _loaded(builder: Any, args: Any) -> Any:
+    value = builder.load(_address(builder, *args))
+    value.align = 1
+    return builder.zext(value, _SHORTS.vector)
+
+
+def _stored(builder: Any, args: Any) -> None:
+    builder.store(builder.trunc(args[2], _BYTES), _address(builder, args[0], args[1])).align = 1
+
+
+def _chosen(comparison: str) -> Callable[[Any, Any], Any]:
+    return lambda builder, args: builder.select(builder.fcmp_ordered(comparison, *args), *args)
+
+
+def _instruction(name: str) -> Callable[[Any, Any], Any]:
+    return lambda builder, args: getattr(builder, name)(*args)
+
+
+for _operator, _of_floats, _of_shorts in (
+    (operator.add, "fadd", "add"),
+    (operator.sub, "fsub", "sub"),
+    (operator.mul, "fmul", "mul"),
+):
+    _compile_as(_operator, _FLOATS, _FLOATS, _FLOATS, code=_instruction(_of_floats))
+    _compile_as(_operator, _SHORTS, _SHORTS, _SHORTS, code=_instruction(_of_shorts))
+_compile_as(operator.rshift, _SHORTS, _SHORTS, _SHORTS, code=_instruction("lshr"))
+_compile_as(floats, _FLOATS, types.float32, code=_repeated(_FLOATS.vector))
+_compile_as(shorts, _SHORTS, types.uint16, code=_repeated(_SHORTS.vector))
+_compile_as(
+    count_up, _FLOATS, code=lambda _builder, _args: ir.Constant(_FLOATS.vector, [float(k) for k in range(LANES)])
+)
+_compile_as(least, _FLOATS, _FLOATS, _FLOATS, code=_chosen("<"))
+_compile_as(greatest, _FLOATS, _FLOATS, _FLOATS, code=_chosen(">"))
+_compile_as(magnitude, _FLOATS, _FLOATS, code=_absolute)
+_compile_as(quotient, _FLOATS, _FLOATS, _FLOATS, code=_instruction("fdiv"))
+_compile_as(
+    truncated,
+    _SHORTS,
+    _FLOATS,
+    code=lambda builder, args: builder.trunc(builder.fptosi(args[0], _INTS), _SHORTS.vector),
+)
+_compile_as(load, _SHORTS, types.Array, types.uint64, code=_loaded)
+_compile_as(store, types.void, types.Array, types.uint64, _SHORTS, code=_stored)
