@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, get_args, get_origin
 import jax
 import optax
 
+from pipeline.augment import OFF, Augmentation
 from pipeline.errors import UsageError
 from pipeline.render import RenderConfig
 
@@ -30,7 +31,8 @@ class Recipe:
         schedule: "constant", or "cosine": a linear rise to `lr`, then half a cosine down to 0.
         warmup: the share of all steps that the rise takes, 0 to 0.9; 0 under a constant schedule.
         label_smoothing: the share of a label that is spread over all classes, 0 to 0.9.
-        augment: whether strokes are turned, scaled, sheared, shifted and mirrored before they are rendered.
+        augment: how strokes are changed before they are rendered, as `Augmentation.parse` reads it, "off" not at all;
+            stored with every amount, so that a later default changes no old run.
     """
 
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -40,7 +42,7 @@ class Recipe:
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup: float = 0.15
     label_smoothing: float = 0.1
-    augment: bool = True
+    augment: str = str(Augmentation())
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -49,6 +51,7 @@ class Recipe:
         _check(0 <= self.weight_decay <= 1, "weight_decay must lie in 0..1", self.weight_decay)
         _check(0 <= self.warmup <= 0.9, "warmup must lie in 0..0.9", self.warmup)
         _check(0 <= self.label_smoothing <= 0.9, "label_smoothing must lie in 0..0.9", self.label_smoothing)
+        object.__setattr__(self, "augment", str(Augmentation.parse(self.augment) or OFF))
         if self.optimizer == "adam":
             _check(self.weight_decay == 0, "adam has no weight decay: take adamw or 0", self.weight_decay)
         if self.schedule == "constant":
@@ -66,6 +69,8 @@ class TrainConfig(Recipe):
         seed: of the first weights, the order, the augmentation and the dropout.
         image_size: pixels a side, a multiple of 16 from 16 to 256.
         line_width: pixels, 0.5 to 16.
+        encoding: what the images' channels show, a name in `pipeline.raster.ENCODINGS`.
+        framing: where drawings stand in the images, one of `pipeline.render.FRAMINGS`.
     """
 
     network: str
@@ -74,6 +79,8 @@ class TrainConfig(Recipe):
     seed: int = 0
     image_size: int = IMAGE_SIZE
     line_width: float = LINE_WIDTH
+    encoding: str = "palette"
+    framing: str = "corner"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,10 +94,15 @@ class TrainConfig(Recipe):
             self.image_size,
         )
         _check(0.5 <= self.line_width <= 16, "line_width must lie in 0.5..16", self.line_width)
+        self.render_config()
 
     def render_config(self) -> RenderConfig:
         """How the run's drawings become images, in training and ever after."""
-        return RenderConfig(size=self.image_size, line_width=self.line_width)
+        return RenderConfig(self.image_size, self.line_width, self.encoding, self.framing)
+
+    def augmentation(self) -> Augmentation | None:
+        """How the run's drawings are changed in training; None leaves them as they are."""
+        return Augmentation.parse(self.augment)
 
     def to_json(self) -> str:
         """The configuration as a JSON object, one field a line, in a fixed order."""

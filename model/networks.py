@@ -1,6 +1,6 @@
 """The networks, and the recipe each is trained by unless told otherwise.
 
-Each takes `(B, H, W, 3) uint8`, RGB on black, 0-255, and returns `(B, K) float32` logits: scaling to 0-1 is done here
+Each takes `(B, H, W, C) uint8`, light on black, 0-255, of any of the encodings, and returns `(B, K) float32` logits: scaling to 0-1 is done here
 and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch statistics are float32
 whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch statistics are averaged,
 `None` under jit. Only `train=True` needs a `dropout` key or changes `batch_stats`.
@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 
 from model.config import EPOCHS, IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
+from pipeline.augment import OFF
 from pipeline.errors import UsageError
 
 DEFAULT_NETWORK = "sketchnet"
@@ -32,7 +33,7 @@ class SketchClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:  # noqa: ARG002 - nothing differs in training
-        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         x = images.astype(self.dtype) / 255
         x = nn.relu(nn.Conv(4, (5, 5), padding="VALID", dtype=self.dtype, name="conv1")(x))
         x = halve(x)  # (B, 30, 30, 4)
@@ -51,7 +52,7 @@ class QuickdrawClassifier(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         x = images.astype(self.dtype) / 255
         for layer, width in enumerate((16, 32, 64), start=1):
             x = halve(nn.relu(nn.Conv(width, (3, 3), dtype=self.dtype, name=f"conv{layer}")(x)))
@@ -72,7 +73,7 @@ class SketchNet(nn.Module):
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
-        """Logits `(B, K) float32` of images `(B, H, W, 3) uint8`."""
+        """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         norm = partial(
             nn.BatchNorm, use_running_average=not train, momentum=0.9, axis_name=self.axis_name, dtype=self.dtype
         )
@@ -118,7 +119,7 @@ class NetworkSpec:
 
 # As the seeds' authors trained: nothing but Adam.
 _PLAIN_ADAM = Recipe(
-    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=False
+    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF
 )
 
 NETWORKS: dict[str, NetworkSpec] = {
@@ -175,7 +176,7 @@ def make_config(network: str, classes: Sequence[str], *, drawings: int, **change
     return TrainConfig(network=network, classes=tuple(classes), **fields)
 
 
-def parameter_table(name: str, classes: int, *, image_size: int = IMAGE_SIZE) -> tuple[list[LayerRow], int]:
+def parameter_table(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> tuple[list[LayerRow], int]:
     """A row for each layer of a network, in the order of the forward pass, and the total; nothing is computed.
 
     >>> parameter_table("sketch-classifier", 19)[0][-1]
@@ -189,7 +190,7 @@ def parameter_table(name: str, classes: int, *, image_size: int = IMAGE_SIZE) ->
         order.extend(path for path, _ in _leaves_of(params))  # eval_shape returns dictionaries sorted by name
         return params
 
-    images = jnp.zeros((1, image_size, image_size, 3), jnp.uint8)
+    images = jnp.zeros((1, image_size, image_size, channels), jnp.uint8)
     leaves = dict(_leaves_of(jax.eval_shape(init)))
     rows: dict[str, LayerRow] = {}
     for path in order:

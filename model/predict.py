@@ -24,11 +24,11 @@ class Predictor:
         self._variables: Any = jax.device_put(variables)
 
     def images(self, drawings: Drawings) -> UInt8Array:
-        """(N, H, W, 3) uint8, the drawings as the network sees them."""
+        """(N, H, W, C) uint8, the drawings as the network sees them."""
         return render(drawings, self.run.config.render_config())
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
-        """(N, K) float32, rows that sum to 1, of (N, H, W, 3) uint8 images."""
+        """(N, K) float32, rows that sum to 1, of (N, H, W, C) uint8 images."""
         parts = []
         for start in range(0, len(images), EVAL_BATCH):
             part = images[start : start + EVAL_BATCH]

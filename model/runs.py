@@ -23,7 +23,7 @@ from pipeline.locks import locked_file
 from pipeline.storage import write_atomically
 
 RUNS = Path("runs")
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 2: encoding, framing and each amount of the augmentation
 _NAME = re.compile(r"(\d{3,})-.+")
 
 
@@ -154,7 +154,8 @@ def open_run(folder: Path) -> Run:
     try:
         fields = json.loads((folder / "run.json").read_text())
         if fields["format_version"] != FORMAT_VERSION:
-            raise MismatchError(f"{folder}: run format {fields['format_version']}, this version reads {FORMAT_VERSION}")
+            found = f"run format {fields['format_version']}, this version reads {FORMAT_VERSION}"
+            raise MismatchError(f"{folder}: {found}; train another, or use the version of sketchpipe that made it")
         card = RunCard(**fields)
         config = TrainConfig.from_json((folder / "config.json").read_text())
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -173,19 +174,26 @@ def list_runs(runs: Path = RUNS) -> list[Path]:
 
 
 def newest_run(runs: Path = RUNS) -> Run:
-    """The run whose last checkpoint is the newest.
+    """The run whose last checkpoint is the newest; runs of another format are passed over.
 
     Raises:
         InputError: there is none.
+        MismatchError: there are only runs of another format.
     """
-    trained = []
+    trained, other = [], None
     for number, folder in enumerate(list_runs(runs)):
-        run = open_run(folder)
+        try:
+            run = open_run(folder)
+        except MismatchError as error:
+            other = error
+            continue
         last = run.checkpoint(best=False)
         if last is not None:
             trained.append((last.stat().st_mtime_ns, number, run))
     if trained:
         return max(trained, key=lambda one: one[:2])[2]
+    if other is not None:
+        raise other
     raise InputError(
         f"{runs}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
     )

@@ -34,10 +34,10 @@ class TrainState(struct.PyTreeNode):
 
 
 def create_train_state(
-    network: nn.Module, tx: optax.GradientTransformation, *, seed: int, image_size: int
+    network: nn.Module, tx: optax.GradientTransformation, *, seed: int, image_size: int, channels: int = 3
 ) -> TrainState:
     """A state before its first step, the same for the same seed."""
-    images = jnp.zeros((1, image_size, image_size, 3), jnp.uint8)
+    images = jnp.zeros((1, image_size, image_size, channels), jnp.uint8)
     variables = network.init(jax.random.key(seed), images, train=False)
     params = variables["params"]
     return TrainState(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
@@ -58,7 +58,7 @@ def train_step(
 
     Args:
         state: before the step.
-        images: (B, H, W, 3) uint8.
+        images: (B, H, W, C) uint8.
         labels: (B,) int32.
         network: called with the state's variables.
         tx: the optimizer.
@@ -89,7 +89,7 @@ def train_step(
 
 
 def eval_step(variables: Any, images: jax.Array, *, network: nn.Module) -> jax.Array:
-    """Logits, (B, K) float32, of images, (B, H, W, 3) uint8."""
+    """Logits, (B, K) float32, of images, (B, H, W, C) uint8."""
     return cast(jax.Array, network.apply(variables, images, train=False))
 
 

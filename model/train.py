@@ -21,7 +21,6 @@ from model.networks import make_network
 from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
-from pipeline.augment import Augmentation
 from pipeline.errors import InputError, SketchpipeError
 from pipeline.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
@@ -113,7 +112,10 @@ class Trainer:
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
         network = make_network(config.network, len(config.classes))
-        state = jax.device_get(create_train_state(network, self.tx, seed=config.seed, image_size=config.image_size))
+        look = config.render_config()
+        state = jax.device_get(
+            create_train_state(network, self.tx, seed=config.seed, image_size=look.size, channels=look.channels)
+        )
         last = self.run.checkpoint(best=False)
         return (state, Position(0, 0, 0.0)) if last is None else load_checkpoint(last, state)
 
@@ -205,7 +207,7 @@ def loader_config(config: TrainConfig, batch: int | None = None) -> LoaderConfig
     return LoaderConfig(
         batch or config.batch,
         render=config.render_config(),
-        augmentation=Augmentation() if config.augment and batch is None else None,
+        augmentation=config.augmentation() if batch is None else None,
         seed=config.seed,
     )
 

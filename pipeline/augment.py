@@ -23,7 +23,7 @@ from pipeline.raster import as_ends
 
 Float32Array = NDArray[np.float32]
 
-_OFF = ("off", "none")
+OFF = "off"  # in a text: no augmentation; "none" will do
 _LIMITS = {
     "rotation": (0, 180),
     "shear": (0, 2),
@@ -98,7 +98,7 @@ class Augmentation:
         Raises:
             UsageError: a name is unknown or stands twice, or a value is not one that its name takes.
         """
-        if text.strip().casefold() in _OFF:
+        if text.strip().casefold() in (OFF, "none"):
             return None
         changes: dict[str, float | tuple[float, float]] = {}
         for part in text.split(","):

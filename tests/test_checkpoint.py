@@ -190,7 +190,7 @@ def test_a_run_is_opened_as_it_was_made(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json"])
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 1}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 2}'])
 def test_a_damaged_run_is_said(run: Run, name: str, text: str) -> None:
     (run.folder / name).write_text(text)
     with pytest.raises(CheckpointError, match=r"run\.json or config\.json is damaged"):
@@ -201,8 +201,8 @@ def test_a_run_of_another_format_or_none_is_said(run: Run) -> None:
     with pytest.raises(InputError, match="no run here"):
         open_run(run.folder.parent)
     card = json.loads((run.folder / "run.json").read_text())
-    (run.folder / "run.json").write_text(json.dumps({**card, "format_version": 2}))
-    with pytest.raises(MismatchError, match="run format 2, this version reads 1"):
+    (run.folder / "run.json").write_text(json.dumps({**card, "format_version": 1}))
+    with pytest.raises(MismatchError, match="run format 1, this version reads 2; train another"):
         open_run(run.folder)
 
 
@@ -238,3 +238,16 @@ def test_metrics_of_an_epoch_replace_those_from_before_a_crash(run: Run) -> None
         run.log({"epoch": epoch, "train_loss": loss})
     lines = [json.loads(line) for line in (run.folder / "metrics.jsonl").read_text().splitlines()]
     assert [line["train_loss"] for line in lines] == [3.0, 1.5, 1.0]
+
+
+def test_runs_of_another_format_are_passed_over_where_there_are_others(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    old, new = (run_in(runs / f"{number:03d}-net") for number in (1, 2))
+    for run in (new, old):
+        run.save(state_of(), Position(1, 0, 0.0), best=True)
+    card = json.loads((old.folder / "run.json").read_text())
+    (old.folder / "run.json").write_text(json.dumps({**card, "format_version": 1}))
+    assert newest_run(runs).folder == new.folder
+    shutil.rmtree(new.folder)
+    with pytest.raises(MismatchError, match="this version reads 2"):
+        newest_run(runs)

@@ -166,7 +166,7 @@ def test_a_configuration_survives_json(name: str) -> None:
 
 def test_a_configuration_takes_the_recipe_of_its_network_and_then_the_changes() -> None:
     config = make_config("quickdraw-classifier", WORDS, drawings=12_000, lr=0.01)
-    assert (config.optimizer, config.batch, config.lr, config.augment) == ("adam", 64, 0.01, False)
+    assert (config.optimizer, config.batch, config.lr, config.augment) == ("adam", 64, 0.01, "off")
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,10 @@ def test_a_configuration_takes_the_recipe_of_its_network_and_then_the_changes() 
         ({"schedule": "step"}, "schedule must be constant or cosine"),
         ({"warmup": 1.0}, "warmup must lie in"),
         ({"label_smoothing": 1.0}, "label_smoothing must lie in"),
-        ({"augment": 1}, "augment must be bool"),
+        ({"augment": 1}, "augment must be str"),
+        ({"augment": "rotate=3"}, "did you mean 'rotation'"),
+        ({"encoding": "grey"}, "expected one of palette, order, gray"),
+        ({"framing": "left"}, "framing must be corner or centred"),
         ({"classes": ("ant",)}, "at least 2 classes"),
         ({"classes": ("ant", "ant")}, "a class must be named once"),
         ({"classes": "ant"}, "classes must be a tuple of words"),

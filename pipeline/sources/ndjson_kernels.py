@@ -66,7 +66,7 @@ CALLED_FILES = (
     "simplify_kernels.py",
     "swar_kernels.py",
 )
-CALLED_SHA256 = "775401683442f022e89991a5662c06543dee3e7f43d1103944e451c0bdb3d98f"
+CALLED_SHA256 = "545bd417b9a1cdf8db239576e008fe36f6b0c9eacb759ca4ca83346abfb953de"
 
 
 @inner_kernel

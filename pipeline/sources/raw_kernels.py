@@ -53,7 +53,7 @@ FloatArray = NDArray[np.float64]
 Scratch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Int64Array]
 
 CALLED_FILES = ("faults.py", "../jit.py", "json_kernels.py", "simplify_kernels.py", "swar_kernels.py")
-CALLED_SHA256 = "e906a3a7da3c402fad1eb29342eb28270e04c43cf11df5f0ab346eac4298eacf"
+CALLED_SHA256 = "5af9920fbe8bd8d23169c4371516c298243856afecc5cd530556a108209e0499"
 
 X, Y, T = range(3)
 TIMES_OF_STROKE = 3  # the axis of the times in NOT_STROKE, where 2 is the stroke itself

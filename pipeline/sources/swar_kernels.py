@@ -11,7 +11,7 @@ has nothing to warn of where kernels run without JIT.
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 from numpy import uint64
