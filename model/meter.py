@@ -1,11 +1,13 @@
 """What the steps of an epoch report, gathered without making them wait."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
+
+from pipeline.threads import Times
 
 REPORT_SECONDS = 1.0
 
@@ -37,16 +39,17 @@ class Meter:
 
     Args:
         batch: drawings a step.
-        waited: seconds that the loader's callers have waited before the epoch.
+        times: the loader's, which go on.
     """
 
-    def __init__(self, batch: int, waited: float) -> None:
+    def __init__(self, batch: int, times: Times) -> None:
         self._batch = batch
         self._metrics: list[dict[str, jax.Array]] = []
         self._losses: list[float] = []
         self._accuracies: list[float] = []
         self._began = self._since = time.perf_counter()
-        self._waited_before = self._waited = waited
+        self._times, self._before = times, replace(times)
+        self._waited = times.waiting
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Take in a step's metrics, which may still be on their way."""
@@ -56,12 +59,12 @@ class Meter:
         """Whether it is time for a reading."""
         return time.perf_counter() - self._since > REPORT_SECONDS
 
-    def read(self, waited: float) -> Reading:
-        """Wait for the steps and read them; `waited` as in the constructor, by now."""
+    def read(self) -> Reading:
+        """Wait for the steps and read them."""
         metrics: list[dict[str, Any]] = jax.device_get(self._metrics)
         losses = [float(np.mean(one["loss"])) for one in metrics]
         accuracies = [float(np.mean(one["accuracy"])) for one in metrics]
-        now = time.perf_counter()
+        now, waited = time.perf_counter(), self._times.waiting
         elapsed = max(now - self._since, 1e-9)
         rate, waiting = len(losses) * self._batch / elapsed, (waited - self._waited) / elapsed
         self._losses += losses
@@ -70,13 +73,15 @@ class Meter:
         return Reading(losses, float(np.mean(accuracies)) if accuracies else float("nan"), rate, waiting)
 
     def means(self) -> dict[str, float]:
-        """Loss, accuracy, speed and share of waiting over the epoch, or over what of it this process trained."""
+        """Means over what of the epoch this process trained, and the seconds of the loader's threads."""
         elapsed = self._since - self._began  # `read` was called when the last step was done
         if not self._losses or elapsed <= 0:
             return {}
         return {
             "images_per_second": len(self._losses) * self._batch / elapsed,
-            "waiting": (self._waited - self._waited_before) / elapsed,
+            "waiting": (self._waited - self._before.waiting) / elapsed,
+            "reading_seconds": self._times.reading - self._before.reading,
+            "rendering_seconds": self._times.rendering - self._before.rendering,
             "train_loss": float(np.mean(self._losses)),
             "train_accuracy": float(np.mean(self._accuracies)),
         }

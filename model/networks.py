@@ -1,9 +1,9 @@
 """The networks, and the recipe each is trained by unless told otherwise.
 
-Each takes `(B, H, W, C) uint8`, light on black, 0-255, of any of the encodings, and returns `(B, K) float32` logits: scaling to 0-1 is done here
-and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch statistics are float32
-whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch statistics are averaged,
-`None` under jit. Only `train=True` needs a `dropout` key or changes `batch_stats`.
+Each takes `(B, H, W, C) uint8`, light on black, 0-255, of any encoding, and returns `(B, K) float32` logits: scaling to
+0-1 is done here and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch
+statistics are float32 whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch
+statistics are averaged, `None` under jit. Only `train=True` needs a `dropout` key or changes `batch_stats`.
 """
 
 import dataclasses
@@ -176,7 +176,9 @@ def make_config(network: str, classes: Sequence[str], *, drawings: int, **change
     return TrainConfig(network=network, classes=tuple(classes), **fields)
 
 
-def parameter_table(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> tuple[list[LayerRow], int]:
+def parameter_table(
+    name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3
+) -> tuple[list[LayerRow], int]:
     """A row for each layer of a network, in the order of the forward pass, and the total; nothing is computed.
 
     >>> parameter_table("sketch-classifier", 19)[0][-1]

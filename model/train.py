@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from model.checkpoint import Position, load_checkpoint
-from model.config import TrainConfig, make_tx
+from model.config import make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
 from model.meter import Meter
@@ -65,6 +65,7 @@ class Trainer:
         train: the training split.
         validation: the validation split; None where it has no drawings.
         devices: one is driven by jit, several by pmap.
+        skip_corrupt: whether to do without row groups that cannot be read.
         report: is told `Progress` about once a second.
         epoch_done: is told each epoch's metrics, as they stand in `metrics.jsonl`.
     """
@@ -73,12 +74,13 @@ class Trainer:
     train: ShardSplit
     validation: ShardSplit | None
     devices: Sequence[jax.Device]
+    skip_corrupt: bool = False
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
 
     def __post_init__(self) -> None:
         config = self.run.config
-        self.loader = Loader(self.train, loader_config(config))
+        self.loader = Loader(self.train, self._loader_config())
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self.tx = make_tx(config, max(1, self.loader.steps_per_epoch))
         self.steps: CompiledSteps = compile_steps(
@@ -121,7 +123,7 @@ class Trainer:
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put)
-        meter = self._meter = Meter(self.run.config.batch, self.loader.waited_seconds)
+        meter = self._meter = Meter(self.run.config.batch, self.loader.times)
         saved = time.perf_counter()
         epoch, steps = position.epoch, self.loader.steps_per_epoch
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
@@ -142,17 +144,20 @@ class Trainer:
     def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
         metrics: dict[str, Any] = {"epoch": epoch, "seconds": position.seconds, **self._meter.means()}
-        top1 = None
+        top1, corrupt = None, self.loader.corrupt
         if self.validation is not None:
-            config = loader_config(self.run.config, batch=EVAL_BATCH)
+            config = self._loader_config(batch=EVAL_BATCH)
             labels = labels_in(self.run.config.classes, self.validation.manifest.classes, self.validation.folder)
             variables = self.steps.variables(state)
+            loader = Loader(self.validation, config)
             scores = score_batches(
-                self.steps.eval_step, variables, Loader(self.validation, config), labels, self.run.config.classes,
-                limit=VALIDATION_DRAWINGS,
-            ).as_dict()  # fmt: skip
+                self.steps.eval_step, variables, loader, labels, self.run.config.classes, limit=VALIDATION_DRAWINGS
+            ).as_dict()
+            corrupt |= loader.corrupt
             top1 = scores["top1"]
             metrics |= {f"validation_{name}": scores[name] for name in ("top1", "top3", "map3", "drawings")}
+        if corrupt:
+            metrics["skipped"] = {str(path): rows for path, rows in corrupt.items()}
         # Without validation the last is the best; of equals the earlier stays.
         best = top1 is None or position.best_top1 is None or top1 > position.best_top1
         self.run.log(metrics)
@@ -168,6 +173,17 @@ class Trainer:
             raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
         return self.run.save(host, position, best=best)
 
+    def _loader_config(self, batch: int | None = None) -> LoaderConfig:
+        """How drawings become batches; `batch` for evaluation, which never augments."""
+        config = self.run.config
+        return LoaderConfig(
+            batch or config.batch,
+            render=config.render_config(),
+            augmentation=config.augmentation() if batch is None else None,
+            seed=config.seed,
+            skip_corrupt=self.skip_corrupt,
+        )
+
     def _put(self, images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> list[jax.Array]:
         return self.steps.put_batch(images, self.labels[labels])
 
@@ -179,7 +195,7 @@ class Trainer:
 
     def _progress(self, epoch: int, done: int) -> Progress:
         config, steps = self.run.config, self.loader.steps_per_epoch
-        reading = self._meter.read(self.loader.waited_seconds)
+        reading = self._meter.read()
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
@@ -200,16 +216,6 @@ class Trainer:
         if stopped:
             name = signal.Signals(stopped[0]).name
             raise StoppedError(stopped[0], f"stopped by {name}; {self.run.folder} goes on with the same command")
-
-
-def loader_config(config: TrainConfig, batch: int | None = None) -> LoaderConfig:
-    """How a run's drawings become batches; `batch` for evaluation, which never augments."""
-    return LoaderConfig(
-        batch or config.batch,
-        render=config.render_config(),
-        augmentation=config.augmentation() if batch is None else None,
-        seed=config.seed,
-    )
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

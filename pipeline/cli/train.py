@@ -7,7 +7,6 @@ import typer
 
 if TYPE_CHECKING:
     from model.runs import Run, RunCard
-    from model.train import Progress
 
 
 def train(
@@ -28,6 +27,21 @@ def train(
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
     ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="What colours show: palette (each stroke another; the default), order, or gray.")
+    ] = None,
+    framing: Annotated[
+        str | None, typer.Option(help="Where drawings stand: corner, as stored (the default), or centred.")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help='How strokes are changed, "prefix=0.3,rotation=5", or off; the network\'s recipe by default.'
+        ),
+    ] = None,
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="Do without what cannot be read of damaged shards.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")
@@ -43,12 +57,17 @@ def train(
     """
     from model.devices import choose_devices, describe
     from model.train import Trainer, open_validation
-    from pipeline.cli.options import Line, say
+    from pipeline.augment import OFF, Augmentation
+    from pipeline.cli.options import say
+    from pipeline.cli.training import TrainingLine
     from pipeline.errors import UsageError
     from pipeline.shards.read import open_split
 
-    given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed}
+    given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
+             "encoding": encoding, "framing": framing, "augment": augment}  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
+    if augment is not None:
+        given["augment"] = str(Augmentation.parse(augment) or OFF)  # every amount, as runs store it
     chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
@@ -62,27 +81,16 @@ def train(
     say(f"{'training' if is_new else 'going on with'} {chosen.folder} on {describe(devices)}: {config.network}, "
         f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
         f"batch {config.batch}")  # fmt: skip
-    line = Line()
-    trainer = Trainer(chosen, split, open_validation(split), devices)
-    told = [False]
-
-    def report(progress: "Progress") -> None:
-        if not told[0] and progress.epoch * progress.steps + progress.step >= 10 and progress.images_per_second:
-            told[0] = True
-            line.clear()
-            _tell_duration(progress)
-        line.show(lambda: _progress_line(progress))
-
-    def epoch_done(metrics: dict[str, Any]) -> None:
-        line.clear()
-        say(_epoch_line(metrics, config.epochs))
-
-    trainer.report, trainer.epoch_done = report, epoch_done
+    trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt)
+    told = TrainingLine(config.epochs)
+    trainer.report, trainer.epoch_done = told.report, told.epoch_done
     if is_new:
         chosen.create()
     say("compiling the train step ...")
-    trainer.fit()
-    line.clear()
+    try:
+        trainer.fit()
+    finally:
+        told.clear()
     say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")
 
 
@@ -152,31 +160,3 @@ def _card(shards: Path, manifest: Any) -> "RunCard":
         {name: version(name) for name in names},
         splits=manifest.options["splits"],
     )
-
-
-def _tell_duration(progress: "Progress") -> None:
-    from pipeline.cli.options import duration, say
-
-    shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
-    say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} left{shorter}")
-
-
-def _progress_line(progress: "Progress") -> str:
-    from pipeline.cli.options import bar, duration
-
-    return (
-        f"epoch {progress.epoch + 1}/{progress.epochs} [{bar(progress.step / max(progress.steps, 1))}] "
-        f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, {progress.images_per_second:,.0f} images/s, "
-        f"waiting for data {progress.waiting:.0%}, {duration(progress.seconds_left)} left"
-    )
-
-
-def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
-    from pipeline.cli.options import duration
-
-    parts = []
-    if "train_loss" in metrics:
-        parts.append(f"loss {metrics['train_loss']:.3f}, accuracy {metrics['train_accuracy']:.1%}")
-    if "validation_top1" in metrics:
-        parts.append(f"validation top-1 {metrics['validation_top1']:.1%}, top-3 {metrics['validation_top3']:.1%}")
-    return f"epoch {metrics['epoch'] + 1}/{epochs}: {', '.join([*parts, duration(metrics['seconds'])])} so far"

@@ -1,0 +1,84 @@
+"""What `sketchpipe train` tells while it works."""
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pipeline.cli.options import Line, bar, counted, duration, say
+
+if TYPE_CHECKING:
+    from model.train import Progress
+
+_STALLED = 0.1  # of the time waiting for data, from which advice is given
+_STEPS = 10  # after which the speed is known
+
+
+class TrainingLine:
+    """A line that shows how far it is, and one for each epoch.
+
+    Args:
+        epochs: of the whole run.
+    """
+
+    def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
+        self._line = Line()
+        self._told_duration = self._told_stall = False
+        self._skipped: dict[str, int] = {}
+
+    def report(self, progress: "Progress") -> None:
+        """Show where training stands; the first time that its speed is known, how long it will take."""
+        steps = progress.epoch * progress.steps + progress.step
+        if not self._told_duration and steps >= _STEPS and progress.images_per_second:
+            self._told_duration = True
+            shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
+            self.clear()
+            say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} left{shorter}")
+        self._line.show(lambda: _progress_line(progress))
+
+    def epoch_done(self, metrics: dict[str, Any]) -> None:
+        """Tell an epoch's metrics, what was left out, and what to do where the network waits for data."""
+        self.clear()
+        say(_epoch_line(metrics, self._epochs))
+        for path, rows in metrics.get("skipped", {}).items():
+            if self._skipped.get(path) != rows:
+                say(
+                    f"{path}: {counted(rows, 'drawing')} cannot be read and were left out; `sketchpipe repair` mends it"
+                )
+        self._skipped = metrics.get("skipped", {})
+        if not self._told_stall and metrics.get("waiting", 0.0) > _STALLED:
+            self._told_stall = True
+            say(advice(metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
+
+    def clear(self) -> None:
+        """Leave the line empty for what comes next."""
+        self._line.clear()
+
+
+def advice(waiting: float, reading_seconds: float, rendering_seconds: float) -> str:
+    """What to do where so large a share of the time is spent waiting for data.
+
+    >>> advice(0.25, 9.0, 1.0)
+    'waiting for data 25% of the time: reading shards is the limit; a faster disk would help, or memory for its cache'
+    """
+    start = f"waiting for data {waiting:.0%} of the time: "
+    if reading_seconds > rendering_seconds:
+        return f"{start}reading shards is the limit; a faster disk would help, or memory for its cache"
+    cores = counted(os.cpu_count() or 1, "core")
+    return f"{start}rendering on {cores} is the limit; more cores would help, or --encoding gray, or --augment off"
+
+
+def _progress_line(progress: "Progress") -> str:
+    return (
+        f"epoch {progress.epoch + 1}/{progress.epochs} [{bar(progress.step / max(progress.steps, 1))}] "
+        f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, {progress.images_per_second:,.0f} images/s, "
+        f"waiting for data {progress.waiting:.0%}, {duration(progress.seconds_left)} left"
+    )
+
+
+def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:
+    parts = []
+    if "train_loss" in metrics:
+        parts.append(f"loss {metrics['train_loss']:.3f}, accuracy {metrics['train_accuracy']:.1%}")
+    if "validation_top1" in metrics:
+        parts.append(f"validation top-1 {metrics['validation_top1']:.1%}, top-3 {metrics['validation_top3']:.1%}")
+    return f"epoch {metrics['epoch'] + 1}/{epochs}: {', '.join([*parts, duration(metrics['seconds'])])} so far"
