@@ -19,13 +19,13 @@ SKETCHPIPE := $(BIN)/sketchpipe
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint bench bench-shards kill clean
+.PHONY: help install sketches shards train evaluate predict test lint bench bench-shards bench-feed kill clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests"
 	@echo "make install, sketches, shards, evaluate, predict, lint, clean: one stage each"
-	@echo "make bench, bench-shards, kill: measurements; the last two of builds from SKETCHES"
+	@echo "make bench, bench-shards, bench-feed, kill: measurements; the last three on SKETCHES"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
@@ -66,6 +66,10 @@ bench: install
 # Builds of 1 and 3 GB made of the lines in SKETCHES, beside DuckDB, polars and a filter with shuf.
 bench-shards: sketches
 	@$(BIN)/python benchmarks/shards.py "$(SKETCHES)"
+
+# The loader beside those of PyTorch, Grain and TensorFlow, where they are installed (pip install -e '.[bench]').
+bench-feed: sketches
+	@$(BIN)/python benchmarks/feed.py "$(SKETCHES)"
 
 # Builds killed at 100 random moments.
 kill: sketches

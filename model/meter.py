@@ -80,6 +80,7 @@ class Meter:
         return {
             "images_per_second": len(self._losses) * self._batch / elapsed,
             "waiting": (self._waited - self._before.waiting) / elapsed,
+            "waiting_seconds": self._waited - self._before.waiting,
             "reading_seconds": self._times.reading - self._before.reading,
             "rendering_seconds": self._times.rendering - self._before.rendering,
             "train_loss": float(np.mean(self._losses)),

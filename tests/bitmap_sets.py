@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.bitmaps.folders import BitmapOptions, BitmapSet, write_folders
+from pipeline.bitmaps.folders import BitmapOptions, write_folders
+from pipeline.bitmaps.sets import PictureSet
 
 
 def some_bitmaps(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return np.random.default_rng(seed).integers(0, 256, (count, 784), np.uint8)
 
 
-def write(source: Path, to: Path, *, workers: int = 2, force: bool = False, **options: Any) -> tuple[BitmapSet, bool]:
+def write(source: Path, to: Path, *, workers: int = 2, force: bool = False, **options: Any) -> tuple[PictureSet, bool]:
     return write_folders([str(source)], to, BitmapOptions(**options), workers=workers, force=force)
 
 

@@ -17,8 +17,8 @@ from pipeline.cli.main import main
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 COMMANDS = [
-    "sample", "download", "classes", "shards", "inspect", "verify", "repair", "render sheet", "render bitmaps",
-    "networks", "train", "evaluate", "predict",
+    "sample", "download", "classes", "shards", "inspect", "verify", "repair", "render sheet", "render pictures",
+    "render replay", "render bitmaps", "networks", "train", "evaluate", "predict", "bench",
 ]  # fmt: skip
 
 

@@ -135,6 +135,9 @@ def test_resume_without_anything_to_resume_is_an_error(work: Path, done: Path) -
         (("--epochs", "2", "--seed", "1"), "seed 0 in the run, 1 here"),
         (("--epochs", "2", "--lr", "0.5"), "lr 0.001 in the run, 0.5 here"),
         (("--epochs", "2", "--network", "sketchnet"), "network sketch-classifier in the run, sketchnet here"),
+        (("--epochs", "2", "--encoding", "order"), "encoding palette in the run, order here"),
+        (("--epochs", "2", "--framing", "centred"), "framing corner in the run, centred here"),
+        (("--epochs", "2", "--augment", "shift=1"), "augment off in the run, rotation=15"),
     ],
 )
 def test_a_run_of_another_configuration_is_refused(done: Path, arguments: tuple[str, ...], message: str) -> None:
@@ -179,6 +182,9 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
         ([*TRAIN, "--lr", "nan"], 2, "lr must be above 0"),
         ([*TRAIN, "--seed", "-1"], 2, "seed must lie in"),
         ([*TRAIN, "--network", "sketchnets"], 2, "did you mean 'sketchnet'"),
+        ([*TRAIN, "--encoding", "grey"], 2, 'encoding "grey": expected one of palette, order, gray'),
+        ([*TRAIN, "--framing", "left"], 2, "framing must be corner or centred"),
+        ([*TRAIN, "--augment", "rotate=3"], 2, "did you mean 'rotation'"),
         ([*TRAIN, "--device", "tpu"], 2, 'device "tpu": expected one of auto, cpu, gpu'),
         ([*TRAIN, "--run", "shards"], 6, "shards: is there and is no run; choose another --run"),
     ],

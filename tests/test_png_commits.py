@@ -68,12 +68,12 @@ def test_a_process_killed_at_any_step_leaves_a_set_that_the_next_one_completes(t
         if not killed_at(step, source, to):
             break
         killed += 1
-        if (to / "bitmaps.json").exists() and not (to / ".build" / "bitmaps-commit.json").exists():
+        if (to / "bitmaps.json").exists() and not (to / ".build" / "pictures-commit.json").exists():
             assert files_of(to) in (old, new)
         write(source, to, seed=1)
         assert files_of(to) == new
         assert not write(source, to, seed=1)[1]
-        assert sorted(path.name for path in (to / ".build").iterdir()) == ["bitmap-sources.json", "lock"]
+        assert sorted(path.name for path in (to / ".build").iterdir()) == ["lock", "picture-sources.json"]
     assert killed > 10
     assert files_of(to) == new
 
@@ -83,8 +83,8 @@ def pending(source: Path, tmp_path: Path) -> Path:
     """A set whose successor, of seed 1, is committed and only partly moved: its mark is put aside."""
     to = tmp_path / "out"
     write(source, to)
-    assert killed_at(3, source, to, "bitmaps-old")
-    assert (to / ".build" / "bitmaps-commit.json").exists()
+    assert killed_at(3, source, to, "pictures-old")
+    assert (to / ".build" / "pictures-commit.json").exists()
     assert not (to / "bitmaps.json").exists()
     return to
 
@@ -133,9 +133,9 @@ JOURNALS = [
 def test_a_damaged_journal_is_told_with_the_remedy_and_nothing_is_touched(
     source: Path, pending: Path, content: bytes
 ) -> None:
-    (pending / ".build" / "bitmaps-commit.json").write_bytes(content)
+    (pending / ".build" / "pictures-commit.json").write_bytes(content)
     before = everything_in(pending)
-    with pytest.raises(DamagedError, match=r"bitmaps-commit\.json: damaged; remove .*out and make the pictures again"):
+    with pytest.raises(DamagedError, match=r"pictures-commit\.json: damaged; remove .*out and make the pictures again"):
         write(source, pending, seed=1)
     assert everything_in(pending) == before
     shutil.rmtree(pending)
@@ -147,7 +147,7 @@ def test_what_tells_of_the_sources_may_be_damaged_and_the_set_is_written_anew(
     source: Path, tmp_path: Path, content: bytes
 ) -> None:
     write(source, tmp_path / "out")
-    (tmp_path / "out" / ".build" / "bitmap-sources.json").write_bytes(content)
+    (tmp_path / "out" / ".build" / "picture-sources.json").write_bytes(content)
     assert write(source, tmp_path / "out")[1]
     assert not write(source, tmp_path / "out")[1]
 
@@ -195,7 +195,7 @@ def test_whatever_step_fails_the_set_that_stands_is_told_truly(tmp_path: Path, e
                 message = str(failure)
         if fault.left > 0:
             break
-        pending = (to / ".build" / "bitmaps-commit.json").exists()
+        pending = (to / ".build" / "pictures-commit.json").exists()
         assert pending or files_of(to) in (old, new)
         stands = files_of(to) == new or pending
         if message is not None and isinstance(error, OSError):

@@ -65,7 +65,7 @@ def test_another_seed_divides_otherwise_and_the_whole_folder_is_replaced(source:
     assert len(after) == len(before)
     write(source, tmp_path / "out", splits="1,0,0", classes=("cat",))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {".build", "bitmaps.json", "index.csv", "train"}
-    assert sorted(path.name for path in (tmp_path / "out" / ".build").iterdir()) == ["bitmap-sources.json", "lock"]
+    assert sorted(path.name for path in (tmp_path / "out" / ".build").iterdir()) == ["lock", "picture-sources.json"]
 
 
 def test_classes_and_counts_are_chosen_by_the_options(source: Path, tmp_path: Path) -> None:

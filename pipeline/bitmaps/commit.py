@@ -13,19 +13,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.errors import DamagedError, OutputError
-from pipeline.shards.commit import BUILD
+from pipeline.shards.commit import BUILD, locked
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage import sync, write_atomically
 
 INDEX = "index.csv"
-MARK = "bitmaps.json"
-ORIGIN = "bitmap-sources.json"  # in .build/: what the set was made of, for "nothing to do"
-FORMAT = "sketchpipe-bitmaps"
-FORMAT_VERSION = 1
-_NAMES = (MARK, INDEX, *SPLITS)  # the mark first: without it, nobody takes the rest for a set
-_NEW, _OLD, _JOURNAL = "bitmaps-new", "bitmaps-old", "bitmaps-commit.json"  # in .build/
+BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks: which says what a set is of
+FORMATS = {BITMAPS: "sketchpipe-bitmaps", DRAWINGS: "sketchpipe-pictures"}
+ORIGIN = "picture-sources.json"  # in .build/: what the set was made of, for "nothing to do"
+_NAMES = (*FORMATS, INDEX, *SPLITS)  # the marks first: without one, nobody takes the rest for a set
+_NEW, _OLD, _JOURNAL = "pictures-new", "pictures-old", "pictures-commit.json"  # in .build/
 _HARMLESS = (".DS_Store", "Thumbs.db")
-_PICTURE = re.compile(r"(.*)-\d{7,}\.png", re.DOTALL)
+
+
+def finish_pending(folder: Path) -> None:
+    """Finish what a process that died had committed; nothing to do without a journal.
+
+    Raises:
+        SketchpipeError: the folder is another process's, cannot be written, or its journal is damaged.
+    """
+    if is_pending(folder):
+        with locked(folder), placing(folder):
+            roll_forward(folder)
 
 
 def check_free(folder: Path) -> None:
@@ -142,7 +151,7 @@ def _read_journal(folder: Path) -> tuple[list[str], str]:
     try:
         moves = json.loads(journal.read_text(encoding="utf-8"))
         added, origin = list(moves["add"]), str(moves["origin"])
-        if not {MARK, INDEX} <= set(added) <= set(_NAMES):
+        if INDEX not in added or len(set(added) & set(FORMATS)) != 1 or not set(added) <= set(_NAMES):
             raise ValueError("not the names of a set")
     except (ValueError, KeyError, TypeError) as error:
         raise DamagedError(
@@ -161,17 +170,18 @@ def _discard(folder: Path) -> None:
             (folder / BUILD / f".{name}.partial").unlink()
 
 
-def _is_ours(folder: Path) -> bool:
+def _is_mark(path: Path, kind: str) -> bool:
     try:
-        mark = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        mark = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return isinstance(mark, dict) and mark.get("format") == FORMAT
+    return isinstance(mark, dict) and mark.get("format") == kind
 
 
 def _foreign(folder: Path) -> list[str]:
     """Some names that no set of ours has; empty where there are none."""
-    ours = _NAMES if _is_ours(folder) else ()
+    marks = [mark for mark, kind in FORMATS.items() if _is_mark(folder / mark, kind)]
+    ours = (*marks, INDEX, *SPLITS) if marks else ()
     entries = [entry for entry in folder.iterdir() if entry.name not in (BUILD, ".gitkeep", *_HARMLESS)]
     foreign = [entry.name for entry in entries if entry.name not in ours or entry.is_dir() != (entry.name in SPLITS)]
     return sorted(foreign) or _foreign_pictures(folder)
@@ -185,9 +195,9 @@ def _foreign_pictures(folder: Path) -> list[str]:
                 continue
             if not place.is_dir():
                 return [f"{split}/{place.name}"]
+            picture = re.compile(re.escape(place.name) + r"(-\d{7,}){1,2}\.png")
             with os.scandir(place) as entries:  # one by one: there may be millions
                 for entry in entries:
-                    found = _PICTURE.fullmatch(entry.name)
-                    if entry.name not in _HARMLESS and not (found and found[1] == place.name):
+                    if entry.name not in _HARMLESS and not picture.fullmatch(entry.name):
                         return [f"{split}/{place.name}/{entry.name}"]
     return []

@@ -1,4 +1,4 @@
-"""Small grey pictures: PNG files of them, and other sizes."""
+"""PNG files of small pictures, and bitmaps in other sizes."""
 
 import struct
 import zlib
@@ -12,16 +12,20 @@ SCALINGS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
 def encode_png(image: UInt8Array) -> bytes:
-    """A PNG file of an (H, W) uint8 image, 8-bit grey.
+    """A PNG file of an (H, W) or (H, W, 1) uint8 image, 8-bit grey, or of (H, W, 3) uint8, RGB.
 
-    Pillow takes four times as long for so small a picture (43 and 162 microseconds, 2 cores of an AMD EPYC).
-    Format: https://www.w3.org/TR/png-3/.
+    Runs are all that is looked for: lines on black have many. On drawings at 64 pixels that takes 60 microseconds and
+    1,640 bytes, zlib's default 165 and 1,660, Pillow 270 and 1,770 (one core of an AMD EPYC); at 256 pixels 440 and
+    9,300, Pillow 2,100 and 7,700. Format: https://www.w3.org/TR/png-3/.
     """
-    height, width = image.shape
-    rows = np.zeros((height, width + 1), np.uint8)  # each behind its filter: 0, none
-    rows[:, 1:] = image
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows.tobytes())), (b"IEND", b""))
+    height, width = image.shape[:2]
+    values = image.reshape(height, -1)
+    rows = np.zeros((height, values.shape[1] + 1), np.uint8)  # each behind its filter: 0, none
+    rows[:, 1:] = values
+    colour_type = 2 if values.shape[1] == 3 * width else 0
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
+    runs = zlib.compressobj(6, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
+    chunks = ((b"IHDR", header), (b"IDAT", runs.compress(rows.data) + runs.flush()), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
         for kind, content in chunks

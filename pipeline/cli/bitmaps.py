@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.bitmaps.folders import BitmapSet
+    from pipeline.bitmaps.sets import PictureSet
 
 
 def bitmaps(
@@ -61,10 +61,11 @@ def bitmaps(
     line.clear()
     if not is_new:
         say(f"{to}: nothing to do, the pictures are of these sources and options (--force writes anew)")
-    _summarize(made, to)
+    summarize(made, to)
 
 
-def _summarize(made: "BitmapSet", folder: Path) -> None:
+def summarize(made: "PictureSet", folder: Path) -> None:
+    """Say how many pictures there are, and which classes have none in a split."""
     from pipeline.cli.options import counted, say
     from pipeline.shards.shuffle import SPLITS
 

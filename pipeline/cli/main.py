@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import classes, download, inspect, networks, predict, render, sample, shards, verify
+from pipeline.cli import bench, classes, download, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import train as train_command
 from pipeline.errors import SketchpipeError
@@ -49,6 +49,7 @@ app.command("networks")(networks.networks)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict.predict)
+app.command("bench")(bench.bench)
 
 
 class _TerminatedError(BaseException):

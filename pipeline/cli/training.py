@@ -8,7 +8,8 @@ from pipeline.cli.options import Line, bar, counted, duration, say
 if TYPE_CHECKING:
     from model.train import Progress
 
-_STALLED = 0.1  # of the time waiting for data, from which advice is given
+_STALLED = 0.1  # of the time waiting for data, from which advice is given,
+_STALLED_SECONDS = 10.0  # if that is so long: the first batches of an epoch are always waited for
 _STEPS = 10  # after which the speed is known
 
 
@@ -45,7 +46,8 @@ class TrainingLine:
                     f"{path}: {counted(rows, 'drawing')} cannot be read and were left out; `sketchpipe repair` mends it"
                 )
         self._skipped = metrics.get("skipped", {})
-        if not self._told_stall and metrics.get("waiting", 0.0) > _STALLED:
+        stalled = metrics.get("waiting", 0.0) > _STALLED and metrics["waiting_seconds"] > _STALLED_SECONDS
+        if stalled and not self._told_stall:
             self._told_stall = True
             say(advice(metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
 

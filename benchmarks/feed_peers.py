@@ -1,0 +1,94 @@
+"""One loader of benchmarks/feed.py in a process of its own: batches of 256 images and labels, shuffled, without end.
+
+    python benchmarks/feed_peers.py LOADER WORKERS FOLDER SECONDS
+
+LOADER is a name of `LOADERS`; FOLDER its drawings: shards for sketchpipe, a store of benchmarks/feed_store.py for the
+peers. Batches are checked for an epoch: shapes, dtypes, labels, images as the recipe draws them, no drawing twice. Then
+the clock runs over whole epochs, for SECONDS at least; CPU time is that of the whole process tree. What came of it is
+printed as JSON.
+
+The peers are written as their experts would: a batch is drawn at once into the one array that goes to the caller, in
+shared memory where the caller is another process, and workers stay from epoch to epoch.
+"""
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from feed_store import BATCH, Batch, black, read_store
+from raster_peers import SIZE
+
+from pipeline.shards.read import open_split
+
+LOADERS = {
+    "sketchpipe": ("feed_sketchpipe", "plain"),
+    "sketchpipe-augmented": ("feed_sketchpipe", "augmented"),
+    "torch-batches": ("feed_torch", "by_batch"),
+    "torch-drawings": ("feed_torch", "by_drawing"),
+    "torch-parquet": ("feed_torch", "from_parquet"),
+    "grain-parquet": ("feed_grain", "from_parquet"),
+    "grain-memory": ("feed_grain", "from_memory"),
+    "tensorflow": ("feed_tensorflow", "from_memory"),
+}
+DRAWN_AGAIN = 8  # images of each batch, to see that they are their rows'
+
+
+def main() -> None:
+    name, workers, folder, seconds = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), float(sys.argv[4])
+    cv2.setNumThreads(1)
+    module, function = LOADERS[name]
+    try:
+        batches = getattr(importlib.import_module(module), function)(folder, workers)
+    except ImportError as error:
+        print(json.dumps({"missing": str(error)}))
+        return
+    steps = check_epoch(batches, folder, max(1, workers))
+    tree = psutil.Process()
+    count, start, start_cpu = 0, time.perf_counter(), cpu_seconds(tree)
+    while count % steps or time.perf_counter() - start < seconds:
+        next(batches)
+        count += 1
+    wall, cpu = time.perf_counter() - start, cpu_seconds(tree) - start_cpu
+    print(json.dumps({"images": count * BATCH, "seconds": wall, "cpu_seconds": cpu}))
+
+
+def check_epoch(batches: Iterator[Batch], folder: Path, workers: int) -> int:
+    """Look at an epoch's batches, and stop the process at one that is wrong; returns how many an epoch has.
+
+    Each of several workers may drop a partial batch of its own, so that many less one are not looked at.
+    """
+    shards = (folder / "manifest.json").exists()
+    store = None if shards else read_store(folder)
+    count = len(open_split(folder, "train")) if store is None else len(store)
+    seen = np.zeros(count, np.bool_)
+    for _ in range(count // BATCH - workers + 1):
+        images, labels, rows = (np.asarray(part) for part in next(batches))
+        if images.shape != (BATCH, SIZE, SIZE, 3) or images.dtype != np.uint8 or labels.shape != (BATCH,):
+            sys.exit(f"WRONG: a batch of {images.dtype} {images.shape}, labels {labels.shape}")
+        if labels.dtype.kind not in "iu" or len(np.unique(rows)) < BATCH or seen[rows].any():
+            sys.exit(f"WRONG: a drawing came twice, or labels are {labels.dtype}")
+        seen[rows] = True
+        if store is None:
+            continue
+        again = black(DRAWN_AGAIN)
+        store.draw(rows[:DRAWN_AGAIN].tolist(), again)
+        if not np.array_equal(again, images[:DRAWN_AGAIN]) or not np.array_equal(store.labels[rows], labels):
+            sys.exit("WRONG: images or labels are not those of their rows")
+    return count // BATCH
+
+
+def cpu_seconds(tree: psutil.Process) -> float:
+    """Of a process, of its descendants, and of those that have ended."""
+    return sum(sum(process.cpu_times()[:4]) for process in (tree, *tree.children(recursive=True)))
+
+
+if __name__ == "__main__":
+    main()

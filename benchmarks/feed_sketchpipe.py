@@ -1,0 +1,26 @@
+"""sketchpipe for benchmarks/feed_peers.py: from shards, each epoch with a loader of its own that decodes them again."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from feed_store import BATCH, Batch
+
+from pipeline.augment import Augmentation
+from pipeline.loader import Loader, LoaderConfig
+from pipeline.shards.read import open_split
+
+
+def plain(folder: Path, threads: int, augmentation: Augmentation | None = None) -> Iterator[Batch]:
+    """Batches whose images' memory goes back to the loader, as in `train`."""
+    split = open_split(folder, "train")
+    config = LoaderConfig(BATCH, augmentation=augmentation, threads=threads)
+    for epoch in itertools.count():
+        loader = Loader(split, config)
+        for batch in loader.epoch(epoch):
+            yield batch.images, batch.labels, batch.rows
+            loader.give_back(batch)
+
+
+def augmented(folder: Path, threads: int) -> Iterator[Batch]:
+    return plain(folder, threads, Augmentation())

@@ -1,0 +1,227 @@
+"""Drawings of shards as folders of PNG files: <class>-<key_id>.png, drawn by the renderer that training uses.
+
+Whether a drawing is in a sample follows from its key_id, its class and the seed: the drawings of a class are taken in
+the order of a hash of those, so that a larger sample holds the smaller one. Where drawings of one split share a
+key_id, all but the first have their row in the split behind it. The index of the set has the columns split, word,
+file, key_id and recognized (1, 0, or empty where it is not known).
+"""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.bitmaps.commit import DRAWINGS, finish_pending
+from pipeline.bitmaps.names import safe_name
+from pipeline.bitmaps.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
+from pipeline.drawings import Drawings, Int64Array
+from pipeline.errors import UsageError
+from pipeline.hashing import mix64, salted
+from pipeline.pictures import labels_of
+from pipeline.render import RenderConfig, render
+from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
+from pipeline.shards.shuffle import SPLITS
+
+MIN_SIZE, MAX_SIZE = 8, 1024  # pixels
+_COLUMNS = ("split", "word", "file", "key_id", "recognized")
+_READ = (*STROKE_COLUMNS, "key_id", "recognized")
+_BLOCK = 1024  # drawings
+_BLOCK_PIXELS = 1 << 22  # at most, so that a block's images stay small at any size
+
+
+@dataclass(frozen=True)
+class PictureOptions:
+    """What decides, beside the shards, which files are written.
+
+    Attributes:
+        split: train, validation or test; None takes all three.
+        classes: the classes to take; None takes every one there is.
+        drawings_per_class: how many to take of each class, over the splits that are taken; None takes all.
+        seed: chooses another sample.
+        render: how drawings become images.
+    """
+
+    split: str | None = None
+    classes: tuple[str, ...] | None = None
+    drawings_per_class: int | None = None
+    seed: int = 0
+    render: RenderConfig = field(default_factory=RenderConfig)
+
+    def __post_init__(self) -> None:
+        if self.split is not None and self.split not in SPLITS:
+            raise UsageError(f'split "{self.split}": expected one of {", ".join(SPLITS)}, all')
+        if self.drawings_per_class is not None and self.drawings_per_class < 1:
+            raise UsageError(f"drawings_per_class {self.drawings_per_class}: expected 1 or more")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed}: expected 0 or more")
+        if not MIN_SIZE <= self.render.size <= MAX_SIZE:
+            raise UsageError(f"size {self.render.size}: expected {MIN_SIZE} to {MAX_SIZE} pixels")
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Some drawings of a row group.
+
+    Attributes:
+        split: the split they are of.
+        group: the row group.
+        rows: (n,) int64, their rows in it.
+        again: (n,) bool, whether the drawing before it in the split has the same key_id.
+    """
+
+    split: ShardSplit
+    group: int
+    rows: Int64Array
+    again: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Some drawings, with the split they are of, and the name of each picture behind its class's name."""
+
+    split: str
+    drawings: Drawings
+    numbers: list[str]
+
+
+def write_drawings(
+    shards: Path,
+    folder: Path,
+    options: PictureOptions,
+    *,
+    workers: int = 1,
+    force: bool = False,
+    progress: Progress = lambda _done, _total: None,
+) -> tuple[PictureSet, bool]:
+    """Write drawings of shards as folders of PNG files; returns what stands there and whether it was written now.
+
+    The same drawings and options give the same pictures, whatever the shards' seed, number and order and the threads.
+
+    Args:
+        shards: the folder of shards.
+        folder: the target; it is made, or holds an earlier set, which stands until the new one is complete.
+        options: what decides the files.
+        workers: threads.
+        force: write even where nothing changed.
+        progress: is told how many pictures of how many are written.
+
+    Raises:
+        SketchpipeError: as its message says; the folder is as before.
+    """
+    finish_pending(folder)
+    splits = _open(shards, options.split)
+    manifest = splits[0].manifest
+    labels = labels_of(shards, manifest, options.classes)
+    made_of = {"options": dataclasses.asdict(options), "shards": manifest.checksum, "writer": version("sketchpipe")}
+
+    def write(staged: Path) -> PictureSet:
+        each = (sum(manifest.counts[split.name][label] for split in splits) for label in labels)
+        total = sum(min(count, options.drawings_per_class or count) for count in each)
+        classes = [manifest.classes[label] for label in labels]
+        counts = write_pictures(
+            staged, classes, _COLUMNS, _blocks(_sample(splits, labels, options), options.render.size),
+            lambda block: _write_block(block, staged, options.render), workers=workers, total=total, progress=progress,
+        )  # fmt: skip
+        return PictureSet(
+            attribution=manifest.attribution,
+            synthetic=manifest.synthetic,
+            options=dataclasses.asdict(options),
+            classes=tuple(classes),
+            counts=counts,
+            sources=({"name": shards.resolve().name, "checksum": manifest.checksum},),
+            index_sha256=index_hash(staged),
+        )
+
+    return place_set(folder, DRAWINGS, made_of, write, force=force)
+
+
+def _open(shards: Path, split: str | None) -> list[ShardSplit]:
+    """The split, or all that have drawings."""
+    if split is not None:
+        return [open_split(shards, split)]
+    first = open_split(shards, SPLITS[0])
+    return [first, *(open_split(shards, name) for name in SPLITS[1:] if first.manifest.rows(name))]
+
+
+def _sample(splits: Sequence[ShardSplit], labels: Sequence[int], options: PictureOptions) -> Iterator[_Rows]:
+    """The drawings that the options take, row group by row group."""
+    limit = options.drawings_per_class
+    if limit is None:
+        for found, found_labels, _ in _scan(splits):
+            chosen = np.flatnonzero(np.isin(found_labels, labels))
+            yield dataclasses.replace(found, rows=found.rows[chosen], again=found.again[chosen])
+        return
+    salt = salted("sketchpipe pictures", options.seed)
+    groups: list[_Rows] = []
+    parts: list[list[NDArray[Any]]] = []  # of the candidates: label, hash, row group, row, again
+    for found, found_labels, keys in _scan(splits):
+        chosen = np.flatnonzero(np.isin(found_labels, labels))
+        number = np.full(len(chosen), len(groups))
+        parts.append([found_labels[chosen], mix64(keys[chosen] ^ salt), number, chosen, found.again[chosen]])
+        groups.append(dataclasses.replace(found, rows=chosen[:0], again=found.again[:0]))
+        if sum(len(part[0]) for part in parts) > 4 * limit * len(labels):
+            parts = [_first(parts, limit)]  # so that memory follows from the sample, not from the split
+    _, _, numbers, rows, again = _first(parts, limit)
+    for number in np.unique(numbers).tolist():
+        mine = numbers == number
+        order = np.argsort(rows[mine])
+        yield dataclasses.replace(groups[number], rows=rows[mine][order], again=again[mine][order])
+
+
+def _first(parts: Sequence[Sequence[NDArray[Any]]], limit: int) -> list[NDArray[Any]]:
+    """Of each label the `limit` candidates with the smallest hashes; of equal ones those that came first."""
+    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
+    labels, hashes = columns[:2]
+    order = np.lexsort((hashes, labels))
+    ordered = labels[order]
+    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+    return [column[np.sort(order[rank < limit])] for column in columns]
+
+
+def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, NDArray[np.uint64]]]:
+    """All rows, with the label and the key_id of each; rows with one key_id stand together in a split."""
+    for split in splits:
+        before = np.empty(0, np.uint64)  # the last key_id of the row group before
+        for group in range(len(split.row_groups)):
+            table = split.read_table(group, ("key_id", "label"))
+            keys, labels = np.asarray(table.column("key_id")), np.asarray(table.column("label")).astype(np.int64)
+            run = np.concatenate([before, keys])
+            again = np.concatenate([np.zeros(1 - len(before), np.bool_), run[1:] == run[:-1]])
+            yield _Rows(split, group, np.arange(len(keys)), again), labels, keys
+            before = keys[-1:]
+
+
+def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
+    """The sample, read, in blocks of bounded size."""
+    step = min(_BLOCK, max(1, _BLOCK_PIXELS // (size * size)))
+    for found in sample:
+        if not len(found.rows):
+            continue
+        drawings = found.split.read_row_group(found.group, _READ).take(found.rows)
+        rows = found.rows + found.split.row_starts[found.group]
+        numbers = [f"{key:07d}" for key in drawings.key_id.tolist()]
+        for k in np.flatnonzero(found.again).tolist():
+            numbers[k] += f"-{rows[k]:07d}"
+        for start in range(0, len(rows), step):
+            stop = min(start + step, len(rows))
+            yield _Block(found.split.name, drawings.slice(start, stop), numbers[start:stop])
+
+
+def _write_block(block: _Block, staged: Path, config: RenderConfig) -> list[tuple[Any, ...]]:
+    """Write the pictures of a block; returns their lines of the index."""
+    drawings = block.drawings
+    names = {label: safe_name(drawings.words[label]) for label in np.unique(drawings.word).tolist()}
+    for name in names.values():
+        (staged / block.split / name).mkdir(parents=True, exist_ok=True)
+    lines = []
+    images = render(drawings, config)
+    for k, (label, known) in enumerate(zip(drawings.word.tolist(), drawings.recognized.tolist(), strict=True)):
+        place = f"{block.split}/{names[label]}/{names[label]}-{block.numbers[k]}.png"
+        write_picture(staged, place, images[k])
+        lines.append((block.split, drawings.words[label], place, int(drawings.key_id[k]), known if known >= 0 else ""))
+    return lines

@@ -1,0 +1,85 @@
+"""`sketchpipe bench`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from pipeline.speed import Speed
+
+_STAGES = {
+    "scan": "scan ndjson",
+    "build": "build shards",
+    "read": "read shards, rows permuted",
+    "render": "render",
+    "feed": "feed: read and render",
+    "feed augmented": "feed, augmented",
+}
+
+
+def bench(
+    shards: Annotated[
+        Path | None, typer.Option(help="Take the drawings of these shards; doodles are made by default.")
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(help="How long to measure, up to 600; what is prepared comes on top.")
+    ] = 20.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure this machine: drawings a second scanned, built, read, rendered and fed, and the time for 50 million.
+
+    Reads nothing, or the train split of --shards; works in a temporary folder that it removes, with up to 0.5 GB in
+    it; writes to stdout. Each figure is the best of several rounds; compiling, the first time, is not counted.
+
+    Example: sketchpipe bench
+    """
+    import dataclasses
+    import json
+
+    from pipeline.cli.options import Line, bar
+    from pipeline.speed import measure_speed
+
+    line = Line()
+
+    def progress(what: str, done: int, steps: int) -> None:
+        line.show(lambda: f"measuring [{bar(done / steps)}] {what}")
+
+    speed = measure_speed(shards, seconds=seconds, progress=progress)
+    line.clear()
+    typer.echo(json.dumps(dataclasses.asdict(speed), indent=1) if as_json else _as_text(speed, shards))
+
+
+def _as_text(speed: "Speed", shards: Path | None) -> str:
+    from pipeline.cli.options import counted, duration, size
+
+    versions = ", ".join(f"{name} {number}" for name, number in speed.versions.items())
+    points = f"{speed.points_per_drawing:.0f} points and {speed.bytes_per_line:.0f} bytes a drawing"
+    if shards is None:
+        source = f"synthetic doodles, {points}; for real drawings: --shards DIR"
+    else:
+        source = f"drawings of {shards}{' (synthetic)' if speed.synthetic else ''}, {points}"
+    threads = sorted({rate.threads for rate in speed.rates})
+    heads = "".join(f"{counted(count, 'thread'):>14}" for count in threads)
+    lines = [
+        f"{speed.cpu}, {counted(speed.cores, 'core')}; {versions}",
+        source,
+        "",
+        f"{'drawings a second':<28}{heads}",
+    ]
+    for stage, label in _STAGES.items():
+        rates = {rate.threads: rate for rate in speed.rates if rate.stage == stage}
+        cells = "".join(
+            f"{rates[count].drawings_per_second:>14,.0f}" if count in rates else " " * 14 for count in threads
+        )
+        read = [f"{size(rate.bytes_per_second)}/s" for rate in rates.values() if rate.bytes_per_second]
+        lines.append(f"{label:<28}{cells}{'   ' * bool(read)}{', '.join(read)}")
+    side = speed.image_size
+    lines += [
+        "",
+        f"Google's 50 million drawings (23 GB): shards in {duration(speed.build_hours * 3600)}, "
+        f"an epoch of augmented {side} x {side} images in {duration(speed.epoch_hours * 3600)};",
+        "what the network takes comes on top",
+        f"first calls, not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
+    ]
+    return "\n".join(lines)

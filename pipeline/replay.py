@@ -1,0 +1,193 @@
+"""A drawing being drawn: prefixes of its line through the one renderer, as the frames of an animated GIF."""
+
+import dataclasses
+import io
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pipeline.augment import centre
+from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.errors import InputError, UsageError
+from pipeline.pictures import labels_of
+from pipeline.render import RenderConfig, render
+from pipeline.shards.manifest import read_manifest
+from pipeline.shards.plan import ShardPlan
+from pipeline.shards.read import open_split
+from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+
+FRAME_CENTISECONDS = 5
+LAST_CENTISECONDS = 100  # the whole drawing stays before it begins anew
+MIN_SIZE, MAX_SIZE = 16, 512  # pixels
+MIN_SECONDS, MAX_SECONDS = 0.1, 20.0
+_COLOURS = 256  # of a GIF
+Float64Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """How a drawing is replayed.
+
+    Attributes:
+        render: how its frames become images.
+        seconds: how long the pen is at work; the whole drawing is shown one second more.
+    """
+
+    render: RenderConfig = dataclasses.field(default_factory=lambda: RenderConfig(256))
+    seconds: float = 3.0
+
+    def __post_init__(self) -> None:
+        if not MIN_SIZE <= self.render.size <= MAX_SIZE:
+            raise UsageError(f"size {self.render.size}: expected {MIN_SIZE} to {MAX_SIZE} pixels")
+        if not MIN_SECONDS <= self.seconds <= MAX_SECONDS:
+            raise UsageError(f"seconds {self.seconds:g}: expected {MIN_SECONDS} to {MAX_SECONDS:.0f}")
+
+
+def find_drawing(shards: Path, key_id: int) -> tuple[Drawings, int]:
+    """The first drawing with this key_id, with how many there are of it: one, but for sources that repeat a key.
+
+    Only the one shard is read that the key can be in.
+
+    Raises:
+        InputError: there is none.
+        ShardError: the shards are damaged.
+    """
+    if not 0 <= key_id < 1 << 64:
+        raise UsageError(f"key_id {key_id}: expected a whole number from 0 to 2**64 - 1")
+    nothing = InputError(f"{shards}: no drawing has the key_id {key_id}; the index of `render pictures` lists them all")
+    if not shards.is_dir():
+        raise InputError(f"{shards}: no such folder; make shards with `sketchpipe shards SOURCE --to {shards}`")
+    manifest = read_manifest(shards)
+    key = np.array([key_id], np.uint64)
+    name = SPLITS[int(split_of(key, parse_splits(manifest.options["splits"]))[0])]
+    if not manifest.rows(name):
+        raise nothing
+    split = open_split(shards, name)
+    plans = [ShardPlan.of_name(file.name) for file in split.files]
+    index = int(part_of(order_hash(key, manifest.options["seed"]), plans[0].count)[0])
+    rows: list[int] = []
+    for group, (shard, _) in enumerate(split.row_groups.tolist()):
+        if plans[shard].index == index:
+            keys = np.asarray(split.read_table(group, ("key_id",)).column("key_id"))
+            rows += (np.flatnonzero(keys == key) + split.row_starts[group]).tolist()
+    if not rows:
+        raise nothing
+    return split.read_rows(np.array(rows[:1])), len(rows)
+
+
+def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None, seed: int | None) -> Drawings:
+    """One drawing of a split, of any of `classes`; the same seed takes the same one, None another each time.
+
+    Raises:
+        InputError: the split has no drawing, or none of these classes.
+        ShardError: the shards are damaged.
+    """
+    split = open_split(shards, split_name)
+    wanted = labels_of(shards, split.manifest, classes)
+    total = sum(split.manifest.counts[split_name][label] for label in wanted)
+    if not total:
+        raise InputError(f"{shards}: its {split_name} split has no drawing of {', '.join(classes or ())}; take another")
+    left = random.Random(seed).randrange(total)
+    for group in range(len(split.row_groups)):
+        labels = np.asarray(split.read_table(group, ("label",)).column("label"))
+        rows = np.flatnonzero(np.isin(labels, wanted)) + split.row_starts[group]
+        if left < len(rows):
+            break
+        left -= len(rows)
+    return split.read_rows(rows[left : left + 1])
+
+
+def replay(drawing: Drawings, config: ReplayConfig) -> UInt8Array:
+    """The frames of one drawing being drawn: (F, size, size, C) uint8, the last of them the whole drawing.
+
+    Shards keep no times, so each piece of line takes the time of its length, and the pen jumps between strokes.
+    """
+    margin = config.render.margin
+    x, y = (drawing.x, drawing.y) if margin is None else centre(drawing, margin)  # of the whole, or prefixes would move
+    count = max(2, round(config.seconds * 100 / FRAME_CENTISECONDS))
+    frames = _prefixes(x.astype(np.float64), y.astype(np.float64), drawing.stroke_end, count)
+    placed = dataclasses.replace(config.render, framing="corner", line_width=config.render.width)
+    return render(dataclasses.replace(drawing.take(np.zeros(count, np.int64)), **frames), placed)
+
+
+def encode_gif(frames: UInt8Array) -> bytes:
+    """A GIF file that repeats (F, H, W, C) uint8 frames for ever; the last is shown for `LAST_CENTISECONDS`.
+
+    All frames share one palette, nothing is dithered, and each holds only what differs from the one before.
+    """
+    colours = frames if frames.shape[3] == 3 else np.repeat(frames, 3, axis=3)
+    packed = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    changed = np.concatenate([packed[0].ravel(), packed[1:][packed[1:] != packed[:-1]]])
+    found = np.unique(changed)
+    palette = _palette(changed, found)
+    spread = (found[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
+    nearest = np.array([((palette - colour) ** 2).sum(axis=1).argmin() for colour in spread], np.uint8)
+    table = palette.astype(np.uint8).tobytes()
+    images = [Image.fromarray(nearest[np.searchsorted(found, frame)], "P") for frame in packed]
+    for image in images:
+        image.putpalette(table)
+    times = [10 * FRAME_CENTISECONDS] * (len(images) - 1) + [10 * LAST_CENTISECONDS]  # Pillow takes milliseconds
+    file = io.BytesIO()
+    images[0].save(
+        file, format="GIF", save_all=True, append_images=images[1:], palette=table, duration=times, loop=0, disposal=1,
+        interlace=0, optimize=False,
+    )  # fmt: skip
+    return file.getvalue()
+
+
+def _palette(changed: NDArray[np.uint32], found: NDArray[np.uint32]) -> Int64Array:
+    """(K, 3) int64, at most 256 colours for these pixels: black, and the others' own or their median cut."""
+    if len(found) <= _COLOURS:
+        chosen = found
+    else:
+        lit = changed[changed != 0]
+        rgb = (lit[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.uint8)
+        cut = Image.fromarray(rgb[None]).quantize(_COLOURS - 1, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+        entries = np.array(cut.getpalette()).reshape(-1, 3)
+        return np.concatenate([np.zeros((1, 3), np.int64), entries])
+    return (chosen[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
+
+
+def _prefixes(x: Float64Array, y: Float64Array, stroke_end: Int64Array, count: int) -> dict[str, Any]:
+    """The fields of `Drawings` for prefixes of 1/count, 2/count, ... of a drawing's line, cut within its pieces.
+
+    Args:
+        x: (P,) from left to right.
+        y: (P,) from top to bottom.
+        stroke_end: (S,) the end of each stroke in `x` and `y`.
+        count: how many prefixes; the last is the whole.
+    """
+    first = np.concatenate([[0], stroke_end[:-1]])
+    moved = np.hypot(np.diff(x, prepend=x[0]), np.diff(y, prepend=y[0]))
+    moved[first] = 1  # instead of the jump; so that a dot takes time too
+    reached = np.cumsum(moved)  # where on the line each point lies
+    xs, ys, stroke_ends, drawing_ends = [], [], [], []
+    points = strokes = 0
+    for k in range(1, count + 1):
+        at = reached[-1] * k / count
+        whole = len(x) if k == count else max(1, int(np.searchsorted(reached, at, side="right")))
+        xs.append(x[:whole])
+        ys.append(y[:whole])
+        ends = np.append(stroke_end[stroke_end < whole], whole)
+        if at > reached[whole - 1] and whole not in stroke_end:  # the pen is on its way to the next point
+            part = (at - reached[whole - 1]) / moved[whole]
+            xs.append(x[whole - 1 : whole] + part * (x[whole : whole + 1] - x[whole - 1]))
+            ys.append(y[whole - 1 : whole] + part * (y[whole : whole + 1] - y[whole - 1]))
+            ends[-1] += 1
+        stroke_ends.append(ends + points)
+        points += int(ends[-1])
+        strokes += len(ends)
+        drawing_ends.append(strokes)
+    # Points between those of the drawing are no integers; the renderer takes either.
+    return {
+        "x": np.concatenate(xs).astype(np.float32),
+        "y": np.concatenate(ys).astype(np.float32),
+        "stroke_end": np.concatenate(stroke_ends),
+        "drawing_end": np.array(drawing_ends, np.int64),
+    }
