@@ -1,13 +1,14 @@
 """The loader against its own renderer, and what it reads: drawings a second of one core, bytes, memory.
 
-    python benchmarks/loader.py SOURCE WORK [--gigabytes 2.85] [--rounds 3] [--threads 1,2]
+    python benchmarks/loader.py SOURCE WORK [--gigabytes 2.85] [--rounds 5] [--only reading|bytes|memory|ratios]
 
 SOURCE holds Google's simplified ndjson; WORK takes shards of its lines, replicated as `benchmarks/replicate.py` does,
-made once: of so many drawings that they are streamed. All rates are of CPU time over all threads, each the best round,
-so that what else runs on the machine counts little.
+made once: of so many drawings that they are streamed. All rates are of CPU time over all threads, so that what else
+runs on the machine counts less; memory that others use counts all the same.
 
-Reading: whole epochs as drawings in the order of training, nothing rendered. Loader: the images of `Loader.epoch`;
-renderer: the same drawings and batches through `render` or `render_augmented` alone.
+Reading: whole epochs as drawings in the order of training, on one thread, nothing rendered. Ratios: the images of a
+whole epoch of `Loader.epoch`, and of the renderer alone, which draws some of the same drawings in the same batches at
+times during that epoch. Bytes: what Linux says was read. Memory: the peak of a process that streams an epoch.
 """
 
 import argparse
@@ -139,7 +140,8 @@ def print_ratios(split: ShardSplit) -> None:
         loader = Loader(split, LoaderConfig(batch, augmentation=augmentation, threads=threads))
         loader_module.KEPT_ROW_GROUPS = len(split.row_groups) + 1 if kept else 0
         loader_rate, renderer_rate = compare(loader)
-        name = f"{'kept' if kept else 'streamed'}{', augmented' if augmented else ''}, {threads} thread{'s'[: threads - 1]}, batch {batch}"
+        how = "kept" if kept else "streamed"
+        name = f"{how}{', augmented' if augmented else ''}, {threads} thread{'s'[: threads - 1]}, batch {batch}"
         print(f"{name:44}{loader_rate:10,.0f}{renderer_rate:10,.0f}{loader_rate / renderer_rate:8.3f}", flush=True)
 
 

@@ -1,4 +1,4 @@
-import dataclasses
+import contextlib
 import itertools
 import shutil
 import threading
@@ -7,18 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small import damage, damaged_copy, sample_shards
+from splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
 
-from pipeline import loader as loader_module
-from pipeline.augment import Augmentation
 from pipeline.errors import ShardError, UsageError
-from pipeline.loader import Batch, Loader, LoaderConfig
+from pipeline.loader import Batch, Loader
 from pipeline.order import EpochOrder
 from pipeline.raster import render_batch
 from pipeline.render import RenderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 BATCH = 32
-WORLDS = (1, 2, 4, 8)
 WAYS = ("kept", "streamed")
 
 
@@ -32,37 +30,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def split(request: pytest.FixtureRequest, shards: Path, monkeypatch: pytest.MonkeyPatch) -> ShardSplit:
     """The training split, small enough to be kept or large enough to be streamed."""
     if request.param == "streamed":
-        monkeypatch.setattr(loader_module, "KEPT_ROW_GROUPS", 1)
-        monkeypatch.setattr(loader_module, "_BLOCK_ROWS", 100)  # several blocks an epoch
+        stream(monkeypatch)
     return open_split(shards, "train")
-
-
-def config_of(batch: int = BATCH, **changes: object) -> LoaderConfig:
-    config = LoaderConfig(batch, render=RenderConfig(16), augmentation=Augmentation(), seed=3, threads=2)
-    return dataclasses.replace(config, **changes)  # type: ignore[arg-type]
-
-
-def interleaved(shares: list[list[Batch]]) -> list[Batch]:
-    """Global batches of what W processes were given: process p has places p, p + W, ..."""
-    joined = []
-    for parts in zip(*shares, strict=True):
-        arrays = {}
-        for name in ("images", "labels", "mask", "rows"):
-            stacked = np.stack([getattr(part, name) for part in parts], axis=1)
-            arrays[name] = stacked.reshape(-1, *stacked.shape[2:])
-        joined.append(dataclasses.replace(parts[0], **arrays))
-    return joined
-
-
-def assert_same(found: list[Batch], expected: list[Batch]) -> None:
-    assert [(batch.epoch, batch.step) for batch in found] == [(batch.epoch, batch.step) for batch in expected]
-    for one, other in zip(found, expected, strict=True):
-        for name in ("rows", "labels", "mask", "images"):
-            np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
-
-
-def loaders_of(split: ShardSplit, world: int, **changes: object) -> list[Loader]:
-    return [Loader(split, config_of(process_index=p, process_count=world, **changes)) for p in range(world)]
 
 
 def order_of(split: ShardSplit, epoch: int) -> list[int]:
@@ -102,12 +71,19 @@ def test_any_number_of_processes_sees_the_same_global_batches(
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_an_epoch_goes_on_exactly_where_it_was_left(split: ShardSplit, epochs: list[list[Batch]], world: int) -> None:
-    loaders = loaders_of(split, world)
-    for epoch, step in itertools.product(range(3), (1, 2, 7, 14)):
-        goes_on = [list(itertools.islice(loader.epoch(epoch, step), 2)) for loader in loaders]
-        assert_same(interleaved(goes_on), epochs[epoch][step : step + 2])
-    assert [list(loader.epoch(0, len(epochs[0]))) for loader in loaders] == [[]] * world
+def test_an_epoch_goes_on_exactly_where_it_was_left(split: ShardSplit, world: int) -> None:
+    """At 20 places of three epochs; a process's share of the next batch, another process each time."""
+    whole, loaders = Loader(split, config_of(16)), loaders_of(split, world, batch=16)
+    for epoch in range(3):
+        batches = list(whole.epoch(epoch))
+        for step in np.linspace(0, len(batches) - 1, 20).round().astype(int).tolist():
+            p = (epoch + step) % world
+            with contextlib.closing(loaders[p].epoch(epoch, step)) as goes_on:
+                found, expected = next(goes_on), batches[step]
+            assert (found.epoch, found.step) == (epoch, step)
+            for name in ("rows", "labels", "mask", "images"):
+                np.testing.assert_array_equal(getattr(found, name), getattr(expected, name)[p::world])
+        assert [list(loader.epoch(epoch, len(batches))) for loader in loaders] == [[]] * world
 
 
 def test_batches_hold_the_drawings_at_their_rows_as_the_renderer_draws_them(split: ShardSplit) -> None:
@@ -181,8 +157,7 @@ def test_a_damaged_shard_is_named_when_an_epoch_comes_to_it(split: ShardSplit, t
 def test_the_batches_before_a_damaged_row_group_are_sound(
     shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loader_module, "KEPT_ROW_GROUPS", 1)
-    monkeypatch.setattr(loader_module, "_BLOCK_ROWS", 1)
+    stream(monkeypatch, block_rows=1)
     name = "train-00000-of-00003.parquet"
     folder = Path(shutil.copytree(shards, tmp_path / "damaged"))
     split = open_split(folder, "train")
@@ -222,7 +197,10 @@ def test_an_iterator_closed_early_leaves_no_threads(split: ShardSplit, taken: in
     assert threading.active_count() == before
 
 
-def test_the_time_waited_for_batches_is_counted(split: ShardSplit) -> None:
+def test_the_time_waited_for_batches_and_that_of_the_threads_is_counted(split: ShardSplit) -> None:
     loader = Loader(split, config_of())
     waited = [0.0, *(loader.waited_seconds for _ in loader.epoch(0))]
     assert all(one < next_one for one, next_one in itertools.pairwise(waited))
+    assert loader.times.waiting == loader.waited_seconds
+    assert loader.times.reading > 0
+    assert loader.times.rendering > 0

@@ -1,15 +1,18 @@
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
 
 from pipeline.drawings import Int64Array
 from pipeline.hashing import salted
-from pipeline.order import LANES, POOL_GROUPS, EpochOrder
+from pipeline.order import LANES, POOL_GROUPS, EpochOrder, argsort
 
 SIZES = [[1], [5], [63], [64, 1], [3] * 300, [7, 1, 120, 2, 2, 45] * 6, [1] * 1000, [8192, 8192, 100]]
 PINNED_ROWS = [10, 26, 40, 64, 74, 89]
 PINNED_HASH = "494aad3e9e1ea8ebe93b851c98afc0d1e01d54c4b97611031d2ee45d126017ff"
+# Of SIZES, seeds 0 and 7, the stored order and three epochs.
+PINNED_HASH_OF_ALL = "eca30704c39cde2d5497dcbcac0ce7316826695e370de2956337cdb38de71359"
 
 
 def order_of(sizes: list[int], seed: int = 7, epoch: int | None = 0) -> EpochOrder:
@@ -61,6 +64,20 @@ def test_the_order_is_the_pinned_one() -> None:
     rows = order_of([100] * 10 + [37], seed=7, epoch=3).all_rows()
     assert rows[:6].tolist() == PINNED_ROWS
     assert hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest() == PINNED_HASH
+
+
+def test_the_orders_of_many_sizes_seeds_and_epochs_are_the_pinned_ones() -> None:
+    pinned = hashlib.sha256()
+    for sizes, seed, epoch in itertools.product(SIZES, (0, 7), (None, 0, 1, 2)):
+        pinned.update(order_of(sizes, seed, epoch).all_rows().astype("<i8").tobytes())
+    assert pinned.hexdigest() == PINNED_HASH_OF_ALL
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 3, 1000])
+def test_hashes_are_sorted_as_numpy_sorts_them(count: int) -> None:
+    keys = np.random.default_rng(count).integers(0, 1 << 64, count, np.uint64)
+    for some in (keys, keys[::-1].copy(), keys >> np.uint64(40)):  # the last of which fall into few buckets
+        np.testing.assert_array_equal(some[argsort(some)], np.sort(some))
 
 
 @pytest.mark.parametrize("sizes", [[3] * 300, [8192, 8192, 100]])

@@ -1,9 +1,11 @@
+import itertools
 import json
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from builds import build, files_of, record, records, rows_of, write
@@ -12,11 +14,12 @@ from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
 from pipeline.shards.commit import BUILD
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.read import open_split
-from pipeline.shards.schema import SCHEMA, from_table, to_table
+from pipeline.shards.read import STROKE_COLUMNS, open_split
+from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, from_table, pack_table, to_table
 from pipeline.sources.doodles import write_sample
 
 COLUMNS = ("x", "y", "stroke_end", "drawing_end", "key_id", "word", "recognized")
+STROKES_AND_WORD = ("x", "y", "stroke_end", "drawing_end", "word")
 FLIPS = 60
 
 
@@ -36,10 +39,27 @@ def copy(shards: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(shards, tmp_path / "copy"))
 
 
+def flip(folder: Path, seed: int) -> Path:
+    """Flip a bit of a shard, and say of which."""
+    random = np.random.default_rng(seed)
+    files = sorted(folder.glob("*.parquet"))
+    path = files[random.integers(len(files))]
+    content = bytearray(path.read_bytes())
+    content[random.integers(len(content))] ^= 1 << random.integers(8)
+    path.write_bytes(content)
+    return path
+
+
 def read_everything(folder: Path) -> list[Drawings]:
     """Every column of every row of every split."""
     splits = [open_split(folder, split) for split in ("train", "validation", "test")]
     return [split.read_row_group(k, SCHEMA.names) for split in splits for k in range(len(split.row_groups))]
+
+
+def read_as_stored(folder: Path, name: str) -> None:
+    split = open_split(folder, name)
+    for group in range(len(split.row_groups)):
+        split.read_table(group, SCHEMA.names)
 
 
 def same(first: list[Drawings], other: list[Drawings]) -> bool:
@@ -99,15 +119,53 @@ def test_a_table_holds_nulls_where_nothing_is_known() -> None:
 
 
 @pytest.mark.parametrize("seed", range(FLIPS))
-def test_a_flipped_bit_is_never_read_in_silence(copy: Path, seed: int) -> None:
-    random = np.random.default_rng(seed)
-    files = sorted(copy.glob("*.parquet"))
-    path = files[random.integers(len(files))]
-    content = bytearray(path.read_bytes())
-    content[random.integers(len(content))] ^= 1 << random.integers(8)
-    path.write_bytes(content)
+def test_a_flipped_bit_is_an_error_or_changes_nothing_that_is_read(shards: Path, copy: Path, seed: int) -> None:
+    path = flip(copy, seed)
+    try:
+        found = read_everything(copy)
+    except ShardError as error:
+        message = str(error)
+    else:
+        message = f"{path}: damaged" if same(found, read_everything(shards)) else "other drawings"
+    assert f"{path}: damaged" in message
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_flipped_bit_is_an_error_where_any_column_is_read_as_it_is_stored(copy: Path, seed: int) -> None:
+    path = flip(copy, seed)
     with pytest.raises(ShardError, match=f"{path.name}: damaged"):
-        read_everything(copy)
+        read_as_stored(copy, path.name.partition("-")[0])
+
+
+def test_every_flipped_bit_of_a_page_s_header_is_an_error_or_changes_nothing_that_is_read() -> None:
+    drawings = from_strokes([[[[1, 2], [3, 4]], [[0], [255]]], [[[9] * 3, [8] * 3]], [[[5], [6]]]], ["a", "b", "a"])
+    sink = pa.BufferOutputStream()
+    pq.write_table(to_table(drawings), sink, **WRITER_OPTIONS)
+    whole = sink.getvalue().to_pybytes()
+    metadata = pq.read_metadata(pa.BufferReader(whole))  # of the footer, whose own hash proves it
+
+    def read(content: bytes) -> Drawings:
+        file = pq.ParquetFile(pa.BufferReader(content), metadata=metadata, page_checksum_verification=True)
+        return pack_table(file.read_row_group(0, columns=list(STROKE_COLUMNS), use_threads=False)).unpack(["a", "b"])
+
+    columns = [metadata.row_group(0).column(SCHEMA.get_field_index(name)) for name in STROKE_COLUMNS]
+    places = [
+        place
+        for column in columns
+        for place in range(column.data_page_offset, column.data_page_offset + column.total_compressed_size)
+    ]
+    found = {"errors": 0, "the same": 0}
+    for place, bit in itertools.product(places, range(8)):
+        content = bytearray(whole)
+        content[place] ^= 1 << bit
+        try:
+            again = read(bytes(content))
+        except (pa.ArrowException, OSError, ValueError):
+            found["errors"] += 1
+        else:
+            assert all(np.array_equal(getattr(again, name), getattr(drawings, name)) for name in STROKES_AND_WORD)
+            found["the same"] += 1
+    assert found["errors"] > 10 * found["the same"] / 3
 
 
 @pytest.mark.parametrize("column", range(9))
@@ -191,6 +249,19 @@ def test_shards_changed_for_each_other_or_cut_or_gone_are_errors(copy: Path) -> 
     first.unlink()
     with pytest.raises(ShardError, match="the shard is missing; mend the folder with"):
         open_split(copy, "train")
+
+
+@pytest.mark.parametrize(
+    ("stroke_end", "y"),
+    [([2, 1], [1, 2]), ([0, 2], [1, 2]), ([1, 1, 2], [1, 2]), ([1], [1, 2]), ([3], [1, 2]), ([], [1, 2]), ([2], [1])],
+)
+def test_strokes_and_points_that_do_not_belong_together_are_no_drawing(stroke_end: list[int], y: list[int]) -> None:
+    good = {"label": 0, "x": bytes(2), "y": bytes(2), "stroke_end": [1, 2]}
+    schema = pa.schema([SCHEMA.field(name) for name in STROKE_COLUMNS])
+    assert len(pack_table(pa.Table.from_pylist([good, good], schema))) == 2
+    bad = good | {"y": bytes(y), "stroke_end": stroke_end}
+    with pytest.raises(ValueError, match="its strokes and points do not belong together"):
+        pack_table(pa.Table.from_pylist([good, bad, good], schema))
 
 
 def test_a_shard_that_goes_while_it_is_read_is_an_error(copy: Path) -> None:

@@ -1,6 +1,11 @@
-"""Reading a folder of shards: opened once, proved by its manifest, row group by row group."""
+"""Reading a folder of shards: opened once, proved by its manifest, row group by row group.
 
-import os
+What is read is proved as it is read, so that a process that trains on its share reads no more than that: the footer's
+SHA-256 whenever a file is opened, each page's checksum, and that strokes and points belong together, which finds what
+footers and pages leave to chance, the headers between pages.
+"""
+
+import contextlib
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +17,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.drawings import Drawings, Int64Array, concat
-from pipeline.errors import InputError, ShardError, UsageError
-from pipeline.shards.manifest import Manifest, ShardFile, file_hash, footer_hash, read_manifest
-from pipeline.shards.schema import SCHEMA, from_table
+from pipeline.errors import InputError, MismatchError, ShardError, UsageError
+from pipeline.packed import PackedDrawings
+from pipeline.shards.footers import open_shard
+from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
+from pipeline.shards.schema import SCHEMA, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
 
 STROKE_COLUMNS = ("label", "x", "y", "stroke_end")
+
+
+class RowGroupError(ShardError):
+    """A row group that cannot be read; others of its split may be sound."""
 
 
 @dataclass(frozen=True)
@@ -43,31 +54,48 @@ class ShardSplit:
     def __len__(self) -> int:
         return int(self.row_starts[-1])
 
-    def read_row_group(self, group: int, columns: Sequence[str] = STROKE_COLUMNS) -> Drawings:
-        """The drawings of row group `group`; `word` holds labels.
+    def path_of(self, group: int) -> Path:
+        """The shard in which row group `group` lies."""
+        return self.folder / self.files[int(self.row_groups[group, 0])].name
+
+    def read_packed(self, group: int) -> PackedDrawings:
+        """The strokes and labels of row group `group`.
 
         Raises:
-            ShardError: the shard is damaged.
+            RowGroupError: it cannot be read.
+            ShardError: the folder was built anew.
         """
-        drawings = from_table(self.read_table(group, columns))
+        _, packed = self._checked(group, STROKE_COLUMNS)
+        return packed
+
+    def read_row_group(self, group: int, columns: Sequence[str] = STROKE_COLUMNS) -> Drawings:
+        """The drawings of row group `group`; `word` holds labels. `columns` are `STROKE_COLUMNS` and more.
+
+        Raises:
+            RowGroupError: it cannot be read.
+            ShardError: the folder was built anew.
+        """
+        table, _ = self._checked(group, columns)
+        drawings = from_table(table)
         drawings.words.extend(self.manifest.classes)
         return drawings
 
     def read_table(self, group: int, columns: Sequence[str]) -> pa.Table:
-        """The columns of row group `group` as they are stored.
+        """Any columns of row group `group` as they are stored.
 
-        The shard's SHA-256 is held against the manifest when this process first reads it, page checksums whenever.
+        The shard's SHA-256 is held against the manifest when this process first reads the shard so: nothing in the
+        dictionaries of words and countries shows what a bit in a page's header has changed.
 
         Raises:
-            ShardError: the shard is damaged.
+            RowGroupError: it cannot be read.
+            ShardError: the folder was built anew.
         """
-        shard, number = self.row_groups[group].tolist()
-        path = self.folder / self.files[shard].name
+        shard = int(self.row_groups[group, 0])
         try:
-            _prove(path, self.files[shard])
-            return _open(path).read_row_group(number, columns=list(columns), use_threads=False)
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, str(error)) from error
+            _prove(self.folder / self.files[shard].name, self.files[shard])
+            return self._read(group, columns)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._unreadable(group, error) from error
 
     def read_rows(self, rows: Int64Array) -> Drawings:
         """The drawings at `rows` of the split, in that order, with their key_ids."""
@@ -78,6 +106,28 @@ class ShardSplit:
             read[g].take(np.array([row - self.row_starts[g]])) for g, row in zip(groups.tolist(), rows, strict=True)
         ]
         return concat(picked)
+
+    def _checked(self, group: int, columns: Sequence[str]) -> tuple[pa.Table, PackedDrawings]:
+        try:
+            table = self._read(group, columns)
+            packed = pack_table(table)
+            if packed.label.max(initial=0) >= len(self.manifest.classes):
+                raise ValueError("a label without a class")
+            return table, packed
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise self._unreadable(group, error) from error
+
+    def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
+        shard, number = self.row_groups[group].tolist()
+        file = open_shard(self.folder / self.files[shard].name, self.files[shard])
+        return file.read_row_group(number, columns=list(columns), use_threads=False)
+
+    def _unreadable(self, group: int, error: Exception) -> ShardError:
+        """What to say of a row group that could not be read: that it is damaged, or that there are other shards now."""
+        with contextlib.suppress(ShardError, MismatchError, OSError):
+            if read_manifest(self.folder).checksum == self.manifest.checksum:
+                return RowGroupError(_damaged(self.path_of(group), error))
+        return ShardError(f"{self.folder}: its shards were replaced while they were read; run the command again")
 
 
 def open_split(folder: Path, split: str) -> ShardSplit:
@@ -98,11 +148,23 @@ def open_split(folder: Path, split: str) -> ShardSplit:
         raise InputError(f"{folder}: its {split} split has no drawings; build it with more drawings or other --splits")
     groups, starts = [], [0]
     for shard, file in enumerate(files):
-        metadata = _checked(folder / file.name, file).metadata
+        metadata = _open_first(folder / file.name, file).metadata
         for number in range(metadata.num_row_groups):
             groups.append((shard, number))
             starts.append(starts[-1] + metadata.row_group(number).num_rows)
     return ShardSplit(folder, split, manifest, files, np.array(groups, np.int64), np.array(starts, np.int64))
+
+
+def _open_first(path: Path, expected: ShardFile) -> pq.ParquetFile:
+    try:
+        opened = open_shard(path, expected)
+    except FileNotFoundError as error:
+        raise ShardError(f"{path}: the shard is missing; {_REMEDY}") from error
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise ShardError(_damaged(path, error)) from error
+    if opened.metadata.num_rows != expected.rows or not opened.schema_arrow.equals(SCHEMA):
+        raise ShardError(_damaged(path, "its rows or columns are not those of the manifest"))
+    return opened
 
 
 _proving: dict[tuple[object, ...], threading.Lock] = {}
@@ -110,51 +172,18 @@ _proved: set[tuple[object, ...]] = set()
 
 
 def _prove(path: Path, expected: ShardFile) -> None:
-    """Check a shard's SHA-256, once a process unless the file changes.
-
-    Page checksums leave the headers between pages and the first four bytes to chance.
-    """
+    """Check a shard's SHA-256, once a process unless the file changes."""
     stat = path.stat()
     key = (path, stat.st_mtime_ns, stat.st_size, expected.sha256)
     with _proving.setdefault(key, threading.Lock()):
         if key not in _proved:
             if file_hash(path) != expected.sha256:
-                raise _damaged(path, "its SHA-256 is not the manifest's")
+                raise ValueError("its SHA-256 is not the manifest's")
             _proved.add(key)
-
-
-_opened = threading.local()
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    """The thread's own reader of the file that it read last: a ParquetFile must not be shared by threads."""
-    key = (path, path.stat().st_mtime_ns)
-    if getattr(_opened, "key", None) != key:
-        source = pa.OSFile(os.fsencode(path))  # not the path, which pyarrow would want in UTF-8
-        _opened.key, _opened.file = key, pq.ParquetFile(source, page_checksum_verification=True)
-    file: pq.ParquetFile = _opened.file
-    return file
-
-
-def _checked(path: Path, expected: ShardFile) -> pq.ParquetFile:
-    try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            footer = footer_hash(file)
-        if size != expected.bytes or footer != (expected.footer_sha256, expected.footer_bytes):
-            raise _damaged(path, f"{size} bytes, {expected.bytes} in the manifest, or another footer")
-        opened = _open(path)
-    except FileNotFoundError as error:
-        raise ShardError(f"{path}: the shard is missing; {_REMEDY}") from error
-    except (pa.ArrowException, OSError) as error:
-        raise _damaged(path, str(error)) from error
-    if opened.metadata.num_rows != expected.rows or not opened.schema_arrow.equals(SCHEMA):
-        raise _damaged(path, "its rows or columns are not those of the manifest")
-    return opened
 
 
 _REMEDY = "mend the folder with `sketchpipe repair`"
 
 
-def _damaged(path: Path, why: Any) -> ShardError:
-    return ShardError(f"{path}: damaged ({' '.join(str(why).split())}); {_REMEDY}")
+def _damaged(path: Path, why: Any) -> str:
+    return f"{path}: damaged ({' '.join(str(why).split())}); {_REMEDY}"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.drawings import Drawings, Int64Array
 from pipeline.jit import kernel
+from pipeline.packed import PackedDrawings
 
 SCHEMA = pa.schema(
     [
@@ -88,6 +89,24 @@ def from_table(table: pa.Table) -> Drawings:
         countrycode=np.full(count, -1, np.int32),
         timestamp=np.full(count, "NaT", "datetime64[us]"),
     )
+
+
+def pack_table(table: pa.Table) -> PackedDrawings:
+    """The strokes and labels of a table of `SCHEMA`, of which label, x, y and stroke_end are enough.
+
+    Raises:
+        ValueError: its strokes and points do not belong together. Of the bits of page headers, which no checksum
+            covers, some change the number of strokes that Arrow reads, and none changes anything else in silence.
+    """
+    first_point, x = _bytes(table.column("x"))
+    first_y, y = _bytes(table.column("y"))
+    ends = _whole(table.column("stroke_end"))
+    first_stroke = np.asarray(ends.offsets, np.int64)
+    label = np.asarray(_whole(table.column("label")))
+    packed = PackedDrawings(x, y, first_point, np.asarray(ends.flatten()), first_stroke - first_stroke[0], label)
+    if not (np.array_equal(first_point, first_y) and packed.is_sound()):
+        raise ValueError("its strokes and points do not belong together")
+    return packed
 
 
 def _recognized(table: pa.Table, count: int) -> np.ndarray[Any, np.dtype[np.int8]]:

@@ -1,0 +1,126 @@
+"""The pools of a split as an epoch orders them, and what takes the places of drawings that cannot be read."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pipeline.drawings import Int64Array
+from pipeline.errors import ShardError
+from pipeline.order import EpochOrder, Pool
+from pipeline.packed import PackedDrawings, assemble, join, without_strokes
+from pipeline.shards.read import RowGroupError, ShardSplit
+from pipeline.threads import Times, ordered_map
+
+_JOINED_GROUPS = 32  # of a split that is kept: about 34 MB
+
+
+def gather(pieces: Sequence[tuple[int, PackedDrawings]], rows: Int64Array) -> PackedDrawings:
+    """The drawings at `rows`, (M,) int64, of pieces that are given behind their first row; without strokes at -1."""
+    parts = []
+    for first, drawings in pieces:
+        places = np.flatnonzero((rows >= first) & (rows < first + len(drawings)))
+        if len(drawings) <= 1 << 16:
+            # In the order they are stored in, because reading here and there takes longer than writing so; as 16
+            # bits, because those NumPy sorts by counting.
+            places = places[np.argsort((rows[places] - first).astype(np.uint16), kind="stable")]
+        parts.append((drawings, rows[places] - first, places))
+    return assemble(parts, len(rows))
+
+
+@dataclass
+class PoolReader:
+    """Reads the pools of a split, on any threads.
+
+    Where row groups may be lost, a lost drawing's place goes to another of its pool: the pool's good drawings in the
+    order of the epoch, over and over. So batches depend on what is damaged and on nothing else. Evaluation gives such
+    places row -1. A pool without any good drawing takes those of the next row group of the split that can be read.
+
+    Attributes:
+        split: the shards.
+        times: where the time for reading is added.
+        skip_corrupt: whether a row group that cannot be read is lost instead of an error.
+        lost: the row groups that could not be read so far.
+    """
+
+    split: ShardSplit
+    times: Times
+    skip_corrupt: bool = False
+    lost: set[int] = field(default_factory=set)
+    _kept: list[tuple[int, PackedDrawings]] = field(default_factory=list)
+    _keeping: threading.Lock = field(default_factory=threading.Lock)
+
+    def keep(self, threads: int) -> list[tuple[int, PackedDrawings]]:
+        """All drawings of the split in pieces, each behind its first row; the lost ones are without strokes.
+
+        They are read at the first call, and joined piece by piece, so that a part of them only is held twice.
+        """
+        with self._keeping, self.times.adding("reading"):
+            for first in range(0, 0 if self._kept else len(self.split.row_groups), _JOINED_GROUPS):
+                groups = range(first, min(first + _JOINED_GROUPS, len(self.split.row_groups)))
+                sizes = np.diff(self.split.row_starts[groups.start : groups.stop + 1]).tolist()
+                parts = zip(ordered_map(self._read, groups, threads), sizes, strict=True)
+                joined = join(without_strokes(size) if part is None else part for part, size in parts)
+                self._kept.append((int(self.split.row_starts[first]), joined))
+            return self._kept
+
+    def order_kept(self, order: EpochOrder, pool: Pool) -> tuple[None, Int64Array]:
+        """No drawings, and the rows of a pool of a split that is kept."""
+        with self.times.adding("reading"):
+            return None, self._with_stand_ins(order, pool, lambda group: group not in self.lost)
+
+    def read(self, order: EpochOrder, pool: Pool) -> tuple[PackedDrawings, Int64Array]:
+        """The drawings of a pool in the epoch's order, and their rows."""
+        with self.times.adding("reading"):
+            groups = {group: self._read(group) for group in sorted(self._groups(pool))}  # one shard after the other
+
+            def is_readable(group: int) -> bool:
+                if group not in groups:
+                    groups[group] = self._read(group)
+                return groups[group] is not None
+
+            rows = self._with_stand_ins(order, pool, is_readable)
+            pieces = [(int(self.split.row_starts[group]), part) for group, part in groups.items() if part is not None]
+            return gather(pieces, rows), rows
+
+    def _groups(self, pool: Pool) -> list[int]:
+        groups: list[int] = (np.searchsorted(self.split.row_starts, pool.pieces[:, 0], side="right") - 1).tolist()
+        return groups
+
+    def _read(self, group: int) -> PackedDrawings | None:
+        if group in self.lost:
+            return None
+        try:
+            return self.split.read_packed(group)
+        except RowGroupError:
+            if not self.skip_corrupt:
+                raise
+            self.lost.add(group)
+            return None
+
+    def _with_stand_ins(self, order: EpochOrder, pool: Pool, is_readable: Callable[[int], bool]) -> Int64Array:
+        rows = order.permute(pool)
+        is_lost = np.zeros(len(rows), bool)
+        groups = self._groups(pool)
+        for group in groups:
+            if not is_readable(group):
+                is_lost |= (rows >= self.split.row_starts[group]) & (rows < self.split.row_starts[group + 1])
+        if not is_lost.any():
+            return rows
+        if order.epoch is None:
+            rows[is_lost] = -1
+            return rows
+        good = rows[~is_lost]
+        if len(good) == 0:
+            spare = self._next_readable(groups[-1], is_readable)
+            good = np.arange(self.split.row_starts[spare], self.split.row_starts[spare + 1])
+        rows[is_lost] = np.resize(good, np.count_nonzero(is_lost))
+        return rows
+
+    def _next_readable(self, group: int, is_readable: Callable[[int], bool]) -> int:
+        count = len(self.split.row_groups)
+        for other in range(group + 1, group + count):
+            if is_readable(other % count):
+                return other % count
+        raise ShardError(f"{self.split.folder}: not a row group of its {self.split.name} split can be read")
