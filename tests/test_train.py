@@ -44,7 +44,7 @@ def trainer_of(folder: Path, shards: Path, **changes: Any) -> Trainer:
     if (folder / "run.json").exists():
         run = open_run(folder)
     else:
-        settings = {"network": "sketch-classifier", "epochs": 2, "batch": 64, "image_size": 16, "augment": "rotation=15"}
+        settings = {"network": "sketch-classifier", "epochs": 2, "batch": 64, "image_size": 16, "augment": "shift=1"}
         settings |= changes
         config = make_config(settings.pop("network"), split.manifest.classes, drawings=len(split), **settings)
         run = Run(folder, config, RunCard(str(shards), str(shards), split.manifest.checksum, True, {}))
