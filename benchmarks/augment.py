@@ -19,10 +19,10 @@ import numpy as np
 from machine import machine
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pipeline.augment import Augmentation, augment, centre
 from pipeline.drawings import Drawings, from_strokes
-from pipeline.raster import render_batch
-from pipeline.render import RenderConfig
+from pipeline.rendering.augment import Augmentation, augment, centre
+from pipeline.rendering.raster import render_batch
+from pipeline.rendering.render import RenderConfig
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
 BATCH = 256

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from feed_store import BATCH, Batch
 
-from pipeline.augment import Augmentation
-from pipeline.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.rendering.augment import Augmentation
 from pipeline.shards.read import open_split
 
 

@@ -30,12 +30,12 @@ from children import run_child
 from machine import machine, say
 from replicate import GIGABYTE, replicate
 
-from pipeline import loader as loader_module
-from pipeline.augment import Augmentation
-from pipeline.blocks import Block, Blocks
-from pipeline.loader import Loader, LoaderConfig
-from pipeline.order import LANES, EpochOrder
-from pipeline.render import render, render_augmented
+from pipeline.loading import loader as loader_module
+from pipeline.loading.blocks import Block, Blocks
+from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.order import LANES, EpochOrder
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import render, render_augmented
 from pipeline.shards.folder import build_folder
 from pipeline.shards.footers import open_shard
 from pipeline.shards.options import BuildOptions

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from raster_peers import STRAIGHT, Maker, Peer, Stroke, installed, versions
 
-from pipeline.raster import render_batch
+from pipeline.rendering.raster import render_batch
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
 ROUNDS = 15
@@ -132,7 +132,7 @@ def first_calls() -> tuple[float, float]:
     """Seconds of a process's first call without and with numba's cache; importing is not counted."""
     program = """
 import time, numpy as np
-from pipeline.raster import render_batch
+from pipeline.rendering.raster import render_batch
 start = time.perf_counter()
 render_batch(np.uint8([0, 9]), np.uint8([0, 9]), np.array([2]), np.array([1]))
 print(time.perf_counter() - start)

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.raster import PALETTE
+from pipeline.rendering.raster import PALETTE
 
 SIZE = 64  # pixels of an image's side
 SCALE = SIZE / 256

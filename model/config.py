@@ -9,9 +9,9 @@ from typing import Any, Literal, Self, get_args, get_origin
 import jax
 import optax
 
-from pipeline.augment import OFF, Augmentation
 from pipeline.errors import UsageError
-from pipeline.render import RenderConfig
+from pipeline.rendering.augment import OFF, Augmentation
+from pipeline.rendering.render import RenderConfig
 
 IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
@@ -69,8 +69,8 @@ class TrainConfig(Recipe):
         seed: of the first weights, the order, the augmentation and the dropout.
         image_size: pixels a side, a multiple of 16 from 16 to 256.
         line_width: pixels, 0.5 to 16.
-        encoding: what the images' channels show, a name in `pipeline.raster.ENCODINGS`.
-        framing: where drawings stand in the images, one of `pipeline.render.FRAMINGS`.
+        encoding: what the images' channels show, a name in `pipeline.rendering.raster.ENCODINGS`.
+        framing: where drawings stand in the images, one of `pipeline.rendering.render.FRAMINGS`.
     """
 
     network: str

@@ -17,7 +17,7 @@ from model.networks import make_network
 from model.runs import Run
 from model.steps import eval_step
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.shuffle import SPLITS

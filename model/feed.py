@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from pipeline.loader import Batch, Loader
+from pipeline.loading.loader import Batch, Loader
 
 AHEAD = 2
 

@@ -18,8 +18,8 @@ import jax
 import jax.numpy as jnp
 
 from model.config import EPOCHS, IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
-from pipeline.augment import OFF
 from pipeline.errors import UsageError
+from pipeline.rendering.augment import OFF
 
 DEFAULT_NETWORK = "sketchnet"
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from model.evaluate import EVAL_BATCH, load_network
 from model.runs import Run
 from pipeline.drawings import Drawings, UInt8Array
-from pipeline.render import render
+from pipeline.rendering.render import render
 
 
 @dataclass

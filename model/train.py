@@ -22,7 +22,7 @@ from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
 from pipeline.errors import InputError, SketchpipeError
-from pipeline.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 VALIDATION_DRAWINGS = 20_000

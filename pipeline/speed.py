@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.augment import Augmentation
 from pipeline.errors import UsageError
-from pipeline.loader import Loader, LoaderConfig
-from pipeline.render import RenderConfig, render
+from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.replicas import Text, doodle_lines, lines_of, write_text
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions

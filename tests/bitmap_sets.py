@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.bitmaps.folders import BitmapOptions, write_folders
-from pipeline.bitmaps.sets import PictureSet
+from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.sets import PictureSet
 
 
 def some_bitmaps(count: int, seed: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline import blocks
-from pipeline import loader as loader_module
-from pipeline.augment import Augmentation
-from pipeline.loader import Batch, Loader, LoaderConfig
-from pipeline.render import RenderConfig
+from pipeline.loading import blocks
+from pipeline.loading import loader as loader_module
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import RenderConfig
 from pipeline.shards.read import ShardSplit
 
 WORLDS = (1, 2, 4, 8)

@@ -4,10 +4,10 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.augment import Augmentation, Augmented, augment, centre
 from pipeline.drawings import Drawings, Int64Array, from_strokes
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
+from pipeline.rendering.augment import Augmentation, Augmented, augment, centre
 
 NONE = Augmentation(rotation=0, shear=0, scale=(1, 1), stretch=0, shift=0, mirror=0)
 ALL = Augmentation(prefix=0.6, shortest=0.1, dropout=0.3, jitter=4, line_width=(0.5, 2))

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from pipeline.augment import Augmentation
 from pipeline.errors import UsageError
+from pipeline.rendering.augment import Augmentation
 
 EVERY_KIND = Augmentation(prefix=0.6, shortest=0.1, dropout=0.3, jitter=4, line_width=(0.5, 2))
 

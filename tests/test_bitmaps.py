@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from bitmap_sets import index_of, pixels, some_bitmaps, write
 
-from pipeline.bitmaps.npy import bitmap_splits, find_bitmaps, open_bitmaps, word_of_file
-from pipeline.bitmaps.png import encode_png
 from pipeline.cli.main import main
 from pipeline.errors import InputError
+from pipeline.pictures.npy import bitmap_splits, find_bitmaps, open_bitmaps, word_of_file
+from pipeline.pictures.png import encode_png
 from pipeline.shards.shuffle import parse_splits
 
 pytestmark = pytest.mark.long

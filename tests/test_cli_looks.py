@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 from small import SMALL, damaged_copy, in_process, sample_shards
 
-from pipeline.augment import Augmentation
 from pipeline.cli.training import TrainingLine, advice
-from pipeline.render import RenderConfig, render
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
 
 TRAIN = ("train", "--shards", "shards", *SMALL, "--epochs", "1", "--run", "run")

@@ -10,9 +10,9 @@ import pytest
 from naive_raster import render_drawing
 from test_raster import FEW, HAND_MADE, LINE, Stroke, psnr, random_drawing, render
 
-from pipeline import raster_kernels
 from pipeline.errors import UsageError
-from pipeline.raster import ENCODINGS, PALETTE, Encoding, channels_of
+from pipeline.rendering import raster_kernels
+from pipeline.rendering.raster import ENCODINGS, PALETTE, Encoding, channels_of
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 

@@ -12,7 +12,7 @@ from model.evaluate import labels_in, load_network
 from model.metrics import Scores, add, score
 from model.runs import open_run
 from pipeline.errors import MismatchError
-from pipeline.raster import render_batch
+from pipeline.rendering.raster import render_batch
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split

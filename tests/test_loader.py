@@ -10,10 +10,10 @@ from small import damage, damaged_copy, sample_shards
 from splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
 
 from pipeline.errors import ShardError, UsageError
-from pipeline.loader import Batch, Loader
-from pipeline.order import EpochOrder
-from pipeline.raster import render_batch
-from pipeline.render import RenderConfig
+from pipeline.loading.loader import Batch, Loader
+from pipeline.loading.order import EpochOrder
+from pipeline.rendering.raster import render_batch
+from pipeline.rendering.render import RenderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 BATCH = 32

@@ -4,8 +4,8 @@ from builds import build
 from numpy.typing import NDArray
 from splits import WORLDS, assert_same, config_of, file_bytes_read, loaders_of, stream
 
-from pipeline.loader import Loader
-from pipeline.order import LANES, EpochOrder
+from pipeline.loading.loader import Loader
+from pipeline.loading.order import LANES, EpochOrder
 from pipeline.shards import footers
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.schema import SCHEMA

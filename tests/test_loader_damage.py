@@ -8,8 +8,8 @@ from small import damage, sample_shards
 from splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
 
 from pipeline.errors import ShardError
-from pipeline.loader import Loader
-from pipeline.order import LANES, EpochOrder
+from pipeline.loading.loader import Loader
+from pipeline.loading.order import LANES, EpochOrder
 from pipeline.shards.read import RowGroupError, ShardSplit, open_split
 from pipeline.sources.doodles import write_sample
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipeline.bitmaps.names import MAX_NAME_BYTES, safe_name, word_of_safe_name
 from pipeline.classes import WORDS
 from pipeline.errors import InputError
+from pipeline.pictures.names import MAX_NAME_BYTES, safe_name, word_of_safe_name
 
 pytestmark = pytest.mark.long
 

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.drawings import Int64Array
 from pipeline.hashing import salted
-from pipeline.order import LANES, POOL_GROUPS, EpochOrder, argsort
+from pipeline.loading.order import LANES, POOL_GROUPS, EpochOrder, argsort
 
 SIZES = [[1], [5], [63], [64, 1], [3] * 300, [7, 1, 120, 2, 2, 45] * 6, [1] * 1000, [8192, 8192, 100]]
 PINNED_ROWS = [10, 26, 40, 64, 74, 89]
@@ -28,7 +28,7 @@ def naive_mix(value: int) -> int:
 
 
 def naive_rows(sizes: list[int], seed: int, epoch: int) -> list[int]:
-    """The order as the docstring of `pipeline.order` tells it, one row at a time."""
+    """The order as the docstring of `pipeline.loading.order` tells it, one row at a time."""
     group_of = [group for group, size in enumerate(sizes) for _ in range(size)]
     total = len(group_of)
     by_group, by_row = (int(salted(f"sketchpipe {what}", seed, epoch)) for what in ("group", "row"))

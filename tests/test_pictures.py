@@ -20,13 +20,13 @@ from builds import write as write_lines
 from PIL import Image
 from small import damaged_copy, in_process, sample_shards
 
-from pipeline.bitmaps.drawings import PictureOptions, write_drawings
-from pipeline.bitmaps.names import safe_name
-from pipeline.bitmaps.sets import PictureSet
 from pipeline.drawings import from_strokes
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.pictures import MAX_SHEET_PIXELS, contact_sheet
-from pipeline.render import RenderConfig, render
+from pipeline.pictures.drawings import PictureOptions, write_drawings
+from pipeline.pictures.names import safe_name
+from pipeline.pictures.sets import PictureSet
+from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
 
@@ -182,7 +182,7 @@ def step(event, arguments):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from pipeline.bitmaps.drawings import PictureOptions, write_drawings
+from pipeline.pictures.drawings import PictureOptions, write_drawings
 sys.addaudithook(step)
 write_drawings(Path(sys.argv[1]), Path(sys.argv[2]), PictureOptions(seed=1, drawings_per_class=2))
 """

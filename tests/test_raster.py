@@ -11,7 +11,7 @@ from naive_raster import render_drawing
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
-from pipeline.raster import PALETTE, Encoding, render_batch
+from pipeline.rendering.raster import PALETTE, Encoding, render_batch
 
 Stroke = Sequence[Sequence[float]]
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"

@@ -3,11 +3,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from pipeline.augment import Augmentation, centre
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import UsageError
-from pipeline.raster import ENCODINGS, render_batch
-from pipeline.render import RenderConfig, render, render_augmented
+from pipeline.rendering.augment import Augmentation, centre
+from pipeline.rendering.raster import ENCODINGS, render_batch
+from pipeline.rendering.render import RenderConfig, render, render_augmented
 
 NONE = Augmentation(rotation=0, shear=0, scale=(1, 1), stretch=0, shift=0, mirror=0)
 SQUARE = [[0, 255, 255, 0, 0], [0, 0, 255, 255, 0]]

@@ -13,8 +13,8 @@ from small import in_process, sample_shards
 
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError, UsageError
-from pipeline.render import RenderConfig, render
-from pipeline.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
+from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline import simd
 from pipeline.jit import kernel
+from pipeline.rendering import simd
 
 BYTES = np.arange(20, dtype=np.uint8) * 13
 

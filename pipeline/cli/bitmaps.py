@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.bitmaps.sets import PictureSet
+    from pipeline.pictures.sets import PictureSet
 
 
 def bitmaps(
@@ -39,8 +39,8 @@ def bitmaps(
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """
-    from pipeline.bitmaps.folders import BitmapOptions, write_folders
     from pipeline.cli.options import Line, bar, counted, parse_list, say, worker_count
+    from pipeline.pictures.bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
         classes=None if classes is None else parse_list(classes),

@@ -33,10 +33,10 @@ def pictures(
 
     Example: sketchpipe render pictures shards/sample --to pictures --drawings-per-class 100 --size 128
     """
-    from pipeline.bitmaps.drawings import PictureOptions, write_drawings
     from pipeline.cli.bitmaps import summarize
     from pipeline.cli.options import Line, bar, counted, parse_list, say, worker_count
-    from pipeline.render import RenderConfig
+    from pipeline.pictures.drawings import PictureOptions, write_drawings
+    from pipeline.rendering.render import RenderConfig
 
     options = PictureOptions(
         split=None if split == "all" else split,

@@ -36,7 +36,7 @@ def predict(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures import write_png
+    from pipeline.pictures.sheet import write_png
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")

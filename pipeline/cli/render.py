@@ -40,8 +40,8 @@ def sheet(
     from pipeline.cli.options import counted, parse_list, say
     from pipeline.drawings import Drawings, concat
     from pipeline.errors import UsageError
-    from pipeline.pictures import contact_sheet, labels_of, write_png
-    from pipeline.render import RenderConfig
+    from pipeline.pictures.sheet import contact_sheet, labels_of, write_png
+    from pipeline.rendering.render import RenderConfig
     from pipeline.shards.read import open_split
 
     if columns < 1 or not 8 <= size <= 512:

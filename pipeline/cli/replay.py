@@ -29,9 +29,9 @@ def replay(
     from pipeline.cli.options import counted, parse_list, say
     from pipeline.cli.options import size as bytes_of
     from pipeline.errors import UsageError
-    from pipeline.pictures import write_image
-    from pipeline.render import RenderConfig
-    from pipeline.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
+    from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
+    from pipeline.pictures.sheet import write_image
+    from pipeline.rendering.render import RenderConfig
 
     if random == (key_id is not None):
         raise UsageError("give --key-id N for one drawing, or --random for any")

@@ -57,10 +57,10 @@ def train(
     """
     from model.devices import choose_devices, describe
     from model.train import Trainer, open_validation
-    from pipeline.augment import OFF, Augmentation
     from pipeline.cli.options import say
     from pipeline.cli.training import TrainingLine
     from pipeline.errors import UsageError
+    from pipeline.rendering.augment import OFF, Augmentation
     from pipeline.shards.read import open_split
 
     given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from pipeline.classes import resembling
 from pipeline.drawings import Drawings, UInt8Array
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.render import RenderConfig, render
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import Manifest
 
 MAX_SHEET_PIXELS = 100_000_000

@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.augment import centre
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.errors import InputError, UsageError
-from pipeline.pictures import labels_of
-from pipeline.render import RenderConfig, render
+from pipeline.pictures.sheet import labels_of
+from pipeline.rendering.augment import centre
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.plan import ShardPlan
 from pipeline.shards.read import open_split

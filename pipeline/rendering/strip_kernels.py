@@ -11,9 +11,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline import simd
 from pipeline.jit import inlined_kernel, inner_kernel
-from pipeline.outline_kernels import (
+from pipeline.rendering import simd
+from pipeline.rendering.outline_kernels import (
     APART,
     BACK,
     BLOCK,
@@ -39,7 +39,7 @@ from pipeline.outline_kernels import (
     TOP,
     ZERO,
 )
-from pipeline.simd import LANES, Vector
+from pipeline.rendering.simd import LANES, Vector
 
 UInt8Array = NDArray[np.uint8]
 Float32Array = NDArray[np.float32]

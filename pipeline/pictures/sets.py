@@ -21,7 +21,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.bitmaps.commit import (
+from pipeline.drawings import UInt8Array
+from pipeline.pictures.commit import (
     FORMATS,
     INDEX,
     ORIGIN,
@@ -32,9 +33,8 @@ from pipeline.bitmaps.commit import (
     roll_forward,
     staged_folder,
 )
-from pipeline.bitmaps.names import check_names, safe_name
-from pipeline.bitmaps.png import encode_png
-from pipeline.drawings import UInt8Array
+from pipeline.pictures.names import check_names, safe_name
+from pipeline.pictures.png import encode_png
 from pipeline.shards.commit import BUILD, locked
 from pipeline.shards.shuffle import SPLITS
 from pipeline.threads import ordered_map

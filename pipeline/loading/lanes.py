@@ -6,8 +6,8 @@ from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
 from pipeline.drawings import Int64Array
-from pipeline.order import LANES, EpochOrder, Pool
-from pipeline.packed import PackedDrawings
+from pipeline.loading.order import LANES, EpochOrder, Pool
+from pipeline.loading.packed import PackedDrawings
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from pipeline.augment_kernels import CANVAS, Amounts, augment_drawings, centre_drawings
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.errors import UsageError
 from pipeline.hashing import salted
-from pipeline.raster import as_ends
+from pipeline.rendering.augment_kernels import CANVAS, Amounts, augment_drawings, centre_drawings
+from pipeline.rendering.raster import as_ends
 
 Float32Array = NDArray[np.float32]
 

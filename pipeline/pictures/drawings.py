@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.bitmaps.commit import DRAWINGS, finish_pending
-from pipeline.bitmaps.names import safe_name
-from pipeline.bitmaps.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
 from pipeline.drawings import Drawings, Int64Array
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
-from pipeline.pictures import labels_of
-from pipeline.render import RenderConfig, render
+from pipeline.pictures.commit import DRAWINGS, finish_pending
+from pipeline.pictures.names import safe_name
+from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.sheet import labels_of
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
 

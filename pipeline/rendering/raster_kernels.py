@@ -1,4 +1,4 @@
-"""The kernel behind `pipeline.raster.render_batch`: points to segments, segments to planes, planes to images.
+"""The kernel behind `pipeline.rendering.raster.render_batch`: points to segments, segments to planes, planes to images.
 
 Coverage is not sampled: `outline_kernels` bounds each segment by a few linear functions, `strip_kernels` clamps and
 multiplies them, a vector of pixels at a time. numba's cache sees edits of this file only: who changes one of
@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.jit import inner_kernel, kernel
-from pipeline.outline_kernels import F32, HALF, ONE, TINY, TWO, ZERO, join_points, outline_segments
-from pipeline.simd import LANES
-from pipeline.strip_kernels import draw_segments
+from pipeline.rendering.outline_kernels import F32, HALF, ONE, TINY, TWO, ZERO, join_points, outline_segments
+from pipeline.rendering.simd import LANES
+from pipeline.rendering.strip_kernels import draw_segments
 
-CALLED_FILES = ("jit.py", "outline_kernels.py", "simd.py", "strip_kernels.py")
-CALLED_SHA256 = "6eda8ad71226b12c7bd42e83701a54fa1593e9c2f7422f8a6b992a48f2839298"
+CALLED_FILES = ("../jit.py", "outline_kernels.py", "simd.py", "strip_kernels.py")
+CALLED_SHA256 = "b98e5dd567c5efe19d7cec39332167a36efc1347a17354b7f4a9dabeec73c768"
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]

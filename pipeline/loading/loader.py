@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.augment import Augmentation
-from pipeline.blocks import Blocks, Share
 from pipeline.drawings import Int64Array, UInt8Array
 from pipeline.errors import UsageError
-from pipeline.order import LANES, EpochOrder
-from pipeline.pools import PoolReader
-from pipeline.render import RenderConfig, render, render_augmented
+from pipeline.loading.blocks import Blocks, Share
+from pipeline.loading.order import LANES, EpochOrder
+from pipeline.loading.pools import PoolReader
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import RenderConfig, render, render_augmented
 from pipeline.shards.read import ShardSplit
 from pipeline.threads import Times, ordered_map
 

@@ -1,4 +1,4 @@
-"""The kernels behind `pipeline.augment`: what is left of each drawing, and where its points go.
+"""The kernels behind `pipeline.rendering.augment`: what is left of each drawing, and where its points go.
 
 Axes: N drawings, S strokes, P points. Lengths are canvas pixels, 256 of which are an image's side. The points that are
 left of a drawing are told as runs, (2R,) int64, each run's first point and the one behind its last in `x` and `y`, so

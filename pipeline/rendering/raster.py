@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UsageError
-from pipeline.outline_kernels import BLOCK, FIELDS, POINT_ROWS
-from pipeline.raster_kernels import render_drawings
-from pipeline.simd import LANES
+from pipeline.rendering.outline_kernels import BLOCK, FIELDS, POINT_ROWS
+from pipeline.rendering.raster_kernels import render_drawings
+from pipeline.rendering.simd import LANES
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.bitmaps.commit import BITMAPS, finish_pending
-from pipeline.bitmaps.names import safe_name
-from pipeline.bitmaps.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
-from pipeline.bitmaps.png import SCALINGS, resized
-from pipeline.bitmaps.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
 from pipeline.classes import resembling
 from pipeline.errors import InputError, UsageError
+from pipeline.pictures.commit import BITMAPS, finish_pending
+from pipeline.pictures.names import safe_name
+from pipeline.pictures.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
+from pipeline.pictures.png import SCALINGS, resized
+from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
 from pipeline.shards.manifest import ATTRIBUTION
 from pipeline.shards.shuffle import SPLITS, parse_splits
 

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from pipeline.augment import Augmentation, augment, centre
-from pipeline.augment_kernels import CANVAS
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.errors import UsageError
-from pipeline.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
+from pipeline.rendering.augment import Augmentation, augment, centre
+from pipeline.rendering.augment_kernels import CANVAS
+from pipeline.rendering.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
 
 FRAMINGS = ("corner", "centred")
 MARGIN = 1.5  # line widths: half of one is the line itself, a second the miters of corners of 39 degrees and more
@@ -20,7 +20,7 @@ class RenderConfig:
     Attributes:
         size: pixels of an image's side.
         line_width: pixels; None is 5 pixels on a canvas of 256, scaled.
-        encoding: what a pixel's channels say, a name in `pipeline.raster.ENCODINGS`.
+        encoding: what a pixel's channels say, a name in `pipeline.rendering.raster.ENCODINGS`.
         framing: "corner" leaves drawings where they are stored, which is where Google aligns them: at the top left,
             their larger side 255 of 256 canvas pixels, so that lines on the border are cut. "centred" puts each into
             the middle, its larger side up to a margin that holds the line.

@@ -1,0 +1,1 @@
+"""Drawings to images: the one renderer, its encodings, and augmentation before it."""
