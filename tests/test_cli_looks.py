@@ -1,5 +1,6 @@
 """What a run sees: encoding, framing and augmentation from `train` to `predict`, and shards that are damaged."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,11 +10,13 @@ import pytest
 from PIL import Image
 from small import SMALL, damaged_copy, in_process, sample_shards
 
+from model.networks import make_config
 from pipeline.cli.training import TrainingLine, advice
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
 
+CONFIG = make_config("sketch-classifier", ("ant", "cat"), drawings=100)
 TRAIN = ("train", "--shards", "shards", *SMALL, "--epochs", "1", "--run", "run")
 
 
@@ -64,12 +67,14 @@ def test_a_damaged_shard_is_named_and_stops_a_run_or_is_done_without(work: Path)
 
 
 def test_who_waits_for_data_is_told_which_knob_to_turn() -> None:
-    assert "reading shards is the limit" in advice(0.5, reading_seconds=3.0, rendering_seconds=2.0)
-    assert "--encoding gray" in advice(0.5, reading_seconds=2.0, rendering_seconds=3.0)
+    assert "reading shards is the limit" in advice(CONFIG, 0.5, reading_seconds=3.0, rendering_seconds=2.0)
+    assert "--encoding gray" in advice(CONFIG, 0.5, reading_seconds=2.0, rendering_seconds=3.0)
+    gray = dataclasses.replace(CONFIG, encoding="gray")
+    assert advice(gray, 0.5, reading_seconds=2.0, rendering_seconds=3.0).endswith("more cores would help")
 
 
 def test_advice_is_given_once_and_not_for_a_moment(capsys: pytest.CaptureFixture[str]) -> None:
-    told = TrainingLine(3)
+    told = TrainingLine(CONFIG)
     metrics = {"epoch": 0, "seconds": 9.0, "waiting": 0.3, "reading_seconds": 1.0, "rendering_seconds": 2.0}
     for seconds in (2.0, 60.0, 60.0):
         told.epoch_done({**metrics, "waiting_seconds": seconds})

@@ -1,12 +1,14 @@
+import ast
+import contextlib
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from pipeline.sources.ndjson_kernels import CALLED_FILES, CALLED_SHA256
-
+PIPELINE = Path(__file__).parents[1] / "pipeline"
 PROGRAM = """
 import numpy as np
 from pipeline.hashing import content_hash
@@ -39,7 +41,43 @@ def test_kernels_compile_where_no_cache_folder_can_be_written(tmp_path: Path) ->
     assert code == run(source.parent, tmp_path)[1]
 
 
-def test_the_scanner_s_file_changes_with_the_files_that_its_cached_code_holds() -> None:
-    sources = Path(__file__).parents[1] / "pipeline" / "sources"
-    found = hashlib.sha256(b"".join((sources / name).read_bytes() for name in CALLED_FILES)).hexdigest()
-    assert found == CALLED_SHA256, "put this hash into ndjson_kernels.py, or numba's cache keeps the code of before"
+def hash_of(module: Path, files: tuple[str, ...]) -> str:
+    return hashlib.sha256(b"".join((module.parent / name).read_bytes() for name in files)).hexdigest()
+
+
+def constants_of(module: Path) -> dict[str, object]:
+    """The constants of a module that are written out."""
+    found = {}
+    for node in ast.parse(module.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            with contextlib.suppress(ValueError):
+                found[node.targets[0].id] = ast.literal_eval(node.value)
+    return found
+
+
+def test_a_file_of_kernels_changes_with_the_files_that_its_cached_code_holds() -> None:
+    modules = [module for module in PIPELINE.rglob("*.py") if "CALLED_FILES" in constants_of(module)]
+    assert len(modules) >= 5
+    hashes = {}
+    for module in modules:
+        files = constants_of(module)["CALLED_FILES"]
+        assert isinstance(files, tuple)
+        hashes[module.name] = hash_of(module, files)
+    stored = {module.name: constants_of(module)["CALLED_SHA256"] for module in modules}
+    assert hashes == stored, "put these hashes into the files, or numba's cache keeps the code of before"
+
+
+def test_every_file_whose_kernels_call_those_of_another_names_it() -> None:
+    modules = list(PIPELINE.rglob("*.py"))
+    bare = {module: set(re.findall(r"@in\w+_kernel\ndef (\w+)", module.read_text())) for module in modules}
+    for module in bare:
+        text = module.read_text()
+        if not re.search(r"^@kernel$", text, re.MULTILINE):
+            continue
+        for node in ast.parse(text).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
+                called = PIPELINE.parent / ((node.module or "").replace(".", "/") + ".py")
+                if bare.get(called, set()) & {alias.name for alias in node.names}:
+                    files = constants_of(module)["CALLED_FILES"]
+                    assert isinstance(files, tuple)
+                    assert called in [(module.parent / name).resolve() for name in files], (module.name, called.name)

@@ -82,7 +82,7 @@ def train(
         f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
         f"batch {config.batch}")  # fmt: skip
     trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt)
-    told = TrainingLine(config.epochs)
+    told = TrainingLine(config)
     trainer.report, trainer.epoch_done = told.report, told.epoch_done
     if is_new:
         chosen.create()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.cli.options import Line, bar, counted, duration, say
 
 if TYPE_CHECKING:
+    from model.config import TrainConfig
     from model.train import Progress
 
 _STALLED = 0.1  # of the time waiting for data, from which advice is given,
@@ -17,11 +18,11 @@ class TrainingLine:
     """A line that shows how far it is, and one for each epoch.
 
     Args:
-        epochs: of the whole run.
+        config: of the run.
     """
 
-    def __init__(self, epochs: int) -> None:
-        self._epochs = epochs
+    def __init__(self, config: "TrainConfig") -> None:
+        self._config = config
         self._line = Line()
         self._told_duration = self._told_stall = False
         self._skipped: dict[str, int] = {}
@@ -39,7 +40,7 @@ class TrainingLine:
     def epoch_done(self, metrics: dict[str, Any]) -> None:
         """Tell an epoch's metrics, what was left out, and what to do where the network waits for data."""
         self.clear()
-        say(_epoch_line(metrics, self._epochs))
+        say(_epoch_line(metrics, self._config.epochs))
         for path, rows in metrics.get("skipped", {}).items():
             if self._skipped.get(path) != rows:
                 say(
@@ -49,24 +50,20 @@ class TrainingLine:
         stalled = metrics.get("waiting", 0.0) > _STALLED and metrics["waiting_seconds"] > _STALLED_SECONDS
         if stalled and not self._told_stall:
             self._told_stall = True
-            say(advice(metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
+            say(advice(self._config, metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
 
     def clear(self) -> None:
         """Leave the line empty for what comes next."""
         self._line.clear()
 
 
-def advice(waiting: float, reading_seconds: float, rendering_seconds: float) -> str:
-    """What to do where so large a share of the time is spent waiting for data.
-
-    >>> advice(0.25, 9.0, 1.0)
-    'waiting for data 25% of the time: reading shards is the limit; a faster disk would help, or memory for its cache'
-    """
+def advice(config: "TrainConfig", waiting: float, reading_seconds: float, rendering_seconds: float) -> str:
+    """What to do where so large a share of the time is spent waiting for data."""
     start = f"waiting for data {waiting:.0%} of the time: "
     if reading_seconds > rendering_seconds:
         return f"{start}reading shards is the limit; a faster disk would help, or memory for its cache"
-    cores = counted(os.cpu_count() or 1, "core")
-    return f"{start}rendering on {cores} is the limit; more cores would help, or --encoding gray, or --augment off"
+    gray = "" if config.encoding == "gray" else ", or --encoding gray, which is drawn a quarter faster"
+    return f"{start}rendering on {counted(os.cpu_count() or 1, 'core')} is the limit; more cores would help{gray}"
 
 
 def _progress_line(progress: "Progress") -> str:

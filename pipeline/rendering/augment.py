@@ -57,7 +57,7 @@ class Augmentation:
         mirror: share of drawings whose strokes are mirrored left to right.
         prefix: share of drawings that are cut before their end.
         shortest: of a drawing that is cut, the smallest share of its points that stays; at least one point does.
-        dropout: share of strokes that are dropped; of each drawing at least one stays.
+        dropout: share of strokes that are dropped; of each drawing at least one with points stays.
         jitter: canvas pixels of 256, each point and axis.
         line_width: the smallest and the largest factor of the line's width.
 

@@ -26,6 +26,7 @@ NUDGE = F32(0.8)  # of 1 / STEP, by which cuts move off pixel centres, where joi
 INNER = F32(0.15)  # of the shorter leg; an inner corner that reaches further is filled whole; 42.1 dB without
 GAUSS = F32(0.5 / np.sqrt(3))  # Gauss's two points on [-1/2, 1/2]
 TINY = F32(1e-4)  # keeps divisors from 0
+FLAT = F32(1e-9)  # the same of a strip's slope: at 1e-4 level lines of thousands of pixels ended early
 FULL = F32(128)  # a cut's full weight; two trapezoids of it make a coverage of 256
 NEVER = F32(-1e9)  # a cut's offset that no point reaches
 
@@ -138,4 +139,4 @@ def outline_segments(points: Float32Array, count: int, half_width: F32, size: F3
             segments[o + PLATEAU] = plateau
             segments[o + PEAK] = min(TWO * half_width * r, ONE)
             segments[o + APART] = apart
-            segments[o + SPREAD] = (plateau + apart) * np.reciprocal(max(abs(slope_x), TINY))
+            segments[o + SPREAD] = (plateau + apart) * np.reciprocal(max(abs(slope_x), FLAT))

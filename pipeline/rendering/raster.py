@@ -4,6 +4,7 @@ Strokes look as Cairo draws them, butt caps and miter joins up to a limit of 10,
 stays in one place is a visible dot.
 """
 
+import operator
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +37,7 @@ PALETTE: UInt8Array = np.array(
 PALETTE.flags.writeable = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Encoding:
     """What the channels of an image show.
 
@@ -53,10 +54,10 @@ class Encoding:
     by_segment: bool = False
 
     def __post_init__(self) -> None:
-        table = np.require(self.table, requirements=["C", "W"])  # writeable, for numba's types
+        table = np.array(self.table)  # a copy of its own, and writeable, for numba's types
         if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 3 or len(table) == 0:
             raise UsageError(f"table must be (K, 3) uint8 with K > 0, not {table.dtype} {table.shape}")
-        if self.channels not in (1, 3):
+        if isinstance(self.channels, bool) or self.channels not in (1, 3):
             raise UsageError(f"channels must be 1 or 3, not {self.channels}")
         object.__setattr__(self, "table", table)
 
@@ -108,20 +109,21 @@ def render_batch(
     >>> int(render_batch(np.uint8([0, 255]), np.uint8([130, 130]), np.array([2]), np.array([1])).max())
     255
     """
-    x, y = as_coordinates("x", x), as_coordinates("y", y)
+    x, y = _as_coordinates("x", x), _as_coordinates("y", y)
     if x.dtype != y.dtype or x.shape != y.shape:
         raise UsageError(f"x and y must be alike, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     stroke_end = as_ends("stroke_end", stroke_end, len(x))
     drawing_end = as_ends("drawing_end", drawing_end, len(stroke_end))
-    if not 1 <= size <= SIZE_LIMIT:
-        raise UsageError(f"size must be 1-{SIZE_LIMIT} pixels, not {size}")
-    widths = as_widths(line_width, size, len(drawing_end))
+    size = _as_size(size)
+    widths = _as_widths(line_width, size, len(drawing_end))
     colours = encoding if isinstance(encoding, Encoding) else encoding_of(encoding)
     shape = (len(drawing_end), size, size, colours.channels)
     if out is None:
         out = np.empty(shape, np.uint8)
-    if out.dtype != np.uint8 or out.shape != shape or not (out.flags.c_contiguous and out.flags.writeable):
-        raise UsageError(f"out must be C-contiguous writeable uint8 {shape}, not {out.dtype} {out.shape}")
+    given = np.asarray(out)
+    fits = given is out and out.dtype == np.uint8 and out.shape == shape
+    if not (fits and out.flags.c_contiguous and out.flags.writeable):
+        raise UsageError(f"out must be C-contiguous writeable uint8 {shape}, not {given.dtype} {given.shape}")
     if len(drawing_end) == 0:
         return out
 
@@ -151,27 +153,33 @@ def render_batch(
 
 def encoding_of(name: str) -> Encoding:
     """The entry of `ENCODINGS`, or a `UsageError` that names them all."""
-    if name not in ENCODINGS:
+    if not isinstance(name, str) or name not in ENCODINGS:
         raise UsageError(f'encoding "{name}": expected one of {", ".join(ENCODINGS)}')
     return ENCODINGS[name]
 
 
-def channels_of(name: str) -> int:
-    """The channels of an encoding's images, 1 or 3."""
-    return encoding_of(name).channels
+def _as_size(size: int) -> int:
+    """A checked size as a Python integer: a small one of NumPy's would wrap around where the scratch is measured."""
+    try:
+        number = -1 if isinstance(size, bool | np.bool) else operator.index(size)
+    except TypeError:
+        number = -1
+    if not 1 <= number <= SIZE_LIMIT:
+        raise UsageError(f"size must be an integer of 1-{SIZE_LIMIT} pixels, not {size!r}")
+    return number
 
 
-def as_widths(line_width: float | NDArray[np.floating] | None, size: int, count: int) -> NDArray[np.float32]:
+def _as_widths(line_width: float | NDArray[np.floating] | None, size: int, count: int) -> NDArray[np.float32]:
     """(count,) float32, checked widths in pixels."""
     widths = np.asarray(size * LINE_WIDTH if line_width is None else line_width)
-    if widths.shape not in ((), (count,)) or not np.issubdtype(widths.dtype, np.number):
+    if widths.shape not in ((), (count,)) or widths.dtype.kind not in "fiu":
         raise UsageError(f"line_width must be a number or ({count},), not {widths.dtype} {widths.shape}")
     if widths.size and not (widths.min() > 0 and widths.max() <= SIZE_LIMIT):
         raise UsageError(f"line_width must be above 0 and at most {SIZE_LIMIT} pixels, not {line_width}")
     return np.array(np.broadcast_to(widths, count), np.float32)
 
 
-def as_coordinates(name: str, values: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
+def _as_coordinates(name: str, values: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
     """Checked coordinates as the kernels take them: uint8 or float32, contiguous and, for numba's types, writeable."""
     array = np.asarray(values)
     if array.ndim != 1 or not (array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)):

@@ -16,7 +16,7 @@ from pipeline.rendering.simd import LANES
 from pipeline.rendering.strip_kernels import draw_segments
 
 CALLED_FILES = ("../jit.py", "outline_kernels.py", "simd.py", "strip_kernels.py")
-CALLED_SHA256 = "b98e5dd567c5efe19d7cec39332167a36efc1347a17354b7f4a9dabeec73c768"
+CALLED_SHA256 = "916674057499d9973e57fab620bcb8978a13b9b64b764b6bd2909823498dd652"
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]

@@ -4,8 +4,8 @@ LLVM makes vector code of loops by itself, but keeps no vector from one turn of 
 short loops before it looks at them; for the rows of a segment that cost half of the renderer's speed.
 
 Two kinds of vector: of float32 and of uint16. The operators +, -, * and, of uint16, >> take two of a kind. The
-functions below say what they do as NumPy does it, and that is how they run without JIT, on arrays of eight; compiled,
-each is the instruction that `_compile_as` gives it.
+functions below say what they do of numbers (not of NaN) as NumPy does it, and that is how they run without JIT, on
+arrays of eight; compiled, each is the instruction that `_compile_as` gives it.
 """
 
 import operator
@@ -119,9 +119,9 @@ def _compile_as(
 
 
 def _fits(found: types.Type, wanted: Any) -> bool:
-    """Whether an argument may be passed: any array as `types.Array`, any number as a scalar, else just that type."""
+    """Whether an argument may be passed: plain bytes as `types.Array`, any number as a scalar, else just that type."""
     if wanted is types.Array:
-        return isinstance(found, types.Array)
+        return bool(found == types.Array(types.uint8, 1, "C"))
     return found == wanted or (isinstance(wanted, types.Number) and isinstance(found, types.Number))
 
 
