@@ -3,9 +3,9 @@
     python benchmarks/feed_peers.py LOADER WORKERS FOLDER SECONDS
 
 LOADER is a name of `LOADERS`; FOLDER its drawings: shards for sketchpipe, a store of benchmarks/feed_store.py for the
-peers. Batches are checked for an epoch: shapes, dtypes, labels, images as the recipe draws them, no drawing twice. Then
-the clock runs over whole epochs, for SECONDS at least; CPU time is that of the whole process tree. What came of it is
-printed as JSON.
+peers. Batches are checked for an epoch: shapes, dtypes, labels, images as the recipe or sketchpipe's renderer draws
+them, no drawing twice. Then the clock runs over whole epochs, for SECONDS at least; CPU time is that of the whole
+process tree. What came of it is printed as JSON.
 
 The peers are written as their experts would: a batch is drawn at once into the one array that goes to the caller, in
 shared memory where the caller is another process, and workers stay from epoch to epoch.
@@ -24,8 +24,11 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from feed_store import BATCH, Batch, black, read_store
-from raster_peers import SIZE
+from raster_peers import SIZE, Image
 
+from pipeline.drawings import concat
+from pipeline.rendering.augment import Augmentation
+from pipeline.rendering.render import RenderConfig, render, render_augmented
 from pipeline.shards.read import open_split
 
 LOADERS = {
@@ -50,7 +53,7 @@ def main() -> None:
     except ImportError as error:
         print(json.dumps({"missing": str(error)}))
         return
-    steps = check_epoch(batches, folder, max(1, workers))
+    steps = check_epoch(batches, folder, max(1, workers), augmented=function == "augmented")
     tree = psutil.Process()
     count, start, start_cpu = 0, time.perf_counter(), cpu_seconds(tree)
     while count % steps or time.perf_counter() - start < seconds:
@@ -60,14 +63,35 @@ def main() -> None:
     print(json.dumps({"images": count * BATCH, "seconds": wall, "cpu_seconds": cpu}))
 
 
-def check_epoch(batches: Iterator[Batch], folder: Path, workers: int) -> int:
+class Expected:
+    """What sketchpipe's first epoch holds: all drawings in memory, rendered without the loader."""
+
+    def __init__(self, folder: Path, augmented: bool) -> None:
+        split = open_split(folder, "train")
+        self.drawings = concat([split.read_row_group(group) for group in range(len(split.row_groups))])
+        self.labels = self.drawings.word
+        self.augmented = augmented
+
+    def __len__(self) -> int:
+        return len(self.drawings)
+
+    def draw(self, rows: list[int], images: Image) -> None:
+        """Draw rows into (B, 64, 64, 3) images."""
+        drawings, config = self.drawings.take(np.array(rows)), RenderConfig(SIZE)
+        if self.augmented:
+            render_augmented(drawings, np.array(rows), config, Augmentation(), seed=0, epoch=0, out=images)
+        else:
+            render(drawings, config, out=images)
+
+
+def check_epoch(batches: Iterator[Batch], folder: Path, workers: int, *, augmented: bool) -> int:
     """Look at an epoch's batches, and stop the process at one that is wrong; returns how many an epoch has.
 
     Each of several workers may drop a partial batch of its own, so that many less one are not looked at.
     """
     shards = (folder / "manifest.json").exists()
-    store = None if shards else read_store(folder)
-    count = len(open_split(folder, "train")) if store is None else len(store)
+    expected = Expected(folder, augmented) if shards else read_store(folder)
+    count = len(expected)
     seen = np.zeros(count, np.bool_)
     for _ in range(count // BATCH - workers + 1):
         images, labels, rows = (np.asarray(part) for part in next(batches))
@@ -76,11 +100,9 @@ def check_epoch(batches: Iterator[Batch], folder: Path, workers: int) -> int:
         if labels.dtype.kind not in "iu" or len(np.unique(rows)) < BATCH or seen[rows].any():
             sys.exit(f"WRONG: a drawing came twice, or labels are {labels.dtype}")
         seen[rows] = True
-        if store is None:
-            continue
         again = black(DRAWN_AGAIN)
-        store.draw(rows[:DRAWN_AGAIN].tolist(), again)
-        if not np.array_equal(again, images[:DRAWN_AGAIN]) or not np.array_equal(store.labels[rows], labels):
+        expected.draw(rows[:DRAWN_AGAIN].tolist(), again)
+        if not np.array_equal(again, images[:DRAWN_AGAIN]) or not np.array_equal(expected.labels[rows], labels):
             sys.exit("WRONG: images or labels are not those of their rows")
     return count // BATCH
 

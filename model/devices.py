@@ -1,6 +1,5 @@
 """Which devices a command computes on, and what to say where a GPU stands idle."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 import jax
 
 from pipeline.errors import UsageError
+from pipeline.threads import core_count
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -41,7 +41,7 @@ def describe(devices: Sequence[jax.Device]) -> str:
     first = devices[0]
     if first.platform == "cpu":
         forced = f", as {len(devices)} devices" if len(devices) > 1 else ""
-        return f"the CPU ({os.cpu_count()} cores{forced})"
+        return f"the CPU ({core_count()} cores{forced})"
     return f"{len(devices)} x {first.device_kind}" if len(devices) > 1 else first.device_kind
 
 

@@ -56,14 +56,14 @@ def lines_of(split: ShardSplit) -> list[bytes]:
 
 
 def write_text(path: Path, lines: Sequence[bytes], size: int) -> Text:
-    """Write the lines over and over, `size` bytes or somewhat more; every key_id stands once."""
+    """Write the lines over and over, once at least, `size` bytes or somewhat more; every key_id stands once."""
     alike = _KEY_ID.sub(b'"key_id":"%s"' % (b"0" * _KEY_DIGITS), b"".join(lines))
     block = np.frombuffer(alike, np.uint8).copy()
     starts = np.array([found.start(1) for found in _KEY_ID.finditer(alike)])
     digits, tens = starts[:, None] + np.arange(_KEY_DIGITS), 10 ** np.arange(_KEY_DIGITS)[::-1]
     written = drawings = 0
     with path.open("wb") as file:
-        while written < size:
+        while not drawings or written < size:
             keys = (_FIRST_KEY + np.arange(drawings, drawings + len(lines))) << 21
             block[digits] = ord("0") + keys[:, None] // tens % 10
             written += file.write(block.data)

@@ -1,15 +1,16 @@
 """What this machine does in a second: drawings scanned, built, read, rendered and fed.
 
 Wall time, for that is what a user waits: each figure is the best of short rounds, behind a first one that does not
-count, because it compiles kernels or loads them. Knows no JAX: what a network takes comes on top.
+count, because it compiles kernels or loads them. What is read was written just before, so that it comes from the page
+cache. Knows no JAX: what a network takes comes on top.
 """
 
 import contextlib
-import os
 import platform
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from numba.core import event
 
-from pipeline.errors import UsageError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.errors import OutputError
+from pipeline.loading.loader import KEPT_ROW_GROUPS, Loader, LoaderConfig
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.replicas import Text, doodle_lines, lines_of, write_text
@@ -28,18 +30,17 @@ from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.sources.readers import read_source, scan_source
-from pipeline.threads import brisk_switching, ordered_map
+from pipeline.threads import brisk_switching, core_count, ordered_map
 
 ALL_DRAWINGS, ALL_BYTES = 50_000_000, 23_000_000_000  # Google's simplified files, as the dataset's page tells
-MAX_SECONDS = 600.0
+SECONDS = 20.0  # of rounds, all together
+WHOLE_SECONDS = 45.0  # behind which each stage has one round, so that even the first time takes less than a minute
+TEXT_BYTES = 200_000_000  # a build costs a tenth of a second and a sync, however small it is
 SIZE = 64  # pixels
 _BATCH = 128
 _BLOCK = 1024  # drawings rendered at a time
-_MAX_TEXT_BYTES = 200_000_000  # a build costs a tenth of a second and a sync, however small it is
-_TEXT_BYTES_A_SECOND = 10_000_000  # of measuring, so that a short measurement is short
 _ROW_GROUPS = 16  # read in a round
 _ROUND_SECONDS = 0.2
-_EPOCH = ("read", "feed augmented")  # so few drawings are kept once they are read: of 50 million each epoch reads all
 _DOES_THE_WORK = ("sketchpipe", "numpy", "numba", "pyarrow")
 
 Progress = Callable[[str, int, int], None]
@@ -72,7 +73,7 @@ class Speed:
     Attributes:
         versions: of sketchpipe, Python and what does the work.
         cpu: what the processor calls itself.
-        cores: of the machine.
+        cores: that this process may use.
         synthetic: whether the drawings are doodles made for this.
         points_per_drawing: of the drawings that were rendered.
         bytes_per_line: of the ndjson.
@@ -80,7 +81,8 @@ class Speed:
         rates: the figures.
         first_calls_seconds: what compiling or loading kernels took, which is in no figure.
         build_hours: for Google's 50 million drawings, 23 GB, by the rate of `build`.
-        epoch_hours: for reading as many once and feeding them, augmented, one after the other.
+        epoch_hours: for reading as many once and feeding them, augmented, one after the other where `feed augmented`
+            did not read: a loader keeps so few drawings as doodles are, and of 50 million it reads all in each epoch.
         peak_memory_bytes: of this process.
     """
 
@@ -101,36 +103,31 @@ class Speed:
 def measure_speed(
     shards: Path | None = None,
     *,
-    seconds: float = 20.0,
-    threads: int | None = None,
     progress: Progress = lambda _what, _done, _steps: None,
+    notice: Callable[[str], None] = lambda _message: None,
 ) -> Speed:
     """Measure this machine, in a temporary folder that is gone afterwards.
 
     Args:
         shards: whose drawings to take; None makes doodles.
-        seconds: how long all rounds together take; what is prepared, and the first calls, come on top.
-        threads: the most to use; None takes the machine's cores.
         progress: is told what comes next, and how many of how many steps are done.
+        notice: is told once, in a sentence, when kernels have to be compiled.
 
     Raises:
-        UsageError: `seconds` is out of bounds.
+        OutputError: the temporary folder cannot be written.
         SketchpipeError: the shards cannot be read.
     """
-    if not 0 < seconds <= MAX_SECONDS:
-        raise UsageError(f"seconds {seconds:g}: expected more than 0, at most {MAX_SECONDS:.0f}")
-    cores = os.cpu_count() or 1
+    end = time.perf_counter() + WHOLE_SECONDS
+    cores = core_count()
     given = None if shards is None else open_split(shards, "train")
-    with tempfile.TemporaryDirectory(prefix="sketchpipe-bench-") as name, brisk_switching():
-        folder = Path(name)
+    with _temporary_folder() as folder, brisk_switching(), telling_of_compiling(notice):
         progress("preparing drawings", 0, 1)
-        lines = doodle_lines() if given is None else lines_of(given)
-        size = min(_MAX_TEXT_BYTES, round(seconds * _TEXT_BYTES_A_SECOND))
-        text = write_text(folder / "drawings.ndjson", lines, size)
-        stages = list(_stages(text, folder / "shards", given, threads or cores))
-        rates, first_calls = _measure(stages, seconds, text, progress)
-        sample = _opened(folder / "shards", given).read_row_group(0)
-    by_stage = {rate.stage: rate for rate in rates}  # of each the last, with all threads
+        text = write_text(folder / "drawings.ndjson", doodle_lines() if given is None else lines_of(given), TEXT_BYTES)
+        rates, first_calls = _measure(list(_stages(text, folder / "shards", given, cores)), end, text, progress)
+        split = _opened(folder / "shards", given)
+        sample = split.read_row_group(0)
+    seconds = {rate.stage: 1 / rate.drawings_per_second for rate in rates}  # of each the last, with all threads
+    reading = seconds["read"] if len(split.row_groups) < KEPT_ROW_GROUPS else 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Speed(
         versions={"python": platform.python_version(), **{package: version(package) for package in _DOES_THE_WORK}},
@@ -142,14 +139,51 @@ def measure_speed(
         image_size=SIZE,
         rates=tuple(rates),
         first_calls_seconds=first_calls,
-        build_hours=ALL_BYTES / (by_stage["build"].drawings_per_second * text.bytes_per_line) / 3600,
-        epoch_hours=ALL_DRAWINGS * sum(1 / by_stage[stage].drawings_per_second for stage in _EPOCH) / 3600,
+        build_hours=ALL_BYTES / text.bytes_per_line * seconds["build"] / 3600,
+        epoch_hours=ALL_DRAWINGS * (reading + seconds["feed augmented"]) / 3600,
         peak_memory_bytes=peak if sys.platform == "darwin" else peak * 1024,  # Linux counts kilobytes
     )
 
 
-def _measure(stages: Sequence[_Stage], seconds: float, text: Text, progress: Progress) -> tuple[list[Rate], float]:
-    """The rate of each stage, and the seconds of all their first rounds."""
+@contextlib.contextmanager
+def telling_of_compiling(notice: Callable[[str], None]) -> Iterator[None]:
+    """Say once, in a sentence, when a kernel is compiled because none is in the cache."""
+    told = threading.Lock()
+
+    class Listener(event.Listener):
+        def on_start(self, _event: object) -> None:
+            if told.acquire(blocking=False):
+                notice("compiling kernels, once: that may take half a minute")
+
+        def on_end(self, _event: object) -> None:
+            pass
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """A folder that is gone afterwards; what cannot be written there is told with the remedy."""
+    remedy = "up to 0.5 GB of temporary files; let TMPDIR name a folder with room for them"
+    try:
+        with tempfile.TemporaryDirectory(prefix="sketchpipe-bench-") as name:
+            yield Path(name)
+    except (OSError, OutputError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        place = tempfile.tempdir or "TMPDIR"
+        raise OutputError(f"{place}: bench cannot write there ({why}); it needs {remedy}") from error
+
+
+def _measure(stages: Sequence[_Stage], end: float, text: Text, progress: Progress) -> tuple[list[Rate], float]:
+    """The rate of each stage, and the seconds of all their first rounds.
+
+    Args:
+        stages: what to measure.
+        end: when to be done; what first rounds take beyond their share, the later stages have less.
+        text: what is scanned and built.
+        progress: is told.
+    """
     rates, first_calls = [], 0.0
     for step, (stage, workers, rounds_of) in enumerate(stages):
         progress(f"{stage} on {workers} thread{'s' if workers > 1 else ''}", step, len(stages))
@@ -157,7 +191,8 @@ def _measure(stages: Sequence[_Stage], seconds: float, text: Text, progress: Pro
             start = time.perf_counter()
             next(rounds)
             first_calls += time.perf_counter() - start
-            best = _best(rounds, seconds / len(stages))
+            left = (end - time.perf_counter()) / (len(stages) - step)
+            best = _best(rounds, min(SECONDS / len(stages), left))
         rates.append(Rate(stage, workers, best, best * text.bytes_per_line if stage in ("scan", "build") else None))
     return rates, first_calls
 
@@ -183,7 +218,7 @@ def _opened(folder: Path, given: ShardSplit | None) -> ShardSplit:
 
 
 def _best(rounds: Rounds, seconds: float) -> float:
-    """Drawings a second of the best round; rounds are begun for so long."""
+    """Drawings a second of the best round; one at least, and others are begun for so long."""
     best, begin = 0.0, time.perf_counter()
     while not best or time.perf_counter() - begin < seconds:
         start = time.perf_counter()

@@ -66,16 +66,21 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_file(path: Path, content: str) -> None:
-    """Write a text file and force it to the disk."""
+def write_file(path: Path, content: str | bytes) -> None:
+    """Write a file, of UTF-8 where it is text, and force it to the disk."""
     with Output(path) as file:
-        file.write(content.encode())
+        file.write(content.encode() if isinstance(content, str) else content)
         file.sync()
 
 
-def write_atomically(path: Path, content: str) -> None:
+def partial_path(path: Path) -> Path:
+    """Where `write_atomically` prepares a file: one name, so that the next writer takes over a dead one's."""
+    return path.with_name(f".{path.name}.partial")
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a small file so that a crash leaves the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.partial")  # one name, so that the next writer takes over a dead one's
+    temporary = partial_path(path)
     write_file(temporary, content)
     os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
     sync(path.parent)

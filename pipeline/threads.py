@@ -1,6 +1,7 @@
 """Work on threads, its results in order, and its time: kernels release the GIL, so that threads are enough."""
 
 import contextlib
+import os
 import sys
 import threading
 import time
@@ -41,6 +42,13 @@ class Times:
             seconds = time.perf_counter() - start
             with self._adding:
                 setattr(self, what, getattr(self, what) + seconds)
+
+
+def core_count() -> int:
+    """The cores that this process may use: fewer than the machine's where it is pinned to some."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""Drawings as folders of PNG files, and contact sheets."""
+"""Drawings as folders of PNG files."""
 
 import csv
 import errno
@@ -20,13 +20,12 @@ from builds import write as write_lines
 from PIL import Image
 from small import damaged_copy, in_process, sample_shards
 
-from pipeline.drawings import from_strokes
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.pictures.drawings import PictureOptions, write_drawings
+from pipeline.pictures.drawings import PictureOptions, Sample, write_drawings
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet
-from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet
 from pipeline.rendering.render import RenderConfig, render
+from pipeline.shards import write as shard_writer
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
 
@@ -116,6 +115,41 @@ def test_drawings_that_share_a_key_id_are_all_there_and_each_has_a_file(tmp_path
     assert made.counts == {"train": (4, 4)}
 
 
+def test_drawings_that_share_a_key_id_have_the_same_names_in_any_shards_and_across_row_groups(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twins = b"".join(record("cat", 5, [[[0, 255], [28 * k, 255 - 28 * k]]]) for k in range(9))
+    source = write_lines(tmp_path / "in", cat=twins + records("cat", range(10, 40)))
+    build(source, tmp_path / "whole", splits="1,0,0", num_shards=1)
+    monkeypatch.setattr(shard_writer, "ROW_GROUP_ROWS", 4)
+    build(source, tmp_path / "cut", splits="1,0,0", num_shards=2, seed=3)
+    for name in ("whole", "cut"):
+        write(tmp_path / name, tmp_path / f"all-{name}", render=RenderConfig(8))
+        write(tmp_path / name, tmp_path / f"some-{name}", render=RenderConfig(8), drawings_per_class=20)
+    every = pngs_of(tmp_path / "all-whole")
+    assert pngs_of(tmp_path / "all-cut") == every
+    stem = f"train/cat/cat-{5 << 21:07d}"
+    assert {f"{stem}.png", *(f"{stem}-{k:07d}.png" for k in range(1, 9))} <= set(every)
+    assert len({every[name] for name in every if name.startswith(stem)}) == 9
+    some = pngs_of(tmp_path / "some-whole")
+    assert pngs_of(tmp_path / "some-cut") == some
+    assert some.items() <= every.items()
+
+
+def test_a_sample_is_the_smallest_hashes_of_each_label_and_holds_little_more_on_the_way() -> None:
+    dice = np.random.default_rng(0)
+    labels, hashes = dice.integers(0, 3, 5000), dice.integers(0, 2000, 5000).astype(np.uint64)
+    sample, held = Sample(limit=10, labels=3), 0
+    for start in range(0, 5000, 50):
+        sample.add(*(column[start : start + 50] for column in (labels, hashes, np.arange(5000))))
+        held = max(held, len(sample))
+    assert held <= 4 * 10 * 3
+    expected: list[int] = []
+    for label in range(3):
+        expected += sorted(np.flatnonzero(labels == label).tolist(), key=lambda k: (int(hashes[k]), k))[:10]
+    assert sample.first()[2].tolist() == sorted(expected)
+
+
 def test_one_split_is_taken_where_one_is_asked_for(shards: Path, tmp_path: Path) -> None:
     made, _ = write(shards, tmp_path / "out", split="test", render=RenderConfig(8))
     assert list(made.counts) == ["test"]
@@ -151,6 +185,8 @@ def test_nothing_is_done_where_nothing_changed(shards: Path, tmp_path: Path) -> 
     how = {"drawings_per_class": 2, "render": RenderConfig(8)}
     assert write(shards, tmp_path / "out", **how)[1]
     assert not write(shards, tmp_path / "out", **how)[1]
+    assert write(shards, tmp_path / "out", classes=("sun", "cat"), **how)[0].classes == ("cat", "sun")
+    assert not write(shards, tmp_path / "out", classes=("cat", "sun"), **how)[1]
     assert write(shards, tmp_path / "out", force=True, **how)[1]
     assert write(shards, tmp_path / "out", **how | {"render": RenderConfig(9)})[1]
     next((tmp_path / "out" / "train" / "cat").iterdir()).unlink()
@@ -167,7 +203,7 @@ def test_a_set_of_bitmaps_gives_way_as_a_whole_and_files_of_others_do_not(shards
     assert not (tmp_path / "out" / "pictures.json").exists()
     (tmp_path / "out" / "train" / "cat" / "mine.png").write_text("mine")
     before = files_of(tmp_path / "out")
-    with pytest.raises(OutputError, match=r"out: holds train/cat/mine\.png, which sketchpipe did not make"):
+    with pytest.raises(OutputError, match=r"out: holds train/cat/mine\.png, of no set of pictures that"):
         write(shards, tmp_path / "out", force=True)
     assert files_of(tmp_path / "out") == before
 
@@ -227,6 +263,8 @@ def test_options_that_make_no_sense_are_refused(shards: Path, tmp_path: Path) ->
         write(shards, tmp_path / "out", classes=("cat", "cat"))
     with pytest.raises(InputError, match='has no class "cta"; did you mean cat'):
         write(shards, tmp_path / "out", classes=("cta",))
+    with pytest.raises(InputError, match='has no class "qqq"; it has apple, bear, bicycle, cat, eyeglasses, '):
+        write(shards, tmp_path / "out", classes=("qqq",))
     assert not (tmp_path / "out").exists()
 
 
@@ -249,28 +287,3 @@ def test_the_command_ends_with_the_documented_codes(shards: Path, tmp_path: Path
     assert not (tmp_path / "new").exists()
     (tmp_path / "file").write_text("")
     assert run(*small, "--to", "file")[0] == 6
-
-
-def test_a_sheet_of_many_classes_is_about_square_and_one_of_few_has_one_column() -> None:
-    strokes = [[[[0, 255], [0, 255]]]]
-    few = contact_sheet([(f"class {k}", from_strokes(strokes * 3, ["x"] * 3)) for k in range(4)], RenderConfig(20))
-    assert few.shape == (4 * 24 + 4, 120 + 3 * 24 + 4, 3)
-    many = contact_sheet([(f"class {k}", from_strokes(strokes, ["x"])) for k in range(345)], RenderConfig(20))
-    assert 0.8 < many.shape[0] / many.shape[1] < 1.25
-
-
-def test_a_sheet_holds_the_renderer_s_images_at_any_size() -> None:
-    drawings = from_strokes([[[[0, 255], [0, 255]]], [[[9, 9], [0, 99]]]], ["x"] * 2)
-    for config in (RenderConfig(8), RenderConfig(33, encoding="gray")):
-        sheet = contact_sheet([("a word that is far too long to be shown as a whole " * 3, drawings)], config)
-        cell, images = config.size + 4, render(drawings, config)
-        left = sheet.shape[1] - 2 * cell - 4
-        for k, image in enumerate(images):
-            found = sheet[4 : 4 + config.size, left + k * cell : left + k * cell + config.size]
-            assert (found == image).all()
-
-
-def test_a_sheet_too_large_for_anybody_is_refused_before_it_is_drawn() -> None:
-    drawings = from_strokes([[[[0, 255], [0, 255]]]] * 50, ["x"] * 50)
-    with pytest.raises(UsageError, match=r"a sheet of .* pixels is too large; give fewer columns"):
-        contact_sheet([("x", drawings)] * (MAX_SHEET_PIXELS // (50 * 512 * 512) + 1), RenderConfig(512))

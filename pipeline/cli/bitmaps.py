@@ -34,8 +34,8 @@ def bitmaps(
 
     Bitmaps have no strokes, so no shards can be made of them. Reads .npy files of (N, 784) uint8, named for their
     class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. A bitmap's split hangs on its pixels
-    and the seed alone. Characters that are unsafe in a file's name are written as %XX. A folder with files that
-    sketchpipe did not make is refused.
+    and the seed alone. Characters that are unsafe in a file's name are written as %XX. A folder that holds anything
+    but such a set is refused.
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """

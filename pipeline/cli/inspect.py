@@ -72,13 +72,11 @@ def _measure(folder: Path, name: str) -> "pl.DataFrame":
 
     Every column is read, so that damage in any of them shows.
     """
-    import os
-
     import polars as pl
 
     from pipeline.shards.read import open_split
     from pipeline.shards.schema import SCHEMA
-    from pipeline.threads import ordered_map
+    from pipeline.threads import core_count, ordered_map
 
     split = open_split(folder, name)
 
@@ -93,7 +91,7 @@ def _measure(folder: Path, name: str) -> "pl.DataFrame":
             judged=pl.col("recognized").count().cast(pl.Int64),
         )
 
-    return pl.concat(ordered_map(measure, range(len(split.row_groups)), os.cpu_count() or 1))
+    return pl.concat(ordered_map(measure, range(len(split.row_groups)), core_count()))
 
 
 def _as_text(described: dict[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """How the commands read lists and tell of long work."""
 
-import os
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.errors import InputError, UsageError
+from pipeline.threads import core_count
 
 PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
 _BAR_SECONDS = 0.1
@@ -93,7 +93,7 @@ def worker_count(workers: int | None) -> int:
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
-    return workers or os.cpu_count() or 1
+    return workers or core_count()
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -28,8 +28,8 @@ def pictures(
     Training needs no pictures: this is for tools that read nothing else, such as torchvision's ImageFolder. Reads
     shards; writes <split>/<class>/<class>-<key_id>.png, index.csv with a line a picture, and pictures.json. Whether a
     drawing is in a sample hangs on its key_id and the seed alone, and a larger sample holds the smaller one.
-    Characters that are unsafe in a file's name are written as %XX. A folder with files that sketchpipe did not make
-    is refused.
+    Characters that are unsafe in a file's name are written as %XX. A folder that holds anything
+    but such a set is refused.
 
     Example: sketchpipe render pictures shards/sample --to pictures --drawings-per-class 100 --size 128
     """

@@ -36,7 +36,7 @@ def predict(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import write_png
+    from pipeline.pictures.sheet import check_picture_path, write_png
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -49,6 +49,8 @@ def predict(
         image = image or Path("image.png")
     else:
         parts = _read_drawings(files or [])
+    if image is not None:
+        check_picture_path(image, ".png")
     choose_devices(device)
     predictor = Predictor(chosen)
     picture = None

@@ -31,35 +31,23 @@ def sheet(
     """Draw a contact sheet: a row of drawings for each class, with the renderer that training uses.
 
     Reads shards; writes one PNG. The drawings are the first of each class, in the shards' random order. Many classes
-    stand side by side.
+    stand side by side. A word that the sheet has no letters for is shown as its file name, with %XX.
 
     Example: sketchpipe render sheet shards/sample --to sheet.png
     """
-    import numpy as np
-
     from pipeline.cli.options import counted, parse_list, say
-    from pipeline.drawings import Drawings, concat
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import contact_sheet, labels_of, write_png
+    from pipeline.pictures.sheet import check_picture_path, contact_sheet, labels_of, sheet_rows, write_png
     from pipeline.rendering.render import RenderConfig
     from pipeline.shards.read import open_split
 
+    check_picture_path(to, ".png")
     if columns < 1 or not 8 <= size <= 512:
         raise UsageError(f"columns {columns}, size {size}: expected 1 or more columns, and a size of 8 to 512")
     config = RenderConfig(size, encoding=encoding, framing=framing)
     source = open_split(shards, split)
-    known = source.manifest.classes
     labels = labels_of(shards, source.manifest, None if classes is None else parse_list(classes))
-    found: dict[int, list[Drawings]] = {label: [] for label in labels}
-    for group in range(len(source.row_groups)):
-        drawings = source.read_row_group(group)
-        for label, parts in found.items():
-            missing = columns - sum(map(len, parts))
-            if missing > 0:
-                parts.append(drawings.take(np.flatnonzero(drawings.word == label)[:missing]))
-        if all(sum(map(len, parts)) >= columns for parts in found.values()):
-            break
-    rows = [(known[label], concat(parts)) for label, parts in found.items()]
+    rows = sheet_rows(source, labels, columns, config)
     write_png(to, contact_sheet(rows, config))
     shown = counted(sum(len(drawings) for _, drawings in rows), "drawing")
     say(f"{to}: {shown} of {counted(len(rows), 'class', 'classes')}")

@@ -22,7 +22,9 @@ def replay(
     """Show a drawing being drawn: an animated GIF, 20 frames a second, with the renderer that training uses.
 
     Reads shards; writes one GIF that repeats. Shards keep the strokes in order but no times: each piece of line takes
-    the time of its length. predict and render pictures tell key_ids.
+    the time of its length. Each frame is what the network sees of a drawing that ends there: with --encoding order,
+    finished strokes change colour as the drawing grows. `predict --json` and the index of `render pictures` tell
+    key_ids.
 
     Example: sketchpipe render replay shards/sample --random --seed 7 --to replay.gif
     """
@@ -30,9 +32,10 @@ def replay(
     from pipeline.cli.options import size as bytes_of
     from pipeline.errors import UsageError
     from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
-    from pipeline.pictures.sheet import write_image
+    from pipeline.pictures.sheet import check_picture_path, write_image
     from pipeline.rendering.render import RenderConfig
 
+    check_picture_path(to, ".gif")
     if random == (key_id is not None):
         raise UsageError("give --key-id N for one drawing, or --random for any")
     if not random and (seed is not None or split is not None or classes is not None):

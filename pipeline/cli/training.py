@@ -1,9 +1,9 @@
 """What `sketchpipe train` tells while it works."""
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import Line, bar, counted, duration, say
+from pipeline.threads import core_count
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
@@ -63,7 +63,7 @@ def advice(config: "TrainConfig", waiting: float, reading_seconds: float, render
     if reading_seconds > rendering_seconds:
         return f"{start}reading shards is the limit; a faster disk would help, or memory for its cache"
     gray = "" if config.encoding == "gray" else ", or --encoding gray, which is drawn a quarter faster"
-    return f"{start}rendering on {counted(os.cpu_count() or 1, 'core')} is the limit; more cores would help{gray}"
+    return f"{start}rendering on {counted(core_count(), 'core')} is the limit; more cores would help{gray}"
 
 
 def _progress_line(progress: "Progress") -> str:

@@ -3,7 +3,6 @@
 Knows no JAX: batches are NumPy arrays. `model/feed.py` puts them on devices.
 """
 
-import os
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +18,9 @@ from pipeline.loading.pools import PoolReader
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render, render_augmented
 from pipeline.shards.read import ShardSplit
-from pipeline.threads import Times, ordered_map
+from pipeline.threads import Times, core_count, ordered_map
 
-KEPT_ROW_GROUPS = 10 * LANES  # a split with fewer row groups is decoded once and kept: at most about 700 MB
+KEPT_ROW_GROUPS = 10 * LANES  # a split with fewer row groups is decoded once and kept: at most about 850 MB
 
 
 @dataclass(frozen=True)
@@ -147,7 +146,7 @@ class Loader:
 
     def _batches(self, order: EpochOrder, steps: range) -> Generator[Batch, None, None]:
         config = self.config
-        threads = config.threads or os.cpu_count() or 1
+        threads = config.threads or core_count()
         kept = len(self.split.row_groups) < KEPT_ROW_GROUPS
         blocks = Blocks(
             self._pools, order, steps, config.batch, config.process_index, config.process_count, threads, kept

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import DamagedError, OutputError
 from pipeline.shards.commit import BUILD, locked
 from pipeline.shards.shuffle import SPLITS
-from pipeline.storage import sync, write_atomically
+from pipeline.storage import partial_path, sync, write_atomically
 
 INDEX = "index.csv"
 BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks: which says what a set is of
@@ -44,7 +44,7 @@ def check_free(folder: Path) -> None:
     lock.
 
     Raises:
-        OutputError: there is a file that sketchpipe did not make, or the folder is a file.
+        OutputError: there is anything but a set of ours, or the folder is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, not a folder; choose another folder with --to")
@@ -59,12 +59,13 @@ def refuse_foreign(folder: Path) -> None:
     """Make sure that nothing but a set of ours stands in the folder.
 
     Raises:
-        OutputError: there is a file that sketchpipe did not make.
+        OutputError: there is something else.
     """
     foreign = _foreign(folder) if folder.exists() else []
     if foreign:
         more = " and more" if len(foreign) > 1 else ""
-        raise OutputError(f"{folder}: holds {foreign[0]}{more}, which sketchpipe did not make; choose an empty folder")
+        found = f"{foreign[0]}{more}, of no set of pictures that sketchpipe made"
+        raise OutputError(f"{folder}: holds {found}; choose an empty folder")
 
 
 @contextlib.contextmanager
@@ -167,7 +168,7 @@ def _discard(folder: Path) -> None:
     shutil.rmtree(folder / BUILD / _NEW, ignore_errors=True)
     for name in (_JOURNAL, ORIGIN):
         with contextlib.suppress(OSError):  # the next one writes over it
-            (folder / BUILD / f".{name}.partial").unlink()
+            partial_path(folder / BUILD / name).unlink()
 
 
 def _is_mark(path: Path, kind: str) -> bool:

@@ -1,9 +1,9 @@
 """Drawings of shards as folders of PNG files: <class>-<key_id>.png, drawn by the renderer that training uses.
 
 Whether a drawing is in a sample follows from its key_id, its class and the seed: the drawings of a class are taken in
-the order of a hash of those, so that a larger sample holds the smaller one. Where drawings of one split share a
-key_id, all but the first have their row in the split behind it. The index of the set has the columns split, word,
-file, key_id and recognized (1, 0, or empty where it is not known).
+the order of a hash of those, so that a larger sample holds the smaller one. Where drawings share a key_id, all but the
+first have a number behind it, from 1; shards keep them in an order that follows from their words and strokes. The index
+of the set has the columns split, word, file, key_id and recognized (1, 0, or empty where it is not known).
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipeline.drawings import Drawings, Int64Array
 from pipeline.errors import UsageError
-from pipeline.hashing import mix64, salted
+from pipeline.hashing import UInt64Array, mix64, salted
 from pipeline.pictures.commit import DRAWINGS, finish_pending
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
@@ -71,13 +71,13 @@ class _Rows:
         split: the split they are of.
         group: the row group.
         rows: (n,) int64, their rows in it.
-        again: (n,) bool, whether the drawing before it in the split has the same key_id.
+        twin: (n,) int64, how many drawings before it in the split have the same key_id.
     """
 
     split: ShardSplit
     group: int
     rows: Int64Array
-    again: NDArray[np.bool_]
+    twin: Int64Array
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ def write_drawings(
 ) -> tuple[PictureSet, bool]:
     """Write drawings of shards as folders of PNG files; returns what stands there and whether it was written now.
 
-    The same drawings and options give the same pictures, whatever the shards' seed, number and order and the threads.
+    The same drawings and options give the same pictures, whatever the shards' seed, number and order, the order of the
+    classes and the threads.
 
     Args:
         shards: the folder of shards.
@@ -116,7 +117,9 @@ def write_drawings(
     finish_pending(folder)
     splits = _open(shards, options.split)
     manifest = splits[0].manifest
-    labels = labels_of(shards, manifest, options.classes)
+    labels = sorted(labels_of(shards, manifest, options.classes))
+    if options.classes is not None:  # in whatever order they were named
+        options = dataclasses.replace(options, classes=tuple(manifest.classes[label] for label in labels))
     made_of = {"options": dataclasses.asdict(options), "shards": manifest.checksum, "writer": version("sketchpipe")}
 
     def write(staged: Path) -> PictureSet:
@@ -154,46 +157,66 @@ def _sample(splits: Sequence[ShardSplit], labels: Sequence[int], options: Pictur
     if limit is None:
         for found, found_labels, _ in _scan(splits):
             chosen = np.flatnonzero(np.isin(found_labels, labels))
-            yield dataclasses.replace(found, rows=found.rows[chosen], again=found.again[chosen])
+            yield dataclasses.replace(found, rows=found.rows[chosen], twin=found.twin[chosen])
         return
     salt = salted("sketchpipe pictures", options.seed)
+    sample = Sample(limit, len(labels))
     groups: list[_Rows] = []
-    parts: list[list[NDArray[Any]]] = []  # of the candidates: label, hash, row group, row, again
     for found, found_labels, keys in _scan(splits):
         chosen = np.flatnonzero(np.isin(found_labels, labels))
-        number = np.full(len(chosen), len(groups))
-        parts.append([found_labels[chosen], mix64(keys[chosen] ^ salt), number, chosen, found.again[chosen]])
-        groups.append(dataclasses.replace(found, rows=chosen[:0], again=found.again[:0]))
-        if sum(len(part[0]) for part in parts) > 4 * limit * len(labels):
-            parts = [_first(parts, limit)]  # so that memory follows from the sample, not from the split
-    _, _, numbers, rows, again = _first(parts, limit)
+        hashes, number = mix64(keys[chosen] ^ salt), np.full(len(chosen), len(groups))
+        sample.add(found_labels[chosen], hashes, number, chosen, found.twin[chosen])
+        groups.append(dataclasses.replace(found, rows=chosen[:0], twin=found.twin[:0]))
+    _, _, numbers, rows, twins = sample.first()
     for number in np.unique(numbers).tolist():
         mine = numbers == number
         order = np.argsort(rows[mine])
-        yield dataclasses.replace(groups[number], rows=rows[mine][order], again=again[mine][order])
+        yield dataclasses.replace(groups[number], rows=rows[mine][order], twin=twins[mine][order])
 
 
-def _first(parts: Sequence[Sequence[NDArray[Any]]], limit: int) -> list[NDArray[Any]]:
-    """Of each label the `limit` candidates with the smallest hashes; of equal ones those that came first."""
-    columns = [np.concatenate(column) for column in zip(*parts, strict=True)]
-    labels, hashes = columns[:2]
-    order = np.lexsort((hashes, labels))
-    ordered = labels[order]
-    rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
-    return [column[np.sort(order[rank < limit])] for column in columns]
+class Sample:
+    """Of each label the candidates with the smallest hashes; of equal ones those that came first.
+
+    Memory follows from the sample, not from what it is taken of.
+    """
+
+    def __init__(self, limit: int, labels: int) -> None:
+        self._limit, self._most = limit, 4 * limit * labels
+        self._parts: list[list[NDArray[Any]]] = []
+
+    def __len__(self) -> int:
+        """The candidates that are held."""
+        return sum(len(part[0]) for part in self._parts)
+
+    def add(self, labels: Int64Array, hashes: UInt64Array, *columns: NDArray[Any]) -> None:
+        """Add candidates, (n,) each, with any other columns."""
+        self._parts.append([labels, hashes, *columns])
+        if len(self) > self._most:
+            self._parts = [self.first()]
+
+    def first(self) -> list[NDArray[Any]]:
+        """The sample's labels, hashes and other columns, `limit` of each label or as many as there are."""
+        columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
+        labels, hashes = columns[:2]
+        order = np.lexsort((hashes, labels))
+        ordered = labels[order]
+        rank = np.arange(len(order)) - np.searchsorted(ordered, ordered)
+        return [column[np.sort(order[rank < self._limit])] for column in columns]
 
 
-def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, NDArray[np.uint64]]]:
+def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, UInt64Array]]:
     """All rows, with the label and the key_id of each; rows with one key_id stand together in a split."""
     for split in splits:
-        before = np.empty(0, np.uint64)  # the last key_id of the row group before
+        last_key, last_twin = -1, 0  # of the row group before
         for group in range(len(split.row_groups)):
             table = split.read_table(group, ("key_id", "label"))
             keys, labels = np.asarray(table.column("key_id")), np.asarray(table.column("label")).astype(np.int64)
-            run = np.concatenate([before, keys])
-            again = np.concatenate([np.zeros(1 - len(before), np.bool_), run[1:] == run[:-1]])
-            yield _Rows(split, group, np.arange(len(keys)), again), labels, keys
-            before = keys[-1:]
+            firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+            twin = np.arange(len(keys)) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
+            if last_key == keys[0]:
+                twin[: firsts[1] if len(firsts) > 1 else None] += last_twin + 1
+            yield _Rows(split, group, np.arange(len(keys)), twin), labels, keys
+            last_key, last_twin = int(keys[-1]), int(twin[-1])
 
 
 def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
@@ -203,12 +226,11 @@ def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
         if not len(found.rows):
             continue
         drawings = found.split.read_row_group(found.group, _READ).take(found.rows)
-        rows = found.rows + found.split.row_starts[found.group]
         numbers = [f"{key:07d}" for key in drawings.key_id.tolist()]
-        for k in np.flatnonzero(found.again).tolist():
-            numbers[k] += f"-{rows[k]:07d}"
-        for start in range(0, len(rows), step):
-            stop = min(start + step, len(rows))
+        for k in np.flatnonzero(found.twin).tolist():
+            numbers[k] += f"-{found.twin[k]:07d}"
+        for start in range(0, len(numbers), step):
+            stop = min(start + step, len(numbers))
             yield _Block(found.split.name, drawings.slice(start, stop), numbers[start:stop])
 
 

@@ -86,8 +86,11 @@ def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None,
 
     Raises:
         InputError: the split has no drawing, or none of these classes.
+        UsageError: the seed is negative.
         ShardError: the shards are damaged.
     """
+    if seed is not None and seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
     split = open_split(shards, split_name)
     wanted = labels_of(shards, split.manifest, classes)
     total = sum(split.manifest.counts[split_name][label] for label in wanted)
@@ -121,24 +124,38 @@ def encode_gif(frames: UInt8Array) -> bytes:
 
     All frames share one palette, nothing is dithered, and each holds only what differs from the one before.
     """
-    colours = frames if frames.shape[3] == 3 else np.repeat(frames, 3, axis=3)
-    packed = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
-    changed = np.concatenate([packed[0].ravel(), packed[1:][packed[1:] != packed[:-1]]])
+    changed = np.concatenate([_packed(frames[0]).ravel(), *map(_changed, frames[:-1], frames[1:])])
     found = np.unique(changed)
     palette = _palette(changed, found)
     spread = (found[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
     nearest = np.array([((palette - colour) ** 2).sum(axis=1).argmin() for colour in spread], np.uint8)
     table = palette.astype(np.uint8).tobytes()
-    images = [Image.fromarray(nearest[np.searchsorted(found, frame)], "P") for frame in packed]
-    for image in images:
+
+    def indexed(frame: UInt8Array) -> Image.Image:
+        image = Image.fromarray(nearest[np.searchsorted(found, _packed(frame))], "P")
         image.putpalette(table)
-    times = [10 * FRAME_CENTISECONDS] * (len(images) - 1) + [10 * LAST_CENTISECONDS]  # Pillow takes milliseconds
+        return image
+
+    times = [10 * FRAME_CENTISECONDS] * (len(frames) - 1) + [10 * LAST_CENTISECONDS]  # Pillow takes milliseconds
     file = io.BytesIO()
-    images[0].save(
-        file, format="GIF", save_all=True, append_images=images[1:], palette=table, duration=times, loop=0, disposal=1,
-        interlace=0, optimize=False,
+    indexed(frames[0]).save(
+        file, format="GIF", save_all=True, append_images=map(indexed, frames[1:]), palette=table, duration=times,
+        loop=0, disposal=1, interlace=0, optimize=False,
     )  # fmt: skip
     return file.getvalue()
+
+
+def _packed(frame: UInt8Array) -> NDArray[np.uint32]:
+    """(H, W) uint32, the colours of an (H, W, C) frame as 0xRRGGBB."""
+    colours = frame if frame.shape[2] == 3 else np.repeat(frame, 3, axis=2)
+    packed: NDArray[np.uint32] = colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
+    return packed
+
+
+def _changed(before: UInt8Array, after: UInt8Array) -> NDArray[np.uint32]:
+    """The packed colours of a frame where the one before has others."""
+    differ = (before != after).any(axis=2)
+    return _packed(after[differ][None]).ravel()
 
 
 def _palette(changed: NDArray[np.uint32], found: NDArray[np.uint32]) -> Int64Array:

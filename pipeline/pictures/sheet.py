@@ -5,30 +5,51 @@ import io
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.classes import resembling
-from pipeline.drawings import Drawings, UInt8Array
+from pipeline.drawings import Drawings, UInt8Array, concat
 from pipeline.errors import InputError, OutputError, UsageError
+from pipeline.pictures.names import safe_name
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import Manifest
+from pipeline.shards.read import ShardSplit
+from pipeline.storage import partial_path, write_atomically
 
 MAX_SHEET_PIXELS = 100_000_000
 _GAP = 4  # pixels between the drawings of a sheet
 _TEXT_HEIGHT = 16  # of a row that is drawn smaller than its label
 _LABEL_WIDTH, _MAX_LABEL_WIDTH = 120, 240
 _BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
+_NO_CHARACTER = "\U0010ffff"  # Unicode promises that it will never be one, so that a font shows what it lacks
+_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
+
+def check_picture_path(path: Path, suffix: str) -> None:
+    """Make sure that `path` can name a picture of the format that `suffix` stands for; it needs no suffix.
+
+    Raises:
+        OutputError: it is a folder.
+        UsageError: it promises another format.
+    """
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file for the picture")
+    if path.suffix.lower() not in ("", suffix):
+        raise UsageError(f"{path}: the picture is a {suffix[1:].upper()} file; let its name end in {suffix}")
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
-    """Write an (H, W, 3) or (H, W, 1) uint8 image, complete or not at all; its folder is made where it is missing.
+    """Write an (H, W, 3) or (H, W, 1) uint8 image as `write_image` does.
 
     Raises:
         OutputError: it cannot be written.
+        UsageError: the path promises another format.
     """
+    check_picture_path(path, ".png")
     png = io.BytesIO()
     Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).save(png, format="PNG")
     write_image(path, png.getvalue())
@@ -37,21 +58,48 @@ def write_png(path: Path, image: UInt8Array) -> None:
 def write_image(path: Path, content: bytes) -> None:
     """Write the bytes of a picture, all of them or none; its folder is made where it is missing.
 
+    A link stays, and the file that it leads to is replaced. What is no file, such as a pipe, is written into.
+
     Raises:
         OutputError: they cannot be written.
     """
-    if not path.name or path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file for the picture")
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    target = Path(os.path.realpath(path))  # Path.resolve raises something else where links go round
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        if path.exists() and not target.is_file():  # nor is the target of /dev/stdout, where that is a pipe
+            path.write_bytes(content)
+            return
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            write_atomically(target, content)
+        finally:
+            with contextlib.suppress(OSError):
+                partial_path(target).unlink()
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror}); choose another place") from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+
+
+def sheet_rows(
+    split: ShardSplit, labels: Sequence[int], columns: int, config: RenderConfig
+) -> list[tuple[str, Drawings]]:
+    """The first `columns` drawings of each of some classes of a split, or as many as there are, as rows of a sheet.
+
+    Raises:
+        UsageError: the sheet would have more than `MAX_SHEET_PIXELS`; nothing has been read.
+        ShardError: the shards are damaged.
+    """
+    known, counts = split.manifest.classes, split.manifest.counts[split.name]
+    wanted = {label: min(columns, counts[label]) for label in labels}
+    _layout([known[label] for label in labels], max(wanted.values()), config)
+    found: dict[int, list[Drawings]] = {label: [] for label in labels}
+    missing = dict(wanted)
+    for group in range(len(split.row_groups)):
+        drawings = split.read_row_group(group)
+        for label, parts in found.items():
+            parts.append(drawings.take(np.flatnonzero(drawings.word == label)[: missing[label]]))
+            missing[label] -= len(parts[-1])
+        if not any(missing.values()):
+            break
+    return [(known[label], concat(parts)) for label, parts in found.items()]
 
 
 def contact_sheet(rows: Sequence[tuple[str, Drawings]], config: RenderConfig) -> UInt8Array:
@@ -67,26 +115,15 @@ def contact_sheet(rows: Sequence[tuple[str, Drawings]], config: RenderConfig) ->
     Raises:
         UsageError: the sheet would have more than `MAX_SHEET_PIXELS`.
     """
-    font = ImageFont.load_default(12)
-    cell = config.size + _GAP
-    line = max(cell, _TEXT_HEIGHT)
-    labels = [_shortened(label, font) for label, _ in rows]
-    label_width = max(_LABEL_WIDTH, *(math.ceil(font.getlength(label)) + 3 * _GAP for label in labels))
-    wide = label_width + max(len(drawings) for _, drawings in rows) * cell + _GAP
-    columns = max(1, round(math.sqrt(len(rows) * line / wide)))
-    height = -(-len(rows) // columns)
-    columns = -(-len(rows) // height)  # none of them empty
-    if columns * wide * (height * line + _GAP) > MAX_SHEET_PIXELS:
-        found = f"{columns * wide:,} x {height * line + _GAP:,} pixels"
-        raise UsageError(f"a sheet of {found} is too large; give fewer columns, fewer classes or a smaller size")
-    sheet = Image.new("RGB", (columns * wide, height * line + _GAP), _BACKGROUND)
+    at = _layout([label for label, _ in rows], max(len(drawings) for _, drawings in rows), config)
+    sheet = Image.new("RGB", (at.columns * at.wide, at.height), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    for number, (label, (_, drawings)) in enumerate(zip(labels, rows, strict=True)):
-        left, top = number // height * wide, _GAP + number % height * line
-        pen.text((left + _GAP, top + (line - _GAP) // 2), label, fill=_TEXT, font=font, anchor="lm")
+    for number, (label, (_, drawings)) in enumerate(zip(at.labels, rows, strict=True)):
+        left, top = number // at.rows * at.wide, _GAP + number % at.rows * at.line
+        pen.text((left + _GAP, top + (at.line - _GAP) // 2), label, fill=_TEXT, font=at.font, anchor="lm")
         for k, image in enumerate(render(drawings, config)):
             shown = image[:, :, 0] if config.channels == 1 else image
-            sheet.paste(Image.fromarray(shown), (left + label_width + k * cell, top))
+            sheet.paste(Image.fromarray(shown), (left + at.label_width + k * (config.size + _GAP), top))
     return np.asarray(sheet)
 
 
@@ -100,16 +137,66 @@ def labels_of(folder: Path, manifest: Manifest, classes: Sequence[str] | None) -
     known = manifest.classes
     for word in classes or ():
         if word not in known:
-            near = " or ".join(resembling(word, known, 3)) or ", ".join(known[:5])
-            raise InputError(f'{folder}: has no class "{word}"; did you mean {near}?')
+            near = resembling(word, known, 3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known[:5])}"
+            more = ", ..." if len(known) > 5 and not near else ""
+            raise InputError(f'{folder}: has no class "{word}"; {hint}{more}')
     if classes is not None and len(set(classes)) < len(classes):
         raise UsageError("a class is named twice")
     return list(range(len(known))) if classes is None else [known.index(word) for word in classes]
 
 
-def _shortened(label: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
-    """One line of a label, as much as there is room for."""
-    label = "".join(character if character.isprintable() else " " for character in label)
+@dataclass(frozen=True)
+class _Layout:
+    """Where a sheet has what, in pixels.
+
+    Attributes:
+        font: of the labels.
+        labels: as they are shown.
+        label_width: before the first drawing of a row.
+        line: from row to row.
+        rows: one above the other.
+        columns: of rows.
+        wide: from one column of rows to the next.
+        height: of the sheet.
+    """
+
+    font: _Font
+    labels: list[str]
+    label_width: int
+    line: int
+    rows: int
+    columns: int
+    wide: int
+    height: int
+
+
+def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout:
+    """The layout of a sheet with a row of at most `longest` drawings for each word."""
+    font = ImageFont.load_default(12)
+    labels = [_shortened(_shown(word, font), font) for word in words]
+    line = max(config.size + _GAP, _TEXT_HEIGHT)
+    label_width = max(_LABEL_WIDTH, *(math.ceil(font.getlength(label)) + 3 * _GAP for label in labels))
+    wide = label_width + longest * (config.size + _GAP) + _GAP
+    columns = max(1, round(math.sqrt(len(words) * line / wide)))
+    rows = -(-len(words) // columns)
+    columns = -(-len(words) // rows)  # none of them empty
+    height = rows * line + _GAP
+    if columns * wide * height > MAX_SHEET_PIXELS:
+        found = f"{columns * wide:,} x {height:,} pixels"
+        raise UsageError(f"a sheet of {found} is too large; give fewer columns, fewer classes or a smaller size")
+    return _Layout(font, labels, label_width, line, rows, columns, wide, height)
+
+
+def _shown(word: str, font: _Font) -> str:
+    """The word, or where the font lacks one of its characters the name that its folder of pictures has."""
+    lacking = bytes(font.getmask(_NO_CHARACTER))
+    can_show = all(c.isprintable() and bytes(font.getmask(c)) != lacking for c in set(word))
+    return word if can_show else safe_name(word)
+
+
+def _shortened(label: str, font: _Font) -> str:
+    """As much of a label as there is room for."""
     if font.getlength(label) <= _MAX_LABEL_WIDTH:
         return label
     while font.getlength(label + "...") > _MAX_LABEL_WIDTH:
