@@ -16,6 +16,8 @@ from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
 
+pytestmark = pytest.mark.long
+
 CONFIG = make_config("sketch-classifier", ("ant", "cat"), drawings=100)
 TRAIN = ("train", "--shards", "shards", *SMALL, "--epochs", "1", "--run", "run")
 

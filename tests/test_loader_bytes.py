@@ -11,6 +11,8 @@ from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources.doodles import write_sample
 
+pytestmark = pytest.mark.long
+
 ROW_GROUP_ROWS = 3
 
 

@@ -13,6 +13,8 @@ from pipeline.loading.order import LANES, EpochOrder
 from pipeline.shards.read import RowGroupError, ShardSplit, open_split
 from pipeline.sources.doodles import write_sample
 
+pytestmark = pytest.mark.long
+
 LOST = (4, 5, 30, 31, 32, 33, 34, 35, 36, 100)  # row groups: a lane is of two and a half, so that some lose all
 NAME = "train-00000-of-00001.parquet"
 
