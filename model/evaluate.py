@@ -1,7 +1,6 @@
 """Scoring a run on shards: its own or others, whose classes are matched by word."""
 
 import contextlib
-import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -84,8 +83,8 @@ def score_batches(
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     steps = None if limit is None else -(-limit // loader.config.batch)
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    with contextlib.closing(loader.once()) as batches:
-        for batch, (images,) in feed.batches(itertools.islice(batches, steps)):
+    with contextlib.closing(loader.once(steps)) as batches:
+        for batch, (images,) in feed.batches(batches):
             logits = step(variables, images)
             real = batch.mask
             total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))

@@ -81,6 +81,9 @@ class Trainer:
     def __post_init__(self) -> None:
         config = self.run.config
         self.loader = Loader(self.train, self._loader_config())
+        self._scored: Loader | None = None
+        if self.validation is not None:
+            self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self.tx = make_tx(config, max(1, self.loader.steps_per_epoch))
         self.steps: CompiledSteps = compile_steps(
@@ -145,15 +148,14 @@ class Trainer:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
         metrics: dict[str, Any] = {"epoch": epoch, "seconds": position.seconds, **self._meter.means()}
         top1, corrupt = None, self.loader.corrupt
-        if self.validation is not None:
-            config = self._loader_config(batch=EVAL_BATCH)
-            labels = labels_in(self.run.config.classes, self.validation.manifest.classes, self.validation.folder)
+        if self._scored is not None:
+            validation, classes = self._scored.split, self.run.config.classes
+            labels = labels_in(classes, validation.manifest.classes, validation.folder)
             variables = self.steps.variables(state)
-            loader = Loader(self.validation, config)
             scores = score_batches(
-                self.steps.eval_step, variables, loader, labels, self.run.config.classes, limit=VALIDATION_DRAWINGS
+                self.steps.eval_step, variables, self._scored, labels, classes, limit=VALIDATION_DRAWINGS
             ).as_dict()
-            corrupt |= loader.corrupt
+            corrupt |= self._scored.corrupt
             top1 = scores["top1"]
             metrics |= {f"validation_{name}": scores[name] for name in ("top1", "top3", "map3", "drawings")}
         if corrupt:

@@ -76,7 +76,8 @@ class Blocks:
         kept = self.pools.keep(self.threads) if self.keep else None
         read = self.pools.read if kept is None else self.pools.order_kept
         mine = range(self.process_index, LANES, self.process_count)
-        lanes = [Lane(self.order, lane, self.steps.start * self.batch, read, self._readers) for lane in mine]
+        places = range(self.steps.start * self.batch, self.steps.stop * self.batch)
+        lanes = [Lane(self.order, lane, places, read, self._readers) for lane in mine]
         block_steps = max(1, _BLOCK_ROWS * self.process_count // self.batch)
         cuts = [self.steps[k : k + block_steps] for k in range(0, len(self.steps), block_steps)]
         made = self._makers.submit(self._make, kept, lanes, cuts[0])
@@ -90,8 +91,10 @@ class Blocks:
 
     def close(self) -> None:
         """Stop; nobody waits for the pools that 64 lanes have asked for."""
-        self._readers.shutdown(cancel_futures=True)
-        self._makers.shutdown(cancel_futures=True)
+        try:
+            self._readers.shutdown(cancel_futures=True)
+        finally:
+            self._makers.shutdown(cancel_futures=True)
 
     def _places_before(self, step: int) -> int:
         """How many drawings of the steps before `step` are this process's."""
@@ -105,6 +108,7 @@ class Blocks:
             rows = np.empty(len(here), np.int64)
             parts = []
             for part in taken:
+                # Place p of the epoch is this process's place p // W; a lane has every 64th of the epoch's.
                 places = here[part.place // self.process_count - before :: LANES // self.process_count]
                 places = np.ascontiguousarray(places[: len(part.rows)])
                 rows[places] = part.rows

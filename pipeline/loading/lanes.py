@@ -29,18 +29,18 @@ PoolContent = tuple[PackedDrawings | None, Int64Array]
 
 
 class Lane:
-    """One lane of an epoch from a place of the epoch on.
+    """One lane of an epoch from one place of it to another.
 
     At most two pools of a lane are in memory: `POOL_GROUPS` row groups each, about 4 MB.
     """
 
     def __init__(
-        self, order: EpochOrder, lane: int, place: int, read: Callable[[EpochOrder, Pool], PoolContent],
+        self, order: EpochOrder, lane: int, places: range, read: Callable[[EpochOrder, Pool], PoolContent],
         executor: Executor,
     ) -> None:  # fmt: skip
         self._order, self._lane, self._read = order, lane, read
-        self._at = max(0, -(-(place - lane) // LANES))  # the next place in the lane
-        self._pools = [pool for pool in order.pools(lane) if pool.first + len(pool) > self._at]
+        self._at, stop = (max(0, -(-(place - lane) // LANES)) for place in (places.start, places.stop))  # in the lane
+        self._pools = [pool for pool in order.pools(lane) if self._at < pool.first + len(pool) and pool.first < stop]
         self._executor = executor
         self._current: tuple[Pool, PoolContent] | None = None
         self._next: deque[tuple[Pool, Future[PoolContent]]] = deque()  # one, as long as there is one

@@ -51,6 +51,10 @@ class LoaderConfig:
     skip_corrupt: bool = False
 
     def __post_init__(self) -> None:
+        if self.ahead < 0 or (self.threads is not None and self.threads < 1):
+            raise UsageError(
+                f"threads {self.threads}, ahead {self.ahead}: expected 1 or more threads, and 0 or more ahead"
+            )
         if self.batch < 1:
             raise UsageError(f"batch {self.batch}: expected 1 or more")
         if self.process_count < 1 or LANES % self.process_count or self.batch % self.process_count:
@@ -132,24 +136,44 @@ class Loader:
         if self.steps_per_epoch == 0:
             count = len(self.split)
             raise UsageError(f"batch {self.config.batch} is larger than the {self.split.name} split ({count} drawings)")
+        if epoch < 0 or not 0 <= start_step <= self.steps_per_epoch:
+            raise UsageError(
+                f"epoch {epoch}, step {start_step}: expected an epoch from 0, a step to {self.steps_per_epoch}"
+            )
         order = EpochOrder(self.split.row_starts, self.config.seed, epoch)
-        yield from self._batches(order, range(start_step, self.steps_per_epoch))
+        keep = len(self.split.row_groups) < KEPT_ROW_GROUPS
+        yield from self._batches(order, range(start_step, self.steps_per_epoch), keep)
 
-    def once(self) -> Generator[Batch, None, None]:
-        """Every drawing once, in the stored order of the lanes, not augmented; the last batch is padded and masked."""
+    def once(self, limit: int | None = None) -> Generator[Batch, None, None]:
+        """Every drawing once, in the stored order of the lanes, not augmented; the last batch is padded and masked.
+
+        With a `limit` only so many batches, and no more of the split is read than they need.
+        """
         order = EpochOrder(self.split.row_starts, self.config.seed, None)
-        yield from self._batches(order, range(-(-len(self.split) // self.config.batch)))
+        whole = -(-len(self.split) // self.config.batch)
+        steps = whole if limit is None else min(limit, whole)
+        yield from self._batches(order, range(steps), steps == whole and len(self.split.row_groups) < KEPT_ROW_GROUPS)
 
     def give_back(self, batch: Batch) -> None:
-        """Let a later batch be rendered into this one's images: nobody may read them any more."""
+        """Let a later batch be rendered into this one's images: nobody may read them any more.
+
+        Raises:
+            UsageError: they were given back before, or are of another loader.
+        """
+        if batch.images.shape != self._shape or any(images is batch.images for images in self._buffers):
+            raise UsageError(f"batch of step {batch.step}: given back twice, or of another loader")
         self._buffers.append(batch.images)
 
-    def _batches(self, order: EpochOrder, steps: range) -> Generator[Batch, None, None]:
+    @property
+    def _shape(self) -> tuple[int, ...]:
+        look = self.config.render
+        return self.config.batch // self.config.process_count, look.size, look.size, look.channels
+
+    def _batches(self, order: EpochOrder, steps: range, keep: bool) -> Generator[Batch, None, None]:
         config = self.config
         threads = config.threads or core_count()
-        kept = len(self.split.row_groups) < KEPT_ROW_GROUPS
         blocks = Blocks(
-            self._pools, order, steps, config.batch, config.process_index, config.process_count, threads, kept
+            self._pools, order, steps, config.batch, config.process_index, config.process_count, threads, keep
         )
         # Two threads at least: even one core renders beside a caller that waits for a device.
         batches = ordered_map(self._render, blocks.shares(), max(2, threads), config.ahead)
@@ -161,13 +185,15 @@ class Loader:
                     return
                 yield batch
         finally:
-            blocks.close()
-            batches.close()
+            try:
+                blocks.close()
+            finally:
+                batches.close()
 
     def _render(self, share: Share) -> Batch:
         packed, rows = share.drawings()
         config, epoch = self.config, share.epoch
-        images = self._buffer(config.batch // config.process_count)
+        images = self._buffer()
         out, missing = images[: len(rows)], len(images) - len(rows)
         with self.times.adding("rendering"):
             drawings = packed.unpack(self.split.manifest.classes)
@@ -184,9 +210,8 @@ class Loader:
             rows = np.append(rows, np.full(missing, -1))
         return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step)
 
-    def _buffer(self, count: int) -> UInt8Array:
+    def _buffer(self) -> UInt8Array:
         try:
             return self._buffers.pop()
         except IndexError:
-            size = self.config.render.size
-            return np.empty((count, size, size, self.config.render.channels), np.uint8)
+            return np.empty(self._shape, np.uint8)

@@ -26,6 +26,8 @@ def gather(pieces: Sequence[tuple[int, PackedDrawings]], rows: Int64Array) -> Pa
             # bits, because those NumPy sorts by counting.
             places = places[np.argsort((rows[places] - first).astype(np.uint16), kind="stable")]
         parts.append((drawings, rows[places] - first, places))
+    if sum(len(places) for _, _, places in parts) != np.count_nonzero(rows >= 0):
+        raise ValueError("rows of no piece")
     return assemble(parts, len(rows))
 
 
@@ -48,7 +50,7 @@ class PoolReader:
     times: Times
     skip_corrupt: bool = False
     lost: set[int] = field(default_factory=set)
-    _kept: list[tuple[int, PackedDrawings]] = field(default_factory=list)
+    _kept: list[tuple[int, PackedDrawings]] | None = None
     _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, threads: int) -> list[tuple[int, PackedDrawings]]:
@@ -56,14 +58,31 @@ class PoolReader:
 
         They are read at the first call, and joined piece by piece, so that a part of them only is held twice.
         """
-        with self._keeping, self.times.adding("reading"):
-            for first in range(0, 0 if self._kept else len(self.split.row_groups), _JOINED_GROUPS):
-                groups = range(first, min(first + _JOINED_GROUPS, len(self.split.row_groups)))
-                sizes = np.diff(self.split.row_starts[groups.start : groups.stop + 1]).tolist()
-                parts = zip(ordered_map(self._read, groups, threads), sizes, strict=True)
-                joined = join(without_strokes(size) if part is None else part for part, size in parts)
-                self._kept.append((int(self.split.row_starts[first]), joined))
+        with self._keeping:
+            if self._kept is None:
+                # At once, when it is whole: who was interrupted reads it again.
+                self._kept = [self._joined(first, threads) for first in range(0, self._count, _JOINED_GROUPS)]
             return self._kept
+
+    @property
+    def _count(self) -> int:
+        return len(self.split.row_groups)
+
+    def _joined(self, first: int, threads: int) -> tuple[int, PackedDrawings]:
+        """Row groups from `first` on as one piece, behind its first row."""
+
+        def read(group: int) -> PackedDrawings:
+            with self.times.adding("reading"):
+                part = self._read(group)
+            return without_strokes(self._rows_in(group)) if part is None else part
+
+        groups = range(first, min(first + _JOINED_GROUPS, self._count))
+        parts = list(ordered_map(read, groups, threads))
+        with self.times.adding("reading"):
+            return int(self.split.row_starts[first]), join(parts)
+
+    def _rows_in(self, group: int) -> int:
+        return int(self.split.row_starts[group + 1] - self.split.row_starts[group])
 
     def order_kept(self, order: EpochOrder, pool: Pool) -> tuple[None, Int64Array]:
         """No drawings, and the rows of a pool of a split that is kept."""
@@ -119,8 +138,7 @@ class PoolReader:
         return rows
 
     def _next_readable(self, group: int, is_readable: Callable[[int], bool]) -> int:
-        count = len(self.split.row_groups)
-        for other in range(group + 1, group + count):
-            if is_readable(other % count):
-                return other % count
+        for other in range(group + 1, group + self._count):
+            if is_readable(other % self._count):
+                return other % self._count
         raise ShardError(f"{self.split.folder}: not a row group of its {self.split.name} split can be read")

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shards.manifest import ShardFile
 
-KEPT_FOOTERS = 64  # about 0.9 MB each of a shard of a million drawings; a lane needs those of few shards at a time
+KEPT_ROW_GROUPS = 8192  # in footers, about 8 kB each: 64 lanes come round to every shard again and again
 
 _Identity = tuple[object, ...]
 _footers: dict[_Identity, pq.FileMetaData] = {}
@@ -28,15 +28,24 @@ def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
         ValueError: its size or its footer is not what is expected.
     """
     identity = (path, expected, _state(path.stat()))
-    if getattr(_opened, "identity", None) != identity:
+    if getattr(_opened, "last", (None,))[0] != identity:
         source = pa.OSFile(os.fsencode(path))  # not the path, which pyarrow would want in UTF-8
         # Of the file that was opened, which may be another than the one asked for a moment ago.
         identity = (path, expected, _state(os.fstat(source.fileno())))
-        metadata = _footers.get(identity) or _read_footer(source, expected, identity)
-        _opened.file = pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
-        _opened.identity = identity
-    file: pq.ParquetFile = _opened.file
+        metadata = _kept_footer(identity) or _read_footer(source, expected, identity)
+        opened = identity, pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
+        _opened.last = opened  # at once, so that an interruption cannot part the two
+    file: pq.ParquetFile = _opened.last[1]
     return file
+
+
+def _kept_footer(identity: _Identity) -> pq.FileMetaData | None:
+    """A footer that was read before; it is the last to be forgotten from now on."""
+    with _keeping:
+        metadata = _footers.pop(identity, None)
+        if metadata is not None:
+            _footers[identity] = metadata
+        return metadata
 
 
 def _state(stat: os.stat_result) -> tuple[int, ...]:
@@ -54,6 +63,7 @@ def _read_footer(source: pa.OSFile, expected: ShardFile, identity: _Identity) ->
     metadata = pq.read_metadata(pa.BufferReader(footer))
     with _keeping:
         _footers[identity] = metadata
-        while len(_footers) > KEPT_FOOTERS:
-            del _footers[next(iter(_footers))]
+        row_groups = sum(kept.num_row_groups for kept in _footers.values())
+        while row_groups > KEPT_ROW_GROUPS and len(_footers) > 1:
+            row_groups -= _footers.pop(next(iter(_footers))).num_row_groups
     return metadata

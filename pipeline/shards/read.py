@@ -6,6 +6,7 @@ footers and pages leave to chance, the headers between pages.
 """
 
 import contextlib
+import errno
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -123,11 +124,19 @@ class ShardSplit:
         return file.read_row_group(number, columns=list(columns), use_threads=False)
 
     def _unreadable(self, group: int, error: Exception) -> ShardError:
-        """What to say of a row group that could not be read: that it is damaged, or that there are other shards now."""
+        """What to say of a row group that could not be read: that it is damaged, or that there are other shards now.
+
+        Raises:
+            MemoryError, OSError: what may pass: no memory, or too many open files.
+        """
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING:
+            raise error
         with contextlib.suppress(ShardError, MismatchError, OSError):
             if read_manifest(self.folder).checksum == self.manifest.checksum:
                 return RowGroupError(_damaged(self.path_of(group), error))
-        return ShardError(f"{self.folder}: its shards were replaced while they were read; run the command again")
+        return ShardError(
+            f"{self.folder}: its shards were replaced or removed while they were read; run the command again"
+        )
 
 
 def open_split(folder: Path, split: str) -> ShardSplit:
@@ -182,6 +191,7 @@ def _prove(path: Path, expected: ShardFile) -> None:
             _proved.add(key)
 
 
+_PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
 _REMEDY = "mend the folder with `sketchpipe repair`"
 
 
