@@ -64,9 +64,9 @@ def main() -> None:
     split = open_split(build_shards(arguments.source, arguments.work / "shards", arguments.gigabytes, None), "train")
     print(f"{len(split):,} drawings, {len(split.files)} shards, {len(split.row_groups)} row groups\n", flush=True)
     parts = {
+        "memory": lambda: print_memory(arguments),  # first: a child's peak counts what its parent held when it began
         "reading": lambda: print_reading(split, arguments.rounds),
         "bytes": lambda: print_bytes(split),
-        "memory": lambda: print_memory(arguments),
         "ratios": lambda: print_ratios(split),
     }
     for name, part in parts.items():
