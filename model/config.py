@@ -10,7 +10,7 @@ import jax
 import optax
 
 from pipeline.errors import UsageError
-from pipeline.rendering.augment import OFF, Augmentation
+from pipeline.rendering.augment import Augmentation, canonical
 from pipeline.rendering.render import RenderConfig
 
 IMAGE_SIZE = 64  # pixels a side
@@ -51,7 +51,7 @@ class Recipe:
         _check(0 <= self.weight_decay <= 1, "weight_decay must lie in 0..1", self.weight_decay)
         _check(0 <= self.warmup <= 0.9, "warmup must lie in 0..0.9", self.warmup)
         _check(0 <= self.label_smoothing <= 0.9, "label_smoothing must lie in 0..0.9", self.label_smoothing)
-        object.__setattr__(self, "augment", str(Augmentation.parse(self.augment) or OFF))
+        object.__setattr__(self, "augment", canonical(self.augment))
         if self.optimizer == "adam":
             _check(self.weight_decay == 0, "adam has no weight decay: take adamw or 0", self.weight_decay)
         if self.schedule == "constant":

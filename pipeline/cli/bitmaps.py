@@ -1,5 +1,6 @@
 """`sketchpipe render bitmaps`."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,9 @@ def bitmaps(
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """
-    from pipeline.cli.options import Line, bar, counted, parse_list, say, worker_count
+    from functools import partial
+
+    from pipeline.cli.options import parse_list, worker_count
     from pipeline.pictures.bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
@@ -52,19 +55,26 @@ def bitmaps(
         invert=invert,
     )
     threads = worker_count(workers)
+    tell_set(to, "sources", partial(write_folders, sources, to, options, workers=threads, force=force))
+
+
+def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
+    """Let `write(progress=...)` make a set of pictures, and tell how far it is and what stands there."""
+    from pipeline.cli.options import Line, bar, counted, say
+
     line = Line()
 
     def progress(done: int, total: int) -> None:
-        line.show(lambda: f"writing [{bar(done / total)}] {done:,} of {counted(total, 'picture')}")
+        line.show(lambda: f"writing [{bar(done / max(total, 1))}] {done:,} of {counted(total, 'picture')}")
 
-    made, is_new = write_folders(sources, to, options, workers=threads, force=force, progress=progress)
+    made, is_new = write(progress=progress)
     line.clear()
     if not is_new:
-        say(f"{to}: nothing to do, the pictures are of these sources and options (--force writes anew)")
-    summarize(made, to)
+        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes anew)")
+    _summarize(made, folder)
 
 
-def summarize(made: "PictureSet", folder: Path) -> None:
+def _summarize(made: "PictureSet", folder: Path) -> None:
     """Say how many pictures there are, and which classes have none in a split."""
     from pipeline.cli.options import counted, say
     from pipeline.shards.shuffle import SPLITS

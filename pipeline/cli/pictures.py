@@ -33,8 +33,10 @@ def pictures(
 
     Example: sketchpipe render pictures shards/sample --to pictures --drawings-per-class 100 --size 128
     """
-    from pipeline.cli.bitmaps import summarize
-    from pipeline.cli.options import Line, bar, counted, parse_list, say, worker_count
+    from functools import partial
+
+    from pipeline.cli.bitmaps import tell_set
+    from pipeline.cli.options import parse_list, worker_count
     from pipeline.pictures.drawings import PictureOptions, write_drawings
     from pipeline.rendering.render import RenderConfig
 
@@ -46,13 +48,4 @@ def pictures(
         render=RenderConfig(size, encoding=encoding, framing=framing),
     )
     threads = worker_count(workers)
-    line = Line()
-
-    def progress(done: int, total: int) -> None:
-        line.show(lambda: f"writing [{bar(done / max(total, 1))}] {done:,} of {counted(total, 'picture')}")
-
-    made, is_new = write_drawings(shards, to, options, workers=threads, force=force, progress=progress)
-    line.clear()
-    if not is_new:
-        say(f"{to}: nothing to do, the pictures are of these shards and options (--force writes anew)")
-    summarize(made, to)
+    tell_set(to, "shards", partial(write_drawings, shards, to, options, workers=threads, force=force))

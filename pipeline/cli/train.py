@@ -60,14 +60,14 @@ def train(
     from pipeline.cli.options import say
     from pipeline.cli.training import TrainingLine
     from pipeline.errors import UsageError
-    from pipeline.rendering.augment import OFF, Augmentation
+    from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
 
     given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
              "encoding": encoding, "framing": framing, "augment": augment}  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     if augment is not None:
-        given["augment"] = str(Augmentation.parse(augment) or OFF)  # every amount, as runs store it
+        given["augment"] = canonical(augment)
     chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")

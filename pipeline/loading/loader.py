@@ -117,8 +117,8 @@ class Loader:
         """The shards of which row groups were skipped so far, and how many rows."""
         found: dict[Path, int] = {}
         for group in sorted(self._pools.lost):
-            path, rows = self.split.path_of(group), self.split.row_starts[group + 1] - self.split.row_starts[group]
-            found[path] = found.get(path, 0) + int(rows)
+            path = self.split.path_of(group)
+            found[path] = found.get(path, 0) + self.split.rows_in(group)
         return found
 
     @property

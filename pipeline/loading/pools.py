@@ -74,15 +74,12 @@ class PoolReader:
         def read(group: int) -> PackedDrawings:
             with self.times.adding("reading"):
                 part = self._read(group)
-            return without_strokes(self._rows_in(group)) if part is None else part
+            return without_strokes(self.split.rows_in(group)) if part is None else part
 
         groups = range(first, min(first + _JOINED_GROUPS, self._count))
         parts = list(ordered_map(read, groups, threads))
         with self.times.adding("reading"):
             return int(self.split.row_starts[first]), join(parts)
-
-    def _rows_in(self, group: int) -> int:
-        return int(self.split.row_starts[group + 1] - self.split.row_starts[group])
 
     def order_kept(self, order: EpochOrder, pool: Pool) -> tuple[None, Int64Array]:
         """No drawings, and the rows of a pool of a split that is kept."""

@@ -112,7 +112,16 @@ class Augmentation:
             if name in changes:
                 raise UsageError(f"augmentation names {name} twice: {text!r}")
             changes[name] = _value_of(name, value)
-        return cls(**changes)  # type: ignore[arg-type]
+        return cls(**changes)  # type: ignore[arg-type] # a name's own kind of value, which a dict of both does not tell
+
+
+def canonical(text: str) -> str:
+    """The text that names every amount of the augmentation that `text` asks for, or `OFF`; as runs store it.
+
+    Raises:
+        UsageError: as `Augmentation.parse`.
+    """
+    return str(Augmentation.parse(text) or OFF)
 
 
 class Augmented(NamedTuple):

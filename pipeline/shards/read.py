@@ -59,6 +59,10 @@ class ShardSplit:
         """The shard in which row group `group` lies."""
         return self.folder / self.files[int(self.row_groups[group, 0])].name
 
+    def rows_in(self, group: int) -> int:
+        """How many drawings row group `group` has."""
+        return int(self.row_starts[group + 1] - self.row_starts[group])
+
     def read_packed(self, group: int) -> PackedDrawings:
         """The strokes and labels of row group `group`.
 
