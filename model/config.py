@@ -33,6 +33,8 @@ class Recipe:
         label_smoothing: the share of a label that is spread over all classes, 0 to 0.9.
         augment: how strokes are changed before they are rendered, as `Augmentation.parse` reads it, "off" not at all;
             stored with every amount, so that a later default changes no old run.
+        encoding: what the images' channels show, a name in `pipeline.rendering.raster.ENCODINGS`.
+        framing: where drawings stand in the images, one of `pipeline.rendering.render.FRAMINGS`.
     """
 
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -43,6 +45,8 @@ class Recipe:
     warmup: float = 0.15
     label_smoothing: float = 0.1
     augment: str = str(Augmentation())
+    encoding: str = "order"
+    framing: str = "centred"
 
     def __post_init__(self) -> None:
         _check_types(self)
@@ -69,8 +73,7 @@ class TrainConfig(Recipe):
         seed: of the first weights, the order, the augmentation and the dropout.
         image_size: pixels a side, a multiple of 16 from 16 to 256.
         line_width: pixels, 0.5 to 16.
-        encoding: what the images' channels show, a name in `pipeline.rendering.raster.ENCODINGS`.
-        framing: where drawings stand in the images, one of `pipeline.rendering.render.FRAMINGS`.
+        precision: what the network computes in; its parameters and statistics are float32 either way.
     """
 
     network: str
@@ -79,8 +82,7 @@ class TrainConfig(Recipe):
     seed: int = 0
     image_size: int = IMAGE_SIZE
     line_width: float = LINE_WIDTH
-    encoding: str = "palette"
-    framing: str = "corner"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -1,8 +1,10 @@
-"""Which devices a command computes on, and what to say where a GPU stands idle."""
+"""Which devices a command computes on and in what precision, and what to say where a GPU stands idle."""
 
+import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import jax
 
@@ -10,16 +12,22 @@ from pipeline.errors import UsageError
 from pipeline.threads import core_count
 
 DEVICES = ("auto", "cpu", "gpu")
+PRECISIONS = ("auto", "float32", "bfloat16")
+BFLOAT16_CAPABILITY = 8.0  # compute capability: Ampere, the first whose matrix units take bfloat16
 
 
 def choose_devices(device: str) -> Sequence[jax.Device]:
     """The devices for `--device`: every GPU there is under auto and gpu, else the CPU.
+
+    What is compiled for them is kept in the user's cache folder.
 
     Raises:
         UsageError: the choice is unknown, there is no GPU, or there is one that JAX cannot use.
     """
     if device not in DEVICES:
         raise UsageError(f'device "{device}": expected one of {", ".join(DEVICES)}')
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made when jax is imported
+        jax.config.update("jax_compilation_cache_dir", str(_cache_folder()))
     if device == "cpu":
         jax.config.update("jax_platforms", "cpu")
         return jax.devices("cpu")
@@ -36,6 +44,20 @@ def choose_devices(device: str) -> Sequence[jax.Device]:
     return devices
 
 
+def choose_precision(precision: str, devices: Sequence[jax.Device]) -> str:
+    """What to compute in for `--precision`: under auto bfloat16 on GPUs that are built for it, else float32.
+
+    Raises:
+        UsageError: the choice is unknown.
+    """
+    if precision not in PRECISIONS:
+        raise UsageError(f'precision "{precision}": expected one of {", ".join(PRECISIONS)}')
+    if precision != "auto":
+        return precision
+    capability = min(float(getattr(device, "compute_capability", 0) or 0) for device in devices)
+    return "bfloat16" if capability >= BFLOAT16_CAPABILITY else "float32"
+
+
 def describe(devices: Sequence[jax.Device]) -> str:
     """The devices in words."""
     first = devices[0]
@@ -43,6 +65,11 @@ def describe(devices: Sequence[jax.Device]) -> str:
         forced = f", as {len(devices)} devices" if len(devices) > 1 else ""
         return f"the CPU ({core_count()} cores{forced})"
     return f"{len(devices)} x {first.device_kind}" if len(devices) > 1 else first.device_kind
+
+
+def _cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "sketchpipe" / "xla"
 
 
 def nvidia_driver() -> bool:

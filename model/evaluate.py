@@ -84,11 +84,11 @@ def score_batches(
     steps = None if limit is None else -(-limit // loader.config.batch)
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
     with contextlib.closing(loader.once(steps)) as batches:
-        for batch, (images,) in feed.batches(batches):
+        for (batch,), ((images,),) in feed.batches(batches):
             logits = step(variables, images)
             real = batch.mask
             total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))
-            feed.used(batch, logits)
+            feed.used([batch], logits)
     return total
 
 

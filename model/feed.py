@@ -1,7 +1,7 @@
-"""Batches on devices, two ahead of the step, and their buffers back to the loader when the step is done."""
+"""Batches on devices, two calls ahead, and their buffers back to the loader when what was computed is done."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,26 +22,43 @@ class Feed:
     Attributes:
         loader: whose buffers these are.
         put: moves arrays to the devices, as `CompiledSteps.put_batch` does.
+        group: batches that a call takes.
     """
 
     loader: Loader
     put: Callable[..., list[jax.Array]]
-    _in_use: deque[tuple[Batch, Any]] = field(default_factory=deque)
+    group: int = 1
+    _in_use: deque[tuple[Sequence[Batch], Any]] = field(default_factory=deque)
 
-    def batches(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, list[jax.Array]]]:
-        """Each batch beside its images and labels on the devices, the next two on their way."""
-        placed: deque[tuple[Batch, list[jax.Array]]] = deque()
+    def batches(self, batches: Iterator[Batch]) -> Iterator[tuple[Sequence[Batch], list[tuple[jax.Array, ...]]]]:
+        """Each group of batches beside its images and its labels on the devices, the next two groups on their way.
+
+        What is left at the end and makes no whole group comes one by one: every other length of a group would have to
+        be compiled.
+        """
+        placed: deque[list[tuple[Batch, list[jax.Array]]]] = deque()
+        group: list[tuple[Batch, list[jax.Array]]] = []
         for batch in batches:
-            placed.append((batch, self.put(batch.images, batch.labels)))
+            group.append((batch, self.put(batch.images, batch.labels)))
+            if len(group) == self.group:
+                placed.append(group)
+                group = []
             if len(placed) > AHEAD:
-                yield placed.popleft()
-        while placed:
-            yield placed.popleft()
+                yield _taken_apart(placed.popleft())
+        for last in (*placed, *([one] for one in group)):
+            yield _taken_apart(last)
 
-    def used(self, batch: Batch, result: Any) -> None:
-        """Note that `result` was computed from `batch`; waits for the result of the batch `AHEAD` steps before."""
-        self._in_use.append((batch, result))
+    def used(self, batches: Sequence[Batch], result: Any) -> None:
+        """Note that `result` was computed from `batches`; waits for the result of `AHEAD` calls before."""
+        self._in_use.append((batches, result))
         while len(self._in_use) > AHEAD:
             done, its_result = self._in_use.popleft()
             jax.block_until_ready(its_result)
-            self.loader.give_back(done)
+            for batch in done:
+                self.loader.give_back(batch)
+
+
+def _taken_apart(group: list[tuple[Batch, list[jax.Array]]]) -> tuple[Sequence[Batch], list[tuple[jax.Array, ...]]]:
+    """The batches of a group, and their arrays by kind: images, labels."""
+    batches, arrays = zip(*group, strict=True)
+    return batches, list(zip(*arrays, strict=True))

@@ -1,11 +1,13 @@
 """What the steps of an epoch report, gathered without making them wait."""
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.threads import Times
 
@@ -52,7 +54,7 @@ class Meter:
         self._waited = times.waiting
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Take in a step's metrics, which may still be on their way."""
+        """Take in the metrics of one or more steps, which may still be on their way."""
         self._metrics.append(metrics)
 
     def due(self) -> bool:
@@ -62,8 +64,7 @@ class Meter:
     def read(self) -> Reading:
         """Wait for the steps and read them."""
         metrics: list[dict[str, Any]] = jax.device_get(self._metrics)
-        losses = [float(np.mean(one["loss"])) for one in metrics]
-        accuracies = [float(np.mean(one["accuracy"])) for one in metrics]
+        losses, accuracies = (_each_step(one[name] for one in metrics) for name in ("loss", "accuracy"))
         now, waited = time.perf_counter(), self._times.waiting
         elapsed = max(now - self._since, 1e-9)
         rate, waiting = len(losses) * self._batch / elapsed, (waited - self._waited) / elapsed
@@ -86,3 +87,8 @@ class Meter:
             "train_loss": float(np.mean(self._losses)),
             "train_accuracy": float(np.mean(self._accuracies)),
         }
+
+
+def _each_step(calls: Iterable[NDArray[np.float32]]) -> list[float]:
+    """A number for each step of calls that made (S,) of them, or (D, S), the same on every device."""
+    return [float(one) for call in calls for one in np.atleast_2d(call)[0]]

@@ -1,4 +1,4 @@
-"""How good a network's probabilities are: top-1, top-3, MAP@3, class by class."""
+"""How good a network's probabilities are: top-1, top-3, MAP@3, class by class and over classes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,19 +26,22 @@ class Scores:
     reciprocal3: float
 
     def as_dict(self) -> dict[str, Any]:
-        """`top1`, `top3`, `map3` from 0 to 1, `drawings`, and for each class its drawings and top-1.
+        """`top1`, `top3`, `map3`, `balanced_top1` from 0 to 1, `drawings`, and for each class its drawings and top-1.
 
-        A class without drawings has a `top1` of None: nothing is known of it.
+        A class without drawings has a `top1` of None, as nothing is known of it, and no part in the balanced top-1,
+        which is the mean over classes.
         """
         total = max(1, int(self.drawings.sum()))
         by_class = {
             word: {"drawings": int(count), "top1": int(right) / int(count) if count else None}
             for word, count, right in zip(self.classes, self.drawings, self.right, strict=True)
         }
+        known = [one["top1"] for one in by_class.values() if one["top1"] is not None]
         return {
             "top1": int(self.right.sum()) / total,
             "top3": self.in_top3 / total,
             "map3": self.reciprocal3 / total,
+            "balanced_top1": sum(known) / max(1, len(known)),
             "drawings": int(self.drawings.sum()),
             "classes": by_class,
         }

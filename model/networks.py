@@ -57,19 +57,31 @@ class QuickdrawClassifier(nn.Module):
         for layer, width in enumerate((16, 32, 64), start=1):
             x = halve(nn.relu(nn.Conv(width, (3, 3), dtype=self.dtype, name=f"conv{layer}")(x)))
         x = x.reshape(len(x), -1)  # (B, 4096)
-        x = nn.Dropout(0.5, deterministic=not train)(x)
+        x = Dropout(0.5, self.axis_name)(x, train=train)
         x = nn.relu(nn.Dense(200, dtype=self.dtype, name="dense1")(x))
         return nn.Dense(self.classes, name="dense2")(x.astype(jnp.float32))
 
 
 class SketchNet(nn.Module):
-    """Our residual network: a stem at half size, then a block of two 3x3 convolutions at each of three scales."""
+    """Our residual networks: a stem, then stages of blocks of two 3x3 convolutions, each at half the size before.
+
+    Attributes:
+        classes: of the logits.
+        axis_name: of the pmap axis, or None.
+        dtype: to compute in.
+        stem_width: channels of the 5x5 convolution that halves the image.
+        stem_pooled: whether the stem halves it once more.
+        widths: channels of each stage.
+        blocks: of each stage.
+    """
 
     classes: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
     stem_width: int = 16
+    stem_pooled: bool = True
     widths: Sequence[int] = (32, 64, 192)
+    blocks: Sequence[int] = (1, 1, 1)
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
@@ -80,17 +92,21 @@ class SketchNet(nn.Module):
         x = images.astype(self.dtype) / 255
         x = nn.Conv(self.stem_width, (5, 5), strides=2, use_bias=False, dtype=self.dtype, name="stem")(x)
         # Halved before it is normed: a step took 7 % less time than the other way round.
-        x = nn.relu(norm(name="stem_norm")(halve(x)))  # (B, 16, 16, stem_width)
-        for stage, width in enumerate(self.widths, start=1):
+        x = nn.relu(norm(name="stem_norm")(halve(x) if self.stem_pooled else x))  # (B, 16, 16, stem_width)
+        for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True), start=1):
             if stage > 1:
                 x = halve(x)
-            x = ResidualBlock(width, norm, self.dtype, name=f"stage{stage}")(x)
+            for block in range(1, blocks + 1):
+                x = ResidualBlock(width, norm, self.dtype, name=f"stage{stage}_block{block}")(x)
         x = x.mean(axis=(1, 2))  # (B, widths[-1]), from 4x4 pixels
         return nn.Dense(self.classes, name="dense")(x.astype(jnp.float32))
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside a 1x1 one (He et al., arXiv:1512.03385)."""
+    """Two 3x3 convolutions beside what came in, or a 1x1 one of it where the width changes.
+
+    Source: He et al., arXiv:1512.03385.
+    """
 
     width: int
     norm: Callable[..., nn.BatchNorm]
@@ -103,8 +119,29 @@ class ResidualBlock(nn.Module):
         y = nn.relu(self.norm(name="norm1")(conv((3, 3), name="conv1")(x)))
         # Scales of zero: at first each block passes its input on (Goyal et al., arXiv:1706.02677, section 5.1).
         y = self.norm(name="norm2", scale_init=nn.initializers.zeros)(conv((3, 3), name="conv2")(y))
-        shortcut = self.norm(name="shortcut_norm")(conv((1, 1), name="shortcut")(x))
-        return nn.relu(shortcut + y)
+        if x.shape[-1] != self.width:
+            x = self.norm(name="shortcut_norm")(conv((1, 1), name="shortcut")(x))
+        return nn.relu(x + y)
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks follow from a drawing's place in the global batch, on any number of devices."""
+
+    rate: float
+    axis_name: str | None
+
+    @nn.compact
+    def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+        """`x`, `(B, ...)`, in training with `rate` of its values 0 and the others larger by as much."""
+        if not train:
+            return x
+        first = 0 if self.axis_name is None else jax.lax.axis_index(self.axis_name) * len(x)
+        key = self.make_rng("dropout")
+
+        def kept(row: jax.Array) -> jax.Array:
+            return jax.random.bernoulli(jax.random.fold_in(key, row), 1 - self.rate, x.shape[1:])
+
+        return jnp.where(jax.vmap(kept)(first + jnp.arange(len(x))), x / (1 - self.rate), 0)
 
 
 @dataclass(frozen=True)
@@ -119,11 +156,21 @@ class NetworkSpec:
 
 # As the seeds' authors trained: nothing but Adam.
 _PLAIN_ADAM = Recipe(
-    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF
-)
+    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF,
+    encoding="palette", framing="corner",
+)  # fmt: skip
+
+# For GPUs, 345 classes and millions of drawings: whole images of bfloat16 fill a chip's matrix units.
+_FOR_GPUS = Recipe(batch=1024)
+_BASE = partial(SketchNet, stem_width=32, stem_pooled=False, widths=(64, 128, 256), blocks=(2, 2, 2))
+_LARGE = partial(SketchNet, stem_width=64, stem_pooled=False, widths=(64, 128, 256, 512), blocks=(2, 3, 4, 2))
 
 NETWORKS: dict[str, NetworkSpec] = {
-    "sketchnet": NetworkSpec("sketchpipe's own residual network", SketchNet, Recipe(), EPOCHS),
+    "sketchnet": NetworkSpec("sketchpipe's own residual network, for a laptop", SketchNet, Recipe(), EPOCHS),
+    "sketchnet-base": NetworkSpec("the same family, for a GPU and 345 classes", _BASE, _FOR_GPUS, EPOCHS),
+    "sketchnet-large": NetworkSpec(
+        "the same family, for a GPU and tens of millions of drawings", _LARGE, _FOR_GPUS, EPOCHS
+    ),
     "sketch-classifier": NetworkSpec(
         "joeylemon/sketch-classifier: two convolutions, one dense layer",
         SketchClassifier,
@@ -164,15 +211,26 @@ def network_spec(name: str) -> NetworkSpec:
     raise UsageError(f"no network is called {name!r}: did you mean {nearest!r}? There are {', '.join(NETWORKS)}")
 
 
-def make_config(network: str, classes: Sequence[str], *, drawings: int, **changes: Any) -> TrainConfig:
+def make_config(
+    network: str, classes: Sequence[str], *, drawings: int, recipe: str | None = None, **changes: Any
+) -> TrainConfig:
     """The configuration to train `network` on so many drawings: its recipe, then `changes`, which are fields.
+
+    Args:
+        network: its name.
+        classes: the words in label order.
+        drawings: of the training split.
+        recipe: the network whose recipe and epochs to take; its own by default.
+        changes: fields of the configuration.
 
     Raises:
         UsageError: no network has that name, or a value is out of range.
     """
-    recipe = dataclasses.asdict(network_spec(network).recipe)
-    recipe["batch"] = default_batch(recipe["batch"], drawings)
-    fields = {**recipe, "epochs": default_epochs(drawings, network_spec(network).epochs), **changes}
+    network_spec(network)
+    spec = network_spec(recipe or network)
+    fields = dataclasses.asdict(spec.recipe)
+    fields["batch"] = default_batch(fields["batch"], drawings)
+    fields |= {"epochs": default_epochs(drawings, spec.epochs), **changes}
     return TrainConfig(network=network, classes=tuple(classes), **fields)
 
 
@@ -201,6 +259,19 @@ def parameter_table(
         shape = leaf.shape if path[-1] in ("kernel", "scale") else row.shape
         rows[layer] = LayerRow(layer, shape, row.parameters + leaf.size)
     return list(rows.values()), sum(row.parameters for row in rows.values())
+
+
+def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> int:
+    """Floating-point operations of a forward pass of one image, as XLA counts them; a training step takes thrice that.
+
+    A multiplication and an addition are two. Nothing is computed or compiled.
+    """
+    network = make_network(name, classes)
+    images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.uint8)
+    variables = jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
+    lowered = jax.jit(partial(network.apply, train=False)).lower(variables, images)
+    cost: dict[str, float] = lowered.cost_analysis()  # type: ignore[assignment] # a dictionary on every backend here
+    return int(cost["flops"])
 
 
 def halve(x: jax.Array) -> jax.Array:

@@ -23,7 +23,7 @@ from pipeline.locks import locked_file
 from pipeline.storage import write_atomically
 
 RUNS = Path("runs")
-FORMAT_VERSION = 2  # 2: encoding, framing and each amount of the augmentation
+FORMAT_VERSION = 3  # 3: precision; layers of sketchnet by stage and block
 _NAME = re.compile(r"(\d{3,})-.+")
 
 

@@ -15,6 +15,7 @@ from flax import struct
 from pipeline.errors import UsageError
 
 AXIS = "devices"
+FUSED_DRAWINGS = 4096  # of a call on a GPU: a call costs the host 0.2 ms, in which small steps would be over
 
 
 class TrainState(struct.PyTreeNode):
@@ -38,7 +39,8 @@ def create_train_state(
 ) -> TrainState:
     """A state before its first step, the same for the same seed."""
     images = jnp.zeros((1, image_size, image_size, channels), jnp.uint8)
-    variables = network.init(jax.random.key(seed), images, train=False)
+    # Compiled, and so from the cache on disk: op by op it took 5 s of every process.
+    variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
     params = variables["params"]
     return TrainState(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
 
@@ -63,15 +65,13 @@ def train_step(
         network: called with the state's variables.
         tx: the optimizer.
         label_smoothing: the share of a label spread over all classes.
-        seed: of the dropout.
+        seed: of the dropout, whose masks are the same on any number of devices.
         axis_name: the pmap axis to average over, None under jit.
 
     Returns:
         The state after the step, and the batch's mean `loss` and `accuracy`, () float32.
     """
     key = jax.random.fold_in(jax.random.key(seed), state.step)
-    if axis_name is not None:
-        key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
 
     def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
         variables = {"params": params, "batch_stats": state.batch_stats}
@@ -88,6 +88,23 @@ def train_step(
     return TrainState(state.step + 1, params, batch_stats, opt_state), metrics
 
 
+def train_steps(
+    state: TrainState, images: Sequence[jax.Array], labels: Sequence[jax.Array], *, step: Callable[..., Any]
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """As many steps as there are batches, one after the other in one call.
+
+    Returns:
+        The state after them, and the `loss` and `accuracy` of each step, (S,) float32.
+    """
+    if len(images) == 1:  # XLA's loops are slow on the CPU
+        state, metrics = step(state, images[0], labels[0])
+        return state, jax.tree.map(lambda one: one[None], metrics)
+    return cast(
+        tuple[TrainState, dict[str, jax.Array]],
+        jax.lax.scan(lambda carry, batch: step(carry, *batch), state, (jnp.stack(images), jnp.stack(labels))),
+    )
+
+
 def eval_step(variables: Any, images: jax.Array, *, network: nn.Module) -> jax.Array:
     """Logits, (B, K) float32, of images, (B, H, W, C) uint8."""
     return cast(jax.Array, network.apply(variables, images, train=False))
@@ -99,13 +116,16 @@ class CompiledSteps:
 
     Attributes:
         devices: one runs under `jax.jit`, several under `jax.pmap`.
-        train_step: `(state, images, labels) -> (state, metrics)`, state and batch as `put_state` and `put_batch` leave
-            them; the old state's buffers are given away, and metrics of several devices come once for each.
+        fused: steps that one call should make: 1 where the host keeps up.
+        train_steps: `(state, images, labels) -> (state, metrics)`, the state as `put_state` leaves it, images and
+            labels sequences of what `put_batch` makes of each batch, `fused` of them or one; each length is compiled
+            once. The old state's buffers are given away; metrics are (S,), or (D, S) of several devices.
         eval_step: `(variables, images) -> logits` on the first device.
     """
 
     devices: Sequence[jax.Device]
-    train_step: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+    fused: int
+    train_steps: Callable[..., tuple[TrainState, dict[str, jax.Array]]]
     eval_step: Callable[..., jax.Array]
 
     def put_state(self, state: TrainState) -> TrainState:
@@ -149,6 +169,7 @@ def compile_steps(
     batch: int,
     label_smoothing: float,
     seed: int,
+    fused: int | None = None,
 ) -> CompiledSteps:
     """Compile the steps for `devices`.
 
@@ -159,22 +180,23 @@ def compile_steps(
         batch: drawings of a global batch.
         label_smoothing: of the loss.
         seed: of the dropout.
+        fused: steps a call; by default as many as keep a GPU busy with a call of `FUSED_DRAWINGS`, 1 on the CPU.
 
     Raises:
         UsageError: the devices do not divide the batch, which pmap would not say.
     """
     if batch % len(devices):
         raise UsageError(f"batch {batch}: expected a multiple of the {len(devices)} devices")
-    evaluate = jax.jit(partial(eval_step, network=network(None)))
+    # In float32, as `evaluate` and `predict` do.
+    evaluate = jax.jit(partial(eval_step, network=network(None).clone(dtype=jnp.float32)))
     settings = {"tx": tx, "label_smoothing": label_smoothing, "seed": seed}
-    step: Callable[..., Any]
+    if fused is None:
+        fused = 1 if devices[0].platform == "cpu" else max(1, FUSED_DRAWINGS // batch)
+    steps: Callable[..., Any]
     if len(devices) == 1:
-        step = jax.jit(partial(train_step, network=network(None), **settings), donate_argnums=0)
+        step = partial(train_step, network=network(None), **settings)
+        steps = jax.jit(partial(train_steps, step=step), donate_argnums=0)
     else:
-        step = jax.pmap(
-            partial(train_step, network=network(AXIS), axis_name=AXIS, **settings),
-            axis_name=AXIS,
-            devices=devices,
-            donate_argnums=0,
-        )
-    return CompiledSteps(devices, step, evaluate)
+        step = partial(train_step, network=network(AXIS), axis_name=AXIS, **settings)
+        steps = jax.pmap(partial(train_steps, step=step), axis_name=AXIS, devices=devices, donate_argnums=0)
+    return CompiledSteps(devices, fused, steps, evaluate)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from model.checkpoint import Position, load_checkpoint
@@ -87,7 +88,9 @@ class Trainer:
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self.tx = make_tx(config, max(1, self.loader.steps_per_epoch))
         self.steps: CompiledSteps = compile_steps(
-            lambda axis: make_network(config.network, len(config.classes), axis_name=axis),
+            lambda axis: make_network(
+                config.network, len(config.classes), axis_name=axis, dtype=jnp.dtype(config.precision)
+            ),
             self.tx,
             self.devices,
             batch=config.batch,
@@ -125,16 +128,16 @@ class Trainer:
         return (state, Position(0, 0, 0.0)) if last is None else load_checkpoint(last, state)
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
-        feed = Feed(self.loader, self._put)
+        feed = Feed(self.loader, self._put, self.steps.fused)
         meter = self._meter = Meter(self.run.config.batch, self.loader.times)
         saved = time.perf_counter()
         epoch, steps = position.epoch, self.loader.steps_per_epoch
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
-            for batch, arrays in feed.batches(batches):
-                state, metrics = self.steps.train_step(state, *arrays)
-                feed.used(batch, metrics)
+            for group, arrays in feed.batches(batches):
+                state, metrics = self.steps.train_steps(state, *arrays)
+                feed.used(group, metrics)
                 meter.add(metrics)
-                done = batch.step + 1
+                done = group[-1].step + 1
                 if meter.due():
                     self.report(self._progress(epoch, done))
                 if stopped or time.perf_counter() - saved > CHECKPOINT_SECONDS:

@@ -26,7 +26,7 @@ FILES = (ARRAYS, POSITION, MANIFEST)
 def state_of(width: int = 2, seed: int = 0) -> TrainState:
     """A state with batch norm and AdamW, every array of it other than zero."""
     tx = make_tx(make_config("sketchnet", WORDS, drawings=10_000), steps_per_epoch=10)
-    network = SketchNet(classes=3, stem_width=width, widths=(2,))
+    network = SketchNet(classes=3, stem_width=width, widths=(2,), blocks=(1,))
     shapes = jax.eval_shape(lambda: create_train_state(network, tx, seed=0, image_size=16))
     dice = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: np.asarray(dice.uniform(1, 100, leaf.shape), leaf.dtype), shapes)
@@ -190,7 +190,7 @@ def test_a_run_is_opened_as_it_was_made(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json"])
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 2}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 3}'])
 def test_a_damaged_run_is_said(run: Run, name: str, text: str) -> None:
     (run.folder / name).write_text(text)
     with pytest.raises(CheckpointError, match=r"run\.json or config\.json is damaged"):

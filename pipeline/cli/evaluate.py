@@ -16,7 +16,7 @@ def evaluate(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
 ) -> None:
-    """Score a run: top-1, top-3, MAP@3 and the accuracy of each class.
+    """Score a run: top-1, top-3, MAP@3, the accuracy of each class and its mean over classes.
 
     Reads the run's best checkpoint and shards, its own or others with some of its classes; writes to stdout.
 
@@ -62,7 +62,7 @@ def _as_text(scores: dict[str, Any]) -> str:
         lines.append(f"{word:<{width}}  {top1:>8}  {one['drawings']:>9,}")
     lines.append("")
     lines.append(
-        f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f} "
-        f"on {scores['drawings']:,} drawings of {scores['shards']}"
+        f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f}, "
+        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {scores['drawings']:,} drawings of {scores['shards']}"
     )
     return "\n".join(lines)

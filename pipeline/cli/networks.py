@@ -8,7 +8,7 @@ import typer
 def networks(
     classes: Annotated[int, typer.Option(help="Number of classes that the tables are for.")] = 10,
 ) -> None:
-    """List the networks with their recipes and parameter tables.
+    """List the networks with their recipes, parameter tables and cost.
 
     Reads nothing, writes to stdout.
 
@@ -16,7 +16,7 @@ def networks(
     """
     from dataclasses import asdict
 
-    from model.networks import DEFAULT_NETWORK, NETWORKS, parameter_table
+    from model.networks import DEFAULT_NETWORK, NETWORKS, forward_flops, parameter_table
     from pipeline.errors import UsageError
 
     if classes < 1:
@@ -25,6 +25,9 @@ def networks(
         rows, total = parameter_table(name, classes)
         default = " (the default)" if name == DEFAULT_NETWORK else ""
         typer.echo(f"{name}{default}: {spec.description}; {total:,} parameters for {classes} classes")
+        typer.echo(
+            f"  cost: {forward_flops(name, classes) / 1e6:,.1f} MFLOP an image forward, thrice that a training step"
+        )
         typer.echo(f"  epochs: {spec.epochs} for 6,000 to 12,000 drawings; more for fewer, fewer for more")
         typer.echo("  recipe: " + ", ".join(f"{key} {value}" for key, value in asdict(spec.recipe).items()))
         for row in rows:

@@ -17,6 +17,9 @@ def train(
     network: Annotated[
         str | None, typer.Option(help="A name that `sketchpipe networks` lists; sketchnet by default.")
     ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the drawings; by default what their number deserves.")
     ] = None,
@@ -28,10 +31,11 @@ def train(
         int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="What colours show: palette (each stroke another; the default), order, or gray.")
+        str | None,
+        typer.Option(help="What colours show: palette (each stroke another), order, or gray; the recipe's by default."),
     ] = None,
     framing: Annotated[
-        str | None, typer.Option(help="Where drawings stand: corner, as stored (the default), or centred.")
+        str | None, typer.Option(help="Where drawings stand: corner, as stored, or centred; the recipe's by default.")
     ] = None,
     augment: Annotated[
         str | None,
@@ -43,6 +47,9 @@ def train(
         bool, typer.Option("--skip-corrupt", help="Do without what cannot be read of damaged shards.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    precision: Annotated[
+        str | None, typer.Option(help="float32, bfloat16, or auto (the default): bfloat16 on GPUs built for it.")
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")
     ] = False,
@@ -55,7 +62,7 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
-    from model.devices import choose_devices, describe
+    from model.devices import choose_devices, choose_precision, describe
     from model.train import Trainer, open_validation
     from pipeline.cli.options import say
     from pipeline.cli.training import TrainingLine
@@ -63,16 +70,18 @@ def train(
     from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
 
-    given = {"network": network, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
+    devices = choose_devices(device)
+    given = {"network": network, "recipe": recipe, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
              "encoding": encoding, "framing": framing, "augment": augment}  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
     if augment is not None:
         given["augment"] = canonical(augment)
+    if precision is not None or not resume:
+        given["precision"] = choose_precision(precision or "auto", devices)
     chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
         return
-    devices = choose_devices(device)
     split = open_split(folder, "train")
     config = chosen.config
     if config.batch > len(split):
@@ -102,6 +111,8 @@ def _choose(shards: Path | None, run: Path | None, given: dict[str, Any], resume
     from pipeline.shards.read import open_split
 
     if resume and shards is None:
+        if "recipe" in given:
+            raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
         folders = [run] if run is not None else list(reversed(list_runs()))
         found = next((one for one in map(open_run, folders) if run is not None or not one.card.finished), None)
         if found is None:

@@ -1,0 +1,283 @@
+"""How many real drawings the networks name rightly, on three sets: theirs as their authors trained them, and ours.
+
+    python benchmarks/accuracy.py animals|parts20|all345 QUICKDRAW [--seeds N] [--rows NAME ...] [--work FOLDER]
+
+QUICKDRAW holds excerpts of Google's data: simplified/ (all 345 classes), nokey/ (all, without key_id and recognized)
+and parts/ (20 classes, without recognized). All rows of a table have the same shards, split as `sketchpipe shards`
+does, and are trained by `sketchpipe train`: seeds change weights, order and augmentation. The best checkpoint by
+validation top-1 is scored on the test split; "recognized" is the same checkpoint on those drawings of the same split
+that Google's own network recognized. Class-balanced top-1 is the mean over classes that have a test drawing. Minutes
+are the run's own, compiling included, and all its validations but the last.
+
+A line is printed as soon as a run is scored, the table at the end. With --work the shards and runs are kept there:
+the same command goes on where it was broken off, and trains nothing twice.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+from machine import machine, say
+
+from pipeline.shards.manifest import read_manifest
+
+ANIMALS = "dog,cat,horse,bird,flamingo,duck,scorpion,swan,owl,butterfly,mosquito,ant"
+
+
+@dataclass(frozen=True)
+class DrawingSet:
+    """What a table is made on.
+
+    Attributes:
+        folders: in QUICKDRAW.
+        classes: to take of them; None takes all.
+        seeds: runs of each row, unless told otherwise.
+        recognized: whether its drawings say whether they were.
+    """
+
+    folders: tuple[str, ...]
+    classes: str | None = None
+    seeds: int = 1
+    recognized: bool = True
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a network, and the one whose recipe and epochs it is trained by; None: its own."""
+
+    name: str
+    network: str
+    recipe: str | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one run came to; shares from 0 to 1, `recognized` None where the drawings do not say."""
+
+    parameters: int
+    epochs: int
+    top1: float
+    recognized: float | None
+    top3: float
+    map3: float
+    balanced: float
+    images_per_second: float
+    minutes: float
+
+
+SETS = {
+    "animals": DrawingSet(("simplified",), ANIMALS, seeds=2),
+    "parts20": DrawingSet(("parts",), recognized=False),
+    "all345": DrawingSet(("simplified", "nokey")),
+}
+OURS = "sketchnet"
+ROWS = (
+    Row(OURS, OURS),
+    Row("sketch-classifier", "sketch-classifier"),
+    Row("quickdraw-classifier", "quickdraw-classifier"),
+    Row("quickdraw-classifier, our recipe", "quickdraw-classifier", recipe=OURS),
+)
+AS_AUTHORS = tuple(row.name for row in ROWS if row.recipe is None and row.network != OURS)
+OUR_RECIPE = tuple(row.name for row in ROWS if row.recipe == OURS)
+HEADINGS = (
+    "network", "parameters", "epochs", "top-1", "recognized", "top-3", "MAP@3", "balanced top-1",
+    "error / best seed's", "images/s", "minutes",
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("set", choices=SETS)
+    parser.add_argument("quickdraw", type=Path)
+    parser.add_argument("--seeds", type=int, help="runs of each row (2 of animals, 1 of the others)")
+    parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], metavar="NAME", help="all")
+    parser.add_argument("--epochs", type=int, help="of every row, to try this out; else what each recipe says")
+    parser.add_argument("--work", type=Path, help="folder that keeps shards and runs")
+    options = parser.parse_args()
+    rows = [row for row in ROWS if options.rows is None or row.name in options.rows]
+    seeds = options.seeds or SETS[options.set].seeds
+    results: dict[str, list[Result]] = {row.name: [] for row in rows}
+    with tempfile.TemporaryDirectory() as temporary:
+        work = (options.work or Path(temporary)).resolve() / options.set
+        build_shards(SETS[options.set], options.quickdraw.resolve(), work)
+        for seed in range(seeds):  # outermost: broken off, it has compared all rows on one seed
+            for row in rows:
+                result = score(work, train(work, row, seed, options.epochs), row.network)
+                results[row.name].append(result)
+                say(f"seed {seed}, {row.name}: {describe(result)}")
+        print(f"{machine(('sketchpipe', 'jax', 'flax', 'numba'))}\n{options.set}: {counts(work)}; seeds: {seeds}\n")
+    print("\n".join(table(results)) + "\n")
+    print("\n".join(ratios(results)))
+
+
+def build_shards(drawings: DrawingSet, quickdraw: Path, work: Path) -> None:
+    """Shards of a set in `work`/shards, and in `work`/recognized of what was recognized.
+
+    Raises:
+        SystemExit: a test drawing of the second is none of the first's.
+    """
+    work.mkdir(parents=True, exist_ok=True)
+    classes = ["--classes", drawings.classes] if drawings.classes else []
+    command = ["shards", *(str(quickdraw / name) for name in drawings.folders), *classes]
+    sketchpipe(work, *command, "--to", "shards")
+    if drawings.recognized:
+        sketchpipe(work, *command, "--to", "recognized", "--recognized-only")
+        if not keys(work / "recognized", "test") <= keys(work / "shards", "test"):
+            raise SystemExit(f"{work}/recognized: has test drawings that are not in the test split of {work}/shards")
+
+
+def keys(shards: Path, split: str) -> set[int]:
+    """The key_ids of a split."""
+    return set(pl.read_parquet(shards / f"{split}-*.parquet", columns=["key_id"])["key_id"])
+
+
+def train(work: Path, row: Row, seed: int, epochs: int | None = None, shards: str = "shards") -> Path:
+    """The folder of a row's run with all its epochs, of which nothing is trained again; `shards` lies in `work`."""
+    run = run_folder(work, row, seed, shards)
+    command = ["train", "--shards", shards, "--run", str(run), "--network", row.network, "--seed", str(seed)]
+    recipe = ["--recipe", row.recipe] if row.recipe else []
+    sketchpipe(work, *command, *recipe, *(["--epochs", str(epochs)] if epochs else []))
+    return run
+
+
+def run_folder(work: Path, row: Row, seed: int, shards: str = "shards") -> Path:
+    """Where a row's run on these shards is kept."""
+    return work / "runs" / shards / f"{re.sub(r'[^a-z]+', '-', row.name)}-{seed}"
+
+
+def score(work: Path, run: Path, network: str) -> Result:
+    """What a run of a network came to."""
+    scores = evaluate(work, run)
+    recognized = evaluate(work, run, "--shards", "recognized")["top1"] if (work / "recognized").exists() else None
+    config = json.loads((run / "config.json").read_text())
+    epochs = metrics(run)
+    listed = sketchpipe(work, "networks", "--classes", str(len(config["classes"])))
+    parameters = re.search(rf"^{network}\b.*; ([\d,]+) parameters", listed, re.MULTILINE)
+    assert parameters is not None
+    return Result(
+        parameters=int(parameters[1].replace(",", "")),
+        epochs=config["epochs"],
+        top1=scores["top1"],
+        recognized=recognized,
+        top3=scores["top3"],
+        map3=scores["map3"],
+        balanced=scores["balanced_top1"],
+        # The median: the first epoch compiles.
+        images_per_second=statistics.median(one["images_per_second"] for one in epochs if "images_per_second" in one),
+        minutes=epochs[-1]["seconds"] / 60,
+    )
+
+
+def evaluate(work: Path, run: Path, *args: str) -> dict[str, Any]:
+    """A run's scores on the test split."""
+    scores: dict[str, Any] = json.loads(sketchpipe(work, "evaluate", "--run", str(run), *args, "--json"))
+    return scores
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    """What each epoch of a run came to."""
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def describe(result: Result) -> str:
+    """A run in a line."""
+    recognized = "" if result.recognized is None else f", {result.recognized:.2%} of those recognized"
+    return (
+        f"top-1 {result.top1:.2%}{recognized}, top-3 {result.top3:.2%}, MAP@3 {result.map3:.4f}, class-balanced "
+        f"{result.balanced:.2%}; {result.epochs} epochs in {result.minutes:.1f} minutes"
+    )
+
+
+def counts(work: Path) -> str:
+    """How many drawings the splits hold, and what may be read out of the test split."""
+    manifest = read_manifest(work / "shards")
+    splits = ", ".join(f"{manifest.rows(split):,} {split}" for split in ("train", "validation", "test"))
+    if (work / "recognized").exists():
+        splits += f" ({read_manifest(work / 'recognized').rows('test'):,} recognized)"
+    without = manifest.counts["test"].count(0)
+    error = 50 / manifest.rows("test") ** 0.5  # of a share of one half, points
+    return (
+        f"{len(manifest.classes)} classes, {without} of them without a test drawing; {splits}; "
+        f"a standard error of a top-1 is at most {error:.1f} points"
+    )
+
+
+def table(results: dict[str, list[Result]]) -> list[str]:
+    """The lines of a markdown table: means over seeds, of top-1 the least and the most beside it."""
+    best = least_error(results, AS_AUTHORS, lambda one: one.top1)
+    lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
+    for name, runs in results.items():
+        top1 = [one.top1 for one in runs]
+        recognized = [one.recognized for one in runs if one.recognized is not None]
+        cells = (
+            name,
+            f"{runs[0].parameters:,}",
+            f"{runs[0].epochs}",
+            spread(top1),
+            spread(recognized) if recognized else "-",
+            f"{statistics.mean(one.top3 for one in runs):.1%}",
+            f"{statistics.mean(one.map3 for one in runs):.3f}",
+            f"{statistics.mean(one.balanced for one in runs):.1%}",
+            f"{(1 - statistics.mean(top1)) / best:.2f}" if best else "-",
+            f"{statistics.mean(one.images_per_second for one in runs):,.0f}",
+            f"{statistics.mean(one.minutes for one in runs):.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def spread(shares: Sequence[float]) -> str:
+    """The mean in percent, and of several the least and the most."""
+    mean = f"{statistics.mean(shares):.1%}"
+    return mean if len(shares) == 1 else f"{mean} ({min(shares):.1%}..{max(shares):.1%})"
+
+
+def ratios(results: dict[str, list[Result]]) -> list[str]:
+    """Our network's error as a share of the better seed network's, under its author's recipe and under ours."""
+    lines = []
+    columns: dict[str, Callable[[Result], float | None]] = {
+        "all drawings": lambda one: one.top1,
+        "recognized only": lambda one: one.recognized,
+    }
+    for drawings, top1 in columns.items():
+        ours = least_error(results, (OURS,), top1)
+        for trained, names in (("as its author trained it", AS_AUTHORS), ("by our recipe", OUR_RECIPE)):
+            theirs = least_error(results, names, top1)
+            if ours is not None and theirs:
+                what = f"{OURS}'s error / the best seed network's {trained}, {drawings}"
+                lines.append(f"{what}: {ours:.2%} / {theirs:.2%} = {ours / theirs:.2f}")
+    return lines
+
+
+def least_error(
+    results: dict[str, list[Result]], names: Sequence[str], top1: Callable[[Result], float | None]
+) -> float | None:
+    """The smallest mean error of these rows; None where none of them was scored so."""
+    errors = []
+    for name in names:
+        found = [share for one in results.get(name, ()) if (share := top1(one)) is not None]
+        if found:
+            errors.append(1 - statistics.mean(found))
+    return min(errors, default=None)
+
+
+def sketchpipe(folder: str | Path, *args: str) -> str:
+    """Run a command in `folder`; its progress goes to stderr, its output comes back."""
+    command = [sys.executable, "-c", "from pipeline.cli.main import main; main()", *args]
+    return subprocess.run(command, cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()

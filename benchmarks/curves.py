@@ -1,0 +1,203 @@
+"""Two learning curves as one picture: accuracy against training drawings, and against minutes of training.
+
+    python benchmarks/curves.py QUICKDRAW WORK [--rows NAME ...] [--seeds N] [--out docs/learning-curves.png]
+    python benchmarks/curves.py --redraw [--out docs/learning-curves.png]
+
+WORK is what `benchmarks/accuracy.py animals QUICKDRAW --work WORK` left. Runs that are there are not trained again;
+runs on a part of the drawings are added, so that this can be broken off and gone on with.
+
+Drawings: test top-1 of the rows asked for, each trained on 1/16, 1/8, 1/4, 1/2 and all of the training split by its
+recipe, which gives few drawings more epochs. A part holds all smaller ones; validation and test are the same always.
+Minutes: validation top-1 after each epoch of all runs of the benchmark in WORK; the clock is the run's own.
+
+The measured points stand beside the picture as JSON, from which --redraw draws it again.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+from accuracy import ANIMALS, ROWS, SETS, Row, build_shards, evaluate, keys, metrics, run_folder, sketchpipe, train
+from machine import machine, say
+
+from pipeline.shards.manifest import read_manifest
+from pipeline.shards.shuffle import split_of
+
+SET = "animals"
+PARTS = (16, 8, 4, 2, 1)  # 1/16 to all of the training split
+TRAIN = Fraction("0.8")  # the default share of the training split
+DRAWINGS_ROWS = ("sketchnet", "quickdraw-classifier")
+# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/); markers for print.
+COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
+MARKERS = ("o", "s", "^", "D")
+SOURCE = "Drawings: Quick, Draw! by Google, CC BY 4.0; dog, cat, horse, bird, flamingo and seven more."
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quickdraw", type=Path, nargs="?")
+    parser.add_argument("work", type=Path, nargs="?")
+    names = [row.name for row in ROWS]
+    parser.add_argument("--rows", nargs="+", choices=names, default=DRAWINGS_ROWS, metavar="NAME", help="%(default)s")
+    parser.add_argument("--seeds", type=int, default=1, help="runs of each row on each part (%(default)s)")
+    parser.add_argument("--epochs", type=int, help="of every run, to try this out; else what each recipe says")
+    parser.add_argument("--out", type=Path, default=Path("docs/learning-curves.png"))
+    parser.add_argument("--redraw", action="store_true", help="from the points beside the picture")
+    options = parser.parse_args()
+    points_file = options.out.with_suffix(".json")
+    if not options.redraw:
+        if options.quickdraw is None or options.work is None:
+            parser.error("QUICKDRAW and WORK are missing")
+        work = options.work.resolve() / SET
+        build_shards(SETS[SET], options.quickdraw.resolve(), work)
+        rows = [row for row in ROWS if row.name in options.rows]
+        points = {
+            "machine": machine(("sketchpipe", "jax", "flax", "numba")),
+            "drawings": drawings_curve(work, options.quickdraw.resolve(), rows, options.seeds, options.epochs),
+            "minutes": minutes_curve(work),
+        }
+        points_file.write_text(as_json(points))
+    draw(json.loads(points_file.read_text())).savefig(options.out, dpi=150, metadata={"Software": None})
+    say(f"{options.out}, {points_file}")
+
+
+def drawings_curve(
+    work: Path, quickdraw: Path, rows: list[Row], seeds: int, epochs: int | None
+) -> list[dict[str, Any]]:
+    """A point for each part, seed and row: the drawings it was trained on, and its test top-1."""
+    points = []
+    for part, seed, row in itertools.product(PARTS, range(seeds), rows):
+        shards = part_shards(work, quickdraw, part)
+        scores = evaluate(work, train(work, row, seed, epochs, shards))
+        drawings = read_manifest(work / shards).rows("train")
+        points.append({"row": row.name, "seed": seed, "drawings": drawings, "test_top1": scores["top1"]})
+        say(f"{row.name}, seed {seed}, {drawings:,} drawings: {scores['top1']:.2%}")
+    return points
+
+
+def part_shards(work: Path, quickdraw: Path, part: int) -> str:
+    """The name in `work` of shards with 1/part of the training split and all of the others.
+
+    Raises:
+        SystemExit: validation or test differ from those of `work`/shards.
+    """
+    if part == 1:
+        return "shards"
+    name = f"shards-1-{part}"
+    sketches = work / f"sketches-1-{part}"
+    sketches.mkdir(exist_ok=True)
+    for word in ANIMALS.split(","):
+        write_part(quickdraw / "simplified" / f"{word}.ndjson", sketches / f"{word}.ndjson", part)
+    sketchpipe(work, "shards", str(sketches), "--to", name)
+    if any(keys(work / name, split) != keys(work / "shards", split) for split in ("validation", "test")):
+        raise SystemExit(f"{work / name}: validation or test are not those of {work / 'shards'}")
+    return name
+
+
+def write_part(source: Path, target: Path, part: int) -> None:
+    """Copy the lines of `source` but those of the training split that are not in its first 1/part.
+
+    A split is a range of a hash of key_id, the training split from 0 to 0.8: a lesser bound takes a part of it. With
+    `sketchpipe shards --splits` what is left over would go to validation.
+    """
+    lines = source.read_bytes().splitlines(keepends=True)
+    keys = np.array([int(json.loads(line)["key_id"]) for line in lines], np.uint64)
+    left_out = split_of(keys, (TRAIN / part, TRAIN - TRAIN / part, 1 - TRAIN)) == 1
+    target.write_bytes(b"".join(itertools.compress(lines, ~left_out)))
+
+
+def minutes_curve(work: Path) -> list[dict[str, Any]]:
+    """A point for each epoch of each run on all drawings: when it ended, and its validation top-1."""
+    points = []
+    for row in ROWS:
+        for seed in itertools.count():
+            run = run_folder(work, row, seed)
+            if not (run / "metrics.jsonl").exists():
+                break
+            points += [
+                {
+                    "row": row.name,
+                    "seed": seed,
+                    "minutes": one["seconds"] / 60,
+                    "validation_top1": one["validation_top1"],
+                }
+                for one in metrics(run)
+            ]
+    return points
+
+
+def as_json(points: dict[str, Any]) -> str:
+    """The points as JSON, one a line."""
+    lists = [
+        f'"{name}": [\n' + ",\n".join(json.dumps(one) for one in points[name]) + "\n]"
+        for name in ("drawings", "minutes")
+    ]
+    return "{\n" + ",\n".join([f'"machine": {json.dumps(points["machine"])}', *lists]) + "\n}\n"
+
+
+def draw(points: dict[str, Any]) -> Figure:
+    """Both curves side by side."""
+    mpl.rcParams.update({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False})
+    figure = Figure(figsize=(10, 4.6), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    for k, row in enumerate(ROWS):
+        look = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4}
+        draw_drawings(left, [one for one in points["drawings"] if one["row"] == row.name], look)
+        draw_minutes(right, [one for one in points["minutes"] if one["row"] == row.name], look, row.name)
+    finish(left, right, points)
+    figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=len(ROWS))
+    figure.supxlabel(
+        f"{SOURCE}\n{points['machine']}", x=0.01, ha="left", multialignment="left", fontsize=7, color="#555555"
+    )
+    return figure
+
+
+def draw_drawings(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any]) -> None:
+    """A row's line through the means over seeds, and a marker for each seed."""
+    scores: dict[int, list[float]] = {}
+    for one in points:
+        scores.setdefault(one["drawings"], []).append(one["test_top1"])
+    axes.plot(list(scores), [statistics.mean(several) for several in scores.values()], color=look["color"])
+    axes.plot([one["drawings"] for one in points], [one["test_top1"] for one in points], **look, linestyle="none")
+
+
+def draw_minutes(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any], name: str) -> None:
+    """A row's line for each seed, with a marker at its end."""
+    for seed in sorted({one["seed"] for one in points}):
+        line = [one for one in points if one["seed"] == seed]
+        minutes, scores = [one["minutes"] for one in line], [one["validation_top1"] for one in line]
+        label = name if seed == 0 else None
+        axes.plot(minutes, scores, **look, markevery=[-1], linewidth=1, label=label)
+
+
+def finish(left: Axes, right: Axes, points: dict[str, Any]) -> None:
+    """Axes and what they say."""
+    ticks = sorted({one["drawings"] for one in points["drawings"]})
+    left.set_xscale("log", base=2)
+    left.xaxis.set_major_locator(FixedLocator(ticks))
+    left.xaxis.set_minor_locator(NullLocator())
+    left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    left.set(xlabel="training drawings of 12 animals", ylabel="top-1")
+    right.set(xlabel="minutes of training", xlim=(0, None))
+    left.set_title("Test, after training on a part of the drawings", loc="left")
+    right.set_title("Validation, after each epoch on all drawings", loc="left")
+    for axes in (left, right):
+        axes.grid(axis="y", color="#dddddd", linewidth=0.6)
+
+
+if __name__ == "__main__":
+    main()

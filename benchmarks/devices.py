@@ -1,0 +1,175 @@
+"""pmap, as `compile_steps` has it, against jit over a mesh: one train step on 1, 2, 4 and 8 devices.
+
+    python benchmarks/devices.py [--counts 1 2 4 8] [--batch 64] [--rounds 5] [--seconds 0.5]
+
+The measuring is done in a child, where XLA shows the CPU as 8 devices; where there are several GPUs, it is those that
+are measured. The step is that of a small residual network, which has no dropout, on random images of 32 pixels under
+SGD: half of the time goes into compiling it. On one device `compile_steps` takes plain jit.
+
+Ways alternate within a round, and the ratio is the median over the rounds: another process slows both alike. Devices
+that are one CPU share its cores, so that the rows compare the two ways on so many devices, not one count with another.
+The difference is the largest of any parameter or batch statistic after 6 steps from the same state on the same batches.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import jax
+import numpy as np
+import optax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from machine import machine
+
+from model.devices import describe
+from model.networks import SketchNet
+from model.steps import TrainState, compile_steps, create_train_state, train_step, train_steps
+
+CPU_DEVICES = 8
+CLASSES, IMAGE_SIZE = 10, 32
+CHECKED_STEPS = 6
+SETTINGS: dict[str, Any] = {"tx": optax.sgd(0.05, momentum=0.9), "label_smoothing": 0.1, "seed": 0}
+
+Step = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
+Put = Callable[[Any], Any]
+Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="pmap against jit over a mesh, the same train step.")
+    parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4, 8], help="of devices (%(default)s)")
+    parser.add_argument("--batch", type=int, default=64, help="drawings a step, over all devices (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of which the ratio is the median (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="on the clock each time (%(default)s)")
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.child:
+        print_table(arguments)
+        return
+    # Read when JAX looks for devices, and without a meaning for GPUs.
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={CPU_DEVICES}"
+    command = [sys.executable, __file__, *sys.argv[1:], "--child"]
+    sys.exit(subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags.strip()}, check=False).returncode)
+
+
+def print_table(arguments: argparse.Namespace) -> None:
+    """What the child does."""
+    devices = jax.devices()
+    if len(devices) == 1:  # one GPU: nothing to share
+        devices = jax.devices("cpu")
+    print(f"{machine(['jax', 'jaxlib', 'flax', 'optax'])}; {describe(devices)}.")
+    print(f"Batches of {arguments.batch}, {arguments.rounds} rounds.\n")
+    print("| devices | pmap, steps/s | jit over a mesh, steps/s | mesh against pmap | largest difference |")
+    print("|---|---|---|---|---|", flush=True)
+    for count in arguments.counts:
+        if count > len(devices):
+            print(f"| {count} | there are {len(devices)} |", flush=True)
+            continue
+        print(row(devices[:count], arguments), flush=True)
+
+
+def row(devices: Sequence[jax.Device], arguments: argparse.Namespace) -> str:
+    """Both ways on these devices."""
+    dice = np.random.default_rng(0)
+    shape = (arguments.batch, IMAGE_SIZE, IMAGE_SIZE, 3)
+    batches = [
+        (dice.integers(0, 256, shape, np.uint8), dice.integers(0, CLASSES, arguments.batch).astype(np.int32))
+        for _ in range(CHECKED_STEPS)
+    ]
+    ways = [by_pmap(devices, arguments.batch), by_mesh(devices)]
+    difference = largest_difference(*(way.after(batches) for way in ways))
+    rates: list[list[float]] = [[], []]
+    for _ in range(arguments.rounds):
+        for way, found in zip(ways, rates, strict=True):
+            found.append(way.rate(arguments.seconds))
+    ratio = statistics.median(mesh / pmap for pmap, mesh in zip(*rates, strict=True))
+    best = " | ".join(f"{max(found):.1f}" for found in rates)
+    name = "1 (jit, no pmap)" if len(devices) == 1 else str(len(devices))
+    return f"| {name} | {best} | {ratio:.3f} | {difference:.2g} |"
+
+
+class Way:
+    """One way to train on some devices.
+
+    Args:
+        steps: as `CompiledSteps.train_steps`.
+        put_state: a state to the devices.
+        put_batch: images and labels to the devices, in equal shares.
+        get_state: a state back from them.
+    """
+
+    def __init__(self, steps: Step, put_state: Put, put_batch: Callable[..., Any], get_state: Put) -> None:
+        self._steps, self._put_batch, self._get_state = steps, put_batch, get_state
+        self._state = put_state(first_state())
+
+    def after(self, batches: Sequence[Arrays]) -> TrainState:
+        """The state after a step on each, on the host; the last batch stays on the devices."""
+        for images, labels in batches:
+            self._batch = [(array,) for array in self._put_batch(images, labels)]
+            self._state, _ = self._steps(self._state, *self._batch)
+        found: TrainState = jax.tree.map(np.copy, self._get_state(self._state))
+        return found
+
+    def rate(self, seconds: float) -> float:
+        """Steps a second, one begun while the one before runs."""
+        count, start, before = 0, time.perf_counter(), None
+        while time.perf_counter() - start < seconds:
+            self._state, metrics = self._steps(self._state, *self._batch)
+            jax.block_until_ready(before)
+            before = metrics
+            count += 1
+        jax.block_until_ready(self._state)
+        return count / (time.perf_counter() - start)
+
+
+def by_pmap(devices: Sequence[jax.Device], batch: int) -> Way:
+    """As `sketchpipe train` does it."""
+    steps = compile_steps(network, devices=devices, batch=batch, fused=1, **SETTINGS)
+    return Way(steps.train_steps, steps.put_state, steps.put_batch, steps.get_state)
+
+
+def by_mesh(devices: Sequence[jax.Device]) -> Way:
+    """The whole state on every device, the batch shared out; XLA finds out what to add up."""
+    mesh = Mesh(np.asarray(devices), ("data",))  # jax.make_mesh has explicit axes, which refuse this step
+    whole, shared = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
+    step = partial(train_step, network=network(None), **SETTINGS)
+    # Told where results lie, or a second step might be compiled for another place.
+    steps = jax.jit(partial(train_steps, step=step), donate_argnums=0, out_shardings=whole)
+    return Way(
+        steps,
+        lambda state: jax.device_put(state, whole),
+        lambda *arrays: [jax.device_put(array, shared) for array in arrays],
+        jax.device_get,
+    )
+
+
+@cache
+def first_state() -> TrainState:
+    """The state that both ways start from, on the host."""
+    state: TrainState = create_train_state(network(None), SETTINGS["tx"], seed=0, image_size=IMAGE_SIZE)
+    return jax.device_get(state)
+
+
+def network(axis_name: str | None) -> SketchNet:
+    """With batch norm, whose averages go over all devices."""
+    return SketchNet(classes=CLASSES, axis_name=axis_name, stem_width=8, widths=(16, 32), blocks=(1, 1))
+
+
+def largest_difference(one: TrainState, other: TrainState) -> float:
+    """Of any parameter or batch statistic."""
+    moved = jax.tree.map(
+        lambda a, b: float(np.abs(a - b).max()), (one.params, one.batch_stats), (other.params, other.batch_stats)
+    )
+    return max(jax.tree.leaves(moved))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Training on one GPU, the whole table in one go: steps alone, end to end from shards, and what the chip could do.
+
+    python benchmarks/gpu.py SKETCHES [--whole-pass] [--networks ...] [--batch 1024] [--drawings N] [--classes 65]
+                             [--seconds S] [--limit S] [--work DIR] [--device auto]
+
+SKETCHES holds Google's simplified ndjson, one file a class; the lines of the first `--classes` files are replicated
+with key_ids of their own (benchmarks/replicate.py) and built into shards, which `--work` keeps for the next time.
+
+- Matrix rate: the product of two large square matrices of random numbers, the best of several. float32 is measured at
+  JAX's default precision, which on NVIDIA GPUs since Ampere means TF32, and at "highest", which never does: where the
+  two are alike, the default is no TF32.
+- Step alone: the compiled steps of `sketchpipe train` on one batch that stays on the device, again and again; the
+  better of two rates, one taken before and one after end to end.
+- Share of the matrix rate: the operations of a step x steps a second, over the matrix rate of the same precision at
+  JAX's default. Operations are XLA's count of the step before it is optimized, elementwise ones included; for
+  sketch-classifier that is 5 % above a hand count of its convolutions and its dense layer.
+- End to end: loader with the recipe's augmentation, feed, meter and steps as `sketchpipe train` has them. Waiting is
+  the share of its time spent waiting for the loader. With `--whole-pass` it is one real pass over 9 million drawings,
+  the reading of the shards included, for sketch-classifier in the precision that `sketchpipe train` would choose
+  (that is 4.8 GB of lines and 1.2 GB of shards: a minute to make on two cores); every other end to end runs for
+  `--seconds` once the loader has begun, and its times for 9 and 50 million drawings are computed from its rate (~) with
+  networks of `--classes`: give `--classes 345` for a rate with all that there are.
+
+Each row has compiled its steps once and given all its buffers away, or it says what went wrong. After `--limit` seconds
+no row is begun.
+"""
+
+import argparse
+import itertools
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+import jax
+from gpu_rates import Training, build_shards, loader_rate, matrix_rate, put_rate, real_drawings
+from machine import machine, say
+
+from model.config import TrainConfig
+from model.devices import DEVICES, choose_devices, choose_precision, describe
+from model.networks import NETWORKS, make_config
+from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.shards.read import ShardSplit, open_split
+
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "numba", "numpy", "pyarrow")
+PRECISIONS = ("bfloat16", "float32")
+MATRIX_SIZE = {"cpu": 1024, "gpu": 8192}  # of a side; a second or two of either
+FEEDING_SECONDS = 3.0
+WHOLE_PASS = 9_000_000  # drawings
+WHOLE_PASS_NETWORK = "sketch-classifier"
+HEADER = """\
+| network | precision | first call s | step alone, images/s | MFLOP each | of the matrix rate | end to end, images/s \
+| of step alone | waiting | 9 M drawings, s | 50 M drawings, s |
+|---|---|---|---|---|---|---|---|---|---|---|"""
+
+
+def main() -> None:
+    began, arguments = time.perf_counter(), parse()
+    # A state whose buffers cannot be given away is held twice, and says so in a warning only.
+    warnings.filterwarnings("error", message=".*donated buffers")
+    device = choose_devices(arguments.device)[0]
+    print(f"{machine(PACKAGES)}; {describe([device])}{driver(device)}.\n", flush=True)
+    matrix_rates = print_matrix_rates(device)
+    with tempfile.TemporaryDirectory() as temporary:
+        drawings = arguments.drawings or (WHOLE_PASS if arguments.whole_pass else 1_000_000)
+        folder = build_shards(arguments.sketches, arguments.work or Path(temporary), drawings, arguments.classes)
+        bench = Bench(arguments, device, open_split(folder, "train"), matrix_rates, began)
+        real = real_drawings(arguments.sketches, arguments.classes)
+        print(
+            f"{len(bench.split):,} drawings of {len(bench.split.manifest.classes)} classes in shards, replicated from "
+            f"{real:,} real ones; networks of {arguments.classes} classes; batches of {arguments.batch}.\n"
+        )
+        bench.print_feeding()
+        bench.print_networks()
+    print(f"\nAll of it in {time.perf_counter() - began:.0f} s.")
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Training on one GPU: steps alone, end to end, and the chip's rate.")
+    parser.add_argument("sketches", type=Path, help="folder of simplified ndjson, one file a class")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="all by default")
+    parser.add_argument("--batch", type=int, default=1024, help="drawings a step (%(default)s)")
+    parser.add_argument("--drawings", type=int, help="in the shards (1,000,000; 9,000,000 with --whole-pass)")
+    parser.add_argument("--classes", type=int, default=65, help="of the shards and the networks (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="on the clock each time (%(default)s)")
+    parser.add_argument("--limit", type=float, default=500.0, help="seconds after which no row begins (%(default)s)")
+    parser.add_argument("--work", type=Path, help="folder that keeps the shards")
+    parser.add_argument("--whole-pass", action="store_true", help="run a whole pass through sketch-classifier")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="the first of these (%(default)s)")
+    return parser.parse_args()
+
+
+def driver(device: jax.Device) -> str:
+    """The GPU's driver, memory and the platform that JAX has for it; of the CPU that the figures are no GPU's."""
+    if device.platform == "cpu":
+        return ": NO GPU, these figures only show that the script runs"
+    version = " ".join(device.client.platform_version.split())
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return f", {version}"
+    asked = [tool, "--query-gpu=driver_version,memory.total", "--format=csv,noheader"]
+    said = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=False).stdout.splitlines()
+    return f", driver and memory {said[0] if said else 'unknown'}, {version}"
+
+
+def print_matrix_rates(device: jax.Device) -> dict[str, float]:
+    """Print the matrix rates; returns those at JAX's default precision, operations a second by dtype."""
+    size = MATRIX_SIZE["cpu" if device.platform == "cpu" else "gpu"]
+    rates: dict[str, float] = {}
+    print(f"| product of {size} x {size} matrices | TFLOP/s |\n|---|---|")
+    for dtype, precision in (("bfloat16", None), ("float32", None), ("float32", "highest")):
+        rate = matrix_rate(device, size, dtype, precision)
+        rates.setdefault(dtype, rate)
+        print(f"| {dtype}, precision {precision or 'default'} | {rate / 1e12:.3g} |", flush=True)
+    print()
+    return rates
+
+
+@dataclass
+class Bench:
+    """What every row of the networks' table needs.
+
+    Attributes:
+        arguments: of the command.
+        device: trains.
+        split: the shards.
+        matrix_rates: operations a second, by dtype.
+        began: when the script did.
+    """
+
+    arguments: argparse.Namespace
+    device: jax.Device
+    split: ShardSplit
+    matrix_rates: dict[str, float]
+    began: float
+
+    def __post_init__(self) -> None:
+        self._loaders: dict[str, Loader] = {}
+        self._loader_rates: dict[str, float] = {}
+        self._epochs = itertools.count()
+
+    def print_feeding(self) -> None:
+        """The rates of what feeds the device: each recipe's loader alone, and its images' way to the device alone."""
+        print("| feeding, alone | images/s |\n|---|---|")
+        for network in self.arguments.networks:
+            config = self.config(network, "float32")
+            if look(config) in self._loader_rates:
+                continue
+            loader = self.loader(config)
+            rate = loader_rate(loader, next(self._epochs), FEEDING_SECONDS)
+            self._loader_rates[look(config)] = rate
+            print(f"| loader: {look(config)} | {rate:,.0f} |", flush=True)
+            moved = put_rate(next(loader.epoch(0)), self.device, FEEDING_SECONDS)
+            print(f"| its batches to the device | {moved:,.0f} |", flush=True)
+        print()
+
+    def print_networks(self) -> None:
+        """A row for each network in each precision."""
+        print(HEADER, flush=True)
+        # The whole pass comes while there is time for it.
+        networks = sorted(self.arguments.networks, key=lambda name: name != WHOLE_PASS_NETWORK)
+        for name, precision in itertools.product(networks, PRECISIONS):
+            before = f"| {name} | {precision} |"
+            if self.left() < 0:
+                print(f"{before} left out: --limit is over |", flush=True)
+                continue
+            try:
+                row = self.row(self.config(name, precision))
+            except Exception as error:  # whatever it is (memory, a compiler), the other rows are worth having
+                row = f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]} |"
+            print(f"{before} {row}", flush=True)
+
+    def row(self, config: TrainConfig) -> str:
+        """The cells behind a network and its precision."""
+        loader, seconds = self.loader(config), self.arguments.seconds
+        training = Training(config, loader.steps_per_epoch, self.device)
+        first = training.first_call(next(loader.epoch(0)))
+        operations = training.operations()
+        rates = [training.step_rate(seconds)]
+        whole = self.passes_whole(config, rates[0])
+        say(f"{config.network}, {config.precision}: {'a whole pass' if whole else 'end to end'}")
+        if whole:  # nothing read before
+            done = training.end_to_end(Loader(self.split, loader.config), 0, None)
+        else:
+            done = training.end_to_end(loader, next(self._epochs), seconds)
+        rates.append(training.step_rate(seconds))
+        compiled = training.compiled.train_steps._cache_size()  # type: ignore[attr-defined]
+        if compiled != 1:
+            raise RuntimeError(f"the steps were compiled {compiled} times")
+        rate = max(rates)
+        share = operations * rate / self.matrix_rates[config.precision]
+        passed = f"{done.seconds:.1f} for {done.drawings:,}" if whole else f"~{WHOLE_PASS / done.rate:.1f}"
+        return (
+            f"{first:.1f} | {rate:,.0f} | {operations / 1e6:.3g} | {share:.2%} | {done.rate:,.0f} "
+            f"| {done.rate / rate:.1%} | {done.waiting:.1%} | {passed} | ~{50_000_000 / done.rate:.1f} |"
+        )
+
+    def passes_whole(self, config: TrainConfig, step_rate: float) -> bool:
+        """Whether this is the row of the whole pass, and there is time for it."""
+        chosen = choose_precision("auto", [self.device])
+        if not self.arguments.whole_pass or (config.network, config.precision) != (WHOLE_PASS_NETWORK, chosen):
+            return False
+        expected = len(self.split) / min(step_rate, self._loader_rates[look(config)])
+        return expected < self.left()
+
+    def left(self) -> float:
+        """Seconds until no row is begun."""
+        return self.arguments.limit - (time.perf_counter() - self.began)
+
+    def config(self, network: str, precision: str) -> TrainConfig:
+        """A network's recipe for `--classes`; words of none stand for those that the shards do not have."""
+        words, count = self.split.manifest.classes, self.arguments.classes
+        words = (*words, *(f"class {number}" for number in range(len(words), count)))
+        return make_config(
+            network, words, drawings=len(self.split), batch=self.arguments.batch, precision=precision, epochs=1
+        )
+
+    def loader(self, config: TrainConfig) -> Loader:
+        """The loader of a recipe, the same for all of its rows: what it has read it keeps."""
+        if look(config) not in self._loaders:
+            settings = LoaderConfig(
+                config.batch, render=config.render_config(), augmentation=config.augmentation(), seed=config.seed
+            )
+            self._loaders[look(config)] = Loader(self.split, settings)
+        return self._loaders[look(config)]
+
+
+def look(config: TrainConfig) -> str:
+    """What a recipe's images are made of, in words."""
+    augmented = "augmented" if config.augmentation() else "not augmented"
+    return f"encoding {config.encoding}, {config.framing}, {augmented}"
+
+
+if __name__ == "__main__":
+    main()

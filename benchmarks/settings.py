@@ -1,0 +1,187 @@
+"""What settings of sketchnet and of its training are worth: validation top-1 on real drawings, compared pairwise.
+
+    python benchmarks/settings.py QUICKDRAW [--only NAME ...] [--seeds N] [--results FILE]
+
+QUICKDRAW holds Google's simplified ndjson in simplified/. Each setting of `settings_table.py` changes something of
+another; all see the same twelve animals, split 60 : 30 : 10, so that 4,379 drawings tell two settings apart and the
+test split, the same tenth as everywhere, is never looked at. Figures are of the last epoch. A difference is that to
+the other setting's run of the same seed, and its standard error counts the drawings that only one of the two names
+rightly; what another seed would change comes on top.
+
+A finished run is a line of FILE, printed as it comes: the same command goes on where it was broken off.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from numpy.typing import NDArray
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+from accuracy import ANIMALS, sketchpipe
+from machine import machine, say
+from settings_networks import Variant
+from settings_table import SETTINGS, Setting
+
+from model.config import TrainConfig, make_tx
+from model.evaluate import EVAL_BATCH
+from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.shards.read import open_split
+
+SPLITS = "0.6,0.3,0.1"
+Bools = NDArray[np.bool_]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quickdraw", type=Path)
+    parser.add_argument("--only", nargs="+", choices=SETTINGS, metavar="NAME", default=list(SETTINGS))
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--epochs", type=int, help="of every setting, to try this out")
+    parser.add_argument("--results", type=Path, help="file of finished runs, a JSON object a line")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as work:
+        results = options.results or Path(work) / "results.jsonl"
+        source = str(options.quickdraw.resolve() / "simplified")
+        sketchpipe(work, "shards", source, "--to", "shards", "--classes", ANIMALS, "--splits", SPLITS)
+        for seed in range(options.seeds):
+            for name in options.only:
+                if (name, seed) in {(one["name"], one["seed"]) for one in read(results)}:
+                    continue
+                found = train(SETTINGS[name], Path(work) / "shards", seed, options.epochs)
+                with results.open("a") as file:
+                    file.write(json.dumps({"name": name, "seed": seed, **found}) + "\n")
+                say(f"{name}, seed {seed}: {found['top1']:.2%} ({found['images_per_second']:,.0f} images/s)")
+        print(f"{machine(('jax', 'flax', 'numba'))}\n" + "\n".join(table(read(results))))
+
+
+def read(results: Path) -> list[dict[str, Any]]:
+    """The finished runs."""
+    return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
+
+
+def train(setting: Setting, shards: Path, seed: int, epochs: int | None) -> dict[str, Any]:
+    """Train a setting and score it on the validation split."""
+    split, validation = open_split(shards, "train"), open_split(shards, "validation")
+    classes = split.manifest.classes
+    config = TrainConfig(
+        network="sketchnet", classes=tuple(classes), seed=seed, epochs=epochs or setting.epochs,
+        line_width=setting.line_width, image_size=setting.size, **setting.recipe,
+    )  # fmt: skip
+    look = config.render_config()
+    loader = Loader(split, LoaderConfig(config.batch, render=look, augmentation=config.augmentation(), seed=seed))
+    network = Variant(classes=len(classes), **setting.network)
+    tx = make_tx(config, loader.steps_per_epoch)
+    images = jnp.zeros((1, look.size, look.size, look.channels), jnp.uint8)
+    variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
+    state = (variables, tx.init(variables["params"]), jax.tree.map(jnp.copy, variables["params"]))
+    step = jax.jit(partial(train_step, network=network, tx=tx, config=config, setting=setting), donate_argnums=0)
+    start = time.perf_counter()
+    for count, (images, labels) in enumerate(batches(loader, config.epochs)):
+        state, accuracy = step(state, images, labels, count)
+        accuracy.block_until_ready()
+    seconds = time.perf_counter() - start
+    variables, _, average = state
+    if setting.average:
+        variables = {**variables, "params": average}
+    right = scored(network, variables, Loader(validation, LoaderConfig(EVAL_BATCH, render=look)))
+    return {
+        "top1": float(right.mean()),
+        "right": np.packbits(right).tobytes().hex(),
+        "drawings": len(right),
+        "train_accuracy": float(accuracy),
+        "images_per_second": config.epochs * loader.steps_per_epoch * config.batch / seconds,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
+        "setting": asdict(setting),
+        "when": time.strftime("%Y-%m-%d %H:%M"),
+    }
+
+
+def batches(loader: Loader, epochs: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
+    """The images and labels of all epochs; a batch's arrays are good until the next is asked for."""
+    for epoch in range(epochs):
+        for batch in loader.epoch(epoch, 0):
+            yield batch.images, batch.labels
+            loader.give_back(batch)
+
+
+def train_step(
+    state: Any, images: jax.Array, labels: jax.Array, count: jax.Array, *,
+    network: Variant, tx: optax.GradientTransformation, config: TrainConfig, setting: Setting,
+) -> tuple[Any, jax.Array]:  # fmt: skip
+    """The product's step, with mixup and a running average of the weights."""
+    variables, opt_state, average = state
+    dropout, mixing = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), count))
+    x = images.astype(jnp.float32)
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, len(config.classes)), config.label_smoothing)
+    if setting.mixup:
+        share = jax.random.beta(mixing, setting.mixup, setting.mixup)
+        x, targets = (share * one + (1 - share) * one[::-1] for one in (x, targets))
+
+    def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
+        given = {**variables, "params": params}
+        logits, changed = network.apply(given, x, train=True, rngs={"dropout": dropout}, mutable=["batch_stats"])
+        return optax.softmax_cross_entropy(logits, targets).mean(), (logits, changed["batch_stats"])
+
+    (_, (logits, batch_stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(variables["params"])
+    updates, opt_state = tx.update(grads, opt_state, variables["params"])
+    params = optax.apply_updates(variables["params"], updates)
+    if setting.average:
+        average = jax.tree.map(lambda a, b: setting.average * a + (1 - setting.average) * b, average, params)
+    return ({"params": params, "batch_stats": batch_stats}, opt_state, average), (logits.argmax(-1) == labels).mean()
+
+
+def scored(network: Variant, variables: Any, loader: Loader) -> Bools:
+    """(N,) whether each drawing of the split is named rightly, in its order."""
+    logits_of = jax.jit(partial(network.apply, train=False))
+    right = []
+    for batch in loader.once(None):
+        best = np.asarray(logits_of(variables, batch.images)).argmax(axis=1)
+        right.append((best == batch.labels)[batch.mask])
+        loader.give_back(batch)
+    return np.concatenate(right)
+
+
+def table(results: list[dict[str, Any]]) -> list[str]:
+    """The lines of a markdown table, in the order of `SETTINGS`."""
+    by_name: dict[str, dict[int, dict[str, Any]]] = {}
+    for one in results:
+        by_name.setdefault(one["name"], {})[one["seed"]] = one
+    lines = ["| setting | epochs | validation top-1 | against | worth, points | parameters | images/s |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name in (name for name in SETTINGS if name in by_name):
+        runs, against = by_name[name], SETTINGS[name].against
+        base = by_name.get(against or "", {})
+        worth = ", ".join(compared(runs[seed], base[seed]) for seed in runs if seed in base) or "-"
+        top1 = ", ".join(f"{one['top1']:.1%}" for one in runs.values())
+        any_run = next(iter(runs.values()))
+        lines.append(
+            f"| {name} | {SETTINGS[name].epochs} | {top1} | {against or '-'} | {worth} "
+            f"| {any_run['parameters']:,} | {any_run['images_per_second']:,.0f} |"
+        )
+    return lines
+
+
+def compared(one: dict[str, Any], base: dict[str, Any]) -> str:
+    """The points between two runs that were scored on the same drawings, and their standard error (McNemar's)."""
+    right, was = (np.unpackbits(np.frombuffer(bytes.fromhex(run["right"]), np.uint8)) for run in (one, base))
+    gained, lost = int((right > was).sum()), int((right < was).sum())
+    drawings = one["drawings"]
+    error = (gained + lost - (gained - lost) ** 2 / drawings) ** 0.5 / drawings
+    return f"{100 * (gained - lost) / drawings:+.1f} ± {100 * error:.1f}"
+
+
+if __name__ == "__main__":
+    main()

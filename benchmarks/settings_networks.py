@@ -1,0 +1,75 @@
+"""Networks of sketchnet's family for `settings.py`: what the product has not, because it was tried and did not pay."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from model.networks import halve
+
+
+class Variant(nn.Module):
+    """A residual network of stages, each at half the size of the one before.
+
+    Attributes:
+        classes: of the logits.
+        stem: pixels of the kernel's side, stride and width of the first convolution, and whether its largest of every
+            2x2 pixels go on.
+        widths: channels of each stage.
+        blocks: residual blocks of each stage.
+        strided: whether a stage's first convolution halves the image, rather than the largest of 2x2 pixels.
+        depthwise: whether 3x3 convolutions are a depthwise one and a 1x1 one.
+        squeeze: whether each block's channels are weighed by squeeze-and-excite (Hu et al., arXiv:1709.01507).
+        activation: a name in `flax.linen`.
+        dropout: of the features before the last layer.
+    """
+
+    classes: int
+    stem: tuple[int, int, int, bool] = (5, 2, 16, True)
+    widths: tuple[int, ...] = (32, 64, 192)
+    blocks: tuple[int, ...] = (1, 1, 1)
+    strided: bool = False
+    depthwise: bool = False
+    squeeze: bool = False
+    activation: str = "relu"
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
+        """Logits `(B, K) float32` of images `(B, H, W, C)`, 0-255."""
+        norm = partial(nn.BatchNorm, use_running_average=not train, momentum=0.9)
+        activation: Callable[[jax.Array], jax.Array] = getattr(nn, self.activation)
+        kernel, stride, width, pooled = self.stem
+        x = nn.Conv(width, (kernel, kernel), strides=stride, use_bias=False)(images.astype(jnp.float32) / 255)
+        x = activation(norm()(halve(x) if pooled else x))
+        for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
+            for block in range(blocks):
+                first = stage > 0 and block == 0
+                shortcut = halve(x) if first else x
+                y = x if self.strided else shortcut
+                y = activation(norm()(self._conv(width, 2 if first and self.strided else 1)(y)))
+                y = norm(scale_init=nn.initializers.zeros)(self._conv(width, 1)(y))
+                if self.squeeze:
+                    y *= self._weights(y)
+                if shortcut.shape != y.shape:
+                    shortcut = norm()(nn.Conv(width, (1, 1), use_bias=False)(shortcut))
+                x = activation(shortcut + y)
+        x = nn.Dropout(self.dropout, deterministic=not train)(x.mean(axis=(1, 2)))
+        return nn.Dense(self.classes)(x)
+
+    def _conv(self, width: int, stride: int) -> Callable[[jax.Array], jax.Array]:
+        if not self.depthwise:
+            return nn.Conv(width, (3, 3), strides=stride, use_bias=False)
+
+        def separable(x: jax.Array) -> jax.Array:
+            channels = x.shape[-1]
+            x = nn.Conv(channels, (3, 3), strides=stride, feature_group_count=channels, use_bias=False)(x)
+            return nn.Conv(width, (1, 1), use_bias=False)(x)
+
+        return separable
+
+    def _weights(self, x: jax.Array) -> jax.Array:
+        hidden = nn.relu(nn.Dense(x.shape[-1] // 8)(x.mean(axis=(1, 2))))
+        return nn.sigmoid(nn.Dense(x.shape[-1])(hidden))[:, None, None]

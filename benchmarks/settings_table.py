@@ -1,0 +1,68 @@
+"""The settings that `settings.py` compares. What is here was tried; docs/training.md says what came of it."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One training.
+
+    Attributes:
+        against: the setting that it is compared with.
+        epochs: passes over 8,860 drawings.
+        recipe: fields of `model.config.Recipe` that differ from sketchnet's.
+        network: fields of `Variant`.
+        line_width: pixels.
+        size: pixels a side.
+        mixup: of images: the parameter of the beta distribution that the shares are drawn from; 0 mixes none.
+        average: the decay of a running average of the weights, which is then scored; 0 for none.
+    """
+
+    against: str | None
+    epochs: int = 12
+    recipe: dict[str, Any] = field(default_factory=dict)
+    network: dict[str, Any] = field(default_factory=dict)
+    line_width: float = 1.25
+    size: int = 64
+    mixup: float = 0.0
+    average: float = 0.0
+
+
+_WIDE = {"widths": (32, 128, 192)}
+_MORE = "rotation=20,shear=0.3,stretch=0.25,prefix=0.15,shortest=0.5,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
+
+SETTINGS = {
+    "base": Setting(None),
+    "32 epochs": Setting("base", epochs=32),
+    "32 epochs, more of every augmentation": Setting("32 epochs", epochs=32, recipe={"augment": _MORE}),
+    "32 epochs, 128 channels in the second stage": Setting("32 epochs", epochs=32, network=_WIDE),
+    "128 channels in the second stage": Setting("base", network=_WIDE),
+    "palette": Setting("base", recipe={"encoding": "palette"}),
+    "gray": Setting("base", recipe={"encoding": "gray"}),
+    "corner": Setting("base", recipe={"framing": "corner"}),
+    "no augmentation": Setting("base", recipe={"augment": "off"}),
+    "without rotation": Setting("base", recipe={"augment": "rotation=0"}),
+    "without shear": Setting("base", recipe={"augment": "shear=0"}),
+    "without scale": Setting("base", recipe={"augment": "scale=1"}),
+    "without stretch": Setting("base", recipe={"augment": "stretch=0"}),
+    "without shift": Setting("base", recipe={"augment": "shift=0"}),
+    "without mirror": Setting("base", recipe={"augment": "mirror=0"}),
+    "with prefix": Setting("base", recipe={"augment": "prefix=0.15,shortest=0.5"}),
+    "with dropout of strokes": Setting("base", recipe={"augment": "dropout=0.07"}),
+    "with jitter": Setting("base", recipe={"augment": "jitter=2"}),
+    "with line width": Setting("base", recipe={"augment": "line_width=0.7..1.4"}),
+    "lines of 1.75 pixels": Setting("base", line_width=1.75),
+    "squeeze-and-excite": Setting("base", network={"squeeze": True}),
+    "depthwise": Setting("base", network={"depthwise": True, "widths": (64, 128, 256)}),
+    "stem 3x3": Setting("base", network={"stem": (3, 2, 16, True)}),
+    "stem 8x8, stride 4": Setting("base", network={"stem": (8, 4, 32, False)}),
+    "SiLU": Setting("base", network={"activation": "silu"}),
+    "dropout before the last layer": Setting("base", network={"dropout": 0.2}),
+    "lr 0.002": Setting("base", recipe={"lr": 2e-3}),
+    "lr 0.008": Setting("base", recipe={"lr": 8e-3}),
+    "no label smoothing": Setting("base", recipe={"label_smoothing": 0.0}),
+    "mixup": Setting("base", mixup=0.2),
+    "average of weights": Setting("base", average=0.998),
+    "96 pixels": Setting("base", size=96, line_width=1.875),
+}
