@@ -29,14 +29,17 @@ class Setting:
     average: float = 0.0
 
 
+_DEEP = {"widths": (32, 128, 128), "blocks": (1, 1, 2)}
 _WIDE = {"widths": (32, 128, 192)}
 _MORE = "rotation=20,shear=0.3,stretch=0.25,prefix=0.15,shortest=0.5,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
 
 SETTINGS = {
     "base": Setting(None),
     "32 epochs": Setting("base", epochs=32),
+    "64 epochs": Setting("32 epochs", epochs=64),
     "32 epochs, more of every augmentation": Setting("32 epochs", epochs=32, recipe={"augment": _MORE}),
     "32 epochs, 128 channels in the second stage": Setting("32 epochs", epochs=32, network=_WIDE),
+    "32 epochs, 128 channels, two blocks at the end": Setting("32 epochs", epochs=32, network=_DEEP),
     "128 channels in the second stage": Setting("base", network=_WIDE),
     "palette": Setting("base", recipe={"encoding": "palette"}),
     "gray": Setting("base", recipe={"encoding": "gray"}),

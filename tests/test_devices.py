@@ -8,7 +8,7 @@ import jax
 import pytest
 from small import SMALL, command, sample_shards
 
-from model.devices import choose_devices, choose_precision
+from model.devices import choose_devices, choose_precision, devices_for
 from pipeline.errors import UsageError
 
 
@@ -29,6 +29,18 @@ def test_the_cpu_computes_in_float32_unless_told_otherwise() -> None:
     assert choose_precision("auto", jax.devices("cpu")) == "float32"
     assert choose_precision("bfloat16", jax.devices("cpu")) == "bfloat16"
     assert choose_precision("float32", [chip("9.0")]) == "float32"
+
+
+@pytest.mark.parametrize(
+    ("batch", "count", "used"), [(128, 8, 8), (128, 6, 4), (64, 8, 4), (24, 8, 1), (33, 2, 1), (99, 3, 3), (8, 1, 1)]
+)
+def test_cpu_devices_share_a_batch_evenly_or_stand_idle(batch: int, count: int, used: int) -> None:
+    devices: Any = [SimpleNamespace(platform="cpu") for _ in range(count)]
+    assert len(devices_for(batch, devices)) == used
+
+
+def test_no_gpu_stands_idle_for_a_batch_that_does_not_fit() -> None:
+    assert len(devices_for(100, [chip("9.0")] * 3)) == 3
 
 
 @pytest.mark.parametrize("choose", [lambda: choose_precision("half", []), lambda: choose_devices("tpu")])
@@ -55,7 +67,8 @@ def kept_by(shards: Path, work: Path, run: str) -> set[str]:
 def test_a_second_training_compiles_nothing_again(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     shards = sample_shards(tmp_path_factory)
     first = kept_by(shards, tmp_path, "one")
-    assert any("train_steps" in name for name in first)
+    # As `jit` and as `pmap` name the step.
+    assert any(name.startswith(("jit_train_steps", "jit__fun", "pmap_train_steps")) for name in first)
     assert kept_by(shards, tmp_path, "two") == first
     same = [(tmp_path / run / "checkpoints").glob("*/arrays.safetensors") for run in ("one", "two")]
     assert len({path.read_bytes() for paths in same for path in paths}) == 1

@@ -62,7 +62,7 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
-    from model.devices import choose_devices, choose_precision, describe
+    from model.devices import choose_devices, choose_precision, describe, devices_for
     from model.train import Trainer, open_validation
     from pipeline.cli.options import say
     from pipeline.cli.training import TrainingLine
@@ -70,7 +70,7 @@ def train(
     from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
 
-    devices = choose_devices(device)
+    devices = choose_devices(device, divided=True)
     given = {"network": network, "recipe": recipe, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
              "encoding": encoding, "framing": framing, "augment": augment}  # fmt: skip
     given = {name: value for name, value in given.items() if value is not None}
@@ -87,6 +87,7 @@ def train(
     if config.batch > len(split):
         raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
     synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
+    devices = devices_for(config.batch, devices)
     say(f"{'training' if is_new else 'going on with'} {chosen.folder} on {describe(devices)}: {config.network}, "
         f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
         f"batch {config.batch}")  # fmt: skip
