@@ -3,12 +3,14 @@
 #
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
 #   CLASSES   words to take, "cat,hot dog"     GPU=0   never install CUDA
-#   PYTEST    options for the tests
+#   PYTEST    options for the tests            EPOCHS  passes over the drawings; 12 for the sample
 
 PYTHON ?= python3
 SKETCHES ?= sketches/sample
 SHARDS ?= shards/sample
 CLASSES ?=
+# The sample is easy: 12 epochs do, where real drawings deserve more.
+EPOCHS ?= $(if $(filter sample,$(notdir $(SKETCHES))),12)
 GPU ?= auto
 PYTEST ?=
 
@@ -42,7 +44,7 @@ shards: sketches
 	@$(SKETCHPIPE) shards "$(SKETCHES)" --to "$(SHARDS)" $(CLASSES_OPTION)
 
 train: shards
-	@$(SKETCHPIPE) train --shards "$(SHARDS)"
+	@$(SKETCHPIPE) train --shards "$(SHARDS)" $(if $(EPOCHS),--epochs $(EPOCHS))
 	@$(SKETCHPIPE) evaluate --shards "$(SHARDS)"
 	@echo "name a drawing: $(SKETCHPIPE) predict --random"
 

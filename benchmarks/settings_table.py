@@ -31,12 +31,14 @@ class Setting:
 
 _DEEP = {"widths": (32, 128, 128), "blocks": (1, 1, 2)}
 _WIDE = {"widths": (32, 128, 192)}
+_FULL = "rotation=20,shear=0.3,stretch=0.25,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
 _MORE = "rotation=20,shear=0.3,stretch=0.25,prefix=0.15,shortest=0.5,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
 
 SETTINGS = {
     "base": Setting(None),
     "32 epochs": Setting("base", epochs=32),
     "64 epochs": Setting("32 epochs", epochs=64),
+    "64 epochs, more augmentation": Setting("64 epochs", epochs=64, recipe={"augment": _FULL}),
     "32 epochs, more of every augmentation": Setting("32 epochs", epochs=32, recipe={"augment": _MORE}),
     "32 epochs, 128 channels in the second stage": Setting("32 epochs", epochs=32, network=_WIDE),
     "32 epochs, 128 channels, two blocks at the end": Setting("32 epochs", epochs=32, network=_DEEP),

@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ import optax
 from training import Rounds, serve
 
 from model.config import TrainConfig, make_tx
+from model.devices import choose_devices, devices_for
 from model.feed import Feed
 from model.meter import Meter
 from model.networks import make_config, make_network
@@ -37,6 +38,7 @@ FREE = ("bias", "mean")  # leaves that may have any sign; scales and variances a
 
 def main() -> None:
     name, batch, shards, reference = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
+    devices = devices_for(batch, choose_devices("cpu", divided=True))
     split = open_split(shards, "train")
     config = make_config(name, split.manifest.classes, drawings=len(split), batch=batch, augment=OFF)
     loaders = {
@@ -45,7 +47,7 @@ def main() -> None:
     }
     first = next(loaders["loop"].epoch(0))
     write_reference(reference, config, first, loaders["loop"].steps_per_epoch)
-    training = Training(config, loaders["loop"].steps_per_epoch)
+    training = Training(config, loaders["loop"].steps_per_epoch, devices)
     resident = training.put(first)
     start = time.perf_counter()
     training.step(resident)
@@ -58,25 +60,24 @@ def main() -> None:
 
 
 class Training:
-    """A network being trained on the first device."""
+    """A network being trained on the CPU, as the command divides it."""
 
-    def __init__(self, config: TrainConfig, steps_per_epoch: int) -> None:
+    def __init__(self, config: TrainConfig, steps_per_epoch: int, devices: Sequence[jax.Device]) -> None:
         self.config = config
         tx = make_tx(config, steps_per_epoch)
         look = config.render_config()
         self.compiled = compile_steps(
             lambda axis: make_network(config.network, len(config.classes), axis_name=axis),
             tx,
-            jax.devices("cpu")[:1],
+            devices,
             batch=config.batch,
             label_smoothing=config.label_smoothing,
             seed=config.seed,
             fused=1,
         )
         network = make_network(config.network, len(config.classes))
-        self.state = self.compiled.put_state(
-            create_train_state(network, tx, seed=config.seed, image_size=look.size, channels=look.channels)
-        )
+        state = create_train_state(network, tx, seed=config.seed, image_size=look.size, channels=look.channels)
+        self.state = self.compiled.put_state(jax.device_get(state))
         self.before: Any = None
 
     def put(self, batch: Batch) -> list[jax.Array]:

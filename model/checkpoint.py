@@ -109,6 +109,15 @@ def load_position(folder: Path) -> Position:
         raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {_remedy(folder)}") from error
 
 
+def digest_of(folder: Path) -> str:
+    """The SHA-256 of a checkpoint's arrays.
+
+    Raises:
+        CheckpointError: they are missing or damaged.
+    """
+    return hashlib.sha256(_proved(folder, ARRAYS)).hexdigest()
+
+
 def _proved(folder: Path, name: str) -> bytes:
     """The content of a file of a checkpoint, which the manifest has proved."""
     try:

@@ -15,7 +15,7 @@ from pipeline.rendering.render import RenderConfig
 
 IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
-EPOCHS = 16  # of sketchnet, for 6,000 to 12,000 drawings
+EPOCHS = 32  # of sketchnet, for 6,000 to 12,000 drawings
 MAX_EPOCHS = 60
 
 
@@ -74,6 +74,7 @@ class TrainConfig(Recipe):
         image_size: pixels a side, a multiple of 16 from 16 to 256.
         line_width: pixels, 0.5 to 16.
         precision: what the network computes in; its parameters and statistics are float32 either way.
+        start: SHA-256 of the arrays of the checkpoint that the run started from; None: from random weights.
     """
 
     network: str
@@ -83,6 +84,7 @@ class TrainConfig(Recipe):
     image_size: int = IMAGE_SIZE
     line_width: float = LINE_WIDTH
     precision: Literal["float32", "bfloat16"] = "float32"
+    start: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -140,7 +142,7 @@ def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
     More than 12,000 get fewer, by a square root: the work still grows with them. Fewer than 6,000 get more, up to 60.
 
     >>> [default_epochs(n) for n in (300, 1_600, 6_400, 12_000, 100_000, 1_000_000, 9_000_000)]
-    [60, 31, 16, 16, 6, 2, 1]
+    [60, 60, 32, 32, 11, 4, 1]
     """
     drawings = max(1, drawings)
     scale = max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.sqrt(12_000 / drawings))

@@ -22,6 +22,7 @@ from model.networks import make_network
 from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
+from model.transfer import Start, started
 from pipeline.errors import InputError, SketchpipeError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
@@ -66,6 +67,7 @@ class Trainer:
         train: the training split.
         validation: the validation split; None where it has no drawings.
         devices: one is driven by jit, several by pmap.
+        start: the checkpoint of another run that this one begins with; needed before its own first one alone.
         skip_corrupt: whether to do without row groups that cannot be read.
         report: is told `Progress` about once a second.
         epoch_done: is told each epoch's metrics, as they stand in `metrics.jsonl`.
@@ -76,6 +78,7 @@ class Trainer:
     validation: ShardSplit | None
     devices: Sequence[jax.Device]
     skip_corrupt: bool = False
+    start: Start | None = None
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
 
@@ -125,7 +128,15 @@ class Trainer:
             create_train_state(network, self.tx, seed=config.seed, image_size=look.size, channels=look.channels)
         )
         last = self.run.checkpoint(best=False)
-        return (state, Position(0, 0, 0.0)) if last is None else load_checkpoint(last, state)
+        if last is not None:
+            return load_checkpoint(last, state)
+        position = Position(0, 0, 0.0)
+        if config.start is not None:
+            if self.start is None or self.start.digest != config.start:
+                raise InputError(f"{self.run.folder}: not begun yet; name the run it starts from with --start")
+            state = started(state, self.start, config.classes)
+            position = self.run.save(state, position, best=False)  # so that it goes on without the other run
+        return state, position
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)

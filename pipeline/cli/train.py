@@ -20,6 +20,9 @@ def train(
     recipe: Annotated[
         str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
     ] = None,
+    start: Annotated[
+        Path | None, typer.Option(help="Run whose weights to start from; its last layer too, if the classes are the same.")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the drawings; by default what their number deserves.")
     ] = None,
@@ -64,6 +67,7 @@ def train(
     """
     from model.devices import choose_devices, choose_precision, describe, devices_for
     from model.train import Trainer, open_validation
+    from model.transfer import check_start, open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import TrainingLine
     from pipeline.errors import UsageError
@@ -78,6 +82,9 @@ def train(
         given["augment"] = canonical(augment)
     if precision is not None or not resume:
         given["precision"] = choose_precision(precision or "auto", devices)
+    source = None if start is None else open_start(start)
+    if source is not None:
+        given["start"] = source.digest
     chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
@@ -87,11 +94,13 @@ def train(
     if config.batch > len(split):
         raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
     synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
+    if source is not None:
+        check_start(source, config)
     devices = devices_for(config.batch, devices)
     say(f"{'training' if is_new else 'going on with'} {chosen.folder} on {describe(devices)}: {config.network}, "
         f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
         f"batch {config.batch}")  # fmt: skip
-    trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt)
+    trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt, source)
     told = TrainingLine(config)
     trainer.report, trainer.epoch_done = told.report, told.epoch_done
     if is_new:
