@@ -10,7 +10,7 @@ SKETCHES ?= sketches/sample
 SHARDS ?= shards/sample
 CLASSES ?=
 # The sample is easy: 12 epochs do, where real drawings deserve more.
-EPOCHS ?= $(if $(filter sample,$(notdir $(SKETCHES))),12)
+EPOCHS ?= $(if $(filter sample,$(notdir $(patsubst %/,%,$(SKETCHES)))),12)
 GPU ?= auto
 PYTEST ?=
 

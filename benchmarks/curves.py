@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from accuracy import ANIMALS, ROWS, SETS, Row, build_shards, evaluate, keys, metrics, run_folder, sketchpipe, train
 from machine import machine, say
+from training import positive
 
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.shuffle import split_of
@@ -52,12 +53,14 @@ def main() -> None:
     parser.add_argument("work", type=Path, nargs="?")
     names = [row.name for row in ROWS]
     parser.add_argument("--rows", nargs="+", choices=names, default=DRAWINGS_ROWS, metavar="NAME", help="%(default)s")
-    parser.add_argument("--seeds", type=int, default=1, help="runs of each row on each part (%(default)s)")
-    parser.add_argument("--epochs", type=int, help="of every run, to try this out; else what each recipe says")
+    parser.add_argument("--seeds", type=positive, default=1, help="runs of each row on each part (%(default)s)")
+    parser.add_argument("--epochs", type=positive, help="of every run, to try this out; else what each recipe says")
     parser.add_argument("--out", type=Path, default=Path("docs/learning-curves.png"))
     parser.add_argument("--redraw", action="store_true", help="from the points beside the picture")
     options = parser.parse_args()
     points_file = options.out.with_suffix(".json")
+    if options.redraw and not points_file.exists():
+        sys.exit(f"curves: {points_file}: there are no points to draw again; measure them, without --redraw")
     if not options.redraw:
         if options.quickdraw is None or options.work is None:
             parser.error("QUICKDRAW and WORK are missing")

@@ -28,6 +28,7 @@ import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from machine import machine
+from training import positive
 
 from model.devices import describe
 from model.networks import SketchNet
@@ -45,12 +46,15 @@ Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="pmap against jit over a mesh, the same train step.")
-    parser.add_argument("--counts", type=int, nargs="+", default=[1, 2, 4, 8], help="of devices (%(default)s)")
-    parser.add_argument("--batch", type=int, default=64, help="drawings a step, over all devices (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the ratio is the median (%(default)s)")
+    parser.add_argument("--counts", type=positive, nargs="+", default=[1, 2, 4, 8], help="of devices (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=64, help="drawings a step, over all devices (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="of which the ratio is the median (%(default)s)")
     parser.add_argument("--seconds", type=float, default=0.5, help="on the clock each time (%(default)s)")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    uneven = [count for count in arguments.counts if arguments.batch % count]
+    if uneven:
+        parser.error(f"--counts {uneven[0]}: expected a divisor of --batch, {arguments.batch}")
     if arguments.child:
         print_table(arguments)
         return

@@ -21,8 +21,8 @@ with key_ids of their own (benchmarks/replicate.py) and built into shards, which
   `--seconds` once the loader has begun, and its times for 9 and 50 million drawings are computed from its rate (~) with
   networks of `--classes`: give `--classes 345` for a rate with all that there are.
 
-Each row has compiled its steps once and given all its buffers away, or it says what went wrong. After `--limit` seconds
-no row is begun.
+First calls compile: nothing comes from a cache on disk. Each row has compiled its steps once and given all its buffers
+away, or it says what went wrong. After `--limit` seconds no row is begun.
 """
 
 import argparse
@@ -38,12 +38,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
-from gpu_rates import Training, build_shards, loader_rate, matrix_rate, put_rate, real_drawings
+from gpu_rates import Training, build_shards, least_drawings, loader_rate, matrix_rate, put_rate, real_drawings
 from machine import machine, say
+from training import positive
 
 from model.config import TrainConfig
 from model.devices import DEVICES, choose_devices, choose_precision, describe
 from model.networks import NETWORKS, make_config
+from pipeline.errors import SketchpipeError, UsageError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
@@ -60,23 +62,42 @@ HEADER = """\
 
 
 def main() -> None:
-    began, arguments = time.perf_counter(), parse()
+    arguments = parse()
+    try:
+        # Empty, so that each first call compiles.
+        with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as work:
+            jax.config.update("jax_compilation_cache_dir", cache)
+            measure(arguments, arguments.work or Path(work))
+    except SketchpipeError as error:
+        print(f"gpu: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+def measure(arguments: argparse.Namespace, work: Path) -> None:
+    """Print all of it; `work` keeps the shards.
+
+    Raises:
+        SketchpipeError: there is no such device, the drawings cannot be built, or are too few for a rate.
+    """
+    began = time.perf_counter()
     # A state whose buffers cannot be given away is held twice, and says so in a warning only.
     warnings.filterwarnings("error", message=".*donated buffers")
     device = choose_devices(arguments.device)[0]
+    drawings = arguments.drawings or (WHOLE_PASS if arguments.whole_pass else 1_000_000)
+    least = least_drawings(device, arguments.batch)
+    if drawings < least:
+        raise UsageError(f"{drawings:,} drawings: a rate takes {least:,}; give more --drawings or a smaller --batch")
     print(f"{machine(PACKAGES)}; {describe([device])}{driver(device)}.\n", flush=True)
     matrix_rates = print_matrix_rates(device)
-    with tempfile.TemporaryDirectory() as temporary:
-        drawings = arguments.drawings or (WHOLE_PASS if arguments.whole_pass else 1_000_000)
-        folder = build_shards(arguments.sketches, arguments.work or Path(temporary), drawings, arguments.classes)
-        bench = Bench(arguments, device, open_split(folder, "train"), matrix_rates, began)
-        real = real_drawings(arguments.sketches, arguments.classes)
-        print(
-            f"{len(bench.split):,} drawings of {len(bench.split.manifest.classes)} classes in shards, replicated from "
-            f"{real:,} real ones; networks of {arguments.classes} classes; batches of {arguments.batch}.\n"
-        )
-        bench.print_feeding()
-        bench.print_networks()
+    folder = build_shards(arguments.sketches, work, drawings, arguments.classes)
+    bench = Bench(arguments, device, open_split(folder, "train"), matrix_rates, began)
+    real = real_drawings(arguments.sketches, arguments.classes)
+    print(
+        f"{len(bench.split):,} drawings of {len(bench.split.manifest.classes)} classes in shards, replicated from "
+        f"{real:,} real ones; networks of {arguments.classes} classes; batches of {arguments.batch}.\n"
+    )
+    bench.print_feeding()
+    bench.print_networks()
     print(f"\nAll of it in {time.perf_counter() - began:.0f} s.")
 
 
@@ -84,15 +105,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Training on one GPU: steps alone, end to end, and the chip's rate.")
     parser.add_argument("sketches", type=Path, help="folder of simplified ndjson, one file a class")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="all by default")
-    parser.add_argument("--batch", type=int, default=1024, help="drawings a step (%(default)s)")
-    parser.add_argument("--drawings", type=int, help="in the shards (1,000,000; 9,000,000 with --whole-pass)")
-    parser.add_argument("--classes", type=int, default=65, help="of the shards and the networks (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=1024, help="drawings a step (%(default)s)")
+    parser.add_argument("--drawings", type=positive, help="in the shards (1,000,000; 9,000,000 with --whole-pass)")
+    parser.add_argument("--classes", type=positive, default=65, help="of the shards and the networks (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="on the clock each time (%(default)s)")
     parser.add_argument("--limit", type=float, default=500.0, help="seconds after which no row begins (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder that keeps the shards")
     parser.add_argument("--whole-pass", action="store_true", help="run a whole pass through sketch-classifier")
     parser.add_argument("--device", choices=DEVICES, default="auto", help="the first of these (%(default)s)")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.whole_pass and WHOLE_PASS_NETWORK not in arguments.networks:
+        parser.error(f"--whole-pass is one through {WHOLE_PASS_NETWORK}: name it in --networks")
+    return arguments
 
 
 def driver(device: jax.Device) -> str:
@@ -205,8 +229,10 @@ class Bench:
         chosen = choose_precision("auto", [self.device])
         if not self.arguments.whole_pass or (config.network, config.precision) != (WHOLE_PASS_NETWORK, chosen):
             return False
-        expected = len(self.split) / min(step_rate, self._loader_rates[look(config)])
-        return expected < self.left()
+        expected, left = len(self.split) / min(step_rate, self._loader_rates[look(config)]), self.left()
+        if expected >= left:
+            say(f"no whole pass: it would take about {expected:.0f} s, and {left:.0f} s are left of --limit")
+        return expected < left
 
     def left(self) -> float:
         """Seconds until no row is begun."""

@@ -4,6 +4,7 @@ A step is "alone" on a batch that stays on the device. Whatever runs ahead of th
 """
 
 import contextlib
+import hashlib
 import itertools
 import math
 import shutil
@@ -23,7 +24,7 @@ from model.config import TrainConfig, make_tx
 from model.feed import AHEAD, Feed
 from model.meter import Meter
 from model.networks import make_network
-from model.steps import compile_steps, create_train_state
+from model.steps import FUSED_DRAWINGS, compile_steps, create_train_state
 from pipeline.loading.loader import Batch, Loader
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
@@ -31,26 +32,40 @@ from pipeline.threads import core_count
 
 PRODUCTS = 10  # of matrices in a call, so that its start does not count
 WARM_CALLS = 4  # before a clock starts
-SPARE = 1.005  # a drawing's line is as long as the mean only on average
+SPARE = 1.005  # a drawing's line is as long as the mean only on average; more is asked for until there are enough
+
+
+def least_drawings(device: jax.Device, batch: int) -> int:
+    """How many drawings a rate takes: those of the calls before its clock starts, and of one behind."""
+    fused = 1 if device.platform == "cpu" else max(1, FUSED_DRAWINGS // batch)  # as compile_steps has it
+    return (WARM_CALLS + 1) * fused * batch
 
 
 def build_shards(sketches: Path, work: Path, drawings: int, classes: int) -> Path:
     """Shards with a training split only, of at least so many drawings; taken as they are where they are there.
 
-    The lines are those of the first `classes` files of `sketches`, replicated.
+    The lines are those of the first `classes` files of `sketches`, replicated; the folder's name tells them by a digest
+    of the files' names and sizes.
+
+    Raises:
+        InputError: `sketches` holds no ndjson.
     """
-    to = work / f"{drawings}-drawings-{classes}-classes"
+    files, real = _files(sketches, classes), real_drawings(sketches, classes)
+    sizes = {path.name: path.stat().st_size for path in files}
+    digest = hashlib.sha256(repr(sizes).encode()).hexdigest()[:12]
+    to = work / f"{drawings}-drawings-{classes}-classes-{digest}"
     if to.exists():
         return to
-    files, real = _files(sketches, classes), real_drawings(sketches, classes)
-    size = sum(path.stat().st_size for path in files)
-    chosen, lines = work / "chosen", work / "lines"
+    chosen, lines = to.with_suffix(".chosen"), to.with_suffix(".lines")
     shutil.rmtree(chosen, ignore_errors=True)
     chosen.mkdir(parents=True)
     for path in files:
         (chosen / path.name).symlink_to(path.resolve())
     start = time.perf_counter()
-    made = replicate(chosen, lines, math.ceil(SPARE * size * drawings / max(1, real)))
+    asked = sum(sizes.values()) * (drawings + len(files)) / max(1, real)  # each file ends where no whole line fits
+    made = replicate(chosen, lines, math.ceil(asked := asked * SPARE))
+    while made.total_lines < drawings:
+        made = replicate(chosen, lines, math.ceil(asked := asked * SPARE))
     written = time.perf_counter()
     build_folder([str(lines)], to, BuildOptions(splits="1,0,0"), workers=core_count())
     built = time.perf_counter()
@@ -59,6 +74,7 @@ def build_shards(sketches: Path, work: Path, drawings: int, classes: int) -> Pat
         f"built in {built - written:.1f} s"
     )
     shutil.rmtree(lines)
+    shutil.rmtree(chosen)
     return to
 
 

@@ -19,7 +19,6 @@ class Variant(nn.Module):
             2x2 pixels go on.
         widths: channels of each stage.
         blocks: residual blocks of each stage.
-        strided: whether a stage's first convolution halves the image, rather than the largest of 2x2 pixels.
         depthwise: whether 3x3 convolutions are a depthwise one and a 1x1 one.
         squeeze: whether each block's channels are weighed by squeeze-and-excite (Hu et al., arXiv:1709.01507).
         activation: a name in `flax.linen`.
@@ -30,7 +29,6 @@ class Variant(nn.Module):
     stem: tuple[int, int, int, bool] = (5, 2, 16, True)
     widths: tuple[int, ...] = (32, 64, 192)
     blocks: tuple[int, ...] = (1, 1, 1)
-    strided: bool = False
     depthwise: bool = False
     squeeze: bool = False
     activation: str = "relu"
@@ -46,11 +44,9 @@ class Variant(nn.Module):
         x = activation(norm()(halve(x) if pooled else x))
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True)):
             for block in range(blocks):
-                first = stage > 0 and block == 0
-                shortcut = halve(x) if first else x
-                y = x if self.strided else shortcut
-                y = activation(norm()(self._conv(width, 2 if first and self.strided else 1)(y)))
-                y = norm(scale_init=nn.initializers.zeros)(self._conv(width, 1)(y))
+                shortcut = halve(x) if stage > 0 and block == 0 else x
+                y = activation(norm()(self._conv(width)(shortcut)))
+                y = norm(scale_init=nn.initializers.zeros)(self._conv(width)(y))
                 if self.squeeze:
                     y *= self._weights(y)
                 if shortcut.shape != y.shape:
@@ -59,13 +55,13 @@ class Variant(nn.Module):
         x = nn.Dropout(self.dropout, deterministic=not train)(x.mean(axis=(1, 2)))
         return nn.Dense(self.classes)(x)
 
-    def _conv(self, width: int, stride: int) -> Callable[[jax.Array], jax.Array]:
+    def _conv(self, width: int) -> Callable[[jax.Array], jax.Array]:
         if not self.depthwise:
-            return nn.Conv(width, (3, 3), strides=stride, use_bias=False)
+            return nn.Conv(width, (3, 3), use_bias=False)
 
         def separable(x: jax.Array) -> jax.Array:
             channels = x.shape[-1]
-            x = nn.Conv(channels, (3, 3), strides=stride, feature_group_count=channels, use_bias=False)(x)
+            x = nn.Conv(channels, (3, 3), feature_group_count=channels, use_bias=False)(x)
             return nn.Conv(width, (1, 1), use_bias=False)(x)
 
         return separable

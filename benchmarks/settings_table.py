@@ -16,7 +16,8 @@ class Setting:
         line_width: pixels.
         size: pixels a side.
         mixup: of images: the parameter of the beta distribution that the shares are drawn from; 0 mixes none.
-        average: the decay of a running average of the weights, which is then scored; 0 for none.
+        average: the decay of a running average of the weights, which is then scored; 0 for none. It rises to that
+            from a tenth, or the first weights would stay in it.
     """
 
     against: str | None
@@ -30,6 +31,7 @@ class Setting:
 
 
 _DEEP = {"widths": (32, 128, 128), "blocks": (1, 1, 2)}
+_FINE = {"stem": (5, 2, 16, False), "widths": (16, 32, 64, 192), "blocks": (1, 1, 1, 1)}
 _WIDE = {"widths": (32, 128, 192)}
 _FULL = "rotation=20,shear=0.3,stretch=0.25,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
 _MORE = "rotation=20,shear=0.3,stretch=0.25,prefix=0.15,shortest=0.5,dropout=0.05,jitter=1.5,line_width=0.8..1.25"
@@ -37,12 +39,17 @@ _MORE = "rotation=20,shear=0.3,stretch=0.25,prefix=0.15,shortest=0.5,dropout=0.0
 SETTINGS = {
     "base": Setting(None),
     "32 epochs": Setting("base", epochs=32),
+    "32 epochs, weight decay 0.3": Setting("32 epochs", epochs=32, recipe={"weight_decay": 0.3}),
+    "32 epochs, batch 64": Setting("32 epochs", epochs=32, recipe={"batch": 64, "lr": 3e-3}),
+    "32 epochs, dropout before the last layer": Setting("32 epochs", epochs=32, network={"dropout": 0.3}),
+    "32 epochs, average of weights": Setting("32 epochs", epochs=32, average=0.998),
     "64 epochs": Setting("32 epochs", epochs=64),
     "64 epochs, more augmentation": Setting("64 epochs", epochs=64, recipe={"augment": _FULL}),
     "32 epochs, more of every augmentation": Setting("32 epochs", epochs=32, recipe={"augment": _MORE}),
     "32 epochs, 128 channels in the second stage": Setting("32 epochs", epochs=32, network=_WIDE),
     "32 epochs, 128 channels, two blocks at the end": Setting("32 epochs", epochs=32, network=_DEEP),
     "128 channels in the second stage": Setting("base", network=_WIDE),
+    "a stage of 16 channels at 32x32": Setting("base", network=_FINE),
     "palette": Setting("base", recipe={"encoding": "palette"}),
     "gray": Setting("base", recipe={"encoding": "gray"}),
     "corner": Setting("base", recipe={"framing": "corner"}),
@@ -67,7 +74,7 @@ SETTINGS = {
     "lr 0.002": Setting("base", recipe={"lr": 2e-3}),
     "lr 0.008": Setting("base", recipe={"lr": 8e-3}),
     "no label smoothing": Setting("base", recipe={"label_smoothing": 0.0}),
-    "mixup": Setting("base", mixup=0.2),
+    "mixup": Setting("base", mixup=0.3),
     "average of weights": Setting("base", average=0.998),
     "96 pixels": Setting("base", size=96, line_width=1.875),
 }

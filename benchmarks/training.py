@@ -4,17 +4,19 @@
                                   [--peer PYTHON] [--compile]
 
 SKETCHES holds ndjson drawings; both sides train on the training split of the shards built of them, by the network's
-recipe, without augmentation, on all cores. sketchpipe reads, decodes and renders its shards on the clock
-(benchmarks/training_sketchpipe.py). The peer has an easier task: its strokes are in memory, OpenCV's own fixed point,
-and OpenCV draws them straight at 64 pixels (benchmarks/training_torch.py); its settings are the quickest found at its
-start. Before that it proves that it is the same network: as many parameters, and from the same weights the same logits
-and loss on a batch of real drawings.
+recipe, without augmentation, on all cores. Both have decoded strokes in memory (a Loader keeps a small split decoded).
+On the clock sketchpipe unpacks and renders them as the recipe says, framed, with an encoding, and is data-parallel over
+a device for each core, as the command is (benchmarks/training_sketchpipe.py). The peer has an easier task: its strokes
+are OpenCV's own fixed point, which OpenCV draws straight at 64 pixels (benchmarks/training_torch.py). It is one process
+whose threads share each operation, on all cores by PyTorch's default; its settings, threads among them (one, and as
+many as cores), are the quickest found at its start, and the table names them. Before that it proves that it is the same
+network: as many parameters, and from the same weights the same logits and loss on a batch of real drawings.
 
 Each side is a process of its own that computes only when told to. Rounds alternate; starting, compiling and the first
-steps of a round are not counted. "Step alone" is one batch again and again. The ratios are those
-within a round, of which the table has the median. The machine has to be idle: beside one other busy process PyTorch's
-threads, which wait for each other spinning, lose far more than a core's share (sketchnet on 2 cores: 900 images a CPU
-second on one thread, 70 to 290 on two).
+steps of a round are not counted. "Step alone" is one batch again and again. The first step compiles: nothing comes from
+a cache on disk. The ratios are those within a round, of which the table has the median. The machine has to be idle:
+beside one other busy process PyTorch's threads, which wait for each other spinning, lose far more than a core's share
+(sketchnet on 2 cores: 900 images a CPU second on one thread, 70 to 290 on two).
 
 `--compile` adds PyTorch with torch.compile, which needs a C++ compiler. `--peer` names the Python of an environment
 that has PyTorch and OpenCV, where this one has not; `pip install -e ".[dev,bench]"` has them all.
@@ -22,6 +24,7 @@ that has PyTorch and OpenCV, where this one has not; `pip install -e ".[dev,benc
 
 import argparse
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -40,6 +43,7 @@ from machine import machine, say
 
 HERE = Path(__file__).parent
 NETWORKS = ("sketchnet", "sketch-classifier", "quickdraw-classifier")
+LARGER = ("sketchnet-base", "sketchnet-large")  # for GPUs: only where asked for
 PACKAGES = ("sketchpipe", "jax", "flax", "optax", "numba", "numpy", "pyarrow")
 WARM_STEPS = 3  # of a round, before the clock
 TRIAL_SECONDS = 0.8  # of what is tried to find the quickest
@@ -51,13 +55,15 @@ Rounds = dict[str, Callable[[], object]]  # what a side can be told to do, each 
 def main() -> None:
     parser = argparse.ArgumentParser(description="The whole training loop against the same network in PyTorch.")
     parser.add_argument("sketches", type=Path, help="folder of ndjson drawings")
-    parser.add_argument("--rounds", type=int, default=5, help="of which the tables have the median (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="of which the tables have the median (%(default)s)")
     parser.add_argument("--seconds", type=float, default=5.0, help="on the clock each time (%(default)s)")
-    parser.add_argument("--batch", type=int, default=128, help="drawings a step (%(default)s)")
-    parser.add_argument("--network", nargs="+", default=NETWORKS, help="(%(default)s)")
+    parser.add_argument("--batch", type=positive, default=128, help="drawings a step (%(default)s)")
+    parser.add_argument("--network", nargs="+", choices=NETWORKS + LARGER, default=NETWORKS)
     parser.add_argument("--peer", default=sys.executable, help="a Python that has PyTorch; this one by default")
     parser.add_argument("--compile", action="store_true", help="PyTorch with torch.compile as well")
     arguments = parser.parse_args()
+    if arguments.seconds < 1:
+        parser.error(f"--seconds {arguments.seconds:g}: expected 1 or more")
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         count = prepare(arguments.sketches, work)
@@ -69,6 +75,14 @@ def main() -> None:
     )
     for name, sides in zip(arguments.network, tables, strict=True):
         print(f"{table(name, sides)}\n")
+
+
+def positive(text: str) -> int:
+    """An option's number, 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number}: expected 1 or more")
+    return number
 
 
 def prepare(sketches: Path, work: Path) -> int:
@@ -131,9 +145,13 @@ def measure(name: str, work: Path, arguments: argparse.Namespace) -> list[Side]:
 @contextmanager
 def started(title: str, command: Sequence[object]) -> Iterator[Side]:
     """A side, ready; it ends with the block."""
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
     program = [str(part) for part in command]
-    with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment) as child:
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        cache = stack.enter_context(tempfile.TemporaryDirectory())  # empty: the first step is to compile
+        caches = dict.fromkeys(("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"), cache)
+        environment = os.environ | {"PYTHONPATH": str(ROOT)} | caches
+        child = stack.enter_context(subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, env=environment))
         try:
             ready = answer(child, title)
             if "missing" not in ready:
@@ -213,6 +231,18 @@ def quickest(steps: Rounds, batch: int) -> str:
         tried = clocked(steps[name], lambda: None, TRIAL_SECONDS, batch)
         rates[name] = max(rates[name], tried["images"] / tried["seconds"])
     return max(rates, key=rates.__getitem__)
+
+
+def share_of_rate(recipe: dict[str, Any], steps: int) -> Callable[[int], float]:
+    """A recipe's schedule, for the peer: what share of the peak the learning rate is at a step."""
+    rise = int(recipe["warmup"] * steps)
+
+    def cosine(step: int) -> float:
+        if step < rise:
+            return 1 / 25 + (1 - 1 / 25) * step / rise
+        return (1 + math.cos(math.pi * min(1.0, (step - rise) / (steps - rise)))) / 2
+
+    return cosine if recipe["schedule"] == "cosine" else lambda _step: 1.0
 
 
 if __name__ == "__main__":

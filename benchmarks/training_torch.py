@@ -5,8 +5,9 @@
 REFERENCE is what benchmarks/training_sketchpipe.py wrote: weights, drawings, logits. Layers have their names in Flax;
 `TORCH_NAMES` and `AXES` say what becomes of each array. Parameters are counted, logits and loss compared, before
 anything is timed. What is quickest here is found by trying, and said in the table: channels_last or contiguous, a fused
-or a foreach optimizer; then a DataLoader with 0, 1 or 2 workers over the drawings of STORE, which OpenCV draws by the
-batch (benchmarks/feed_torch.py). Bytes travel, the network scales them; all cores compute, and denormals are zeros.
+or a foreach optimizer, one thread or as many as cores; then a DataLoader with 0, 1 or 2 workers over the drawings of
+STORE, which OpenCV draws by the batch (benchmarks/feed_torch.py), beside either number of threads. Bytes travel, the
+network scales them, and denormals are zeros.
 The schedule, label smoothing, dropout and which weights decay are the recipe's; a step also counts what it got right.
 """
 # ruff: noqa: D101, D102 - networks and layers are their namesakes in model/networks.py
@@ -19,13 +20,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from training import quickest, serve
+from training import Rounds, quickest, serve, share_of_rate
 
 try:
     import cv2
@@ -49,6 +49,7 @@ TOLERANCES = {"eval": 1e-5, "train": 2e-4}
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 OPTIMIZERS = {"eager": ("fused", "foreach"), "compiled": ("fused",)}  # it stands outside of what is compiled
 WORKERS = (0, 1, 2)
+THREADS = tuple(dict.fromkeys((1, core_count())))
 
 
 class Network(nn.Module):
@@ -250,21 +251,9 @@ def make_optimizer(network: Network, recipe: dict[str, Any], kind: str) -> torch
     return torch.optim.AdamW(groups, recipe["lr"], betas=(0.9, 0.99), **{kind: True})
 
 
-def share_of_rate(recipe: dict[str, Any], steps: int) -> Callable[[int], float]:
-    """The schedule: what share of the peak the learning rate is at a step."""
-    rise = int(recipe["warmup"] * steps)
-
-    def cosine(step: int) -> float:
-        if step < rise:
-            return 1 / 25 + (1 - 1 / 25) * step / rise
-        return (1 + math.cos(math.pi * min(1.0, (step - rise) / (steps - rise)))) / 2
-
-    return cosine if recipe["schedule"] == "cosine" else lambda _step: 1.0
-
-
 def main() -> None:
     store, reference, mode = read_store(Path(sys.argv[1])), Reference.read(Path(sys.argv[2])), sys.argv[3]
-    torch.set_num_threads(core_count())
+    torch.set_num_threads(core_count())  # of the first steps
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     cv2.setNumThreads(1)
@@ -272,22 +261,33 @@ def main() -> None:
     resident, batch = reference.batch(), reference.settings["recipe"]["batch"]
     trainings: dict[str, Training] = {}
     first_steps = []
+    steps: Rounds = {}
+    loops: Rounds = {}
     for layout, optimizer in itertools.product(LAYOUTS, OPTIMIZERS[mode]):
         start = time.perf_counter()
         training = Training(reference, LAYOUTS[layout], optimizer, compiled=mode == "compiled")
         training.step(*resident)
         first_steps.append(time.perf_counter() - start)
-        trainings[f"{layout}, {optimizer}"] = training
-    chosen = quickest({name: partial(one.step, *resident) for name, one in trainings.items()}, batch)
-    training = trainings[chosen]
-    loops = {f"num_workers={count}": training.steps_of(make_loader(store, batch, count)) for count in WORKERS}
-    workers = quickest({name: partial(next, loop) for name, loop in loops.items()}, batch)
-    loop = loops[workers]
-    loops.clear()  # and with them the workers of the others
-    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "opencv-python-headless"))
-    ready = {"first_step": max(first_steps), "chosen": f"{chosen}, {workers}", "off": off, "versions": versions}
-    rounds = {"step": partial(training.step, *resident), "loop": partial(next, loop)}
+        for threads in THREADS:
+            name = f"{layout}, {optimizer}, threads={threads}"
+            trainings[name], steps[name] = training, partial(on_threads, threads, training.step, *resident)
+    chosen = quickest(steps, batch)
+    for count in WORKERS:
+        loop = trainings[chosen].steps_of(make_loader(store, batch, count))
+        loops |= {f"num_workers={count}, threads={n}": partial(on_threads, n, next, loop) for n in THREADS}
+    workers = quickest(loops, batch)
+    rounds = {"step": steps[chosen], "loop": loops[workers]}
+    del loop, loops  # and with them the workers of the others
+    versions = f"torch {torch.__version__}, OpenCV {cv2.__version__}"
+    named = f"step: {chosen}; loop: {workers}"
+    ready = {"first_step": max(first_steps), "chosen": named, "off": off, "versions": versions}
     serve(ready, rounds, lambda: None, batch)
+
+
+def on_threads(count: int, step: Callable[..., object], *args: Any) -> None:
+    """Step on so many threads."""
+    torch.set_num_threads(count)
+    step(*args)
 
 
 def make_loader(store: Store, batch: int, workers: int) -> "DataLoader[Any]":

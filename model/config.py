@@ -98,6 +98,7 @@ class TrainConfig(Recipe):
             self.image_size,
         )
         _check(0.5 <= self.line_width <= 16, "line_width must lie in 0.5..16", self.line_width)
+        _check(self.start is None or isinstance(self.start, str), "start must be a SHA-256 or null", self.start)
         self.render_config()
 
     def render_config(self) -> RenderConfig:

@@ -5,10 +5,10 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from pathlib import Path
 
 import jax
 
+from model.compiled import keep_compiled
 from pipeline.errors import UsageError
 from pipeline.threads import core_count
 
@@ -34,10 +34,10 @@ def choose_devices(device: str, *, divided: bool = False) -> Sequence[jax.Device
     """
     if device not in DEVICES:
         raise UsageError(f'device "{device}": expected one of {", ".join(DEVICES)}')
-    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # made when jax is imported
-        jax.config.update("jax_compilation_cache_dir", str(_cache_folder()))
-    # JAX refuses both, and either once it has begun to compute, as in a notebook or a test.
-    if divided and "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+    keep_compiled()
+    told = os.environ.get("XLA_FLAGS", "") + "".join(os.environ)
+    # JAX refuses to be told twice, and at all once it has begun to compute, as in a notebook or a test.
+    if divided and "xla_force_host_platform_device_count" not in told and "JAX_NUM_CPU_DEVICES" not in told:
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(core_count(), CPU_DEVICES))
     if device == "cpu":
@@ -74,8 +74,7 @@ def choose_precision(precision: str, devices: Sequence[jax.Device]) -> str:
         raise UsageError(f'precision "{precision}": expected one of {", ".join(PRECISIONS)}')
     if precision != "auto":
         return precision
-    capability = min(float(getattr(device, "compute_capability", 0) or 0) for device in devices)
-    return "bfloat16" if capability >= BFLOAT16_CAPABILITY else "float32"
+    return "bfloat16" if min(map(_capability, devices)) >= BFLOAT16_CAPABILITY else "float32"
 
 
 def describe(devices: Sequence[jax.Device]) -> str:
@@ -87,9 +86,12 @@ def describe(devices: Sequence[jax.Device]) -> str:
     return f"{len(devices)} x {first.device_kind}" if len(devices) > 1 else first.device_kind
 
 
-def _cache_folder() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "sketchpipe" / "xla"
+def _capability(device: jax.Device) -> float:
+    """An NVIDIA chip's compute capability; 0 of all else, whose names for it are no numbers."""
+    try:
+        return float(getattr(device, "compute_capability", 0))
+    except (TypeError, ValueError):
+        return 0.0
 
 
 def nvidia_driver() -> bool:

@@ -65,6 +65,8 @@ def load_network(run: Run) -> tuple[Callable[..., jax.Array], Any, Position]:
     if folder is None:
         raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
     state, position = load_checkpoint(folder)
+    if (position.epoch, position.step) == (0, 0):
+        raise CheckpointError(f"{run.folder}: not trained yet; go on with `sketchpipe train --resume`")
     network = make_network(run.config.network, len(run.config.classes))
     step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
     return step, {"params": state["params"], "batch_stats": state["batch_stats"]}, position

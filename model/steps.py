@@ -144,7 +144,10 @@ class CompiledSteps:
     def variables(self, state: TrainState) -> Any:
         """What `eval_step` takes, of a state on the devices."""
         variables = {"params": state.params, "batch_stats": state.batch_stats}
-        return variables if len(self.devices) == 1 else jax.tree.map(lambda leaf: leaf[0], variables)
+        if len(self.devices) == 1:
+            return variables
+        # Not `leaf[0]`, which lies on every device, so that each would compute the whole evaluation.
+        return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data[0], variables)
 
     def put_batch(self, *arrays: np.ndarray[Any, Any]) -> list[jax.Array]:
         """Arrays of B drawings on the devices, in equal shares."""

@@ -231,7 +231,10 @@ class Trainer:
     def _raise_if(self, stopped: list[int]) -> None:
         if stopped:
             name = signal.Signals(stopped[0]).name
-            raise StoppedError(stopped[0], f"stopped by {name}; {self.run.folder} goes on with the same command")
+            command = "the same command"
+            if self.start is not None:  # whose run may have changed by then
+                command = f"`sketchpipe train --resume --run {self.run.folder}`"
+            raise StoppedError(stopped[0], f"stopped by {name}; {self.run.folder} goes on with {command}")
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from model.checkpoint import digest_of, load_checkpoint
 from model.config import TrainConfig
@@ -11,6 +12,7 @@ from model.steps import TrainState
 from pipeline.errors import CheckpointError, MismatchError
 
 SAME = ("network", "image_size", "line_width", "encoding", "framing")  # or the weights mean something else
+OPTIONS = ("network", "encoding", "framing")
 
 
 @dataclass(frozen=True)
@@ -20,13 +22,15 @@ class Start:
     Attributes:
         folder: of the run.
         config: the run's.
-        checkpoint: its folder.
-        digest: SHA-256 of its arrays, by which a run tells where it started.
+        params: the parameters there.
+        batch_stats: the statistics there.
+        digest: SHA-256 of the checkpoint's arrays, by which a run tells where it started.
     """
 
     folder: Path
     config: TrainConfig
-    checkpoint: Path
+    params: Any
+    batch_stats: Any
     digest: str
 
 
@@ -40,7 +44,8 @@ def open_start(folder: Path) -> Start:
     checkpoint = run.checkpoint(best=True)
     if checkpoint is None:
         raise CheckpointError(f"{folder}: has no checkpoint yet, so nothing to start from")
-    return Start(folder, run.config, checkpoint, digest_of(checkpoint))
+    state, _ = load_checkpoint(checkpoint)
+    return Start(folder, run.config, state["params"], state["batch_stats"], digest_of(checkpoint))
 
 
 def check_start(start: Start, config: TrainConfig) -> None:
@@ -52,16 +57,14 @@ def check_start(start: Start, config: TrainConfig) -> None:
     for name in SAME:
         theirs, ours = getattr(start.config, name), getattr(config, name)
         if theirs != ours:
-            raise MismatchError(f"{start.folder}: its {name} is {theirs}, this run's {ours}: it cannot start from it")
+            remedy = f"; say --{name} {theirs}" if name in OPTIONS else ""
+            raise MismatchError(
+                f"{start.folder}: its {name} is {theirs}, this run's {ours}: it cannot start from it{remedy}"
+            )
 
 
 def started(state: TrainState, start: Start, classes: tuple[str, ...]) -> TrainState:
-    """`state` with the parameters and statistics of `start`; the last layer stays new unless the classes are the same.
-
-    Raises:
-        CheckpointError: the checkpoint is damaged.
-    """
-    stored, _ = load_checkpoint(start.checkpoint)
+    """`state` with the parameters and statistics of `start`; its last layer stays unless the classes are the same."""
     last = parameter_table(start.config.network, len(classes))[0][-1].layer
-    params = stored["params"] if classes == start.config.classes else {**stored["params"], last: state.params[last]}
-    return state.replace(params=params, batch_stats=stored["batch_stats"])  # type: ignore[no-any-return] # flax's own
+    params = start.params if classes == start.config.classes else {**start.params, last: state.params[last]}
+    return state.replace(params=params, batch_stats=start.batch_stats)  # type: ignore[no-any-return] # flax's own

@@ -1,5 +1,6 @@
 import os
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -8,6 +9,7 @@ import jax
 import pytest
 from small import SMALL, command, sample_shards
 
+from model.compiled import prove, remove_unproved
 from model.devices import choose_devices, choose_precision, devices_for
 from pipeline.errors import UsageError
 
@@ -29,6 +31,7 @@ def test_the_cpu_computes_in_float32_unless_told_otherwise() -> None:
     assert choose_precision("auto", jax.devices("cpu")) == "float32"
     assert choose_precision("bfloat16", jax.devices("cpu")) == "bfloat16"
     assert choose_precision("float32", [chip("9.0")]) == "float32"
+    assert choose_precision("auto", [chip("gfx90a")]) == "float32"
 
 
 @pytest.mark.parametrize(
@@ -49,26 +52,49 @@ def test_an_unknown_choice_names_those_that_there_are(choose: Any) -> None:
         choose()
 
 
-def kept_by(shards: Path, work: Path, run: str) -> set[str]:
-    """The names in the cache of compiled steps after a training."""
-    environment = {
-        **os.environ,
-        "XDG_CACHE_HOME": str(work / "cache"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    }
-    environment.pop("JAX_COMPILATION_CACHE_DIR", None)
+def train(shards: Path, work: Path, run: str) -> set[str]:
+    """The names in the cache of what was compiled after a training, of which nothing may be warned."""
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(work / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     arguments = ("train", "--shards", str(shards), *SMALL, "--epochs", "1", "--run", run)
     ran = subprocess.run(command(*arguments), cwd=work, env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    return {path.name for path in (work / "cache" / "sketchpipe" / "xla").iterdir() if path.name.endswith("-cache")}
+    assert "Warning" not in ran.stderr
+    return {path.name for path in (work / "cache" / "sketchpipe" / "xla").glob("*-cache")}
 
 
 @pytest.mark.slow
-def test_a_second_training_compiles_nothing_again(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_second_training_compiles_nothing_again_but_what_is_damaged(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     shards = sample_shards(tmp_path_factory)
-    first = kept_by(shards, tmp_path, "one")
+    first = train(shards, tmp_path, "one")
     # As `jit` and as `pmap` name the step.
-    assert any(name.startswith(("jit_train_steps", "jit__fun", "pmap_train_steps")) for name in first)
-    assert kept_by(shards, tmp_path, "two") == first
+    steps = [name for name in first if name.startswith(("jit_train_steps", "jit__fun", "pmap_train_steps"))]
+    assert steps
+    step = tmp_path / "cache" / "sketchpipe" / "xla" / steps[0]
+    whole = step.read_bytes()
+    step.write_bytes(whole[: len(whole) // 2])  # as a full disk leaves it
+    assert train(shards, tmp_path, "two") == first
+    assert len(step.read_bytes()) > len(whole) // 2
     same = [(tmp_path / run / "checkpoints").glob("*/arrays.safetensors") for run in ("one", "two")]
     assert len({path.read_bytes() for paths in same for path in paths}) == 1
+
+
+def test_what_was_compiled_is_used_only_as_it_was_written(tmp_path: Path) -> None:
+    for name in ("whole", "flipped", "unproved"):
+        (tmp_path / f"{name}-cache").write_bytes(bytes(100))
+    prove(tmp_path)
+    (tmp_path / "unproved-cache.sha256").unlink()  # as a killed process leaves it
+    (tmp_path / "flipped-cache").write_bytes(bytes(99) + b"\x01")
+    remove_unproved(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole-cache", "whole-cache.sha256"}
+
+
+def test_without_a_place_for_it_nothing_is_kept_and_nothing_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    script = "import jax, model.compiled as c; c.keep_compiled(); print(jax.config.jax_compilation_cache_dir)"
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "file"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert (ran.stdout, ran.stderr) == ("None\n", "")

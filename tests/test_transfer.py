@@ -1,5 +1,6 @@
 """Runs that start from the weights of another."""
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,10 @@ import pytest
 from safetensors.numpy import load_file
 from small import in_process, sample_shards, trained
 
+from model.networks import make_config
 from model.runs import open_run
+from model.steps import TrainState
+from model.transfer import Start, started
 
 SMALL = ("--network", "sketch-classifier", "--batch", "64", "--epochs", "1")
 
@@ -42,10 +46,10 @@ def test_a_run_on_other_classes_takes_all_weights_but_the_last_layers(parent: Pa
     for layer in ("conv1", "conv2"):
         np.testing.assert_allclose(after[f"params/{layer}/kernel"], before[f"params/{layer}/kernel"], atol=1e-6)
     assert after["params/dense/kernel"].shape == (1352, 3)
-    assert (
-        json.loads((tmp_path / "child" / "config.json").read_text())["start"]
-        == open_run(tmp_path / "child").config.start
-    )
+    best = open_run(parent).checkpoint(best=True)
+    assert best is not None
+    digest = hashlib.sha256((best / "arrays.safetensors").read_bytes()).hexdigest()
+    assert open_run(tmp_path / "child").config.start == digest
 
 
 def test_a_run_on_the_same_classes_takes_the_last_layer_too(parent: Path, tmp_path: Path) -> None:
@@ -91,7 +95,11 @@ def test_a_run_that_was_stopped_at_once_goes_on_without_the_other(parent: Path, 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--network", "quickdraw-classifier"), "its network is sketch-classifier, this run's quickdraw-classifier"),
+        (
+            ("--network", "quickdraw-classifier"),
+            "its network is sketch-classifier, this run's quickdraw-classifier: it cannot start from it; "
+            "say --network sketch-classifier",
+        ),
         (("--encoding", "gray"), "its encoding is palette, this run's gray"),
         (("--framing", "centred"), "its framing is corner, this run's centred"),
     ],
@@ -111,3 +119,12 @@ def test_there_must_be_a_run_to_start_from(few: Path, tmp_path: Path) -> None:
     ran = in_process("train", "--shards", str(few), *SMALL, "--start", "nothing", cwd=tmp_path)
     assert ran.returncode == 3
     assert "nothing: no run here" in ran.stderr
+
+
+@pytest.mark.parametrize(("classes", "last"), [(("ant", "cat"), "theirs"), (("ant", "dog"), "own")])
+def test_statistics_and_all_layers_are_taken_but_the_last_of_other_classes(classes: tuple[str, ...], last: str) -> None:
+    config = make_config("sketchnet", ("ant", "cat"), drawings=100)
+    start = Start(Path("parent"), config, {"stem": "theirs", "dense": "theirs"}, "theirs", "digest")
+    state = TrainState("own", {"stem": "own", "dense": "own"}, "own", "own")
+    found = started(state, start, classes)
+    assert found == TrainState("own", {"stem": "theirs", "dense": last}, "theirs", "own")

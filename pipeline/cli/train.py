@@ -21,7 +21,8 @@ def train(
         str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
     ] = None,
     start: Annotated[
-        Path | None, typer.Option(help="Run whose weights to start from; its last layer too, if the classes are the same.")
+        Path | None,
+        typer.Option(help="Run whose weights to start from; its last layer too, if the classes are the same."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(help="Passes over the drawings; by default what their number deserves.")
@@ -80,7 +81,7 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     if augment is not None:
         given["augment"] = canonical(augment)
-    if precision is not None or not resume:
+    if precision is not None or shards is not None:  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
     source = None if start is None else open_start(start)
     if source is not None:
