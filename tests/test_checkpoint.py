@@ -202,7 +202,7 @@ def test_a_run_of_another_format_or_none_is_said(run: Run) -> None:
         open_run(run.folder.parent)
     card = json.loads((run.folder / "run.json").read_text())
     (run.folder / "run.json").write_text(json.dumps({**card, "format_version": 1}))
-    with pytest.raises(MismatchError, match="run format 1, this version reads 2; train another"):
+    with pytest.raises(MismatchError, match="run format 1, this version reads 3; train another"):
         open_run(run.folder)
 
 
@@ -249,5 +249,5 @@ def test_runs_of_another_format_are_passed_over_where_there_are_others(tmp_path:
     (old.folder / "run.json").write_text(json.dumps({**card, "format_version": 1}))
     assert newest_run(runs).folder == new.folder
     shutil.rmtree(new.folder)
-    with pytest.raises(MismatchError, match="this version reads 2"):
+    with pytest.raises(MismatchError, match="this version reads 3"):
         newest_run(runs)
