@@ -1,7 +1,7 @@
 """Scoring a run on shards: its own or others, whose classes are matched by word."""
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -80,22 +80,48 @@ def score_batches(
     classes: tuple[str, ...],
     *,
     limit: int | None = None,
+    mirror: Loader | None = None,
 ) -> Scores:
-    """Score the drawings of a loader's split once, or its first `limit` or a few more: full batches."""
-    feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
+    """Score the drawings of a loader's split once, or its first `limit` or a few more: full batches.
+
+    With `mirror`, a loader of the same drawings mirrored, the mean of both probabilities is scored.
+    """
     steps = None if limit is None else -(-limit // loader.config.batch)
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    with contextlib.closing(loader.once(steps)) as batches:
-        for (batch,), ((images,),) in feed.batches(batches):
-            logits = step(variables, images)
-            real = batch.mask
-            total = add(total, score(np.asarray(logits)[real], labels[batch.labels[real]], classes))
-            feed.used([batch], logits)
+    passes = [_outputs(step, variables, one, steps) for one in (loader, mirror) if one is not None]
+    with contextlib.ExitStack() as stack:
+        for one in passes:
+            stack.enter_context(contextlib.closing(one))
+        for outputs in zip(*passes, strict=True):
+            seen, logits = outputs[0]
+            if mirror is not None:
+                logits = np.mean([softmax(found) for _, found in outputs], axis=0)
+            total = add(total, score(logits, labels[seen], classes))
     return total
 
 
-def evaluate_run(run: Run, folder: Path, split: str) -> Scores:
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, K) float32 probabilities of (N, K) logits."""
+    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _outputs(
+    step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None
+) -> Generator[tuple[NDArray[np.int32], NDArray[np.float32]], None, None]:
+    """The shards' labels and the logits of each batch's drawings."""
+    feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
+    with contextlib.closing(loader.once(steps)) as batches:
+        for (batch,), ((images,),) in feed.batches(batches):
+            logits = step(variables, images)
+            yield batch.labels[batch.mask], np.asarray(logits)[batch.mask]
+            feed.used([batch], logits)
+
+
+def evaluate_run(run: Run, folder: Path, split: str, *, mirror: bool = False) -> Scores:
     """Score a run's best checkpoint on a split of the shards in `folder`, or on "all" of them, each drawing once.
+
+    With `mirror` the mean of its probabilities for each drawing and for its mirror image is scored.
 
     Raises:
         MismatchError: the shards hold classes that the run does not know, or were split in another way.
@@ -104,12 +130,14 @@ def evaluate_run(run: Run, folder: Path, split: str) -> Scores:
     step, variables, _ = load_network(run)
     variables = jax.device_put(variables)
     config = run.config
-    loader_config = LoaderConfig(EVAL_BATCH, render=config.render_config())
+    views = [LoaderConfig(EVAL_BATCH, render=config.render_config(), mirrored=one) for one in (False, True)]
     total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
     for name in [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]:
         opened = open_split(folder, name)
         if split != "all":
             check_splits(run, opened.manifest, folder)
         labels = labels_in(config.classes, opened.manifest.classes, folder)
-        total = add(total, score_batches(step, variables, Loader(opened, loader_config), labels, config.classes))
+        loader, mirrored = (Loader(opened, view) for view in views)
+        other = mirrored if mirror else None
+        total = add(total, score_batches(step, variables, loader, labels, config.classes, mirror=other))
     return total

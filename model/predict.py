@@ -15,9 +15,15 @@ from pipeline.rendering.render import render
 
 @dataclass
 class Predictor:
-    """A run's best checkpoint, ready to name drawings."""
+    """A run's best checkpoint, ready to name drawings.
+
+    Attributes:
+        run: whose.
+        mirror: whether `of_drawings` takes the mean over each drawing and its mirror image.
+    """
 
     run: Run
+    mirror: bool = False
 
     def __post_init__(self) -> None:
         self._step, variables, _ = load_network(self.run)
@@ -26,6 +32,14 @@ class Predictor:
     def images(self, drawings: Drawings) -> UInt8Array:
         """(N, H, W, C) uint8, the drawings as the network sees them."""
         return render(drawings, self.run.config.render_config())
+
+    def of_drawings(self, drawings: Drawings) -> NDArray[np.float32]:
+        """(N, K) float32, rows that sum to 1, of N drawings."""
+        found = self.probabilities(self.images(drawings))
+        if self.mirror:
+            found += self.probabilities(render(drawings, self.run.config.render_config(), mirrored=True))
+            found /= 2
+        return found
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, of (N, H, W, C) uint8 images."""

@@ -10,9 +10,11 @@ from small import damaged_copy, in_process, sample_shards, sample_sketches, sket
 
 from model.evaluate import labels_in, load_network
 from model.metrics import Scores, add, score
+from model.predict import Predictor
 from model.runs import open_run
 from pipeline.errors import MismatchError
 from pipeline.rendering.raster import render_batch
+from pipeline.rendering.render import render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split
@@ -87,6 +89,22 @@ def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(wor
     assert found["drawings"] == len(split) == sum(one["drawings"] for one in found["classes"].values())
     assert list(found["classes"]) == list(run.config.classes)
     assert (found["run"], found["split"]) == (RUN, "test")
+
+
+def test_a_mirror_makes_it_the_mean_of_the_drawing_and_its_mirror_image(work: Path) -> None:
+    ran = in_process("evaluate", "--mirror", "--json", cwd=work)
+    assert ran.returncode == 0, ran.stderr
+    found = json.loads(ran.stdout)
+    run, split = open_run(work / RUN), open_split(work / "shards" / "sample", "test")
+    drawings, config = split.read_rows(np.arange(len(split))), run.config.render_config()
+    step, variables, _ = load_network(run)
+    both = [jax.nn.softmax(step(variables, render(drawings, config, mirrored=one))) for one in (False, True)]
+    expected = naive_scores(np.asarray(both[0] + both[1]), drawings.word)
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert found["mirror"] is True
+    predictor = Predictor(run, mirror=True)
+    # Batches of another size: float32 rounding.
+    np.testing.assert_allclose(predictor.of_drawings(drawings), np.asarray(both[0] + both[1]) / 2, atol=1e-5)
 
 
 def test_evaluate_as_text_has_a_line_a_class_and_one_for_all(work: Path) -> None:

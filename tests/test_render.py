@@ -93,3 +93,18 @@ def test_images_are_put_where_they_are_wanted() -> None:
 def test_settings_that_no_image_can_have_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         RenderConfig(**settings)  # type: ignore[arg-type]
+
+
+def test_a_mirrored_drawing_has_its_points_mirrored_in_its_own_box() -> None:
+    drawings = drawings_of([[[10, 60], [0, 5]], [[30], [7]]], [], [[[200, 100, 100], [9, 9, 30]]])
+    mirrored = drawings_of([[[60, 10], [0, 5]], [[40], [7]]], [], [[[100, 200, 200], [9, 9, 30]]])
+    for config in (RenderConfig(32, encoding="order"), RenderConfig(32, encoding="order", framing="centred")):
+        np.testing.assert_array_equal(render(drawings, config, mirrored=True), render(mirrored, config))
+        assert not np.array_equal(render(drawings, config, mirrored=True), render(drawings, config))
+
+
+@pytest.mark.parametrize("strokes", [[], [[]], [[], []]])
+def test_nothing_is_mirrored_to_nothing(strokes: list) -> None:
+    drawings = drawings_of(*strokes)
+    assert render(drawings, RenderConfig(8), mirrored=True).shape == (len(strokes), 8, 8, 3)
+    assert not render(drawings, RenderConfig(8), mirrored=True).any()

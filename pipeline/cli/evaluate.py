@@ -13,6 +13,9 @@ def evaluate(
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the run's own by default.")] = None,
     split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
 ) -> None:
@@ -34,8 +37,8 @@ def evaluate(
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices(device)
-    scores = evaluate_run(chosen, folder, split).as_dict()
-    described = {"run": str(chosen.folder), "shards": str(folder), "split": split, **scores}
+    scores = evaluate_run(chosen, folder, split, mirror=mirror).as_dict()
+    described = {"run": str(chosen.folder), "shards": str(folder), "split": split, "mirror": mirror, **scores}
     typer.echo(json.dumps(described, ensure_ascii=False, indent=1) if as_json else _as_text(described))
 
 

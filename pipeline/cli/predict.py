@@ -21,6 +21,9 @@ def predict(
     seed: Annotated[int | None, typer.Option(help="Makes --random take the same drawing again.")] = None,
     top: Annotated[str | None, typer.Option(help="How many labels to show, or all.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture of the (first) drawing; image.png with --random.")] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a drawing.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
 ) -> None:
@@ -31,6 +34,8 @@ def predict(
 
     Example: sketchpipe predict --random --seed 7
     """
+    import numpy as np
+
     from model.devices import choose_devices
     from model.predict import Predictor
     from pipeline.cli.evaluate import chosen_run
@@ -52,12 +57,12 @@ def predict(
     if image is not None:
         check_picture_path(image, ".png")
     choose_devices(device)
-    predictor = Predictor(chosen)
+    predictor = Predictor(chosen, mirror)
     picture = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named
-        images = predictor.images(drawings)
-        picture = images[0] if picture is None else picture
-        for k, probabilities in enumerate(predictor.probabilities(images)):
+        if picture is None and len(drawings):
+            picture = predictor.images(drawings.take(np.array([0])))[0]
+        for k, probabilities in enumerate(predictor.of_drawings(drawings)):
             true = drawings.words[drawings.word[k]]
             _print(_describe(chosen.config.classes, probabilities, true, int(drawings.key_id[k])), shown, as_json)
     if image is not None and picture is not None:

@@ -36,6 +36,7 @@ class LoaderConfig:
         process_count: how many processes share each batch: a divisor of 64 and of `batch`.
         threads: that read and render; None takes the machine's cores.
         ahead: batches rendered ahead of the caller, beside those that the threads have in hand.
+        mirrored: whether `once` mirrors every drawing's strokes.
         skip_corrupt: whether to do without row groups that cannot be read, instead of stopping. In training other
             drawings of their neighbourhood take their places, in evaluation these are masked out.
     """
@@ -49,6 +50,7 @@ class LoaderConfig:
     threads: int | None = None
     ahead: int = 2
     skip_corrupt: bool = False
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         if self.ahead < 0 or (self.threads is not None and self.threads < 1):
@@ -198,7 +200,7 @@ class Loader:
         with self.times.adding("rendering"):
             drawings = packed.unpack(self.split.manifest.classes)
             if config.augmentation is None or epoch is None:
-                render(drawings, config.render, out=out)
+                render(drawings, config.render, mirrored=config.mirrored and epoch is None, out=out)
             else:
                 render_augmented(
                     drawings, rows, config.render, config.augmentation, seed=config.seed, epoch=epoch, out=out

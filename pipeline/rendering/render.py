@@ -1,6 +1,8 @@
 """The one way from `Drawings` to images: training, evaluation, prediction and pictures all come through here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.errors import UsageError
@@ -64,8 +66,16 @@ class RenderConfig:
         return min(MARGIN * self.width * CANVAS / self.size, WIDEST_MARGIN)
 
 
-def render(drawings: Drawings, config: RenderConfig, *, out: UInt8Array | None = None) -> UInt8Array:
-    """N drawings as (N, size, size, C) uint8, light on black; `out` is filled and returned where it is given."""
+def render(
+    drawings: Drawings, config: RenderConfig, *, mirrored: bool = False, out: UInt8Array | None = None
+) -> UInt8Array:
+    """N drawings as (N, size, size, C) uint8, light on black; `out` is filled and returned where it is given.
+
+    `mirrored` are their strokes, left to right in each drawing's own box, and not the pixels: colours that tell a
+    direction would not fit.
+    """
+    if mirrored:
+        drawings = replace(drawings, x=_mirrored(drawings))
     margin = config.margin
     x, y = (drawings.x, drawings.y) if margin is None else centre(drawings, margin)
     return render_batch(
@@ -90,3 +100,15 @@ def render_augmented(
         changed.x, changed.y, changed.stroke_end, changed.drawing_end,
         size=config.size, line_width=changed.line_width * config.width, encoding=config.encoding, out=out,
     )  # fmt: skip
+
+
+def _mirrored(drawings: Drawings) -> UInt8Array:
+    """(P,) uint8, x of strokes that are mirrored between the leftmost and the rightmost point of their drawing."""
+    points = np.append(0, drawings.stroke_end)[drawings.drawing_end]
+    starts = np.append(0, points[:-1])
+    drawn = points > starts
+    x = drawings.x[: points[-1] if len(points) else 0].astype(np.int64)
+    if not drawn.any():
+        return drawings.x
+    left, right = (ends.reduceat(x, starts[drawn]) for ends in (np.minimum, np.maximum))
+    return (np.repeat(left + right, (points - starts)[drawn]) - x).astype(np.uint8)
