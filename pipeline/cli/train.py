@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import jax
+
     from model.runs import Run, RunCard
+    from model.transfer import Start
 
 
 def train(
@@ -66,14 +71,10 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
-    from model.devices import choose_devices, choose_precision, describe, devices_for
-    from model.train import Trainer, open_validation
-    from model.transfer import check_start, open_start
+    from model.devices import choose_devices, choose_precision
+    from model.transfer import open_start
     from pipeline.cli.options import say
-    from pipeline.cli.training import TrainingLine
-    from pipeline.errors import UsageError
     from pipeline.rendering.augment import canonical
-    from pipeline.shards.read import open_split
 
     devices = choose_devices(device, divided=True)
     given = {"network": network, "recipe": recipe, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
@@ -89,8 +90,29 @@ def train(
     chosen, is_new, folder = _choose(shards, run, given, resume)
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
-        return
-    split = open_split(folder, "train")
+    else:
+        _train(chosen, folder, devices, source, is_new=is_new, skip_corrupt=skip_corrupt)
+
+
+def _train(
+    chosen: "Run",
+    shards: Path,
+    devices: "Sequence[jax.Device]",
+    source: "Start | None",
+    *,
+    is_new: bool,
+    skip_corrupt: bool,
+) -> None:
+    """Train a run on its shards, from the weights of `source` where it is new, and tell of it."""
+    from model.devices import describe, devices_for
+    from model.train import Trainer, open_validation
+    from model.transfer import check_start
+    from pipeline.cli.options import say
+    from pipeline.cli.training import TrainingLine
+    from pipeline.errors import UsageError
+    from pipeline.shards.read import open_split
+
+    split = open_split(shards, "train")
     config = chosen.config
     if config.batch > len(split):
         raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
