@@ -213,7 +213,7 @@ class Bench:
         else:
             done = training.end_to_end(loader, next(self._epochs), seconds)
         rates.append(training.step_rate(seconds))
-        compiled = training.compiled.train_steps._cache_size()  # type: ignore[attr-defined]
+        compiled = training.compiled.train_steps._cache_size()
         if compiled != 1:
             raise RuntimeError(f"the steps were compiled {compiled} times")
         rate = max(rates)

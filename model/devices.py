@@ -35,9 +35,10 @@ def choose_devices(device: str, *, divided: bool = False) -> Sequence[jax.Device
     if device not in DEVICES:
         raise UsageError(f'device "{device}": expected one of {", ".join(DEVICES)}')
     keep_compiled()
-    told = os.environ.get("XLA_FLAGS", "") + "".join(os.environ)
-    # JAX refuses to be told twice, and at all once it has begun to compute, as in a notebook or a test.
-    if divided and "xla_force_host_platform_device_count" not in told and "JAX_NUM_CPU_DEVICES" not in told:
+    flags = os.environ.get("XLA_FLAGS", "")
+    told = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags
+    if divided and not told:
+        # JAX refuses once it has begun to compute, as in a notebook or a test.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(core_count(), CPU_DEVICES))
     if device == "cpu":

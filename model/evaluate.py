@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,15 +96,9 @@ def score_batches(
         for outputs in zip(*passes, strict=True):
             seen, logits = outputs[0]
             if mirror is not None:
-                logits = np.mean([softmax(found) for _, found in outputs], axis=0)
+                logits = np.mean([jax.nn.softmax(found, axis=-1) for _, found in outputs], axis=0)
             total = add(total, score(logits, labels[seen], classes))
     return total
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(N, K) float32 probabilities of (N, K) logits."""
-    exponentials: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
 
 
 def _outputs(
@@ -130,14 +125,14 @@ def evaluate_run(run: Run, folder: Path, split: str, *, mirror: bool = False) ->
     step, variables, _ = load_network(run)
     variables = jax.device_put(variables)
     config = run.config
-    views = [LoaderConfig(EVAL_BATCH, render=config.render_config(), mirrored=one) for one in (False, True)]
+    loader_config = LoaderConfig(EVAL_BATCH, render=config.render_config())
     total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
     for name in [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]:
         opened = open_split(folder, name)
         if split != "all":
             check_splits(run, opened.manifest, folder)
         labels = labels_in(config.classes, opened.manifest.classes, folder)
-        loader, mirrored = (Loader(opened, view) for view in views)
-        other = mirrored if mirror else None
-        total = add(total, score_batches(step, variables, loader, labels, config.classes, mirror=other))
+        loader = Loader(opened, loader_config)
+        mirrored = Loader(opened, replace(loader_config, mirrored=True)) if mirror else None
+        total = add(total, score_batches(step, variables, loader, labels, config.classes, mirror=mirrored))
     return total

@@ -85,7 +85,7 @@ class Checksum:
     def __init__(self, version: Version) -> None:
         self.expected = version.md5 or version.crc32c
         self.name = "md5" if version.md5 else "crc32c"
-        self._hash = hashlib.md5(usedforsecurity=False) if version.md5 else google_crc32c.Checksum()  # type: ignore[no-untyped-call]
+        self._hash = hashlib.md5(usedforsecurity=False) if version.md5 else google_crc32c.Checksum()  # type: ignore[no-untyped-call] # it has no types
 
     def update(self, chunk: bytes) -> None:
         """Take the next bytes."""
