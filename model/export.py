@@ -3,7 +3,10 @@
 The file holds all of it: scaling to 0-1, the network, softmax, and in its metadata what `model.export_card` tells.
 """
 
+import contextlib
+import logging
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,8 +128,7 @@ def convert(run: Run, metadata: dict[str, str], *, temperature: float = 1.0) -> 
         return nn.softmax(logits if temperature == 1 else logits / temperature, axis=-1)
 
     size, channels = config.image_size, config.render_config().channels
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # jax2onnx imports more than is installed, or in fashion
+    with _quiet():
         model: Any = jax2onnx.to_onnx(
             probabilities,
             [jax.ShapeDtypeStruct(("N", size, size, channels), jnp.uint8)],
@@ -166,6 +168,22 @@ def largest_difference(content: bytes, images: UInt8Array, expected: NDArray[np.
         largest = float(np.maximum(largest, np.abs(found - expected[batch]).max()))  # NaN stays
         start, turn = start + len(batch), turn + 1
     return largest
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what jax2onnx says of code that is not ours: its file is proved in another way."""
+    loggers = [logging.getLogger(name) for name in ("jax2onnx", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
 
 def _max_pool(x: jax.Array) -> jax.Array:

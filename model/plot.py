@@ -72,7 +72,9 @@ def _draw_bars(axes: Axes, probabilities: NDArray[np.float32], drawn: Sequence[b
         colour = COLOURS[0] if row == 0 else COLOURS[1] if is_drawn else GRAY
         axes.barh(row, probability, color=colour, height=0.7)
         text = f"{probability:.1%}" + ("  \N{LEFTWARDS ARROW} drawn" if is_drawn else "")
-        axes.text(probability + 0.03, row, text, va="center", weight="bold" if row == 0 else "normal")
+        weight = "bold" if row == 0 else "normal"
+        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center_baseline"}
+        axes.annotate(text, (probability, row), weight=weight, **place)
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.grid(False)

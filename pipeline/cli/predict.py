@@ -44,7 +44,7 @@ def predict(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_picture_path, write_png
+    from pipeline.pictures.sheet import write_png
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -57,9 +57,7 @@ def predict(
         image = image or Path("image.png")
     else:
         parts = _read_drawings(files or [])
-    for path in (image, plot):
-        if path is not None:
-            check_picture_path(path, ".png")
+    _check_pictures(image, plot)
     choose_devices(device)
     predictor = Predictor(chosen, mirror)
     first = None
@@ -67,7 +65,7 @@ def predict(
         images = predictor.images(drawings)
         found = predictor.of_drawings(drawings, images)
         if first is None and len(drawings):
-            first = drawings.take(np.array([0])), images[0], found[0]
+            first = drawings.take(np.array([0])), images[0].copy(), found[0]
         for k, probabilities in enumerate(found):
             true = drawings.words[drawings.word[k]]
             _print(_describe(chosen.config.classes, probabilities, true, int(drawings.key_id[k])), shown, as_json)
@@ -93,6 +91,18 @@ def _labels_shown(top: str | None) -> int | None:
     if not top.isdecimal() or int(top) < 1:
         raise UsageError(f'top "{top}": expected a number from 1, or all')
     return int(top)
+
+
+def _check_pictures(image: Path | None, plot: Path | None) -> None:
+    """Make sure, before there is anything to show, that the two files can be named so."""
+    from pipeline.errors import UsageError
+    from pipeline.pictures.sheet import check_picture_path
+
+    for path in (image, plot):
+        if path is not None:
+            check_picture_path(path, ".png")
+    if plot is not None and plot == image:
+        raise UsageError(f"--plot {plot}: the drawing itself goes there; choose another name")
 
 
 def _random_drawing(run: "Run", folder: Path, seed: int | None) -> "Drawings":
