@@ -67,12 +67,15 @@ def export_run(run: Run, images: UInt8Array, *, temperature: float = 1.0) -> Exp
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
-        MismatchError: a probability differs by `TOLERANCE` or more.
+        MismatchError: a probability differs by `TOLERANCE` or more, or the run has another checkpoint by now.
+        UsageError: the temperature is no number above 0.
     """
     metadata = metadata_of(run, temperature)
     content = convert(run, metadata, temperature=temperature)
     expected = _at_temperature(Predictor(run).probabilities(images), temperature)
     difference = largest_difference(content, images, expected)
+    if metadata_of(run, temperature) != metadata:
+        raise MismatchError(f"{run.folder}: is being trained, and has a new best checkpoint; run the command again")
     if not difference < TOLERANCE:  # nor NaN
         raise MismatchError(
             f"{run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the run's by up "
@@ -116,6 +119,7 @@ def convert(run: Run, metadata: dict[str, str], *, temperature: float = 1.0) -> 
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
+        UsageError: the temperature is no number above 0.
     """
     if not 0 < temperature < float("inf"):
         raise UsageError(f"temperature must be a number above 0, not {temperature}")

@@ -17,7 +17,7 @@ BARS = 10  # unless told otherwise
 MAX_BARS = 50
 # In inches, of whole pixels, so that the drawing is shown as it was rendered.
 _WIDTH, _TITLE, _PICTURE, _BAR, _GAP = 6.0, 0.3, 2.4, 0.25, 0.08
-_LONGEST_LABEL, _MARK = 1.6, 1.2
+_LONGEST_LABEL, _MARK = 1.6, 1.35
 
 
 def plot_prediction(
@@ -50,7 +50,7 @@ def plot_prediction(
         bottom = height - _TITLE - _PICTURE
         picture = figure.add_axes((_GAP / _WIDTH, bottom / height, _PICTURE / _WIDTH, _PICTURE / height))
         image = render(drawing, _enlarged(config.render_config()))[0]
-        picture.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="none")
+        picture.imshow(np.broadcast_to(image, (*image.shape[:2], 3)), interpolation="none")
         picture.set_axis_off()
         axes = figure.add_axes((left / _WIDTH, _GAP / height, (_WIDTH - left) / _WIDTH, rows * _BAR / height))
         axes.set_xlim(0, (_WIDTH - left) / (_WIDTH - left - _MARK))
@@ -73,8 +73,9 @@ def _draw_bars(axes: Axes, probabilities: NDArray[np.float32], drawn: Sequence[b
         axes.barh(row, probability, color=colour, height=0.7)
         text = f"{probability:.1%}" + ("  \N{LEFTWARDS ARROW} drawn" if is_drawn else "")
         weight = "bold" if row == 0 else "normal"
-        place = {"xytext": (4, 0), "textcoords": "offset points", "va": "center_baseline"}
-        axes.annotate(text, (probability, row), weight=weight, **place)
+        axes.annotate(
+            text, (probability, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", weight=weight
+        )
     axes.set_xticks([])
     axes.tick_params(length=0)
     axes.grid(False)

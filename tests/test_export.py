@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -26,7 +27,9 @@ from model.steps import TrainState
 from pipeline.drawings import UInt8Array, from_strokes
 from pipeline.errors import MismatchError, UsageError
 from pipeline.rendering.render import RenderConfig, render
-from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC
+from pipeline.shards.folder import build_folder
+from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split
 
 RUN = "runs/001-sketch-classifier"
@@ -244,6 +247,20 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     assert described["largest_difference"] < 1e-4
     assert json.loads(described["metadata"]["classes"]) == list(run.config.classes)
     assert list(to.parent.iterdir()) == [to]
+
+
+def test_a_run_is_proved_on_a_thousand_real_drawings(quickdraw: Path, tmp_path: Path) -> None:
+    sources = sorted(str(path) for path in (quickdraw / "parts").glob("*.ndjson.gz"))[:3]
+    build_folder(sources, tmp_path / "shards", BuildOptions(splits="0.2,0.4,0.4"))
+    classes = read_manifest(tmp_path / "shards").classes
+    fresh_run(tmp_path / "run", "sketch-classifier", classes, image_size=32)
+    ran = in_process("export", "--run", "run", "--shards", "shards", cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    found = re.search(r"on 1,000 drawings of shards \(test (\d+), validation (\d+)\): .* (\S+)$", ran.stdout)
+    assert found
+    assert int(found[1]) + int(found[2]) == 1000
+    assert 0 < float(found[3]) < 1e-4
+    assert (tmp_path / "model.onnx").exists()
 
 
 @pytest.mark.long
