@@ -31,6 +31,7 @@ def export(
     from pipeline.cli.options import counted, say, size
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import write_image
+    from pipeline.shards.manifest import read_manifest
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
@@ -41,7 +42,8 @@ def export(
     from model.export import PROVING_DRAWINGS, export_run, proving_images
 
     images, counts = proving_images(folder, chosen.config.render_config())
-    say(f"converting {chosen.folder}, and proving it on {counted(len(images), 'drawing')} ...")
+    drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
+    say(f"converting {chosen.folder}, and proving it on {drawings} ...")
     exported = export_run(chosen, images)
     write_image(to, exported.content)
     if as_json:
@@ -61,8 +63,7 @@ def export(
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     few = f", all there are where {PROVING_DRAWINGS:,} were wanted" if len(images) < PROVING_DRAWINGS else ""
     typer.echo(
-        f"proved by onnxruntime on {counted(len(images), 'drawing')} of {folder} ({splits}){few}: "
-        f"largest difference {exported.difference:.1e}"
+        f"proved by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
     )
 
 
