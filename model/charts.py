@@ -4,21 +4,26 @@ matplotlib draws them, without `pyplot`, whose state belongs to a process.
 """
 
 import io
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
+from matplotlib.ft2font import FT2Font
 
+from pipeline.pictures.names import safe_name
 from pipeline.pictures.sheet import check_picture_path, write_image
 
 # Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 GRAY = "#888888"
 DPI = 150  # of PNG files
+TEXT_SIZE = 9  # points
 _STYLE: dict[Any, Any] = {
-    "font.size": 9,
+    "font.size": TEXT_SIZE,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -35,6 +40,35 @@ def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
+
+
+def styled() -> AbstractContextManager[None]:
+    """For a figure that is laid out by hand: what is made in this context has the look of the others."""
+    return mpl.rc_context(_STYLE)
+
+
+def readable(word: str, inches: float) -> str:
+    """As much of a word as there is room for; its `safe_name` where the font lacks one of its characters.
+
+    >>> readable("hot dog", 1), readable("\u732b", 1), readable("The Great Wall of China", 1)
+    ('hot dog', '%E7%8C%AB', 'The Great Wa...')
+    """
+    font = _font()
+    if not all(c.isprintable() and font.get_char_index(ord(c)) for c in word):
+        word = safe_name(word)
+    if text_width(word) <= inches:
+        return word
+    while word and text_width(word + "...") > inches:
+        word = word[:-1]
+    return word.rstrip() + "..."
+
+
+def text_width(text: str) -> float:
+    """Of a line of text, in inches."""
+    font = _font()
+    font.set_size(TEXT_SIZE, DPI)
+    font.set_text(text)
+    return float(font.get_width_height()[0] / 64 / DPI)  # 64ths of a pixel
 
 
 def as_svg(figure: Figure) -> str:
@@ -63,3 +97,7 @@ def write_chart(path: Path, figure: Figure) -> None:
     """
     check_picture_path(path, ".png")
     write_image(path, as_png(figure))
+
+
+def _font() -> FT2Font:
+    return get_font(findfont(FontProperties()))

@@ -3,7 +3,8 @@
 Each takes `(B, H, W, C) uint8`, light on black, 0-255, of any encoding, and returns `(B, K) float32` logits: scaling to
 0-1 is done here and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch
 statistics are float32 whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch
-statistics are averaged, `None` under jit. Only `train=True` needs a `dropout` key or changes `batch_stats`.
+statistics are averaged, `None` under jit; `pool` halves images, and an export puts an operator of its format there.
+Only `train=True` needs a `dropout` key or changes `batch_stats`.
 """
 
 import dataclasses
@@ -24,22 +25,35 @@ from pipeline.rendering.augment import OFF
 DEFAULT_NETWORK = "sketchnet"
 
 
+def halve(x: jax.Array) -> jax.Array:
+    """The largest of every 2x2 pixels: `(B, h, w, C)` to `(B, h // 2, w // 2, C)`, without an odd last row or column.
+
+    Made of slices because the gradient of `nn.max_pool` is slow on CPU: this made a step of quickdraw-classifier
+    1.5 times faster (jax 0.10.2, 2 cores of an AMD EPYC).
+    """
+    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
+    x = x[:, :height, :width]
+    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
 class SketchClassifier(nn.Module):
     """The network of joeylemon/sketch-classifier: two 5x5 convolutions without padding, one dense layer."""
 
     classes: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    pool: Callable[[jax.Array], jax.Array] = halve
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:  # noqa: ARG002 - nothing differs in training
         """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         x = images.astype(self.dtype) / 255
         x = nn.relu(nn.Conv(4, (5, 5), padding="VALID", dtype=self.dtype, name="conv1")(x))
-        x = halve(x)  # (B, 30, 30, 4)
+        x = self.pool(x)  # (B, 30, 30, 4)
         x = nn.relu(nn.Conv(8, (5, 5), padding="VALID", dtype=self.dtype, name="conv2")(x))
-        x = halve(x)  # (B, 13, 13, 8)
-        x = x.reshape(len(x), -1)  # (B, 1352)
+        x = self.pool(x)  # (B, 13, 13, 8)
+        x = x.reshape(x.shape[0], -1)  # (B, 1352)
         return nn.Dense(self.classes, name="dense")(x.astype(jnp.float32))
 
 
@@ -49,14 +63,15 @@ class QuickdrawClassifier(nn.Module):
     classes: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    pool: Callable[[jax.Array], jax.Array] = halve
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:
         """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         x = images.astype(self.dtype) / 255
         for layer, width in enumerate((16, 32, 64), start=1):
-            x = halve(nn.relu(nn.Conv(width, (3, 3), dtype=self.dtype, name=f"conv{layer}")(x)))
-        x = x.reshape(len(x), -1)  # (B, 4096)
+            x = self.pool(nn.relu(nn.Conv(width, (3, 3), dtype=self.dtype, name=f"conv{layer}")(x)))
+        x = x.reshape(x.shape[0], -1)  # (B, 4096)
         x = Dropout(0.5, self.axis_name)(x, train=train)
         x = nn.relu(nn.Dense(200, dtype=self.dtype, name="dense1")(x))
         return nn.Dense(self.classes, name="dense2")(x.astype(jnp.float32))
@@ -69,6 +84,7 @@ class SketchNet(nn.Module):
         classes: of the logits.
         axis_name: of the pmap axis, or None.
         dtype: to compute in.
+        pool: halves what comes to it.
         stem_width: channels of the 5x5 convolution that halves the image.
         stem_pooled: whether the stem halves it once more.
         widths: channels of each stage.
@@ -78,6 +94,7 @@ class SketchNet(nn.Module):
     classes: int
     axis_name: str | None = None
     dtype: Any = jnp.float32
+    pool: Callable[[jax.Array], jax.Array] = halve
     stem_width: int = 16
     stem_pooled: bool = True
     widths: Sequence[int] = (32, 64, 192)
@@ -92,10 +109,10 @@ class SketchNet(nn.Module):
         x = images.astype(self.dtype) / 255
         x = nn.Conv(self.stem_width, (5, 5), strides=2, use_bias=False, dtype=self.dtype, name="stem")(x)
         # Halved before it is normed: a step took 7 % less time than the other way round.
-        x = nn.relu(norm(name="stem_norm")(halve(x) if self.stem_pooled else x))  # (B, 16, 16, stem_width)
+        x = nn.relu(norm(name="stem_norm")(self.pool(x) if self.stem_pooled else x))  # (B, 16, 16, stem_width)
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True), start=1):
             if stage > 1:
-                x = halve(x)
+                x = self.pool(x)
             for block in range(1, blocks + 1):
                 x = ResidualBlock(width, norm, self.dtype, name=f"stage{stage}_block{block}")(x)
         x = x.mean(axis=(1, 2))  # (B, widths[-1]), from 4x4 pixels
@@ -272,18 +289,6 @@ def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, chan
     lowered = jax.jit(partial(network.apply, train=False)).lower(variables, images)
     cost: dict[str, float] = lowered.cost_analysis()  # type: ignore[assignment] # a dictionary on every backend here
     return int(cost["flops"])
-
-
-def halve(x: jax.Array) -> jax.Array:
-    """The largest of every 2x2 pixels: `(B, h, w, C)` to `(B, h // 2, w // 2, C)`, without an odd last row or column.
-
-    Made of slices because the gradient of `nn.max_pool` is slow on CPU: this made a step of quickdraw-classifier
-    1.5 times faster (jax 0.10.2, 2 cores of an AMD EPYC).
-    """
-    height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
-    x = x[:, :height, :width]
-    rows = jnp.maximum(x[:, ::2], x[:, 1::2])
-    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
 def _leaves_of(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -33,9 +33,9 @@ class Predictor:
         """(N, H, W, C) uint8, the drawings as the network sees them."""
         return render(drawings, self.run.config.render_config())
 
-    def of_drawings(self, drawings: Drawings) -> NDArray[np.float32]:
-        """(N, K) float32, rows that sum to 1, of N drawings."""
-        found = self.probabilities(self.images(drawings))
+    def of_drawings(self, drawings: Drawings, images: UInt8Array | None = None) -> NDArray[np.float32]:
+        """(N, K) float32, rows that sum to 1, of N drawings; `images` are theirs where they are made already."""
+        found = self.probabilities(self.images(drawings) if images is None else images)
         if self.mirror:
             found += self.probabilities(render(drawings, self.run.config.render_config(), mirrored=True))
             found /= 2

@@ -149,3 +149,51 @@ def test_networks_lists_each_with_its_recipe_and_parameters() -> None:
     assert re.search(r"^  dense +1352x345 +466,785$", ran.stdout, re.MULTILINE)
     assert ran.stdout.count("recipe: optimizer") == len(NETWORKS)
     assert in_process("networks", "--classes", "0", cwd=Path.cwd()).returncode == 2
+
+
+def test_plot_shows_the_drawing_beside_its_probabilities_and_changes_nothing_else(work: Path, tmp_path: Path) -> None:
+    plain = in_process("predict", "--random", "--seed", "7", "--image", str(tmp_path / "plain.png"), cwd=work)
+    to = [str(tmp_path / name) for name in ("image.png", "new/plot.png")]
+    ran = in_process("predict", "--random", "--seed", "7", "--image", to[0], "--plot", to[1], cwd=work)
+    assert (ran.returncode, ran.stdout) == (0, plain.stdout)
+    assert ran.stderr == f"run: {RUN}\ndrawing: {to[0]}\nplot: {to[1]}\n"
+    assert (tmp_path / "image.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    first = (tmp_path / "new" / "plot.png").read_bytes()
+    assert len(first) < 80_000
+    with Image.open(to[1]) as picture:
+        assert picture.size == (900, 432)
+    assert in_process("predict", "--random", "--seed", "7", "--plot", to[1], cwd=work).returncode == 0
+    assert (tmp_path / "new" / "plot.png").read_bytes() == first
+    mirrored = in_process("predict", "--random", "--seed", "7", "--mirror", "--plot", to[1], cwd=work)
+    assert mirrored.returncode == 0
+    assert (tmp_path / "new" / "plot.png").read_bytes() != first
+
+
+def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: list[str], tmp_path: Path) -> None:
+    (tmp_path / "one.ndjson").write_text(cats[0])
+    (tmp_path / "three.ndjson").write_text("no drawing\n" + "".join(cats[:3]))
+    for name in ("one", "three"):
+        to = str(tmp_path / f"{name}.png")
+        ran = in_process("predict", str(tmp_path / f"{name}.ndjson"), "--plot", to, "--json", cwd=work)
+        assert ran.returncode == 0
+    ran = sketchpipe("predict", "-", "--plot", str(tmp_path / "stdin.png"), cwd=work, stdin="".join(cats[:3]))
+    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\nplot: {tmp_path / 'stdin.png'}\n")
+    pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("one", "three", "stdin")}
+    assert len(pictures) == 1
+    assert not (tmp_path / "image.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["--plot", "plot.svg"], 2, "plot.svg: the picture is a PNG file"),
+        (["--plot", "shards"], 6, "shards: is a folder"),
+        (["--plot", "image.png"], 2, "--plot image.png: the drawing itself goes there"),
+    ],
+)
+def test_a_plot_that_cannot_be_written_is_said_before_anything_is_named(
+    work: Path, arguments: list[str], code: int, message: str
+) -> None:
+    ran = in_process("predict", "--random", *arguments, cwd=work)
+    assert (ran.returncode, ran.stdout) == (code, "")
+    assert message in ran.stderr.splitlines()[-1]

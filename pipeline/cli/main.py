@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from pipeline.cli import bench, classes, download, inspect, networks, predict, render, sample, shards, verify
+from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import train as train_command
 from pipeline.errors import SketchpipeError
@@ -17,7 +17,7 @@ from pipeline.errors import SketchpipeError
 app = typer.Typer(
     name="sketchpipe",
     help="From Quick, Draw! drawings to a trained doodle classifier, stage by stage.\n\n"
-    "sample or your own ndjson -> shards -> train -> evaluate, predict. Each command's --help has an example.",
+    "sample or your own ndjson -> shards -> train -> evaluate, predict, export. Each command's --help has an example.",
     no_args_is_help=True,
     invoke_without_command=True,
     pretty_exceptions_enable=False,
@@ -49,6 +49,7 @@ app.command("networks")(networks.networks)
 app.command("train")(train_command.train)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict.predict)
+app.command("export")(export.export)
 app.command("bench")(bench.bench)
 
 

@@ -21,6 +21,9 @@ def predict(
     seed: Annotated[int | None, typer.Option(help="Makes --random take the same drawing again.")] = None,
     top: Annotated[str | None, typer.Option(help="How many labels to show, or all.")] = None,
     image: Annotated[Path | None, typer.Option(help="Picture of the (first) drawing; image.png with --random.")] = None,
+    plot: Annotated[
+        Path | None, typer.Option(help="Chart of the (first) drawing beside bars of its probabilities, a PNG file.")
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
     ] = False,
@@ -30,9 +33,9 @@ def predict(
     """Name drawings: every label with its probability.
 
     Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes
-    to stdout, and the drawing to image.png.
+    to stdout, and the drawing to image.png. --plot shows every class of up to 10, else the 10 likeliest or --top.
 
-    Example: sketchpipe predict --random --seed 7
+    Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
     import numpy as np
 
@@ -41,7 +44,7 @@ def predict(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_picture_path, write_png
+    from pipeline.pictures.sheet import write_png
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -54,20 +57,27 @@ def predict(
         image = image or Path("image.png")
     else:
         parts = _read_drawings(files or [])
-    if image is not None:
-        check_picture_path(image, ".png")
+    _check_pictures(image, plot)
     choose_devices(device)
     predictor = Predictor(chosen, mirror)
-    picture = None
+    first = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named
-        if picture is None and len(drawings):
-            picture = predictor.images(drawings.take(np.array([0])))[0]
-        for k, probabilities in enumerate(predictor.of_drawings(drawings)):
+        images = predictor.images(drawings)
+        found = predictor.of_drawings(drawings, images)
+        if first is None and len(drawings):
+            first = drawings.take(np.array([0])), images[0].copy(), found[0]
+        for k, probabilities in enumerate(found):
             true = drawings.words[drawings.word[k]]
             _print(_describe(chosen.config.classes, probabilities, true, int(drawings.key_id[k])), shown, as_json)
-    if image is not None and picture is not None:
-        write_png(image, picture)
+    if first is not None and image is not None:
+        write_png(image, first[1])
         say(f"drawing: {image}")
+    if first is not None and plot is not None:
+        from model.charts import write_chart
+        from model.plot import plot_prediction
+
+        write_chart(plot, plot_prediction(first[0], chosen.config, first[2], shown))
+        say(f"plot: {plot}")
 
 
 def _labels_shown(top: str | None) -> int | None:
@@ -81,6 +91,18 @@ def _labels_shown(top: str | None) -> int | None:
     if not top.isdecimal() or int(top) < 1:
         raise UsageError(f'top "{top}": expected a number from 1, or all')
     return int(top)
+
+
+def _check_pictures(image: Path | None, plot: Path | None) -> None:
+    """Make sure, before there is anything to show, that the two files can be named so."""
+    from pipeline.errors import UsageError
+    from pipeline.pictures.sheet import check_picture_path
+
+    for path in (image, plot):
+        if path is not None:
+            check_picture_path(path, ".png")
+    if plot is not None and plot == image:
+        raise UsageError(f"--plot {plot}: the drawing itself goes there; choose another name")
 
 
 def _random_drawing(run: "Run", folder: Path, seed: int | None) -> "Drawings":

@@ -1,0 +1,85 @@
+"""`sketchpipe export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+EXTRA = ("jax2onnx", "onnx", "onnxruntime")
+
+
+def export(
+    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    to: Annotated[Path, typer.Option(help="The file.")] = Path("model.onnx"),
+    shards: Annotated[Path | None, typer.Option(help="Shards to prove it on; the run's own by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the file's metadata in it.")] = False,
+) -> None:
+    """Write a run as an ONNX file for an app: uint8 images in, probabilities out, classes in its metadata.
+
+    Reads the run's best checkpoint; computes on the CPU. The file takes any number of images at once, and scales them
+    itself. Before it is written, onnxruntime's probabilities are held against the run's own on 1,000 drawings, of the
+    test split first: a difference of 0.0001 is an error. Needs an extra: pip install 'sketchpipe[onnx]'.
+
+    Example: sketchpipe export --to model.onnx
+    """
+    import hashlib
+    import json
+    from importlib.util import find_spec
+
+    from model.devices import choose_devices
+    from pipeline.cli.evaluate import chosen_run
+    from pipeline.cli.options import counted, say, size
+    from pipeline.errors import UsageError
+    from pipeline.pictures.sheet import write_image
+    from pipeline.shards.manifest import read_manifest
+
+    if missing := [name for name in EXTRA if find_spec(name) is None]:
+        raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
+    _check_target(to)
+    chosen = chosen_run(run)
+    folder = shards or chosen.shards_folder()
+    choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
+    from model.export import PROVING_DRAWINGS, export_run, proving_images
+
+    images, counts = proving_images(folder, chosen.config.render_config())
+    drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
+    say(f"converting {chosen.folder}, and proving it on {drawings} ...")
+    exported = export_run(chosen, images)
+    write_image(to, exported.content)
+    if as_json:
+        described = {
+            "run": str(chosen.folder),
+            "file": str(to),
+            "bytes": len(exported.content),
+            "sha256": hashlib.sha256(exported.content).hexdigest(),
+            "shards": str(folder),
+            "drawings": counts,
+            "largest_difference": exported.difference,
+            "metadata": exported.metadata,
+        }
+        typer.echo(json.dumps(described, ensure_ascii=False, indent=1))
+        return
+    typer.echo(f"{to}: {size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes")
+    splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    few = f", all there are where {PROVING_DRAWINGS:,} were wanted" if len(images) < PROVING_DRAWINGS else ""
+    typer.echo(
+        f"proved by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
+    )
+
+
+def _check_target(path: Path) -> None:
+    """Make sure that `path` can name the file.
+
+    Raises:
+        OutputError: it is a folder, or lies in a file.
+        UsageError: it promises another format.
+    """
+    from pipeline.errors import OutputError, UsageError
+
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file, such as {path / 'model.onnx'}")
+    if path.suffix.lower() != ".onnx":
+        raise UsageError(f"{path}: the file is of ONNX's format; let its name end in .onnx")
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise OutputError(f"{path}: {parent} is a file, not a folder; choose another place")
