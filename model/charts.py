@@ -4,6 +4,8 @@ matplotlib draws them, without `pyplot`, whose state belongs to a process.
 """
 
 import io
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,15 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "sketchpipe",  # or its ids differ from one drawing to the next
 }
 
+_OF_THE_PAGE = [
+    (re.compile(r"#000000"), "currentColor"),
+    (re.compile(r"#e4e4e4"), "var(--grid, #e4e4e4)"),
+    (re.compile(r"fill: #ffffff"), "fill: none"),
+    (re.compile(r"; font-family: [^;\"]*"), ""),
+    (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL), ""),  # its rule would be the whole page's
+    (re.compile(r' id="[a-z0-9.]+_\d+"'), ""),  # nothing refers to them, and the next figure has the same
+]
+
 
 def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with one pair of axes."""
@@ -37,13 +48,28 @@ def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
+def new_charts(width: float, height: float, *, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of so many inches with axes one above the other that share x, their heights in these proportions."""
+    with mpl.rc_context(_STYLE):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
+        return figure, list(axes[:, 0])
+
+
 def as_svg(figure: Figure) -> str:
-    """A figure as an `<svg>` element for an HTML page."""
+    """A figure as an `<svg>` element for an HTML page.
+
+    Its ink is the page's text colour, its grid the page's `--grid`, its ground and its font the page's own, so that it
+    can be read on a dark page too.
+    """
     text = io.StringIO()
     with mpl.rc_context(_STYLE):
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    svg = svg[svg.index("<svg") :].replace("<svg ", '<svg fill="currentColor" ', 1)
+    for pattern, instead in _OF_THE_PAGE:
+        svg = pattern.sub(instead, svg)
+    return svg
 
 
 def as_png(figure: Figure) -> bytes:

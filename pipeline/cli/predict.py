@@ -38,7 +38,7 @@ def predict(
 
     from model.devices import choose_devices
     from model.predict import Predictor
-    from pipeline.cli.evaluate import chosen_run
+    from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import check_picture_path, write_png
@@ -57,6 +57,7 @@ def predict(
     if image is not None:
         check_picture_path(image, ".png")
     choose_devices(device)
+    tell_temperature(chosen)
     predictor = Predictor(chosen, mirror)
     picture = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named
