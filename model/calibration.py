@@ -70,8 +70,7 @@ class Calibration:
 
     def dump(self) -> str:
         """The text of `calibration.json`, with the checksum over the rest of it."""
-        fields = {"format_version": FORMAT_VERSION, **asdict(self)}
-        return _canonical({**fields, _CHECKSUM: hashlib.sha256(_canonical(fields).encode()).hexdigest()})
+        return _with_checksum({"format_version": FORMAT_VERSION, **asdict(self)})
 
     @property
     def at_its_end(self) -> bool:
@@ -138,21 +137,23 @@ def read_calibration(run: Run) -> Calibration | None:
         raise damaged from error
     try:
         fields = json.loads(text)
-        del fields[_CHECKSUM]  # dump() makes it anew, and the whole text is compared
+        del fields[_CHECKSUM]
+        sound = _with_checksum(fields) == text
         version = fields.pop("format_version")
-        if version != FORMAT_VERSION:
+        if sound and version != FORMAT_VERSION:
             raise MismatchError(
                 f"{path}: format {version}, but this version reads {FORMAT_VERSION}; fit it anew with "
                 "`sketchpipe evaluate --calibrate`"
             )
         calibration = Calibration(**fields)
-        if calibration.dump() == text and COLDEST <= calibration.temperature <= HOTTEST:
-            return calibration
+        sound = sound and COLDEST <= calibration.temperature <= HOTTEST
     except MismatchError:
         raise
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise damaged from error
-    raise damaged
+    if not sound:
+        raise damaged
+    return calibration
 
 
 def belongs(calibration: Calibration, run: Run) -> bool:
@@ -176,6 +177,11 @@ def _best(run: Run) -> Path:
     if folder is None:
         raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
     return folder
+
+
+def _with_checksum(fields: Mapping[str, Any]) -> str:
+    """The text of some fields and of a checksum over their own text."""
+    return _canonical({**fields, _CHECKSUM: hashlib.sha256(_canonical(fields).encode()).hexdigest()})
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:

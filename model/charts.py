@@ -37,7 +37,7 @@ _OF_THE_PAGE = [
     (re.compile(r"fill: #ffffff"), "fill: none"),
     (re.compile(r"; font-family: [^;\"]*"), ""),
     (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL), ""),  # its rule would be the whole page's
-    (re.compile(r' id="[a-z0-9.]+_\d+"'), ""),  # nothing refers to them, and the next figure has the same
+    (re.compile(r' id="[A-Za-z0-9.]+_\d+"'), ""),  # nothing refers to them, and the next figure has the same
 ]
 
 

@@ -69,7 +69,7 @@ def _facts(
         ("classes", classes),
         ("shards", f"{folder}{kind}"),
         ("split", f"{split}, {scores.drawings.sum():,} drawings"),
-        ("looked at", f"{looked}, {config.image_size} x {config.image_size} pixels, {config.encoding}"),
+        ("looked at", f"{looked}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
         ("temperature", _told_temperature(predictor.temperature)),
     )
 

@@ -11,6 +11,7 @@ from pipeline.drawings import UInt8Array
 
 MOST_IN_TABLE = 30  # classes; more do not fit beside each other
 _PICTURE_PIXELS = 690
+_FAINTEST = 0.2  # of a cell that is not 0; page.js has the same
 _WHITE, _BLUE, _ORANGE = np.array([255, 255, 255]), np.array([0, 114, 178]), np.array([213, 94, 0])
 
 
@@ -55,7 +56,7 @@ def shares_of(confusion: Int64Array) -> np.ndarray[Any, np.dtype[np.float64]]:
 def picture_of(confusion: Int64Array, order: list[int]) -> UInt8Array:
     """(H, W, 3) uint8, the matrix in an order of its classes, some pixels a cell: blue is right, orange wrong."""
     depth = np.sqrt(shares_of(confusion))[np.ix_(order, order)]
-    depth = np.where(depth > 0, np.maximum(depth, 0.12), 0)[:, :, None]
+    depth = np.where(depth > 0, np.maximum(depth, _FAINTEST), 0)[:, :, None]
     ink = np.where(np.eye(len(order), dtype=bool)[:, :, None], _BLUE, _ORANGE)
     image = np.round(_WHITE + depth * (ink - _WHITE)).astype(np.uint8)
     size = max(1, _PICTURE_PIXELS // len(order))

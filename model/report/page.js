@@ -42,7 +42,7 @@ for (const tools of document.querySelectorAll("[data-filter]")) {
   if (rows.length < 20) continue;
   const filter = (event) => {
     const wanted = event.target.value.trim().toLowerCase();
-    for (const row of rows) row.hidden = !row.textContent.toLowerCase().includes(wanted);
+    for (const row of rows) row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
   };
   tools.append(make("input", { type: "search", placeholder: "find a class", "aria-label": "find a class", oninput: filter }));
 }
@@ -122,7 +122,7 @@ function matrix(place, told) {
   function fit() {
     const width = place.clientWidth - 2;
     view.gutter = width < 600 ? 64 : 110;
-    view.side = Math.min(width - view.gutter, 900);
+    view.side = Math.min(width - view.gutter, 900, Math.max(360, window.innerHeight - view.gutter - 80));
     const pixels = window.devicePixelRatio || 1;
     canvas.width = canvas.height = Math.round((view.side + view.gutter) * pixels);
     canvas.style.width = canvas.style.height = view.side + view.gutter + "px";
@@ -161,6 +161,13 @@ function matrix(place, told) {
     context.fillRect(gutter, gutter, side, side);
     const size = Math.max(scale - (scale > 6 ? 1 : 0), 1);
     const [blue, orange, ink] = [colour("--blue"), colour("--orange"), colour("--fg")];
+    const lines = (label, alpha) => {
+      context.fillStyle = `rgba(${blue}, ${alpha})`;
+      context.fillRect(gutter, gutter + (position[label[0]] - y) * scale, side, Math.max(scale, 1));
+      context.fillRect(gutter + (position[label[1]] - x) * scale, gutter, Math.max(scale, 1), side);
+    };
+    if (picked !== null) lines([picked, picked], 0.18);
+    if (hover) lines(hover, 0.22);
     context.font = `${Math.min(12, scale * 0.5)}px system-ui, sans-serif`;
     context.textAlign = "center";
     context.textBaseline = "middle";
@@ -169,21 +176,15 @@ function matrix(place, told) {
       cells[label].forEach((n, named) => {
         const [left, top] = [gutter + (position[named] - x) * scale, gutter + (i - y) * scale];
         if (left + scale < gutter || left > gutter + side) return;
-        context.fillStyle = `rgba(${named === label ? blue : orange}, ${Math.max(0.12, Math.sqrt(n / drawn[label]))})`;
+        const depth = Math.max(0.2, Math.sqrt(n / drawn[label]));
+        context.fillStyle = `rgba(${named === label ? blue : orange}, ${depth})`;
         context.fillRect(left, top, size, size);
         if (scale >= 18) {
-          context.fillStyle = ink;
+          context.fillStyle = depth > 0.6 ? "#fff" : ink;
           context.fillText(n, left + scale / 2, top + scale / 2);
         }
       });
     }
-    const lines = (label, alpha) => {
-      context.fillStyle = `rgba(${blue}, ${alpha})`;
-      context.fillRect(gutter, gutter + (position[label[0]] - y) * scale, side, Math.max(scale, 1));
-      context.fillRect(gutter + (position[label[1]] - x) * scale, gutter, Math.max(scale, 1), side);
-    };
-    if (picked !== null) lines([picked, picked], 0.18);
-    if (hover) lines(hover, 0.22);
     context.restore();
     context.fillStyle = ink;
     context.font = `${Math.max(9, Math.min(13, scale * 0.8))}px system-ui, sans-serif`;
@@ -312,7 +313,13 @@ function matrix(place, told) {
     keys[event.key]();
     draw();
   });
-  window.addEventListener("resize", () => { fit(); draw(); });
+  let width = place.clientWidth;
+  window.addEventListener("resize", () => {
+    if (place.clientWidth === width) return; // a telephone's address bar comes and goes
+    width = place.clientWidth;
+    fit();
+    draw();
+  });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   arrange(similar);
   fit();

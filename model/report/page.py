@@ -80,7 +80,7 @@ def make_page(
     chosen = sample_of(outputs)
     prefixes = name_prefixes(outputs, chosen, lambda some: read_drawings(outputs, some), predictor, progress)
     headline = _headline(scores)
-    return _template().render(
+    return template().render(
         title=f"{headline['top1']:.2%} of {len(classes)} classes: sketchpipe report",
         css=_text("page.css"),
         js=_text("page.js"),
@@ -169,7 +169,7 @@ def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
 
 
 def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of the table, the worst first, those without drawings last."""
+    """The rows of the table, the worst first and of equals the largest, those without drawings last."""
     table = class_table(confusion, outputs.label, outputs.rank)
     low, high = wilson(table.right, table.drawings)
     share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)
@@ -185,7 +185,7 @@ def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) 
             "confused": classes[table.confused[k]] if table.confusions[k] else None,
             "confusions": int(table.confusions[k]),
         }
-        for k in np.argsort(share, kind="stable").tolist()
+        for k in np.lexsort((-table.drawings, share)).tolist()
     ]
 
 
@@ -223,7 +223,7 @@ def _text(name: str) -> Markup:
     return Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
 
 
-def _template() -> jinja2.Template:
+def template() -> jinja2.Template:
     """The page, in which every word is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {

@@ -109,7 +109,9 @@ def _calibrate(run: "Run", folder: Path) -> None:
     count = min(read_manifest(folder).rows("validation"), FIT_DRAWINGS)
     with _Counting("calibration", count) as counting:
         found = calibrate_run(run, folder, counting.add)
-    end = "; the best may lie beyond, which so few or such drawings do not tell" if found.at_its_end else ""
+    end = "; the best may lie beyond, which these drawings do not tell" if found.at_its_end else ""
+    if found.ece_after > found.ece_before:
+        end += "; the likelihood gains by it, the calibration error does not"
     say(
         f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings: "
         f"NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> {found.ece_after:.2%}{end}"
