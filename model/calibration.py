@@ -78,13 +78,15 @@ class Calibration:
         return self.temperature in (COLDEST, HOTTEST)
 
 
-def calibrate_run(run: Run, folder: Path, progress: Callable[[int], None] = lambda _count: None) -> Calibration:
+def calibrate_run(
+    run: Run, folder: Path, progress: Callable[[int, int], None] = lambda _count, _total: None
+) -> Calibration:
     """Fit the temperature of a run's best checkpoint on the validation split of the shards in `folder`, and store it.
 
     Args:
         run: whose.
         folder: the shards.
-        progress: told of so many more drawings.
+        progress: told of so many more drawings, and of how many there are.
 
     Raises:
         OutputError: it cannot be stored; one that was there before stands.
@@ -94,10 +96,10 @@ def calibrate_run(run: Run, folder: Path, progress: Callable[[int], None] = lamb
     digest = digest_of(checkpoint)
     logits, labels = [], []
     with contextlib.closing(look_at(run, folder, "validation", limit=FIT_DRAWINGS)) as found:
-        for _, look in found:
+        for split, look in found:
             logits.append(look.logits[0])
             labels.append(look.labels)
-            progress(len(look.labels))
+            progress(len(look.labels), min(len(split), FIT_DRAWINGS))
     z, own = np.concatenate(logits), np.concatenate(labels)
     temperature = fit_temperature(z, own)
     before, after = (reliability_at(z, own, one) for one in (1.0, temperature))

@@ -21,7 +21,7 @@ def make_report(
     outputs: Outputs,
     *,
     mirror: bool = False,
-    progress: Callable[[int], None] = lambda _count: None,
+    progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> str:
     """The page of a run's evaluation, with nothing in it that another moment would change.
 
@@ -32,7 +32,7 @@ def make_report(
         scores: of the drawings, as `evaluate` prints them.
         outputs: what the network says of each of them, one or more.
         mirror: whether it looked at mirror images too.
-        progress: told of so many more images of unfinished drawings.
+        progress: told of so many more images of unfinished drawings, and of how many there are.
 
     Raises:
         SketchpipeError: shards or checkpoint are missing or damaged.

@@ -58,7 +58,7 @@ def make_page(
     scores: Scores,
     outputs: Outputs,
     predictor: Predictor,
-    progress: Callable[[int], None] = lambda _count: None,
+    progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> str:
     """The page's text.
 
@@ -67,7 +67,7 @@ def make_page(
         scores: of the drawings, as `evaluate` prints them.
         outputs: what the network says of each of them.
         predictor: the run's, which names prefixes of some.
-        progress: told of so many more images of prefixes.
+        progress: told of so many more images of prefixes, and of how many there are.
 
     Raises:
         ShardError: the shards are damaged.

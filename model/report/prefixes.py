@@ -58,7 +58,7 @@ def name_prefixes(
     chosen: Int64Array,
     read: Callable[[Int64Array], Drawings],
     predictor: Predictor,
-    progress: Callable[[int], None] = lambda _count: None,
+    progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Prefixes:
     """Name the prefixes of some drawings.
 
@@ -67,7 +67,7 @@ def name_prefixes(
         chosen: (N,) int64, which of them.
         read: gives the drawings at some places of the outputs.
         predictor: names them; with its mirror image, each prefix is looked at twice.
-        progress: told of so many more images.
+        progress: told of so many more images, and of how many there are.
     """
     found: list[list[tuple[Int64Array, NDArray[np.float32], Int64Array]]] = [[] for _ in range(PARTS)]
     for start in range(0, len(chosen), _CHUNK):
@@ -80,7 +80,7 @@ def name_prefixes(
                 probabilities /= 2
             best = probabilities.argmax(axis=1)
             found[part - 1].append((best, probabilities.max(axis=1), ranks(probabilities, labels)))
-            progress(len(some))
+            progress(len(some), PARTS * len(chosen))
     best, confidence, rank = (
         np.stack([np.concatenate([one[k] for one in parts]) for parts in found]) for k in range(3)
     )  # fmt: skip

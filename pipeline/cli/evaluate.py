@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from model.metrics import Scores
     from model.report.outputs import Outputs
     from model.runs import Run
+    from pipeline.shards.read import ShardSplit
 
 
 def evaluate(
@@ -102,12 +103,10 @@ def tell_temperature(run: "Run") -> float:
 
 
 def _calibrate(run: "Run", folder: Path) -> None:
-    from model.calibration import CALIBRATION, FIT_DRAWINGS, calibrate_run
+    from model.calibration import CALIBRATION, calibrate_run
     from pipeline.cli.options import say
-    from pipeline.shards.manifest import read_manifest
 
-    count = min(read_manifest(folder).rows("validation"), FIT_DRAWINGS)
-    with _Counting("calibration", count) as counting:
+    with _Counting("calibration") as counting:
         found = calibrate_run(run, folder, counting.add)
     end = "; the best may lie beyond, which these drawings do not tell" if found.at_its_end else ""
     if found.ece_after > found.ece_before:
@@ -121,25 +120,24 @@ def _calibrate(run: "Run", folder: Path) -> None:
 def _evaluate(run: "Run", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
     """What is to be said of a run; its report is written."""
     from model.calibration import reliability_of
-    from model.evaluate import evaluate_run, splits_of
+    from model.evaluate import evaluate_run
     from model.reliability import reliability
-    from pipeline.shards.manifest import read_manifest
+    from pipeline.shards.shuffle import SPLITS
 
     temperature = tell_temperature(run)
     found = reliability([], [])
 
-    def measure(_split: object, look: "Look") -> None:
+    def measure(opened: "ShardSplit", look: "Look") -> None:
         nonlocal found
         found += reliability_of(look)
-        counting.add(len(look.labels))
+        counting.add(len(look.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
 
     visitors: list[Any] = [measure]
     if report is not None:
         from model.report.outputs import Collector
 
         visitors.append(collector := Collector())
-    manifest = read_manifest(folder)
-    with _Counting(split, sum(map(manifest.rows, splits_of(folder, split)))) as counting:
+    with _Counting(split) as counting:
         scores = evaluate_run(run, folder, split, mirror=mirror, temperature=temperature, visitors=visitors)
     if report is not None:
         _write_report(report, run, folder, split, mirror, scores, collector.outputs())
@@ -153,11 +151,10 @@ def _write_report(
     path: Path, run: "Run", folder: Path, split: str, mirror: bool, scores: "Scores", outputs: "Outputs"
 ) -> None:
     from model.report.build import make_report
-    from model.report.prefixes import MOST_DRAWINGS, PARTS
     from pipeline.cli.options import say, size
     from pipeline.pictures.sheet import write_image
 
-    with _Counting("report, unfinished drawings", PARTS * min(len(outputs), MOST_DRAWINGS)) as counting:
+    with _Counting("report, unfinished drawings") as counting:
         page = make_report(run, folder, split, scores, outputs, mirror=mirror, progress=counting.add).encode()
     write_image(path, page)
     say(f"report: {path} ({size(len(page))})")
@@ -166,10 +163,10 @@ def _write_report(
 class _Counting:
     """A line that counts drawings while something is done."""
 
-    def __init__(self, what: str, total: int) -> None:
+    def __init__(self, what: str) -> None:
         from pipeline.cli.options import Line
 
-        self._what, self._total, self._line, self._count = what, total, Line(), 0
+        self._what, self._line, self._count, self._total = what, Line(), 0, 0
 
     def __enter__(self) -> "_Counting":
         return self
@@ -177,9 +174,9 @@ class _Counting:
     def __exit__(self, *_error: object) -> None:
         self._line.clear()
 
-    def add(self, count: int) -> None:
-        """Count so many more."""
-        self._count += count
+    def add(self, count: int, total: int) -> None:
+        """Count so many more of a total."""
+        self._count, self._total = self._count + count, total
         self._line.show(self._text)
 
     def _text(self) -> str:
