@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 STROKE_BINS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 26)  # the fewest strokes of each; the last has no end
+SURE, TINY = 0.5, 0.05  # probabilities of another class and of its own that make a label suspect
 _NONE = -1
 
 Int64Array = NDArray[np.int64]
@@ -94,7 +95,9 @@ def suspects(
 
     By the thresholds of confident learning (Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in
     Dataset Labels, 2019, arXiv:1911.00068): the network must be at least as sure of the other class as it is, on
-    average, of drawings that are labelled so. Those that have least of their own class come first.
+    average, of drawings that are labelled so. Of a class with few drawings that average says little, so it must also
+    be `SURE` of it, and give the drawing's own class a `TINY` probability at most. Those that have least of that come
+    first.
 
     Args:
         labels: (N,).
@@ -106,7 +109,7 @@ def suspects(
     count = np.bincount(labels, minlength=classes)
     total = np.bincount(labels, weights=of_true.astype(np.float64), minlength=classes)
     threshold = np.where(count > 0, total / np.maximum(count, 1), np.inf)
-    found = (labels != best) & (confidence >= threshold[best])
+    found = (labels != best) & (confidence >= np.maximum(threshold[best], SURE)) & (of_true <= TINY)
     order = np.lexsort((-confidence, of_true))
     return order[found[order]]
 

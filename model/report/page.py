@@ -13,6 +13,8 @@ from model.metrics import Scores, wilson
 from model.predict import Predictor
 from model.reliability import BINS, Reliability, reliability
 from model.report.analysis import (
+    SURE,
+    TINY,
     by_strokes,
     class_table,
     confusion_of,
@@ -99,6 +101,8 @@ def make_page(
         pairs=_pairs(confusion, lists, pictures, classes),
         mistakes={"count": int((~outputs.right).sum()), "pictures": _some(lists.mistakes, pictures)},
         unsure=_some(lists.unsure, pictures),
+        sure=SURE,
+        tiny=TINY,
         suspected=_suspected(lists.suspects, pictures),
         strokes=_strokes(outputs),
         early=early_for_page(outputs, prefixes, predictor, classes),
