@@ -4,6 +4,8 @@ matplotlib draws them, without `pyplot`, whose state belongs to a process.
 """
 
 import io
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,19 @@ _STYLE: dict[Any, Any] = {
     "svg.hashsalt": "sketchpipe",  # or its ids differ from one drawing to the next
 }
 
+_OF_THE_PAGE = [
+    (re.compile(r"#000000"), "currentColor"),
+    (re.compile(r"#e4e4e4"), "var(--grid, #e4e4e4)"),
+    (re.compile(r"fill: #ffffff"), "fill: none"),
+    (re.compile(r"; font-family: [^;\"]*"), ""),
+    (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL), ""),  # its rule would be the whole page's
+    (re.compile(r' id="[A-Za-z0-9.]+_\d+"'), ""),  # nothing refers to them, and the next figure has the same
+]
+
 
 def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with one pair of axes."""
-    with mpl.rc_context(_STYLE):
+    with styled():
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 
@@ -71,19 +82,34 @@ def text_width(text: str) -> float:
     return float(font.get_width_height()[0] / 64 / DPI)  # 64ths of a pixel
 
 
+def new_charts(width: float, height: float, *, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """A figure of so many inches with axes one above the other that share x, their heights in these proportions."""
+    with styled():
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
+        return figure, list(axes[:, 0])
+
+
 def as_svg(figure: Figure) -> str:
-    """A figure as an `<svg>` element for an HTML page."""
+    """A figure as an `<svg>` element for an HTML page.
+
+    Its ink is the page's text colour, its grid the page's `--grid`, its ground and its font the page's own, so that it
+    can be read on a dark page too.
+    """
     text = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with styled():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
-    return svg[svg.index("<svg") :]
+    svg = svg[svg.index("<svg") :].replace("<svg ", '<svg fill="currentColor" ', 1)
+    for pattern, instead in _OF_THE_PAGE:
+        svg = pattern.sub(instead, svg)
+    return svg
 
 
 def as_png(figure: Figure) -> bytes:
     """A figure as a PNG file."""
     png = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with styled():
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return png.getvalue()
 

@@ -1,8 +1,9 @@
 """Scoring a run on shards: its own or others, whose classes are matched by word."""
 
 import contextlib
+import functools
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,9 @@ from model.networks import make_network
 from model.runs import Run
 from model.steps import eval_step
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.manifest import Manifest, read_manifest
-from pipeline.shards.read import open_split
+from pipeline.shards.read import ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
 
 EVAL_BATCH = 256
@@ -73,6 +74,72 @@ def load_network(run: Run) -> tuple[Callable[..., jax.Array], Any, Position]:
     return step, {"params": state["params"], "batch_stats": state["batch_stats"]}, position
 
 
+@dataclass(frozen=True)
+class Look:
+    """What a network makes of N drawings of a split.
+
+    Attributes:
+        rows: (N,) int64, theirs in the split.
+        labels: (N,) int32, the run's.
+        logits: (N, K) float32, one array of the drawings, and a second of their mirror images.
+        temperature: by which logits are divided before they become probabilities.
+    """
+
+    rows: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    logits: tuple[NDArray[np.float32], ...]
+    temperature: float = 1.0
+
+    @functools.cached_property
+    def probabilities(self) -> NDArray[np.float32]:
+        """(N, K) float32, rows that sum to 1: the mean over drawings and their mirror images."""
+        return self.probabilities_at(self.temperature)
+
+    @property
+    def ranked(self) -> NDArray[np.float32]:
+        """(N, K) float32, the more the better: logits, or the mean probabilities where there are two of a drawing."""
+        return self.logits[0] if len(self.logits) == 1 else self.probabilities
+
+    def probabilities_at(self, temperature: float) -> NDArray[np.float32]:
+        """The probabilities at another temperature."""
+        return np.mean([jax.nn.softmax(logits / np.float32(temperature), axis=-1) for logits in self.logits], axis=0)
+
+
+Visitor = Callable[[ShardSplit, Look], None]
+
+
+def looks(
+    step: Callable[..., jax.Array],
+    variables: Any,
+    loader: Loader,
+    labels: NDArray[np.int32],
+    *,
+    limit: int | None = None,
+    mirror: Loader | None = None,
+    temperature: float = 1.0,
+) -> Generator[Look, None, None]:
+    """Look at the drawings of a loader's split once, or at its first `limit` or a few more: full batches.
+
+    Args:
+        step: the compiled `eval_step`.
+        variables: the network's.
+        loader: of the drawings.
+        labels: (K,) int32, the run's label of each label of the shards.
+        limit: drawings.
+        mirror: a loader of the same drawings mirrored, which are looked at too.
+        temperature: of the probabilities.
+    """
+    steps = None if limit is None else -(-limit // loader.config.batch)
+    passes = [_outputs(step, variables, one, steps) for one in (loader, mirror) if one is not None]
+    with contextlib.ExitStack() as stack:
+        for one in passes:
+            stack.enter_context(contextlib.closing(one))
+        for outputs in zip(*passes, strict=True):
+            batch = outputs[0][0]
+            logits = tuple(found for _, found in outputs)
+            yield Look(batch.rows[batch.mask], labels[batch.labels[batch.mask]], logits, temperature)
+
+
 def score_batches(
     step: Callable[..., jax.Array],
     variables: Any,
@@ -83,40 +150,43 @@ def score_batches(
     limit: int | None = None,
     mirror: Loader | None = None,
 ) -> Scores:
-    """Score the drawings of a loader's split once, or its first `limit` or a few more: full batches.
-
-    With `mirror`, a loader of the same drawings mirrored, the mean of both probabilities is scored.
-    """
-    steps = None if limit is None else -(-limit // loader.config.batch)
+    """Score the drawings of a loader's split, as `looks` finds them."""
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    passes = [_outputs(step, variables, one, steps) for one in (loader, mirror) if one is not None]
-    with contextlib.ExitStack() as stack:
-        for one in passes:
-            stack.enter_context(contextlib.closing(one))
-        for outputs in zip(*passes, strict=True):
-            seen, logits = outputs[0]
-            if mirror is not None:
-                logits = np.mean([jax.nn.softmax(found, axis=-1) for _, found in outputs], axis=0)
-            total = add(total, score(logits, labels[seen], classes))
+    for look in looks(step, variables, loader, labels, limit=limit, mirror=mirror):
+        total = add(total, score(look.ranked, look.labels, classes))
     return total
 
 
 def _outputs(
     step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None
-) -> Generator[tuple[NDArray[np.int32], NDArray[np.float32]], None, None]:
-    """The shards' labels and the logits of each batch's drawings."""
+) -> Generator[tuple[Batch, NDArray[np.float32]], None, None]:
+    """Each batch, its images not to be read, and the logits of its drawings."""
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     with contextlib.closing(loader.once(steps)) as batches:
         for (batch,), ((images,),) in feed.batches(batches):
             logits = step(variables, images)
-            yield batch.labels[batch.mask], np.asarray(logits)[batch.mask]
+            yield batch, np.asarray(logits)[batch.mask]
             feed.used([batch], logits)
 
 
-def evaluate_run(run: Run, folder: Path, split: str, *, mirror: bool = False) -> Scores:
-    """Score a run's best checkpoint on a split of the shards in `folder`, or on "all" of them, each drawing once.
+def look_at(
+    run: Run,
+    folder: Path,
+    split: str,
+    *,
+    mirror: bool = False,
+    temperature: float = 1.0,
+    limit: int | None = None,
+) -> Generator[tuple[ShardSplit, Look], None, None]:
+    """What a run's best checkpoint makes of a split of the shards in `folder`, or of "all", each drawing once.
 
-    With `mirror` the mean of its probabilities for each drawing and for its mirror image is scored.
+    Args:
+        run: whose.
+        folder: the shards.
+        split: train, validation, test or all.
+        mirror: whether to look at each drawing's mirror image too.
+        temperature: of the probabilities.
+        limit: drawings of each split, or a few more; all where it is None.
 
     Raises:
         MismatchError: the shards hold classes that the run does not know, or were split in another way.
@@ -124,15 +194,43 @@ def evaluate_run(run: Run, folder: Path, split: str, *, mirror: bool = False) ->
     """
     step, variables, _ = load_network(run)
     variables = jax.device_put(variables)
-    config = run.config
-    loader_config = LoaderConfig(EVAL_BATCH, render=config.render_config())
-    total = score(np.zeros((0, len(config.classes)), np.float32), np.zeros(0, np.int32), config.classes)
-    for name in [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]:
+    config = LoaderConfig(EVAL_BATCH, render=run.config.render_config())
+    for name in splits_of(folder, split):
         opened = open_split(folder, name)
         if split != "all":
             check_splits(run, opened.manifest, folder)
-        labels = labels_in(config.classes, opened.manifest.classes, folder)
-        loader = Loader(opened, loader_config)
-        mirrored = Loader(opened, replace(loader_config, mirrored=True)) if mirror else None
-        total = add(total, score_batches(step, variables, loader, labels, config.classes, mirror=mirrored))
+        labels = labels_in(run.config.classes, opened.manifest.classes, folder)
+        mirrored = Loader(opened, replace(config, mirrored=True)) if mirror else None
+        loader = Loader(opened, config)
+        for look in looks(
+            step, variables, loader, labels, limit=limit, mirror=mirrored, temperature=temperature
+        ):  # fmt: skip
+            yield opened, look
+
+
+def splits_of(folder: Path, split: str) -> list[str]:
+    """The one split, or of "all" those that have drawings."""
+    return [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]
+
+
+def evaluate_run(
+    run: Run,
+    folder: Path,
+    split: str,
+    *,
+    mirror: bool = False,
+    temperature: float = 1.0,
+    visitors: Sequence[Visitor] = (),
+) -> Scores:
+    """Score what `look_at` finds, whose arguments and errors these are; each visitor is shown every look.
+
+    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored.
+    """
+    classes = run.config.classes
+    total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
+    with contextlib.closing(look_at(run, folder, split, mirror=mirror, temperature=temperature)) as found:
+        for opened, look in found:
+            total = add(total, score(look.ranked, look.labels, classes))
+            for visit in visitors:
+                visit(opened, look)
     return total

@@ -20,6 +20,7 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from model.calibration import load_temperature
 from model.evaluate import load_network
 from model.export_card import describe_file, metadata_of
 from model.export_names import name_after_layers
@@ -28,7 +29,7 @@ from model.predict import Predictor
 from model.runs import Run
 from model.steps import eval_step
 from pipeline.drawings import UInt8Array
-from pipeline.errors import MismatchError, UsageError
+from pipeline.errors import MismatchError
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
@@ -57,24 +58,22 @@ class Exported:
     difference: float
 
 
-def export_run(run: Run, images: UInt8Array, *, temperature: float = 1.0) -> Exported:
-    """Convert a run's best checkpoint, and prove the result.
+def export_run(run: Run, images: UInt8Array) -> Exported:
+    """Convert a run's best checkpoint, with the temperature that was fitted for it, and prove the result.
 
     Args:
         run: whose.
         images: (N, H, W, C) uint8, N > 0, to hold the file's probabilities against the run's on.
-        temperature: what logits are divided by before softmax.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
         MismatchError: a probability differs by `TOLERANCE` or more, or the run has another checkpoint by now.
-        UsageError: the temperature is no number above 0.
     """
-    metadata = metadata_of(run, temperature)
-    content = convert(run, metadata, temperature=temperature)
-    expected = _at_temperature(Predictor(run).probabilities(images), temperature)
-    difference = largest_difference(content, images, expected)
-    if metadata_of(run, temperature) != metadata:
+    predictor = Predictor(run)
+    metadata = metadata_of(run, predictor.temperature)
+    content = convert(run, metadata, predictor.temperature)
+    difference = largest_difference(content, images, predictor.probabilities(images))
+    if metadata_of(run, load_temperature(run)) != metadata:
         raise MismatchError(f"{run.folder}: is being trained, and has a new best checkpoint; run the command again")
     if not difference < TOLERANCE:  # nor NaN
         raise MismatchError(
@@ -114,15 +113,17 @@ def proving_images(folder: Path, config: RenderConfig) -> tuple[UInt8Array, dict
     return np.concatenate(parts), counts
 
 
-def convert(run: Run, metadata: dict[str, str], *, temperature: float = 1.0) -> bytes:
+def convert(run: Run, metadata: dict[str, str], temperature: float) -> bytes:
     """A run's best checkpoint as an ONNX file that nothing has proved yet; the same run gives the same bytes.
+
+    Args:
+        run: whose.
+        metadata: what the file is to say of itself.
+        temperature: by which logits are divided before softmax.
 
     Raises:
         CheckpointError: there is no checkpoint, or it is damaged.
-        UsageError: the temperature is no number above 0.
     """
-    if not 0 < temperature < float("inf"):
-        raise UsageError(f"temperature must be a number above 0, not {temperature}")
     config = run.config
     _, variables, _ = load_network(run)
     network = make_network(config.network, len(config.classes)).clone(pool=_max_pool)
@@ -193,11 +194,3 @@ def _quiet() -> Iterator[None]:
 def _max_pool(x: jax.Array) -> jax.Array:
     """What `model.networks.halve` gives, as the operator that ONNX has for it."""
     return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))
-
-
-def _at_temperature(probabilities: NDArray[np.float32], temperature: float) -> NDArray[np.float32]:
-    """What softmax had given of logits divided by `temperature`."""
-    if temperature == 1:
-        return probabilities
-    powers = probabilities.astype(np.float64) ** (1 / temperature)
-    return (powers / powers.sum(axis=1, keepdims=True)).astype(np.float32)

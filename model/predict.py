@@ -1,12 +1,13 @@
 """What a run makes of drawings: the probability of every class."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from model.calibration import load_temperature
 from model.evaluate import EVAL_BATCH, load_network
 from model.runs import Run
 from pipeline.drawings import Drawings, UInt8Array
@@ -20,12 +21,15 @@ class Predictor:
     Attributes:
         run: whose.
         mirror: whether `of_drawings` takes the mean over each drawing and its mirror image.
+        temperature: by which logits are divided: the run's own, if one was fitted.
     """
 
     run: Run
     mirror: bool = False
+    temperature: float = field(init=False)
 
     def __post_init__(self) -> None:
+        self.temperature = load_temperature(self.run)
         self._step, variables, _ = load_network(self.run)
         self._variables: Any = jax.device_put(variables)
 
@@ -50,5 +54,5 @@ class Predictor:
             padded = np.zeros((1 if len(images) == 1 else EVAL_BATCH, *images.shape[1:]), np.uint8)
             padded[: len(part)] = part
             logits = self._step(self._variables, padded)
-            parts.append(np.asarray(jax.nn.softmax(logits, axis=-1))[: len(part)])
+            parts.append(np.asarray(jax.nn.softmax(logits / self.temperature, axis=-1))[: len(part)])
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)

@@ -17,6 +17,8 @@ from onnx import numpy_helper
 from small import in_process, sample_shards, sketchpipe, trained
 
 from model import export
+from model.calibration import CALIBRATION, Calibration
+from model.checkpoint import digest_of
 from model.evaluate import load_network
 from model.export import convert, export_run, largest_difference, proving_images
 from model.export_card import metadata_of
@@ -25,7 +27,7 @@ from model.predict import Predictor
 from model.runs import Run, open_run
 from model.steps import TrainState
 from pipeline.drawings import UInt8Array, from_strokes
-from pipeline.errors import MismatchError, UsageError
+from pipeline.errors import MismatchError
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
@@ -88,7 +90,7 @@ def test_every_network_gives_the_runs_probabilities_for_any_number_of_images(
 
 def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0)))
+    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0), 1.0))
     layers = [row.layer for row in parameter_table("sketchnet", len(CLASSES))[0]]
     nodes = {node.name: node for node in model.graph.node}
     assert set(layers) < set(nodes)
@@ -108,7 +110,7 @@ def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path)
 
 def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0)))
+    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0), 1.0))
     onnx.checker.check_model(model, full_check=True)
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
@@ -122,29 +124,31 @@ def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right
 def test_the_same_run_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     other = fresh_run(tmp_path / "other" / "run", "sketch-classifier", tuple(reversed(CLASSES)))
-    first = convert(run, metadata_of(run, 1.0))
-    assert convert(run, metadata_of(run, 1.0)) == first
-    assert convert(other, metadata_of(other, 1.0)) != first
+    first = convert(run, metadata_of(run, 1.0), 1.0)
+    assert convert(run, metadata_of(run, 1.0), 1.0) == first
+    assert convert(other, metadata_of(other, 1.0), 1.0) != first
 
 
-def test_logits_are_divided_by_the_temperature_before_softmax(tmp_path: Path) -> None:
+def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     images = random_images(run, 20)
-    exported = export_run(run, images, temperature=2.5)
+    plain = Predictor(run).probabilities(images)
+    best = run.checkpoint(best=True)
+    assert best is not None
+    fitted = Calibration(2.5, best.name, digest_of(best), "abc", 100, 1.5, 1.25, 0.25, 0.125)
+    (run.folder / CALIBRATION).write_text(fitted.dump())
+    exported = export_run(run, images)
     step, variables, _ = load_network(run)
     expected = jax.nn.softmax(step(variables, images) / 2.5, axis=-1)
     found = probabilities_of(exported.content, images)
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(found - Predictor(run).probabilities(images)).max() > 0.01
+    assert np.abs(found - plain).max() > 0.01
     assert exported.metadata["temperature"] == "2.5"
-    for temperature in (0.0, -1.0, float("nan"), float("inf")):
-        with pytest.raises(UsageError, match="temperature must be a number above 0"):
-            export_run(run, images, temperature=temperature)
 
 
 def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
-    content = convert(run, metadata_of(run, 1.0))
+    content = convert(run, metadata_of(run, 1.0), 1.0)
     images = random_images(run, 300)
     expected = Predictor(run).probabilities(images)
     assert largest_difference(content, images, expected) < 1e-5
@@ -160,7 +164,7 @@ def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
 
 def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "001-mine", "sketchnet")
-    content = convert(run, metadata_of(run, 1.0))
+    content = convert(run, metadata_of(run, 1.0), 1.0)
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
     assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["N", 64, 64, 3])

@@ -6,7 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from model.evaluate import Look
+    from model.metrics import Scores
+    from model.report.outputs import Outputs
     from model.runs import Run
+    from pipeline.shards.read import ShardSplit
 
 
 def evaluate(
@@ -17,29 +21,168 @@ def evaluate(
         bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a page about it, one .html file that needs no other.")
+    ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="First fit the run's temperature on its validation split, and keep it.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
 ) -> None:
     """Score a run: top-1, top-3, MAP@3, the accuracy of each class and its mean over classes.
 
-    Reads the run's best checkpoint and shards, its own or others with some of its classes; writes to stdout.
+    Reads the run's best checkpoint and shards, its own or others with some of its classes; writes to stdout, with
+    --report a page, with --calibrate calibration.json of the run, which predict heeds too.
 
-    Example: sketchpipe evaluate --split test --json
+    Example: sketchpipe evaluate --split test --report report.html
     """
     import json
 
     from model.devices import choose_devices
-    from model.evaluate import evaluate_run
     from pipeline.errors import UsageError
     from pipeline.shards.shuffle import SPLITS
 
     if split not in (*SPLITS, "all"):
         raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}, all')
+    if report is not None:
+        check_page_path(report)
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices(device)
-    scores = evaluate_run(chosen, folder, split, mirror=mirror).as_dict()
-    described = {"run": str(chosen.folder), "shards": str(folder), "split": split, "mirror": mirror, **scores}
+    if calibrate:
+        _calibrate(chosen, folder)
+    described = _evaluate(chosen, folder, split, mirror, report)
     typer.echo(json.dumps(described, ensure_ascii=False, indent=1) if as_json else _as_text(described))
+
+
+def check_page_path(path: Path) -> None:
+    """Make sure that `path` can be written and names a page, before hours are spent on what it is to show.
+
+    Raises:
+        OutputError: it is a folder, or lies where nothing can be written.
+        UsageError: it promises another format.
+    """
+    import os
+
+    from pipeline.errors import OutputError, UsageError
+
+    if not path.name or path.is_dir():
+        raise OutputError(f"{path}: is a folder; name a file for the report")
+    if path.suffix.lower() not in ("", ".html", ".htm"):
+        raise UsageError(f"{path}: the report is an HTML page; let its name end in .html")
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        return  # a pipe
+    folder = next(parent for parent in place.parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        why = "may not be written into" if folder.is_dir() else "is no folder"
+        raise OutputError(f"{path}: cannot be written ({folder} {why}); choose another place")
+
+
+def tell_temperature(run: "Run") -> float:
+    """The run's temperature, said on stderr where there is one; that one of another checkpoint is left aside, too.
+
+    Raises:
+        CheckpointError: what is stored is damaged.
+    """
+    from model.calibration import CALIBRATION, belongs, read_calibration
+    from pipeline.cli.options import say
+
+    calibration = read_calibration(run)
+    if calibration is None:
+        return 1.0
+    path = run.folder / CALIBRATION
+    if not belongs(calibration, run):
+        say(
+            f"{path}: belongs to another checkpoint ({calibration.checkpoint}) and is left aside; "
+            "`sketchpipe evaluate --calibrate` fits it anew"
+        )
+        return 1.0
+    say(f"temperature {calibration.temperature:.4f} ({path})")
+    return calibration.temperature
+
+
+def _calibrate(run: "Run", folder: Path) -> None:
+    from model.calibration import CALIBRATION, calibrate_run
+    from pipeline.cli.options import say
+
+    with _Counting("calibration") as counting:
+        found = calibrate_run(run, folder, counting.add)
+    end = "; the best may lie beyond, which these drawings do not tell" if found.at_its_end else ""
+    if found.ece_after > found.ece_before:
+        end += "; the likelihood gains by it, the calibration error does not"
+    say(
+        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings: "
+        f"NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> {found.ece_after:.2%}{end}"
+    )
+
+
+def _evaluate(run: "Run", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
+    """What is to be said of a run; its report is written."""
+    from model.calibration import reliability_of
+    from model.evaluate import evaluate_run
+    from model.reliability import reliability
+    from pipeline.shards.shuffle import SPLITS
+
+    temperature = tell_temperature(run)
+    found = reliability([], [])
+
+    def measure(opened: "ShardSplit", look: "Look") -> None:
+        nonlocal found
+        found += reliability_of(look)
+        counting.add(len(look.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
+
+    visitors: list[Any] = [measure]
+    if report is not None:
+        from model.report.outputs import Collector
+
+        visitors.append(collector := Collector())
+    with _Counting(split) as counting:
+        scores = evaluate_run(run, folder, split, mirror=mirror, temperature=temperature, visitors=visitors)
+    if report is not None:
+        _write_report(report, run, folder, split, mirror, scores, collector.outputs())
+    return {
+        "run": str(run.folder), "shards": str(folder), "split": split, "mirror": mirror, "temperature": temperature,
+        "ece": found.ece, "interval": list(scores.interval), **scores.as_dict(),
+    }  # fmt: skip
+
+
+def _write_report(
+    path: Path, run: "Run", folder: Path, split: str, mirror: bool, scores: "Scores", outputs: "Outputs"
+) -> None:
+    from model.report.build import make_report
+    from pipeline.cli.options import say, size
+    from pipeline.pictures.sheet import write_image
+
+    with _Counting("report, unfinished drawings") as counting:
+        page = make_report(run, folder, split, scores, outputs, mirror=mirror, progress=counting.add).encode()
+    write_image(path, page)
+    say(f"report: {path} ({size(len(page))})")
+
+
+class _Counting:
+    """A line that counts drawings while something is done."""
+
+    def __init__(self, what: str) -> None:
+        from pipeline.cli.options import Line
+
+        self._what, self._line, self._count, self._total = what, Line(), 0, 0
+
+    def __enter__(self) -> "_Counting":
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._line.clear()
+
+    def add(self, count: int, total: int) -> None:
+        """Count so many more of a total."""
+        self._count, self._total = self._count + count, total
+        self._line.show(self._text)
+
+    def _text(self) -> str:
+        from pipeline.cli.options import bar
+
+        return f"{self._what} [{bar(self._count / max(self._total, 1))}] {self._count:,} of {self._total:,}"
 
 
 def chosen_run(folder: Path | None) -> "Run":

@@ -41,7 +41,7 @@ def predict(
 
     from model.devices import choose_devices
     from model.predict import Predictor
-    from pipeline.cli.evaluate import chosen_run
+    from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import write_png
@@ -59,6 +59,7 @@ def predict(
         parts = _read_drawings(files or [])
     _check_pictures(image, plot)
     choose_devices(device)
+    tell_temperature(chosen)
     predictor = Predictor(chosen, mirror)
     first = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named

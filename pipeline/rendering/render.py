@@ -8,6 +8,7 @@ from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.errors import UsageError
 from pipeline.rendering.augment import Augmentation, augment, centre
 from pipeline.rendering.augment_kernels import CANVAS
+from pipeline.rendering.prefix import aligned_as, leading
 from pipeline.rendering.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
 
 FRAMINGS = ("corner", "centred")
@@ -82,6 +83,25 @@ def render(
         x, y, drawings.stroke_end, drawings.drawing_end,
         size=config.size, line_width=config.width, encoding=config.encoding, out=out,
     )  # fmt: skip
+
+
+def render_leading(
+    drawings: Drawings, points: Int64Array, config: RenderConfig, *, mirrored: bool = False
+) -> UInt8Array:
+    """The same of unfinished drawings: of their first so many points, (N,) from 1 to all.
+
+    They look as `augment` leaves what its `prefix` cuts: put into the middle, or with the corner and the size of the
+    whole drawing.
+    """
+    part = leading(drawings, points)
+    if config.framing == "centred":
+        return render(part, config, mirrored=mirrored)
+    if mirrored:
+        part, drawings = replace(part, x=_mirrored(part)), replace(drawings, x=_mirrored(drawings))
+    x, y = aligned_as(part, drawings)
+    return render_batch(
+        x, y, part.stroke_end, part.drawing_end, size=config.size, line_width=config.width, encoding=config.encoding
+    )
 
 
 def render_augmented(

@@ -106,11 +106,11 @@ class ShardSplit:
         """The drawings at `rows` of the split, in that order, with their key_ids."""
         groups = np.searchsorted(self.row_starts, rows, side="right") - 1
         columns = (*STROKE_COLUMNS, "key_id", "recognized")
-        read = {group: self.read_row_group(group, columns) for group in np.unique(groups).tolist()}
-        picked = [
-            read[g].take(np.array([row - self.row_starts[g]])) for g, row in zip(groups.tolist(), rows, strict=True)
+        parts = [  # of each group only what is asked for stays in memory
+            self.read_row_group(group, columns).take(rows[groups == group] - self.row_starts[group])
+            for group in np.unique(groups).tolist()
         ]
-        return concat(picked)
+        return concat(parts).take(np.argsort(np.argsort(groups, kind="stable")))
 
     def _checked(self, group: int, columns: Sequence[str]) -> tuple[pa.Table, PackedDrawings]:
         try:

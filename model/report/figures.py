@@ -1,0 +1,89 @@
+"""The charts of a report, as SVG for a page; none of them holds a word of the classes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.charts import COLOURS, GRAY, as_svg, new_chart, new_charts
+from model.metrics import wilson
+from model.reliability import BINS, Reliability
+
+_BLUE, _ORANGE, _GREEN = COLOURS[:3]
+_WIDTH = 5.0  # inches: of a phone, so that text there is as large as it is meant
+
+
+def reliability_chart(found: Reliability, plain: Reliability | None) -> str:
+    """How often the network is right by how sure it is, above how often it is so sure; `plain`: at temperature 1."""
+    figure, (above, below) = new_charts(_WIDTH, 4.6, heights=(3, 1))
+    above.plot([0, 1], [0, 1], color=GRAY, linestyle="--", linewidth=1, label="as sure as right")
+    left = np.arange(BINS) / BINS
+    some = found.drawings > 0
+    above.bar(left[some], found.right[some] / found.drawings[some], 1 / BINS, align="edge", color=_BLUE, alpha=0.35)
+    sure, share, low, high = _points(found)
+    above.errorbar(
+        sure, share, (share - low, high - share), fmt="o", color=_BLUE, markersize=4, linewidth=1, label="this run"
+    )
+    if plain is not None:
+        sure, share, _, _ = _points(plain)
+        above.plot(sure, share, "x", color=_ORANGE, markersize=5, label="without its temperature")
+    above.set(xlim=(0, 1), ylim=(0, 1), ylabel="share named right")
+    above.legend(loc="upper left", frameon=False)
+    below.bar(left, found.drawings, 1 / BINS, align="edge", color=_BLUE, alpha=0.6)
+    below.set(xlim=(0, 1), xlabel="probability of the label put first", ylabel="drawings")
+    return as_svg(figure)
+
+
+def strokes_chart(rows: Sequence[tuple[int, int | None, int, int]]) -> str:
+    """Accuracy by number of strokes, above how many drawings have so many."""
+    figure, (above, below) = new_charts(_WIDTH, 4.0, heights=(3, 1))
+    place = np.arange(len(rows))
+    count, right = (np.array([row[k] for row in rows], np.float64) for k in (2, 3))
+    low, high = wilson(right, count)
+    share = right / count
+    above.errorbar(place, share, (share - low, high - share), fmt="o-", color=_BLUE, markersize=4, linewidth=1)
+    above.set(ylim=(0, 1), ylabel="share named right")
+    below.bar(place, count, 0.8, color=_BLUE, alpha=0.6)
+    below.set(xlabel="strokes", ylabel="drawings")
+    below.set_xticks(place, [stroke_bin(fewest, most) for fewest, most, _, _ in rows])
+    return as_svg(figure)
+
+
+def prefix_chart(top1: NDArray[np.int64], top3: NDArray[np.int64], settled: NDArray[np.float64], count: int) -> str:
+    """Accuracy by the share of a drawing that is there.
+
+    Args:
+        top1: (S,) drawings named right at each share; the last is the whole.
+        top3: (S,) those whose word is among the best three.
+        settled: (S,) the share of drawings that are named right from there to their end.
+        count: drawings.
+    """
+    figure, axes = new_chart(_WIDTH, 3.4)
+    percent = 100 * np.arange(1, len(top1) + 1) / len(top1)
+    for hits, colour, name in ((top3, _GREEN, "among the best three"), (top1, _BLUE, "named right")):
+        low, high = wilson(hits, np.full(len(hits), count))
+        axes.fill_between(percent, low, high, color=colour, alpha=0.2, linewidth=0)
+        axes.plot(percent, hits / count, "o-", color=colour, markersize=4, linewidth=1.5, label=name)
+    axes.plot(percent, settled, "--", color=_ORANGE, linewidth=1.5, label="named right from here on")
+    axes.set(xlim=(0, 102), ylim=(0, 1), xlabel="% of the drawing's points", ylabel="share of drawings")
+    axes.set_xticks(percent)
+    axes.legend(loc="lower right", frameon=False)
+    return as_svg(figure)
+
+
+def stroke_bin(fewest: int, most: int | None) -> str:
+    """A range of numbers of strokes.
+
+    >>> stroke_bin(1, 1), stroke_bin(6, 7), stroke_bin(26, None)
+    ('1', '6-7', '26+')
+    """
+    if most is None:
+        return f"{fewest}+"
+    return f"{fewest}" if fewest == most else f"{fewest}-{most}"
+
+
+def _points(found: Reliability) -> tuple[NDArray[np.float64], ...]:
+    """Of bins with drawings: their mean confidence, the share named right and the ends of its interval."""
+    some = found.drawings > 0
+    count, right = found.drawings[some], found.right[some]
+    return (found.confidence[some] / count, right / count, *wilson(right, count))

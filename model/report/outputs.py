@@ -1,0 +1,109 @@
+"""What a network says of each drawing of a split, as columns: 37 bytes a drawing, whatever the number of classes."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.evaluate import Look
+from model.metrics import ranks
+from pipeline.drawings import Int64Array
+from pipeline.shards.read import ShardSplit
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """N drawings, in the order of their rows.
+
+    Attributes:
+        splits: the splits that they are of.
+        part: (N,) uint8, each drawing's place in `splits`.
+        row: (N,) int64, its row in that split.
+        label: (N,) uint16, the run's label of its word.
+        best: (N,) uint16, the label that the network puts first.
+        second: (N,) uint16, the one it puts next.
+        confidence: (N,) float32, the probability of the best.
+        of_second: (N,) float32, of the second.
+        of_true: (N,) float32, of the true label.
+        plain: (N,) float32, the confidence at temperature 1.
+        rank: (N,) uint16, how many labels are put before the true one.
+        strokes: (N,) uint16.
+    """
+
+    splits: tuple[ShardSplit, ...]
+    part: NDArray[np.uint8]
+    row: Int64Array
+    label: NDArray[np.uint16]
+    best: NDArray[np.uint16]
+    second: NDArray[np.uint16]
+    confidence: NDArray[np.float32]
+    of_second: NDArray[np.float32]
+    of_true: NDArray[np.float32]
+    plain: NDArray[np.float32]
+    rank: NDArray[np.uint16]
+    strokes: NDArray[np.uint16]
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """(N,) whether the best label is the true one."""
+        return self.rank == 0
+
+
+@dataclass
+class Collector:
+    """A visitor of `evaluate_run` that keeps what a report needs."""
+
+    _splits: list[ShardSplit] = field(default_factory=list)
+    _columns: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
+
+    def __call__(self, split: ShardSplit, look: Look) -> None:
+        """Take note of what the network makes of some drawings."""
+        if not self._splits or self._splits[-1] is not split:
+            self._splits.append(split)
+        every = np.arange(len(look.labels))
+        ranked, probabilities = look.ranked, look.probabilities
+        best = ranked.argmax(axis=1)
+        others = ranked.copy()
+        others[every, best] = -np.inf
+        second = others.argmax(axis=1)
+        plain = probabilities if look.temperature == 1 else look.probabilities_at(1.0)
+        found: dict[str, NDArray[Any]] = {
+            "part": np.full(len(every), len(self._splits) - 1, np.uint8),
+            "row": look.rows,
+            "label": look.labels.astype(np.uint16),
+            "best": best.astype(np.uint16),
+            "second": second.astype(np.uint16),
+            "confidence": probabilities[every, best],
+            "of_second": probabilities[every, second],
+            "of_true": probabilities[every, look.labels],
+            "plain": plain[every, best],
+            "rank": ranks(ranked, look.labels).astype(np.uint16),
+        }
+        for name, column in found.items():
+            self._columns[name].append(column)
+
+    def outputs(self) -> Outputs:
+        """All that was seen, one drawing or more.
+
+        Raises:
+            ShardError: the shards, of which the strokes are counted, are damaged.
+        """
+        columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
+        order = np.lexsort((columns["row"], columns["part"]))
+        columns = {name: column[order] for name, column in columns.items()}
+        strokes = np.empty(len(order), np.uint16)
+        for part, split in enumerate(self._splits):
+            mine = columns["part"] == part
+            strokes[mine] = _strokes_of(split)[columns["row"][mine]]
+        return Outputs(splits=tuple(self._splits), strokes=strokes, **columns)
+
+
+def _strokes_of(split: ShardSplit) -> NDArray[np.uint16]:
+    """How many strokes each drawing of a split has."""
+    counts = [np.diff(split.read_packed(group).first_stroke) for group in range(len(split.row_groups))]
+    return np.concatenate(counts).astype(np.uint16)

@@ -1,0 +1,240 @@
+"""The page of a report: what was counted and drawn, set as one HTML file that asks for no other."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+import jinja2
+import numpy as np
+from markupsafe import Markup
+
+from model.metrics import Scores, wilson
+from model.predict import Predictor
+from model.reliability import BINS, Reliability, reliability
+from model.report.analysis import (
+    SURE,
+    TINY,
+    by_strokes,
+    class_table,
+    confusion_of,
+    surest_mistakes,
+    suspects,
+    worst_pairs,
+)
+from model.report.early import early_for_page
+from model.report.figures import reliability_chart, stroke_bin, strokes_chart
+from model.report.gallery import Picture, pictures_of, read_drawings
+from model.report.matrix import matrix_for_page
+from model.report.outputs import Outputs
+from model.report.prefixes import name_prefixes, sample_of
+from pipeline.drawings import Int64Array
+
+SHOWN = 24  # drawings of a gallery
+LISTED = 200  # suspected labels with their key_id
+PAIRS = 12
+_OF_EACH_WAY = 2  # drawings of a pair
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a page is about.
+
+    Attributes:
+        facts: names and values, in words.
+        notes: what the reader must know besides.
+        attribution: whose drawings these are.
+        synthetic: whether they are the built-in sample's.
+        trained_on: whether the run was trained on some of them.
+    """
+
+    facts: tuple[tuple[str, str], ...]
+    notes: tuple[str, ...]
+    attribution: str
+    synthetic: bool
+    trained_on: bool
+
+
+def make_page(
+    subject: Subject,
+    scores: Scores,
+    outputs: Outputs,
+    predictor: Predictor,
+    progress: Callable[[int, int], None] = lambda _count, _total: None,
+) -> str:
+    """The page's text.
+
+    Args:
+        subject: what it is about.
+        scores: of the drawings, as `evaluate` prints them.
+        outputs: what the network says of each of them.
+        predictor: the run's, which names prefixes of some.
+        progress: told of so many more images of prefixes, and of how many there are.
+
+    Raises:
+        ShardError: the shards are damaged.
+    """
+    classes = scores.classes
+    confusion = confusion_of(outputs.label, outputs.best, len(classes))
+    lists = _lists(outputs, confusion, len(classes))
+    render_config = predictor.run.config.render_config()
+    pictures = pictures_of(outputs, np.concatenate([lists.shown, *lists.pairs.values()]), classes, render_config)
+    chosen = sample_of(outputs)
+    prefixes = name_prefixes(outputs, chosen, lambda some: read_drawings(outputs, some), predictor, progress)
+    headline = _headline(scores)
+    return template().render(
+        title=f"{headline['top1']:.2%} of {len(classes)} classes: sketchpipe report",
+        css=_text("page.css"),
+        js=_text("page.js"),
+        image_size=render_config.size,
+        facts=subject.facts,
+        notes=subject.notes,
+        attribution=subject.attribution,
+        synthetic=subject.synthetic,
+        trained_on=subject.trained_on,
+        temperature=predictor.temperature,
+        headline=headline,
+        calibration=_calibration(outputs, predictor.temperature),
+        classes=_classes(confusion, outputs, classes),
+        too_few=int((scores.drawings == 0).sum()),
+        confusion=matrix_for_page(confusion, classes),
+        pairs=_pairs(confusion, lists, pictures, classes),
+        mistakes={"count": int((~outputs.right).sum()), "pictures": _some(lists.mistakes, pictures)},
+        unsure=_some(lists.unsure, pictures),
+        sure=SURE,
+        tiny=TINY,
+        suspected=_suspected(lists.suspects, pictures),
+        strokes=_strokes(outputs),
+        early=early_for_page(outputs, prefixes, predictor, classes),
+    )
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """Drawings of a page by their places in the outputs, and the pairs of classes with theirs."""
+
+    mistakes: Int64Array
+    unsure: Int64Array
+    suspects: Int64Array
+    pairs: dict[tuple[int, int], Int64Array]
+
+    @property
+    def shown(self) -> Int64Array:
+        return np.concatenate([self.mistakes[:SHOWN], self.unsure[:SHOWN], self.suspects[:LISTED]])
+
+
+def _lists(outputs: Outputs, confusion: Int64Array, classes: int) -> _Lists:
+    mistakes = surest_mistakes(~outputs.right, outputs.confidence, outputs.of_true)
+    label, best = outputs.label[mistakes], outputs.best[mistakes]
+    pairs = {}
+    for first, second in worst_pairs(confusion, PAIRS):
+        there, back = (mistakes[(label == a) & (best == b)] for a, b in ((first, second), (second, first)))
+        pairs[first, second] = np.concatenate([there[:_OF_EACH_WAY], back[:_OF_EACH_WAY]])
+    found = suspects(outputs.label, outputs.best, outputs.confidence, outputs.of_true, classes)
+    return _Lists(mistakes, np.argsort(outputs.confidence, kind="stable"), found, pairs)
+
+
+def _some(places: Int64Array, pictures: dict[int, Picture]) -> list[Picture]:
+    return [pictures[place] for place in places[:SHOWN].tolist()]
+
+
+def _headline(scores: Scores) -> dict[str, Any]:
+    right, count = int(scores.right.sum()), int(scores.drawings.sum())
+    found = scores.as_dict()
+    low, high = scores.interval
+    return {
+        "top1": found["top1"], "top3": found["top3"], "map3": found["map3"], "balanced": found["balanced_top1"],
+        "right": right, "drawings": count, "low": low, "high": high,
+    }  # fmt: skip
+
+
+def _calibration(outputs: Outputs, temperature: float) -> dict[str, Any]:
+    found = reliability(outputs.confidence, outputs.right)
+    plain = reliability(outputs.plain, outputs.right) if temperature != 1 else None
+    low, high = wilson(found.right, found.drawings)
+    rows = [
+        {"bin": f"{k / BINS:.0%} to {(k + 1) / BINS:.0%}", **_row(found, k, low[k], high[k])} for k in range(BINS)
+    ]  # fmt: skip
+    return {
+        "ece": found.ece,
+        "sure": found.mean_confidence,
+        "plain_ece": None if plain is None else plain.ece,
+        "rows": rows,
+        "chart": Markup(reliability_chart(found, plain)),
+    }
+
+
+def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
+    count = max(int(found.drawings[k]), 1)
+    return {
+        "drawings": int(found.drawings[k]), "sure": found.confidence[k] / count, "share": found.right[k] / count,
+        "low": low, "high": high,
+    }  # fmt: skip
+
+
+def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of the table, the worst first and of equals the largest, those without drawings last."""
+    table = class_table(confusion, outputs.label, outputs.rank)
+    low, high = wilson(table.right, table.drawings)
+    share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)
+    return [
+        {
+            "word": classes[k],
+            "drawings": int(table.drawings[k]),
+            "top1": float(share[k]),
+            "low": float(low[k]),
+            "high": float(high[k]),
+            "top3": int(table.in_top3[k]) / max(int(table.drawings[k]), 1),
+            "precision": int(table.right[k]) / int(table.named[k]) if table.named[k] else None,
+            "confused": classes[table.confused[k]] if table.confusions[k] else None,
+            "confusions": int(table.confusions[k]),
+        }
+        for k in np.lexsort((-table.drawings, share)).tolist()
+    ]
+
+
+def _pairs(
+    confusion: Int64Array, lists: _Lists, pictures: dict[int, Picture], classes: tuple[str, ...]
+) -> list[dict[str, Any]]:
+    drawings = confusion.sum(axis=1).tolist()
+    return [
+        {
+            "id": f"pair-{a}-{b}", "first": classes[a], "second": classes[b],
+            "there": int(confusion[a, b]), "back": int(confusion[b, a]),
+            "first_drawings": drawings[a], "second_drawings": drawings[b], "pictures": _some(places, pictures),
+        }
+        for (a, b), places in lists.pairs.items()
+    ]  # fmt: skip
+
+
+def _suspected(places: Int64Array, pictures: dict[int, Picture]) -> dict[str, Any]:
+    rows = [pictures[place] for place in places[:LISTED].tolist()]
+    return {"count": len(places), "pictures": rows[:SHOWN], "rows": rows}
+
+
+def _strokes(outputs: Outputs) -> dict[str, Any]:
+    rows = by_strokes(outputs.strokes, outputs.right)
+    told = []
+    for fewest, most, count, right in rows:
+        low, high = wilson(right, count)
+        told.append(
+            {"bin": stroke_bin(fewest, most), "drawings": count, "share": right / count, "low": low, "high": high}
+        )
+    return {"rows": told, "chart": Markup(strokes_chart(rows))}
+
+
+def _text(name: str) -> Markup:
+    return Markup(resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+
+
+def template() -> jinja2.Template:
+    """The page, in which every word is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {
+        "number": lambda value: f"{value:,}",
+        "pct": lambda share: f"{share:.1%}",
+        "pct2": lambda share: f"{share:.2%}",
+        "pct0": lambda share: f"{share:.0%}",
+        "width": lambda share: f"{100 * share:.1f}%",
+    }
+    return environment.from_string(_text("page.html"))
