@@ -31,6 +31,10 @@ VALIDATION_DRAWINGS = 20_000
 CHECKPOINT_SECONDS = 300.0
 
 
+class DivergedError(SketchpipeError):
+    """A run's loss or a weight is no longer finite; its checkpoints are from before that, and `run.json` says so."""
+
+
 @dataclass(frozen=True)
 class Progress:
     """Where training stands, about once a second.
@@ -106,8 +110,9 @@ class Trainer:
 
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
-            SketchpipeError: shards or checkpoint are damaged, the run diverges, another process trains it, or a
-                checkpoint cannot be written.
+            DivergedError: the run diverges.
+            SketchpipeError: shards or checkpoint are damaged, another process trains it, or a checkpoint cannot be
+                written.
         """
         with self.run.locked(), stop_signals() as stopped:
             state, position = self._start()
@@ -222,8 +227,9 @@ class Trainer:
             epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
         )
 
-    def _diverged(self, what: str) -> SketchpipeError:
-        return SketchpipeError(
+    def _diverged(self, what: str) -> DivergedError:
+        self.run.note_divergence(what)
+        return DivergedError(
             f"{self.run.folder}: {what}; train another run with an --lr below {self.run.config.lr:g} "
             "(the checkpoints written so far stand)"
         )
