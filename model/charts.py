@@ -4,6 +4,7 @@ matplotlib draws them, without `pyplot`, whose state belongs to a process.
 """
 
 import io
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +31,14 @@ _STYLE: dict[Any, Any] = {
 }
 
 
+def chart_style() -> AbstractContextManager[None]:
+    """The look, for who makes a figure of several axes."""
+    return mpl.rc_context(_STYLE)
+
+
 def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
     """A figure of so many inches with one pair of axes."""
-    with mpl.rc_context(_STYLE):
+    with chart_style():
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
 
@@ -40,7 +46,7 @@ def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
 def as_svg(figure: Figure) -> str:
     """A figure as an `<svg>` element for an HTML page."""
     text = io.StringIO()
-    with mpl.rc_context(_STYLE):
+    with chart_style():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
     return svg[svg.index("<svg") :]
@@ -49,7 +55,7 @@ def as_svg(figure: Figure) -> str:
 def as_png(figure: Figure) -> bytes:
     """A figure as a PNG file."""
     png = io.BytesIO()
-    with mpl.rc_context(_STYLE):
+    with chart_style():
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     return png.getvalue()
 

@@ -63,7 +63,9 @@ class RunSummary:
     @property
     def best(self) -> tuple[float, int] | None:
         """The best validation top-1, and its epoch from 1; of equals the earlier, as training keeps it."""
-        scored = [(top1, -line["epoch"]) for line in self.epochs if (top1 := number(line, "validation_top1")) is not None]
+        scored = [
+            (top1, -line["epoch"]) for line in self.epochs if (top1 := number(line, "validation_top1")) is not None
+        ]
         if not scored:
             return None
         top1, epoch = max(scored)
@@ -151,8 +153,8 @@ def summarize(folder: Path) -> RunSummary:
 def number(fields: Mapping[str, Any], name: str) -> float | None:
     """A field that is a finite number; else None."""
     value = fields.get(name)
-    good = isinstance(value, int | float) and abs(value) < 1e300 and value == value
-    return float(value) if good else None
+    # Python's json reads NaN and whole numbers of any length.
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
 
 
 def _object(path: Path) -> tuple[dict[str, Any], str]:
