@@ -9,6 +9,7 @@ from typing import Any
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
 from model.runs import Run, RunCard, differences, list_runs, new_folder, open_run, unfinished_run
+from model.summaries import find_runs
 from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 
@@ -126,9 +127,11 @@ def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
 
 
 def readable_runs() -> tuple[list[Run], list[str]]:
-    """The runs in `runs/`, oldest first, and why the others cannot be read."""
+    """The runs in `runs/`, whatever their names, the newest number last, and why the others cannot be read."""
     runs, faults = [], []
-    for folder in list_runs():
+    for folder in find_runs():
+        if not (folder / "run.json").exists():
+            continue
         try:
             runs.append(open_run(folder))
         except MismatchError:  # of another format: another configuration by that alone

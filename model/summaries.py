@@ -105,8 +105,11 @@ def find_runs(folder: Path = RUNS) -> list[Path]:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run, or what is left of one."""
-    return any((folder / name).exists() for name in ("run.json", "config.json"))
+    """Whether a folder is a run, or what is left of one, or cannot be looked into."""
+    try:
+        return any((folder / name).exists() for name in ("run.json", "config.json"))
+    except PermissionError:
+        return True
 
 
 def named_runs(folders: Sequence[Path]) -> list[Path]:

@@ -260,10 +260,10 @@ def test_a_sweep_over_seeds_tells_the_better_mean_and_marks_its_runs(
     tell_sweep(seeded(tmp_path), swept, Path("shards/a"), tmp_path / "curves.png", test=False, as_json=False)
     table, means, best = capsys.readouterr().out.split("\n\n")
     assert [line.split()[:5] for line in table.splitlines()[1:]] == [
-        ["*", "0.001", "128", "0", "80.0%"],
-        ["*", "0.001", "128", "1", "70.0%"],
-        ["0.01", "128", "0", "90.0%", "1"],
-        ["0.01", "128", "1", "50.0%", "1"],
+        ["*", "0.001", "64", "0", "80.0%"],
+        ["*", "0.001", "64", "1", "70.0%"],
+        ["0.01", "64", "0", "90.0%", "1"],
+        ["0.01", "64", "1", "50.0%", "1"],
     ]
     assert means.splitlines()[1].split()[:2] == ["0.001", "75.0%"]
     assert best == ("best: lr 0.001: validation top-1 75.0% on 100 drawings, standard error 4.3 points\n")

@@ -70,7 +70,9 @@ def test_every_combination_is_trained_once_and_told_best_first(
                         "0 done, 0 to go on with, 4 new"]  # fmt: skip
     assert [line for line in said if line.startswith("run 3 of 4")] == ["run 3 of 4: batch 128, lr 0.01"]
     assert sum(line.startswith("about ") and line.endswith("left for 1 run") for line in said) == 1
-    assert said[-1] == "runs/sweep.png: the curves"
+    assert said[-2] == "runs/sweep.png: the curves"
+    best_run = ran.stdout.splitlines()[1].split()[-1]
+    assert said[-1] == f"next: sketchpipe evaluate --run {best_run}, sketchpipe runs"
     table, grid, best = ran.stdout.split("\n\n")
     rows = [line.split() for line in table.splitlines()]
     assert rows[0] == ["lr", "batch", "best", "top-1", "at", "epoch", "last", "top-1", "epochs", "minutes", "run"]
@@ -110,7 +112,8 @@ def test_a_wider_grid_trains_only_what_is_new(done: Path) -> None:
 
 
 def test_a_run_of_the_train_command_counts_and_a_sweeps_run_is_what_that_trains(work: Path, done: Path) -> None:
-    ran = in_process("train", "--shards", "shards/sample", *SWEEP[1:], "--lr", "0.001", "--batch", "128", cwd=work)
+    ran = in_process("train", "--shards", "shards/sample", *SWEEP[1:], "--lr", "0.001", "--batch", "128",
+                     "--run", "runs/mine", cwd=work)  # fmt: skip
     assert ran.returncode == 0, ran.stderr
     (mine,) = (work / "runs").glob("*/checkpoints/*/arrays.safetensors")
     (same,) = (done / "runs").glob("004-*/checkpoints/*/arrays.safetensors")
@@ -234,15 +237,15 @@ def test_a_run_that_another_process_trains_ends_the_sweep(done: Path) -> None:
 
 @pytest.mark.long
 def test_a_sweep_that_is_killed_and_interrupted_goes_on_and_trains_nothing_twice(work: Path) -> None:
-    arguments = (*SWEEP[:-1], "3", "--lr", "0.01,0.001", "--batch", "16,32")
-    known: dict[str, int] = {}
+    arguments = (*SWEEP[:-1], "4", "--lr", "0.01,0.001", "--batch", "16,32")
+    known: dict[tuple[str, str], int] = {}
     for number, at in ((signal.SIGKILL, 2), (signal.SIGINT, 3)):
         with subprocess.Popen(command(*arguments), cwd=work, stderr=subprocess.PIPE, text=True) as running:
             assert running.stderr is not None
             begun = False
             for line in running.stderr:
                 begun = begun or line.startswith(f"run {at} of 4")
-                if begun and line.startswith("epoch 1/3"):
+                if begun and line.startswith("epoch 1/4"):
                     break
             running.send_signal(number)
             said = running.stderr.read()
@@ -250,7 +253,7 @@ def test_a_sweep_that_is_killed_and_interrupted_goes_on_and_trains_nothing_twice
         assert "Traceback" not in said
         finished = [run for run in sorted((work / "runs").glob("0*")) if open_run(run).card.finished]
         assert len(finished) == at - 1
-        now = {name: inode for run in finished for name, inode in arrays_of(run).items()}
+        now = {(run.name, name): inode for run in finished for name, inode in arrays_of(run).items()}
         assert known.items() <= now.items()
         known = now
     ran = in_process(*arguments, cwd=work)
@@ -260,4 +263,4 @@ def test_a_sweep_that_is_killed_and_interrupted_goes_on_and_trains_nothing_twice
     assert settings_of(work) == [(16, 0.01), (16, 0.001), (32, 0.01), (32, 0.001)]
     for run in sorted((work / "runs").glob("0*")):
         lines = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
-        assert lines == [0, 1, 2]
+        assert lines == [0, 1, 2, 3]

@@ -50,6 +50,8 @@ def tell_sweep(
     else:
         _print_sweep(settings, swept, scores)
     draw_curves(runs, {name: [run.settings.get(name) for run in runs] for name in swept}, picture)
+    if best is not None:  # the newest run, which the other commands take, is the last one trained
+        say(f"next: sketchpipe evaluate --run {best.runs[0].folder}, sketchpipe runs")
 
 
 def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> None:

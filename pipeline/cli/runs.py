@@ -16,8 +16,9 @@ def runs(
     """List runs, or compare those that are named.
 
     The list goes by number, the newest last, and tells of damaged runs and other formats in their line. Runs that are
-    named are put side by side: the settings in which they differ, and no others, with their scores. Scores are those
-    of the validation split, as training noted them; checkpoints are not proved here.
+    named are put side by side: the settings in which they differ, and no others, with their scores.
+
+    Reads what training noted, scores of the validation split, and proves no checkpoint; writes to stdout.
 
     Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
     """

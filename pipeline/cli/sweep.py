@@ -60,7 +60,10 @@ def sweep(
 
     Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: one that is there
     and finished is taken as it is, an unfinished one goes on, one that diverged is not tried again. So the same command
-    goes on after Ctrl-C, and a larger grid trains only what is new. Settings are compared on the validation split.
+    goes on after Ctrl-C, and a larger grid trains only what is new.
+
+    Reads shards; writes runs, a picture of their curves, and to stdout a table, the best first by validation top-1:
+    what was chosen on the test split could not be told by it.
 
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """
