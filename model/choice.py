@@ -8,8 +8,8 @@ from typing import Any
 
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
+from model.overview import find_runs
 from model.runs import Run, RunCard, differences, list_runs, new_folder, open_run, unfinished_run
-from model.summaries import find_runs
 from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 

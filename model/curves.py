@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model.charts import COLOURS, GRAY, chart_style
 from model.comparison import value_text
-from model.summaries import RunSummary, number
+from model.overview import RunSummary, number
 
 _ACROSS = 5  # panels, at most
 _WIDTH, _HEIGHT, _MARGIN = 2.6, 2.1, 0.9  # of a panel's axes and of the space around them, inches

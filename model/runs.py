@@ -16,8 +16,8 @@ from typing import Any
 
 from model.checkpoint import Position, load_position, save_checkpoint
 from model.config import TrainConfig
+from model.overview import FORMAT_VERSION, RUN_NAME, RUNS
 from model.steps import TrainState
-from model.summaries import FORMAT_VERSION, RUN_NAME, RUNS
 from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.locks import locked_file
 from pipeline.storage import write_atomically

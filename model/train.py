@@ -23,16 +23,12 @@ from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
 from model.transfer import Start, started
-from pipeline.errors import InputError, SketchpipeError
+from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 VALIDATION_DRAWINGS = 20_000
 CHECKPOINT_SECONDS = 300.0
-
-
-class DivergedError(SketchpipeError):
-    """A run's loss or a weight is no longer finite; its checkpoints are from before that, and `run.json` says so."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ class Trainer:
 
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
-            DivergedError: the run diverges.
+            DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
             SketchpipeError: shards or checkpoint are damaged, another process trains it, or a checkpoint cannot be
                 written.
         """

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from model.comparison import Setting, differing, ranked, standard_error, value_text
-from model.summaries import RunSummary, number
+from model.overview import RunSummary, number
 from pipeline.cli.options import counted, say
 from pipeline.cli.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import counted, duration, say
-from pipeline.errors import SketchpipeError, UsageError
+from pipeline.errors import DivergedError, SketchpipeError, UsageError
 
 if TYPE_CHECKING:
     import jax
@@ -68,7 +68,7 @@ def sweep(
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """
     from model.devices import choose_devices, choose_precision
-    from model.summaries import RUNS, summarize
+    from model.overview import RUNS, summarize
     from model.sweep import plan_sweep
     from model.train import open_validation
     from pipeline.cli.comparing import tell_sweep
@@ -135,9 +135,8 @@ def _train_all(
     """Train what is not done of the runs that are planned; the folders of all of them."""
     from model.choice import Choice, found_run, readable_runs
     from model.comparison import value_text
+    from model.overview import summarize
     from model.runs import Run, new_folder
-    from model.summaries import summarize
-    from model.train import DivergedError
     from pipeline.cli.training import train_run
 
     readable, faults = readable_runs()
