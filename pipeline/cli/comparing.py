@@ -98,10 +98,17 @@ def _print_sweep(
     else:
         parts.append(_best_text(settings))
     if scores is not None:
-        told = [f"{percent(one['top1'])} ({one['run']})" for one in scores]
-        mean = sum(one["top1"] for one in scores) / len(scores)
-        parts.append(f"test: top-1 {percent(mean)} on {scores[0]['drawings']:,} drawings: {', '.join(told)}")
+        parts.append(_test_text(scores))
     typer.echo("\n\n".join(parts))
+
+
+def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
+    mean = sum(one["top1"] for one in scores) / len(scores)
+    text = f"test: top-1 {percent(mean)} on {scores[0]['drawings']:,} drawings"
+    if len(scores) == 1:
+        return f"{text} ({scores[0]['run']})"
+    each = ", ".join(f"{percent(one['top1'])} ({one['run']})" for one in scores)
+    return f"{text}, the mean of {each}"
 
 
 def _best_text(settings: Sequence[Setting]) -> str:
