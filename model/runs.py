@@ -8,7 +8,6 @@ lock             held by the process that trains the run
 
 import contextlib
 import json
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
@@ -17,14 +16,11 @@ from typing import Any
 
 from model.checkpoint import Position, load_position, save_checkpoint
 from model.config import TrainConfig
+from model.overview import FORMAT_VERSION, RUN_NAME, RUNS
 from model.steps import TrainState
 from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.locks import locked_file
 from pipeline.storage import write_atomically
-
-RUNS = Path("runs")
-FORMAT_VERSION = 3  # 3: precision; layers of sketchnet by stage and block
-_NAME = re.compile(r"(\d{3,})-.+")
 
 
 @dataclass(frozen=True)
@@ -39,6 +35,7 @@ class RunCard:
         versions: of what trained it.
         finished: whether all epochs are done.
         splits: the shares by which those shards were split; None where that is not known.
+        diverged: where its loss or a weight was no longer finite; None of a run that did not get there.
         format_version: of the run's folder.
     """
 
@@ -49,6 +46,7 @@ class RunCard:
     versions: dict[str, str]
     finished: bool = False
     splits: str | None = None
+    diverged: str | None = None
     format_version: int = FORMAT_VERSION
 
 
@@ -127,7 +125,12 @@ class Run:
 
     def finish(self) -> None:
         """Note that all epochs are done."""
-        self.card = RunCard(**{**asdict(self.card), "finished": True})
+        self.card = replace(self.card, finished=True, diverged=None)
+        self._write_card()
+
+    def note_divergence(self, where: str) -> None:
+        """Note that it diverged, so that a sweep does not try it again; its checkpoints are from before that."""
+        self.card = replace(self.card, diverged=where)
         self._write_card()
 
     def log(self, metrics: dict[str, Any]) -> None:
@@ -169,7 +172,7 @@ def list_runs(runs: Path = RUNS) -> list[Path]:
     """The run folders in `runs`, oldest first."""
     if not runs.is_dir():
         return []
-    numbered = [(int(match[1]), entry) for entry in runs.iterdir() if (match := _NAME.fullmatch(entry.name))]
+    numbered = [(int(match[1]), entry) for entry in runs.iterdir() if (match := RUN_NAME.fullmatch(entry.name))]
     return [entry for _, entry in sorted(numbered) if (entry / "run.json").exists()]
 
 
@@ -226,7 +229,7 @@ def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
 
 def new_folder(network: str, runs: Path = RUNS) -> Path:
     """The next free `runs/001-sketchnet`."""
-    numbers = [int(match[1]) for entry in runs.glob("*") if (match := _NAME.fullmatch(entry.name))]
+    numbers = [int(match[1]) for entry in runs.glob("*") if (match := RUN_NAME.fullmatch(entry.name))]
     return runs / f"{max(numbers, default=0) + 1:03d}-{network}"
 
 

@@ -188,8 +188,7 @@ def compile_steps(
     Raises:
         UsageError: the devices do not divide the batch, which pmap would not say.
     """
-    if batch % len(devices):
-        raise UsageError(f"batch {batch}: expected a multiple of the {len(devices)} devices")
+    check_batch(batch, devices)
     # In float32, as `evaluate` and `predict` do.
     evaluate = jax.jit(partial(eval_step, network=network(None).clone(dtype=jnp.float32)))
     settings = {"tx": tx, "label_smoothing": label_smoothing, "seed": seed}
@@ -203,3 +202,13 @@ def compile_steps(
         step = partial(train_step, network=network(AXIS), axis_name=AXIS, **settings)
         steps = jax.pmap(partial(train_steps, step=step), axis_name=AXIS, devices=devices, donate_argnums=0)
     return CompiledSteps(devices, fused, steps, evaluate)
+
+
+def check_batch(batch: int, devices: Sequence[jax.Device]) -> None:
+    """Refuse a batch that the devices do not divide.
+
+    Raises:
+        UsageError: they do not.
+    """
+    if batch % len(devices):
+        raise UsageError(f"batch {batch}: expected a multiple of the {len(devices)} devices")

@@ -23,7 +23,7 @@ from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
 from model.transfer import Start, started
-from pipeline.errors import InputError, SketchpipeError
+from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
@@ -106,8 +106,9 @@ class Trainer:
 
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
-            SketchpipeError: shards or checkpoint are damaged, the run diverges, another process trains it, or a
-                checkpoint cannot be written.
+            DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
+            SketchpipeError: shards or checkpoint are damaged, another process trains it, or a checkpoint cannot be
+                written.
         """
         with self.run.locked(), stop_signals() as stopped:
             state, position = self._start()
@@ -222,8 +223,9 @@ class Trainer:
             epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
         )
 
-    def _diverged(self, what: str) -> SketchpipeError:
-        return SketchpipeError(
+    def _diverged(self, what: str) -> DivergedError:
+        self.run.note_divergence(what)
+        return DivergedError(
             f"{self.run.folder}: {what}; train another run with an --lr below {self.run.config.lr:g} "
             "(the checkpoints written so far stand)"
         )

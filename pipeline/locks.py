@@ -38,6 +38,36 @@ def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
         yield
 
 
+def holder_of(path: Path) -> int | None:
+    """The process of this machine that holds `path`; None where there is none, or no such file.
+
+    The lock is tried only where the process that it names lives, lest somebody be kept from it who comes just now.
+    """
+    try:
+        with path.open(encoding="ascii", errors="replace") as lock:
+            pid = int(lock.read(20))
+            if not _lives(pid):
+                return None
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return pid
+    except (OSError, ValueError):
+        return None
+    return None
+
+
+def _lives(pid: int) -> bool:
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
 def _is_at(path: Path, descriptor: int) -> bool:
     """Whether `path` still names the open file."""
     try:

@@ -18,7 +18,7 @@ from pipeline.cli.main import main
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 COMMANDS = [
     "sample", "download", "classes", "shards", "inspect", "verify", "repair", "render sheet", "render pictures",
-    "render replay", "render bitmaps", "networks", "train", "evaluate", "predict", "bench",
+    "render replay", "render bitmaps", "networks", "train", "sweep", "runs", "evaluate", "predict", "bench",
 ]  # fmt: skip
 
 

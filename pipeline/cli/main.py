@@ -11,6 +11,8 @@ import typer
 
 from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
+from pipeline.cli import runs as runs_command
+from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
 from pipeline.errors import SketchpipeError
 
@@ -47,6 +49,8 @@ app.command("repair")(verify.repair)
 app.add_typer(render.app, name="render")
 app.command("networks")(networks.networks)
 app.command("train")(train_command.train)
+app.command("sweep")(sweep_command.sweep)
+app.command("runs")(runs_command.runs)
 app.command("evaluate")(evaluate_command.evaluate)
 app.command("predict")(predict.predict)
 app.command("export")(export.export)

@@ -1,17 +1,9 @@
 """`sketchpipe train`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    import jax
-
-    from model.runs import Run, RunCard
-    from model.transfer import Start
 
 
 def train(
@@ -71,9 +63,12 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
+    from model.choice import choose_begun, choose_run
     from model.devices import choose_devices, choose_precision
     from model.transfer import open_start
     from pipeline.cli.options import say
+    from pipeline.cli.training import train_run
+    from pipeline.errors import UsageError
     from pipeline.rendering.augment import canonical
 
     devices = choose_devices(device, divided=True)
@@ -87,120 +82,17 @@ def train(
     source = None if start is None else open_start(start)
     if source is not None:
         given["start"] = source.digest
-    chosen, is_new, folder = _choose(shards, run, given, resume)
+    if shards is not None:
+        choice = choose_run(shards, run, given, only_begun=resume)
+    elif not resume:
+        raise UsageError("--shards is missing: name the folder of shards to train on")
+    elif recipe is not None:
+        raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
+    else:
+        choice = choose_begun(run, given)
+    chosen = choice.run
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
     else:
-        _train(chosen, folder, devices, source, is_new=is_new, skip_corrupt=skip_corrupt)
-
-
-def _train(
-    chosen: "Run",
-    shards: Path,
-    devices: "Sequence[jax.Device]",
-    source: "Start | None",
-    *,
-    is_new: bool,
-    skip_corrupt: bool,
-) -> None:
-    """Train a run on its shards, from the weights of `source` where it is new, and tell of it."""
-    from model.devices import describe, devices_for
-    from model.train import Trainer, open_validation
-    from model.transfer import check_start
-    from pipeline.cli.options import say
-    from pipeline.cli.training import TrainingLine
-    from pipeline.errors import UsageError
-    from pipeline.shards.read import open_split
-
-    split = open_split(shards, "train")
-    config = chosen.config
-    if config.batch > len(split):
-        raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
-    synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
-    if source is not None:
-        check_start(source, config)
-    devices = devices_for(config.batch, devices)
-    say(f"{'training' if is_new else 'going on with'} {chosen.folder} on {describe(devices)}: {config.network}, "
-        f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
-        f"batch {config.batch}")  # fmt: skip
-    trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt, source)
-    told = TrainingLine(config)
-    trainer.report, trainer.epoch_done = told.report, told.epoch_done
-    if is_new:
-        chosen.create()
-    say("compiling the train step ...")
-    try:
-        trainer.fit()
-    finally:
-        told.clear()
-    say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")
-
-
-def _choose(shards: Path | None, run: Path | None, given: dict[str, Any], resume: bool) -> tuple["Run", bool, Path]:
-    """The run to train, whether it is new, and the folder of its shards; `given` are fields of its configuration."""
-    from model.networks import DEFAULT_NETWORK, make_config
-    from model.runs import Run, differences, list_runs, new_folder, open_run, unfinished_run
-    from pipeline.errors import InputError, MismatchError, UsageError
-    from pipeline.shards.read import open_split
-
-    if resume and shards is None:
-        if "recipe" in given:
-            raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
-        folders = [run] if run is not None else list(reversed(list_runs()))
-        found = next((one for one in map(open_run, folders) if run is not None or not one.card.finished), None)
-        if found is None:
-            raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
-        differ = [
-            f"{name} {stored} in the run, {given[name]} here"
-            for name in given
-            if given[name] != (stored := getattr(found.config, name))
-        ]
-        if differ:
-            raise MismatchError(f"{found.folder}: a run of another configuration ({'; '.join(differ)})")
-        folder = found.shards_folder()
-        if open_split(folder, "train").manifest.checksum != found.card.shards_checksum:
-            raise MismatchError(
-                f"{folder}: not the shards that {found.folder} was trained on; it cannot go on with them"
-            )
-        return found, False, folder
-    if shards is None:
-        raise UsageError("--shards is missing: name the folder of shards to train on")
-    split = open_split(shards, "train")
-    settings = {"network": DEFAULT_NETWORK, **given}
-    config = make_config(settings.pop("network"), split.manifest.classes, drawings=len(split), **settings)
-    card = _card(shards, split.manifest)
-    if run is not None and (run / "run.json").exists():
-        chosen = open_run(run)
-        differ = differences(chosen, config, card)
-        if differ:
-            raise MismatchError(f"{run}: a run of another configuration ({'; '.join(differ)}); choose another --run")
-        return chosen, False, shards
-    if run is None and (unfinished := unfinished_run(config, card)) is not None:
-        return unfinished, False, shards
-    if resume:
-        raise InputError(f"{run or 'runs/'}: no unfinished run of this configuration to go on with")
-    _refuse_foreign(run)
-    return Run(run or new_folder(config.network), config, card), True, shards
-
-
-def _refuse_foreign(run: Path | None) -> None:
-    from pipeline.errors import OutputError
-
-    if run is not None and run.exists() and (not run.is_dir() or any(run.iterdir())):
-        raise OutputError(f"{run}: is there and is no run; choose another --run")
-
-
-def _card(shards: Path, manifest: Any) -> "RunCard":
-    from importlib.metadata import version
-
-    from model.runs import RunCard
-
-    names = ("sketchpipe", "jax", "flax", "optax", "numpy")
-    return RunCard(
-        str(shards),
-        str(shards.resolve()),
-        manifest.checksum,
-        manifest.synthetic,
-        {name: version(name) for name in names},
-        splits=manifest.options["splits"],
-    )
+        train_run(choice, devices, start=source, skip_corrupt=skip_corrupt)
+        say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")

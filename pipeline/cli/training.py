@@ -1,4 +1,4 @@
-"""What `sketchpipe train` tells while it works."""
+"""A run being trained, and what is told of it."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,12 +6,64 @@ from pipeline.cli.options import Line, bar, counted, duration, say
 from pipeline.threads import core_count
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import jax
+
+    from model.choice import Choice
     from model.config import TrainConfig
     from model.train import Progress
+    from model.transfer import Start
 
 _STALLED = 0.1  # of the time waiting for data, from which advice is given,
 _STALLED_SECONDS = 10.0  # if that is so long: the first batches of an epoch are always waited for
 _STEPS = 10  # after which the speed is known
+
+
+def train_run(
+    choice: "Choice",
+    devices: "Sequence[jax.Device]",
+    *,
+    start: "Start | None" = None,
+    skip_corrupt: bool = False,
+    alone: bool = True,
+) -> None:
+    """Train a run until its epochs are done, and tell of it on stderr.
+
+    Args:
+        choice: the run, its shards, and whether its folder is still to be made.
+        devices: to compute on; of a CPU's as many are taken as its batch is worth.
+        start: the run whose weights a new one begins with.
+        skip_corrupt: whether to do without row groups that cannot be read.
+        alone: whether no other run follows, of whose time the caller tells.
+
+    Raises:
+        SketchpipeError: as `Trainer.fit`.
+    """
+    from model.devices import describe, devices_for
+    from model.train import Trainer, open_validation
+    from model.transfer import check_start
+    from pipeline.shards.read import open_split
+
+    run = choice.run
+    split, config = open_split(choice.shards, "train"), run.config
+    if start is not None:
+        check_start(start, config)
+    devices = devices_for(config.batch, devices)
+    synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
+    say(f"{'training' if choice.is_new else 'going on with'} {run.folder} on {describe(devices)}: {config.network}, "
+        f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
+        f"batch {config.batch}")  # fmt: skip
+    trainer = Trainer(run, split, open_validation(split), devices, skip_corrupt, start)
+    told = TrainingLine(config, tell_duration=alone)
+    trainer.report, trainer.epoch_done = told.report, told.epoch_done
+    if choice.is_new:
+        run.create()
+    say("compiling the train step ...")
+    try:
+        trainer.fit()
+    finally:
+        told.clear()
 
 
 class TrainingLine:
@@ -19,12 +71,13 @@ class TrainingLine:
 
     Args:
         config: of the run.
+        tell_duration: whether to tell how long the run will take, once its speed is known.
     """
 
-    def __init__(self, config: "TrainConfig") -> None:
+    def __init__(self, config: "TrainConfig", *, tell_duration: bool = True) -> None:
         self._config = config
         self._line = Line()
-        self._told_duration = self._told_stall = False
+        self._told_duration, self._told_stall = not tell_duration, False
         self._skipped: dict[str, int] = {}
 
     def report(self, progress: "Progress") -> None:

@@ -1,0 +1,117 @@
+"""Runs side by side, without JAX: the settings in which they differ, and which of the settings is the best."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.overview import RunSummary
+
+# The first of these stand first in a table.
+_FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")
+_AUGMENT = "augment"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Runs that differ in their seed at most.
+
+    Attributes:
+        values: what they have in common, of what is compared.
+        runs: one for each seed.
+    """
+
+    values: Mapping[str, Any]
+    runs: Sequence[RunSummary]
+
+    @property
+    def top1s(self) -> list[float]:
+        """The best validation top-1 of each run that is finished, from 0 to 1."""
+        return [run.best[0] for run in self.runs if run.state == "finished" and run.best is not None]
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of `top1s`; None where no run is finished."""
+        return sum(self.top1s) / len(self.top1s) if self.top1s else None
+
+
+def ranked(runs: Sequence[RunSummary], names: Sequence[str]) -> list[Setting]:
+    """The settings of `names`, the best by validation top-1 first, those with a run that is not finished last."""
+    groups: dict[tuple[str, ...], list[RunSummary]] = {}
+    names = [name for name in names if name != "seed"]
+    for run in runs:
+        groups.setdefault(tuple(value_text(run.settings.get(name)) for name in names), []).append(run)
+    settings = [Setting({name: group[0].settings.get(name) for name in names}, group) for group in groups.values()]
+    return sorted(settings, key=lambda one: (len(one.top1s) < len(one.runs), -(one.mean or 0.0)))
+
+
+def standard_error(top1: float, drawings: float) -> float:
+    """Of an accuracy that was measured on so many drawings.
+
+    >>> round(standard_error(0.8, 1600), 4)
+    0.01
+    """
+    return math.sqrt(top1 * (1 - top1) / drawings)
+
+
+def differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
+    """The settings in which runs differ, and each run's value; None where it has none or its settings are damaged.
+
+    Augmentation that is on in several runs is compared amount by amount; of classes that differ, those are named that
+    not all runs have.
+    """
+    flat = [_flat(run) for run in runs]
+    readable = [one for one in flat if one]
+    names = dict.fromkeys(_FIRST) | {name: None for one in readable for name in one}
+    found = {}
+    for name in names:
+        # An amount says nothing of a run that is not augmented.
+        values = [one.get(name) for one in readable if name in one or not name.startswith(f"{_AUGMENT} ")]
+        if any(value != values[0] for value in values):
+            found[name] = [one.get(name) for one in flat]
+    if "classes" in found:
+        common = set.intersection(*(set(map(str, one["classes"])) for one in readable))
+        found["classes"] = [_classes_text(one.get("classes"), common) for one in flat]
+    # Two folders of one name, or one whose shards were built anew.
+    checksums = {run.shards_checksum for run in runs if run.shards_checksum}
+    if len(checksums) > 1:
+        names_of = [run.shards for run in runs]
+        same = len(set(names_of)) < len(checksums)
+        found["shards"] = [f"{run.shards} ({(run.shards_checksum or '')[:8]})" if same else run.shards for run in runs]
+    elif "shards" in found:  # the same, under two names
+        del found["shards"]
+    return found
+
+
+def value_text(value: Any) -> str:
+    """A setting as a table has it.
+
+    >>> value_text(0.0001), value_text(None), value_text(["cat", "cow"])
+    ('0.0001', '-', 'cat, cow')
+    """
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:g}"
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= 28 else text[:24] + " ..."
+
+
+def _classes_text(classes: Sequence[Any] | None, common: set[str]) -> str | None:
+    if classes is None:
+        return None
+    own = [word for word in map(str, classes) if word not in common]
+    return f"{len(classes)}, with {', '.join(own)}" if own else str(len(classes))
+
+
+def _flat(run: RunSummary) -> dict[str, Any]:
+    """A run's settings, the amounts of its augmentation each by itself, and its shards."""
+    if not run.settings:
+        return {}
+    flat = {**run.settings, "shards": run.shards}
+    augment = run.settings.get(_AUGMENT)
+    if isinstance(augment, str):
+        pairs = [pair.partition("=") for pair in augment.split(",") if "=" in pair]
+        flat[_AUGMENT] = "on" if pairs else augment
+        flat |= {f"{_AUGMENT} {name}": amount for name, _, amount in pairs}
+    return flat

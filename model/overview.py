@@ -1,0 +1,221 @@
+"""What the folders of runs tell without JAX: settings, epochs and state, of damaged runs and older formats too.
+
+Nothing is proved here, so that a list of many runs is there at once; `evaluate` and `predict` prove what they read.
+"""
+
+import json
+import math
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import InputError
+from pipeline.locks import holder_of
+
+RUNS = Path("runs")
+FORMAT_VERSION = 3  # of a run's folder. 3: precision; layers of sketchnet by stage and block
+RUN_NAME = re.compile(r"(\d{3,})-.+")
+_HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run as its files tell of it.
+
+    Attributes:
+        folder: of the run.
+        state: "finished", "unfinished", "training" (by a process that lives), "diverged", "other format", "damaged".
+        note: what there is to say to that state; empty of a finished run.
+        settings: `config.json` as it stands there; empty where that cannot be read.
+        shards: the folder of shards it was trained on, as it was named; None where that cannot be read.
+        shards_checksum: of that folder's manifest, likewise.
+        epochs: the lines of `metrics.jsonl`, one for each epoch that is done, in order.
+        parameters: of the network; None before the first checkpoint.
+    """
+
+    folder: Path
+    state: str
+    note: str
+    settings: Mapping[str, Any]
+    shards: str | None
+    shards_checksum: str | None
+    epochs: Sequence[Mapping[str, Any]]
+    parameters: int | None
+
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs are done."""
+        return self.epochs[-1]["epoch"] + 1 if self.epochs else 0
+
+    @property
+    def seconds(self) -> float | None:
+        """Spent training up to the last epoch that is done; None before the first."""
+        return number(self.epochs[-1], "seconds") if self.epochs else None
+
+    @property
+    def last_top1(self) -> float | None:
+        """On the validation split after the last epoch that is done, from 0 to 1."""
+        return number(self.epochs[-1], "validation_top1") if self.epochs else None
+
+    @property
+    def best(self) -> tuple[float, int] | None:
+        """The best validation top-1, and its epoch from 1; of equals the earlier, as training keeps it."""
+        scored = [
+            (top1, -line["epoch"]) for line in self.epochs if (top1 := number(line, "validation_top1")) is not None
+        ]
+        if not scored:
+            return None
+        top1, epoch = max(scored)
+        return top1, 1 - epoch
+
+    def as_dict(self) -> dict[str, Any]:
+        """The summary as JSON has it."""
+        best = self.best
+        return {
+            "run": str(self.folder),
+            "state": self.state,
+            "note": self.note,
+            "network": self.settings.get("network"),
+            "classes": len(self.settings["classes"]) if "classes" in self.settings else None,
+            "shards": self.shards,
+            "shards_checksum": self.shards_checksum,
+            "epochs": self.settings.get("epochs"),
+            "epochs_done": self.epochs_done,
+            "best_validation_top1": best and best[0],
+            "best_epoch": best and best[1],
+            "last_validation_top1": self.last_top1,
+            "parameters": self.parameters,
+            "seconds": self.seconds,
+        }
+
+
+def find_runs(folder: Path = RUNS) -> list[Path]:
+    """The runs in a folder, damaged ones too: those of a number by number, so the newest last, then the others."""
+    if not folder.is_dir():
+        return []
+    found = []
+    for entry in folder.iterdir():
+        match = RUN_NAME.fullmatch(entry.name)
+        if entry.is_dir() and (match or is_run(entry)):
+            found.append((int(match[1]) if match else math.inf, entry.name, entry))
+    return [entry for *_, entry in sorted(found)]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run, or what is left of one, or cannot be looked into."""
+    try:
+        return any((folder / name).exists() for name in ("run.json", "config.json"))
+    except PermissionError:
+        return True
+
+
+def named_runs(folders: Sequence[Path]) -> list[Path]:
+    """The runs that folders name: each a run, or a folder of runs.
+
+    Raises:
+        InputError: one is neither.
+    """
+    runs: dict[Path, None] = {}
+    for folder in folders:
+        found = [folder] if is_run(folder) else find_runs(folder)
+        if not found:
+            raise InputError(f"{folder}: no run here; `sketchpipe runs` lists those in {RUNS}/")
+        runs |= dict.fromkeys(found)
+    return list(runs)
+
+
+def summarize(folder: Path) -> RunSummary:
+    """What the run in `folder` tells, whatever is left of it."""
+    card, card_fault = _object(folder / "run.json")
+    settings, settings_fault = _settings(folder / "config.json")
+    epochs, epochs_fault = _epochs(folder / "metrics.jsonl")
+    version = card.get("format_version")
+    finished = card.get("finished") is True
+    if finished and not epochs and not epochs_fault:
+        epochs_fault = "metrics.jsonl is missing"
+    faults = [fault for fault in (card_fault, settings_fault, epochs_fault) if fault]
+    if card and version != FORMAT_VERSION:
+        state, note = "other format", f"run format {version}, this version reads {FORMAT_VERSION}"
+    elif faults:
+        state, note = "damaged", "; ".join(faults)
+    elif finished:
+        state, note = "finished", ""
+    elif (holder := holder_of(folder / "lock")) is not None:
+        state, note = "training", f"being trained by process {holder}"
+    elif card.get("diverged"):
+        state, note = "diverged", str(card["diverged"])
+    else:
+        state, note = "unfinished", f"goes on with `sketchpipe train --resume --run {folder}`"
+    shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
+    return RunSummary(folder, state, note, settings, shards, checksum, epochs, _parameters(folder))
+
+
+def number(fields: Mapping[str, Any], name: str) -> float | None:
+    """A field that is a finite number; else None."""
+    value = fields.get(name)
+    # Python's json reads NaN and whole numbers of any length.
+    return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
+
+
+def _object(path: Path) -> tuple[dict[str, Any], str]:
+    """A file's JSON object, and else what is wrong with it."""
+    try:
+        fields = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}, f"{path.name} is missing"
+    except (OSError, ValueError, RecursionError) as error:
+        return {}, f"{path.name} cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
+    return (fields, "") if isinstance(fields, dict) else ({}, f"{path.name} is no JSON object")
+
+
+def _settings(path: Path) -> tuple[dict[str, Any], str]:
+    """A run's configuration, where what every format has is as it should be."""
+    settings, fault = _object(path)
+    kinds = {"network": str, "classes": list, "epochs": int}
+    if not fault and any(not isinstance(settings.get(name), kind) for name, kind in kinds.items()):
+        return {}, f"{path.name} lacks {', '.join(kinds)}, or they are of another type"
+    return settings, fault
+
+
+def _epochs(path: Path) -> tuple[list[dict[str, Any]], str]:
+    """The lines of a run's metrics that can be read, and what is wrong with the first that cannot."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return [], ""  # no epoch is done
+    except OSError as error:
+        return [], f"{path.name} cannot be read ({error.strerror})"
+    epochs: list[dict[str, Any]] = []
+    fault = ""
+    for count, line in enumerate(lines, start=1):
+        try:
+            fields = json.loads(line)
+        except (ValueError, RecursionError):
+            fields = None
+        epoch = fields.get("epoch") if isinstance(fields, dict) else None
+        if isinstance(epoch, int) and epoch > (epochs[-1]["epoch"] if epochs else -1):
+            epochs.append(fields)
+        else:
+            fault = fault or f"{path.name}: line {count} is not an epoch's"
+    return epochs, fault
+
+
+def _parameters(folder: Path) -> int | None:
+    """How many parameters a checkpoint holds, by the header of its arrays (https://github.com/huggingface/safetensors)."""
+    for path in sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")):
+        try:
+            with path.open("rb") as file:
+                (length,) = struct.unpack("<Q", file.read(8))
+                header = json.loads(file.read(length)) if length <= _HEADER_BYTES else {}
+            shapes = [entry["shape"] for name, entry in header.items() if name.startswith("params/")]
+            return sum(math.prod(shape) for shape in shapes)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
+            continue
+    return None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

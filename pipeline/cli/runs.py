@@ -1,0 +1,37 @@
+"""`sketchpipe runs`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def runs(
+    folders: Annotated[
+        list[Path] | None, typer.Argument(help="Runs to compare, or folders of runs to list; runs/ by default.")
+    ] = None,
+    curves: Annotated[Path | None, typer.Option(help="PNG file for their curves.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List runs, or compare those that are named.
+
+    The list goes by number, the newest last, and tells of damaged runs and other formats in their line. Runs that are
+    named are put side by side: the settings in which they differ, and no others, with their scores.
+
+    Reads what training noted, scores of the validation split, and proves no checkpoint; writes to stdout.
+
+    Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
+    """
+    from model.comparison import differing
+    from model.overview import RUNS, find_runs, is_run, named_runs, summarize
+    from pipeline.cli.comparing import draw_curves, tell_runs
+    from pipeline.cli.options import say
+
+    found = [summarize(folder) for folder in (named_runs(folders) if folders else find_runs())]
+    if not found:
+        say(f"{RUNS}/: no runs here; train one with `sketchpipe train --shards DIR`")
+    compare = bool(folders) and len(found) > 1 and any(map(is_run, folders or ()))
+    if found or as_json:
+        tell_runs(found, compare=compare, as_json=as_json)
+    if curves is not None and found:
+        draw_curves(found, differing(found), curves)

@@ -1,0 +1,170 @@
+"""`sketchpipe sweep`."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pipeline.cli.options import counted, duration, say
+from pipeline.errors import DivergedError, SketchpipeError, UsageError
+
+if TYPE_CHECKING:
+    import jax
+
+    from model.choice import Plan
+
+
+def sweep(
+    shards: Annotated[Path | None, typer.Option(help="Folder of shards; by default the only one in shards/.")] = None,
+    lr: Annotated[str | None, typer.Option(help="Learning rates, 0.01,0.001; the network's recipe by default.")] = None,
+    batch: Annotated[str | None, typer.Option(help="Drawings a step, 32,64; the network's recipe by default.")] = None,
+    seed: Annotated[
+        str | None, typer.Option(help="Seeds, 0,1,2, over which settings are averaged; 0 by default.")
+    ] = None,
+    network: Annotated[
+        str | None, typer.Option(help="Names that `sketchpipe networks` lists; sketchnet by default.")
+    ] = None,
+    epochs: Annotated[
+        str | None, typer.Option(help="Passes over the drawings, 4,8; by default what their number deserves.")
+    ] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="What colours show: palette,order,gray; the recipe's by default.")
+    ] = None,
+    framing: Annotated[
+        str | None, typer.Option(help="Where drawings stand: corner,centred; the recipe's by default.")
+    ] = None,
+    recipe: Annotated[
+        str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
+    ] = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(help='How strokes are changed, "prefix=0.3,rotation=5", or off; the recipe\'s by default.'),
+    ] = None,
+    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on GPUs built for it.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    curves: Annotated[
+        Path | None, typer.Option(help="PNG file for the curves of all runs; runs/sweep.png by default.")
+    ] = None,
+    test: Annotated[
+        bool,
+        typer.Option(
+            "--test",
+            help="Score the best setting, and no other, on the test split: chosen on validation, told on test.",
+        ),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train every combination of some settings, and compare them.
+
+    Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: one that is there
+    and finished is taken as it is, an unfinished one goes on, one that diverged is not tried again. So the same command
+    goes on after Ctrl-C, and a larger grid trains only what is new.
+
+    Reads shards; writes runs, a picture of their curves, and to stdout a table, the best first by validation top-1:
+    what was chosen on the test split could not be told by it.
+
+    Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
+    """
+    from model.devices import choose_devices, choose_precision
+    from model.overview import RUNS, summarize
+    from model.sweep import plan_sweep
+    from model.train import open_validation
+    from pipeline.cli.comparing import tell_sweep
+    from pipeline.errors import InputError
+    from pipeline.pictures.sheet import check_picture_path
+    from pipeline.rendering.augment import canonical
+    from pipeline.shards.read import open_split
+
+    lists = _lists({"network": network, "encoding": encoding, "framing": framing, "epochs": epochs, "batch": batch,
+                    "lr": lr, "seed": seed})  # fmt: skip
+    picture = curves or RUNS / "sweep.png"
+    check_picture_path(picture, ".png")
+    devices = choose_devices(device, divided=True)
+    settings: dict[str, Any] = {"precision": choose_precision(precision, devices)}
+    if recipe is not None:
+        settings["recipe"] = recipe
+    if augment is not None:
+        settings["augment"] = canonical(augment)
+    folder = shards or _only_shards()
+    split = open_split(folder, "train")
+    if open_validation(split) is None:
+        raise InputError(f"{folder}: no drawings to compare by in its validation split; build it with other --splits")
+    plans = plan_sweep(split, lists, settings, devices)
+    swept = {name: values for name, values in lists.items() if len(values) > 1}
+    by = f" ({' x '.join(f'{len(values)} of {name}' for name, values in swept.items())})" if swept else ""
+    say(f"sweep on {folder}: {counted(len(plans), 'run')}{by}")
+    runs = [summarize(one) for one in _train_all(plans, swept, folder, devices)]
+    tell_sweep(runs, swept, folder, picture, test=test, as_json=as_json)
+
+
+def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
+    """The values of each option that was given, each once."""
+    from pipeline.cli.options import parse_list
+
+    kinds: dict[str, Callable[[str], Any]] = {"epochs": int, "batch": int, "lr": float, "seed": int}
+    lists = {}
+    for name, text in given.items():
+        if text is not None:
+            try:
+                lists[name] = list(dict.fromkeys(map(kinds.get(name, str), parse_list(text))))
+            except ValueError as error:
+                if isinstance(error, SketchpipeError):
+                    raise
+                kind = "whole numbers" if kinds[name] is int else "numbers"
+                raise UsageError(f'--{name} "{text}": expected {kind} with commas between them') from error
+    return lists
+
+
+def _only_shards() -> Path:
+    """The only folder of shards in shards/, which is then named on stderr."""
+    root = Path("shards")
+    found = sorted(path.parent for pattern in ("manifest.json", "*/manifest.json") for path in root.glob(pattern))
+    if not found:
+        raise UsageError("--shards is missing, and there are none in shards/; make some with `sketchpipe shards`")
+    if len(found) > 1:
+        raise UsageError(f"--shards is missing, and shards/ holds several: name {' or '.join(map(str, found))}")
+    say(f"shards: {found[0]}")
+    return found[0]
+
+
+def _train_all(
+    plans: Sequence["Plan"], swept: Mapping[str, Any], shards: Path, devices: Sequence["jax.Device"]
+) -> list[Path]:
+    """Train what is not done of the runs that are planned; the folders of all of them."""
+    from model.choice import Choice, found_run, readable_runs
+    from model.comparison import value_text
+    from model.overview import summarize
+    from model.runs import Run, new_folder
+    from pipeline.cli.training import train_run
+
+    readable, faults = readable_runs()
+    for fault in faults:
+        say(f"not looked at: {fault}")
+    found = [found_run(plan, readable) for plan in plans]
+    done = [run is not None and (run.card.finished or run.card.diverged is not None) for run in found]
+    begun = sum(run is not None for run in found) - sum(done)
+    say(f"{sum(done)} done, {begun} to go on with, {found.count(None)} new")
+    left = [0 if is_done else plan.config.epochs for plan, is_done in zip(plans, done, strict=True)]
+    folders, trained, seconds = [], 0, 0.0
+    for place, plan in enumerate(plans):
+        run = found_run(plan, readable_runs()[0])  # again: another command may have trained it meanwhile
+        choice = Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
+        run = choice.run
+        folders.append(run.folder)
+        left[place] = 0
+        if run.card.finished or run.card.diverged is not None:
+            continue
+        values = ", ".join(f"{name} {value_text(getattr(plan.config, name))}" for name in swept)
+        say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
+        before, began = summarize(run.folder).epochs_done, time.perf_counter()
+        try:
+            train_run(choice, devices, alone=False)
+        except DivergedError as error:
+            say(str(error))
+        trained += summarize(run.folder).epochs_done - before
+        seconds += time.perf_counter() - began
+        if sum(left) and trained:
+            say(f"about {duration(seconds / trained * sum(left))} left for {counted(sum(map(bool, left)), 'run')}")
+    return folders

@@ -1,0 +1,143 @@
+"""Runs as tables: what `sketchpipe sweep` and `sketchpipe runs` print."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from model.comparison import Setting, differing, value_text
+from model.overview import RunSummary
+
+_SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
+_WORDS = {"run", "shards", "network", "state"}  # columns whose entries stand to the left
+
+
+def table(rows: Sequence[Mapping[str, str]]) -> str:
+    """Rows under the names of their fields, numbers to the right.
+
+    >>> print(table([{"run": "a", "lr": "0.1"}, {"run": "bc", "lr": "1"}]))
+    run   lr
+    a    0.1
+    bc     1
+    """
+    names = list(rows[0])
+    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
+    lines = [{name: name for name in names}, *rows]
+    left = {name for name in names if name.strip() in _WORDS or name == ""}
+    return "\n".join(
+        "  ".join(
+            line[name].ljust(widths[name]) if name in left else line[name].rjust(widths[name]) for name in names
+        ).rstrip()
+        for line in lines
+    )
+
+
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 as percent.
+
+    >>> percent(0.8611), percent(None)
+    ('86.1%', '-')
+    """
+    return "-" if share is None else f"{share:.1%}"
+
+
+def list_table(runs: Sequence[RunSummary]) -> str:
+    """Every run with its network, its shards, how far it is and how good."""
+    return table(
+        [
+            {
+                "run": str(run.folder),
+                "network": value_text(run.settings.get("network")),
+                "classes": str(len(run.settings["classes"])) if run.settings else "-",
+                "shards": value_text(run.shards),
+                **_scores(run),
+                "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
+                "state": _state(run),
+            }
+            for run in runs
+        ]
+    )
+
+
+def comparison_table(runs: Sequence[RunSummary]) -> str:
+    """The settings in which runs differ, side by side, and their scores."""
+    differ = differing(runs)
+    return table(
+        [
+            {
+                "run": str(run.folder),
+                **{name: value_text(values[place]) for name, values in differ.items()},
+                **_scores(run),
+                "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
+                "state": _state(run),
+            }
+            for place, run in enumerate(runs)
+        ]
+    )
+
+
+def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
+    """Every run of a sweep, the best setting first and marked."""
+    rows = []
+    for place, setting in enumerate(settings):
+        for run in sorted(setting.runs, key=lambda one: -(one.best or (0.0, 0))[0]):
+            row = {"": "*" if place == 0 and setting.mean is not None else " "}
+            row |= {name: value_text(run.settings.get(name)) for name in shown}
+            row |= {**_scores(run), "run": str(run.folder)}
+            rows.append({**row, "state": "" if run.state == "finished" else _state(run)})
+    if all(not row["state"] for row in rows):
+        rows = [{name: text for name, text in row.items() if name != "state"} for row in rows]
+    return table(rows)
+
+
+def seeds_table(settings: Sequence[Setting]) -> str:
+    """The mean and the spread over the seeds of each setting."""
+    return table(
+        [
+            {
+                **{name: value_text(value) for name, value in setting.values.items()},
+                "mean top-1": percent(setting.mean),
+                "lowest": percent(min(setting.top1s, default=None)),
+                "highest": percent(max(setting.top1s, default=None)),
+                "seeds": f"{len(setting.top1s)} of {len(setting.runs)}",
+            }
+            for setting in settings
+        ]
+    )
+
+
+def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
+    """Validation top-1 by two settings, each a name and its values; the mean over seeds where there are several."""
+    cells = {
+        (value_text(one.values[down[0]]), value_text(one.values[across[0]])): one for one in settings
+    }  # fmt: skip
+    rows = []
+    for value in map(value_text, down[1]):
+        row = {f"{down[0]} \\ {across[0]}": value}
+        for other in map(value_text, across[1]):
+            setting = cells.get((value, other))
+            row[other] = _cell(setting) if setting else "-"
+        rows.append(row)
+    return table(rows)
+
+
+def _cell(setting: Setting) -> str:
+    diverged = sum(run.state == "diverged" for run in setting.runs)
+    if setting.mean is None:
+        return "diverged" if diverged else "-"
+    return percent(setting.mean) + (f", {diverged} diverged" if diverged else "")
+
+
+def _scores(run: RunSummary) -> dict[str, str]:
+    best = run.best
+    epochs = run.settings.get("epochs")
+    values = (
+        percent(best and best[0]),
+        str(best[1]) if best else "-",
+        percent(run.last_top1),
+        f"{run.epochs_done}/{epochs}" if epochs is not None else "-",
+        "-" if run.seconds is None else f"{run.seconds / 60:.1f}",
+    )
+    return dict(zip(_SCORES, values, strict=True))
+
+
+def _state(run: RunSummary) -> str:
+    return run.state if not run.note else f"{run.state}: {run.note}"
