@@ -17,7 +17,7 @@ from model.networks import make_network
 from model.runs import Run
 from model.steps import eval_step
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.shuffle import SPLITS
@@ -82,33 +82,44 @@ def score_batches(
     *,
     limit: int | None = None,
     mirror: Loader | None = None,
+    see: Callable[[Batch, NDArray[np.float32]], None] | None = None,
 ) -> Scores:
     """Score the drawings of a loader's split once, or its first `limit` or a few more: full batches.
 
-    With `mirror`, a loader of the same drawings mirrored, the mean of both probabilities is scored.
+    With `mirror`, a loader of the same drawings mirrored, the mean of both probabilities is scored. `see` is shown
+    each batch of `loader` and its logits, while its images last.
     """
     steps = None if limit is None else -(-limit // loader.config.batch)
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    passes = [_outputs(step, variables, one, steps) for one in (loader, mirror) if one is not None]
+    passes = [_outputs(step, variables, loader, steps, see)]
+    if mirror is not None:
+        passes.append(_outputs(step, variables, mirror, steps))
     with contextlib.ExitStack() as stack:
         for one in passes:
             stack.enter_context(contextlib.closing(one))
         for outputs in zip(*passes, strict=True):
             seen, logits = outputs[0]
             if mirror is not None:
-                logits = np.mean([jax.nn.softmax(found, axis=-1) for _, found in outputs], axis=0)
+                both = [np.asarray(jax.nn.softmax(found, axis=-1), np.float64) for _, found in outputs]
+                logits = np.log(np.mean(both, axis=0) + np.finfo(np.float64).tiny)
             total = add(total, score(logits, labels[seen], classes))
     return total
 
 
 def _outputs(
-    step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None
+    step: Callable[..., jax.Array],
+    variables: Any,
+    loader: Loader,
+    steps: int | None,
+    see: Callable[[Batch, NDArray[np.float32]], None] | None = None,
 ) -> Generator[tuple[NDArray[np.int32], NDArray[np.float32]], None, None]:
     """The shards' labels and the logits of each batch's drawings."""
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     with contextlib.closing(loader.once(steps)) as batches:
         for (batch,), ((images,),) in feed.batches(batches):
             logits = step(variables, images)
+            if see is not None:
+                see(batch, np.asarray(logits))
             yield batch.labels[batch.mask], np.asarray(logits)[batch.mask]
             feed.used([batch], logits)
 

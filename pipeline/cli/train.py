@@ -125,7 +125,7 @@ def _train(
         f"batch {config.batch}")  # fmt: skip
     trainer = Trainer(chosen, split, open_validation(split), devices, skip_corrupt, source)
     told = TrainingLine(config)
-    trainer.report, trainer.epoch_done = told.report, told.epoch_done
+    trainer.report, trainer.epoch_done, trainer.warn = told.report, told.epoch_done, told.warn
     if is_new:
         chosen.create()
     say("compiling the train step ...")

@@ -52,6 +52,11 @@ class TrainingLine:
             self._told_stall = True
             say(advice(self._config, metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
 
+    def warn(self, message: str) -> None:
+        """Tell of trouble that does not end the training."""
+        self.clear()
+        say(message)
+
     def clear(self) -> None:
         """Leave the line empty for what comes next."""
         self._line.clear()
