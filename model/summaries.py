@@ -35,8 +35,8 @@ SCALARS = {
         "epoch/loss": "train_loss",
         "epoch/top1": "train_accuracy",
         "epoch/learning_rate": "learning_rate",
-        "speed/images_per_second": "images_per_second",
-        "speed/waiting": "waiting",
+        "epoch/images_per_second": "images_per_second",
+        "epoch/waiting": "waiting",
     },
     "validation": {
         "epoch/loss": "validation_loss",
@@ -89,7 +89,7 @@ class Summaries(Board):
             captions = [[(classes[label], PLAIN)] for label in labels[batch.labels[:DRAWINGS]]]
             grid = captioned_grid(batch.images[:DRAWINGS], captions)
             step = batch.epoch * self._steps_per_epoch + batch.step + 1
-            self._append("train", step, [_image("drawings", grid)])
+            self._append("train", step, [_image("pictures/drawings", grid)])
 
     def add_reading(self, step: int, reading: Reading) -> None:
         """Means over a twentieth of an epoch."""
@@ -119,7 +119,8 @@ class Summaries(Board):
             return
         some = np.flatnonzero(batch.mask)[:DRAWINGS]
         classes = self._run.config.classes
-        chances = np.exp(logits[some] - logits[some].max(axis=1, keepdims=True))
+        with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
+            chances = np.exp(logits[some] - logits[some].max(axis=1, keepdims=True))
         chances /= chances.sum(axis=1, keepdims=True)
         captions: list[list[Caption]] = []
         for label, row in zip(labels[batch.labels[some]], chances, strict=True):
@@ -137,10 +138,10 @@ class Summaries(Board):
         validation = _scalars("validation", metrics)
         if scores is not None and self._is_shown(epoch):
             words = self._run.config.classes
-            validation.append(_image("confusion", matrix_picture(scores.confusion, words)))
+            validation.append(_image("pictures/confusion", matrix_picture(scores.confusion, words)))
             validation.append(_text("confusions", confusions_table(scores.confusion, words)))
             if self._validated is not None:
-                validation.append(_image("drawings", self._validated))
+                validation.append(_image("pictures/drawings", self._validated))
         self._validated = None
         self._append("train", step, _scalars("train", metrics))
         self._append("validation", step, validation)
@@ -158,7 +159,7 @@ class Summaries(Board):
                 lacking = [value for value in _scalars(name, line) if (value.tag, at) not in there]
                 events += _events(at, lacking, self._began + line["seconds"])
             if name == "train":
-                self._has_drawings = any(tag == "drawings" for tag, _ in there)
+                self._has_drawings = any(tag == "pictures/drawings" for tag, _ in there)
                 configuration = _text("configuration", configuration_table(self._run.config))
                 if (configuration.tag, 0) not in there:
                     events += _events(0, [configuration], self._began)

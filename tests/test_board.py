@@ -1,6 +1,7 @@
 """A run's event files, read by TensorBoard's own reader, beside its metrics.jsonl."""
 
 import json
+import math
 import os
 import re
 import signal
@@ -142,11 +143,11 @@ def test_curves_within_an_epoch_have_a_point_a_reading(whole: Path) -> None:
 def test_pictures_and_texts_tell_of_the_first_and_the_last_epoch(whole: Path) -> None:
     train, validation = shown(whole / "train"), shown(whole / "validation")
     ends = [STEPS_PER_EPOCH, 2 * STEPS_PER_EPOCH]
-    assert [event.step for event in train.Images("drawings")] == [1, STEPS_PER_EPOCH + 1]
-    assert [event.step for event in validation.Images("drawings")] == ends
-    assert [event.step for event in validation.Images("confusion")] == ends
+    assert [event.step for event in train.Images("pictures/drawings")] == [1, STEPS_PER_EPOCH + 1]
+    assert [event.step for event in validation.Images("pictures/drawings")] == ends
+    assert [event.step for event in validation.Images("pictures/confusion")] == ends
     assert [event.step for event in validation.Tensors("confusions/text_summary")] == ends
-    picture = validation.Images("confusion")[0]
+    picture = validation.Images("pictures/confusion")[0]
     assert picture.encoded_image_string.startswith(b"\x89PNG")
     assert (picture.width, picture.height) > (360, 360)
     (text,) = train.Tensors("configuration/text_summary")
@@ -154,7 +155,7 @@ def test_pictures_and_texts_tell_of_the_first_and_the_last_epoch(whole: Path) ->
 
 
 def test_the_drawings_are_those_that_the_network_saw(whole: Path, shards: Path, tmp_path: Path) -> None:
-    event = shown(whole / "train").Images("drawings")[0]
+    event = shown(whole / "train").Images("pictures/drawings")[0]
     (tmp_path / "drawings.png").write_bytes(event.encoded_image_string)
     with Image.open(tmp_path / "drawings.png") as picture:
         grid = np.asarray(picture)
@@ -165,6 +166,13 @@ def test_the_drawings_are_those_that_the_network_saw(whole: Path, shards: Path, 
     for image in batch.images[:DRAWINGS]:
         windows = np.lib.stride_tricks.sliding_window_view(grid, image.shape)[:, :, 0]
         assert (windows == image).all(axis=(2, 3, 4)).any()
+
+
+def test_the_learning_rate_is_that_of_the_last_step(shards: Path, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", shards, schedule="cosine", warmup=0.5, lr=0.01)
+    rates = [json.loads(line)["learning_rate"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    rising, falling = 0.01 * (1 + 24 * 6 / 7) / 25, 0.01 * (1 + math.cos(math.pi * 6 / 7)) / 2
+    assert rates == pytest.approx([rising, falling], rel=1e-5)  # float32
 
 
 @pytest.mark.parametrize("lost", ["nothing", "the end", "everything"])
