@@ -233,7 +233,7 @@ def _scalar(tag: str, value: float) -> Any:
 
 def _image(tag: str, image: UInt8Array) -> Any:
     png = io.BytesIO()
-    Image.fromarray(image).save(png, format="PNG", optimize=True)
+    Image.fromarray(image).save(png, format="PNG")
     height, width, channels = image.shape
     encoded = Summary.Image(height=height, width=width, colorspace=channels, encoded_image_string=png.getvalue())
     return Summary.Value(tag=tag, image=encoded)
