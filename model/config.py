@@ -160,13 +160,18 @@ def default_batch(batch: int, drawings: int) -> int:
     return batch
 
 
+def make_schedule(config: TrainConfig, steps_per_epoch: int) -> optax.ScalarOrSchedule:
+    """The learning rate of a run of `config.epochs` epochs of `steps_per_epoch` steps, by the steps done before."""
+    if config.schedule == "constant":
+        return config.lr
+    steps = config.epochs * steps_per_epoch
+    # The rise starts above 0: a run of one step must learn something.
+    return optax.warmup_cosine_decay_schedule(config.lr / 25, config.lr, int(config.warmup * steps), steps)
+
+
 def make_tx(config: TrainConfig, steps_per_epoch: int) -> optax.GradientTransformation:
     """The optimizer of a run of `config.epochs` epochs of `steps_per_epoch` steps; its state counts the steps."""
-    lr: optax.ScalarOrSchedule = config.lr
-    if config.schedule == "cosine":
-        steps = config.epochs * steps_per_epoch
-        # The rise starts above 0: a run of one step must learn something.
-        lr = optax.warmup_cosine_decay_schedule(config.lr / 25, config.lr, int(config.warmup * steps), steps)
+    lr = make_schedule(config, steps_per_epoch)
     if config.optimizer == "adam":
         return optax.adam(lr)
     return optax.adamw(lr, b2=0.99, weight_decay=config.weight_decay, mask=_kernels)

@@ -104,8 +104,15 @@ class Look:
         """The probabilities at another temperature."""
         return np.mean([jax.nn.softmax(logits / np.float32(temperature), axis=-1) for logits in self.logits], axis=0)
 
+    def scores(self, classes: tuple[str, ...]) -> Scores:
+        """The scores of these drawings."""
+        if len(self.logits) == 1:
+            return score(self.logits[0], self.labels, classes, self.temperature)
+        return score(np.log(self.probabilities.astype(np.float64) + np.finfo(np.float64).tiny), self.labels, classes)
+
 
 Visitor = Callable[[ShardSplit, Look], None]
+See = Callable[[Batch, NDArray[np.float32]], None]  # is shown a batch while its images last, and its logits
 
 
 def looks(
@@ -117,6 +124,7 @@ def looks(
     limit: int | None = None,
     mirror: Loader | None = None,
     temperature: float = 1.0,
+    see: See | None = None,
 ) -> Generator[Look, None, None]:
     """Look at the drawings of a loader's split once, or at its first `limit` or a few more: full batches.
 
@@ -128,9 +136,12 @@ def looks(
         limit: drawings.
         mirror: a loader of the same drawings mirrored, which are looked at too.
         temperature: of the probabilities.
+        see: is shown each batch of `loader`.
     """
     steps = None if limit is None else -(-limit // loader.config.batch)
-    passes = [_outputs(step, variables, one, steps) for one in (loader, mirror) if one is not None]
+    passes = [_outputs(step, variables, loader, steps, see)]
+    if mirror is not None:
+        passes.append(_outputs(step, variables, mirror, steps))
     with contextlib.ExitStack() as stack:
         for one in passes:
             stack.enter_context(contextlib.closing(one))
@@ -149,22 +160,25 @@ def score_batches(
     *,
     limit: int | None = None,
     mirror: Loader | None = None,
+    see: See | None = None,
 ) -> Scores:
     """Score the drawings of a loader's split, as `looks` finds them."""
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    for look in looks(step, variables, loader, labels, limit=limit, mirror=mirror):
-        total = add(total, score(look.ranked, look.labels, classes))
+    for look in looks(step, variables, loader, labels, limit=limit, mirror=mirror, see=see):
+        total = add(total, look.scores(classes))
     return total
 
 
 def _outputs(
-    step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None
+    step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None, see: See | None = None
 ) -> Generator[tuple[Batch, NDArray[np.float32]], None, None]:
     """Each batch, its images not to be read, and the logits of its drawings."""
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     with contextlib.closing(loader.once(steps)) as batches:
         for (batch,), ((images,),) in feed.batches(batches):
             logits = step(variables, images)
+            if see is not None:
+                see(batch, np.asarray(logits))
             yield batch, np.asarray(logits)[batch.mask]
             feed.used([batch], logits)
 
@@ -230,7 +244,7 @@ def evaluate_run(
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
     with contextlib.closing(look_at(run, folder, split, mirror=mirror, temperature=temperature)) as found:
         for opened, look in found:
-            total = add(total, score(look.ranked, look.labels, classes))
+            total = add(total, look.scores(classes))
             for visit in visitors:
                 visit(opened, look)
     return total

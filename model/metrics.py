@@ -1,4 +1,4 @@
-"""How good a network's probabilities are: top-1, top-3, MAP@3, class by class and over classes."""
+"""How good a network's probabilities are: loss, top-1, top-3, MAP@3, class by class, and what is taken for what."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,17 +17,27 @@ class Scores:
 
     Attributes:
         classes: the words in label order.
-        drawings: (K,) int64, drawings of each class.
-        right: (K,) int64, those whose best label is the true one.
+        confusion: (K, K) int64, drawings by their true label and the best one.
         in_top3: drawings whose true label is among the best three.
         reciprocal3: the sum of 1, 1/2 or 1/3 for a true label in first, second or third place.
+        cross_entropy: the sum of -ln p of the true labels.
     """
 
     classes: tuple[str, ...]
-    drawings: NDArray[np.int64]
-    right: NDArray[np.int64]
+    confusion: NDArray[np.int64]
     in_top3: int
     reciprocal3: float
+    cross_entropy: float
+
+    @property
+    def drawings(self) -> NDArray[np.int64]:
+        """(K,) int64, drawings of each class."""
+        return self.confusion.sum(axis=1)
+
+    @property
+    def right(self) -> NDArray[np.int64]:
+        """(K,) int64, those whose best label is the true one."""
+        return self.confusion.diagonal()
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -36,7 +46,9 @@ class Scores:
         return (float(low), float(high)) if self.drawings.sum() else (0.0, 1.0)
 
     def as_dict(self) -> dict[str, Any]:
-        """`top1`, `top3`, `map3`, `balanced_top1` from 0 to 1, `drawings`, and for each class its drawings and top-1.
+        """`loss`, `top1`, `top3`, `map3`, `balanced_top1`, `drawings`, and for each class its drawings and top-1.
+
+        The loss is the mean cross entropy in nats, labels unsmoothed; the others lie in 0 to 1.
 
         A class without drawings has a `top1` of None, as nothing is known of it, and no part in the balanced top-1,
         which is the mean over classes.
@@ -48,6 +60,7 @@ class Scores:
         }
         known = [one["top1"] for one in by_class.values() if one["top1"] is not None]
         return {
+            "loss": self.cross_entropy / total,
             "top1": int(self.right.sum()) / total,
             "top3": self.in_top3 / total,
             "map3": self.reciprocal3 / total,
@@ -57,14 +70,19 @@ class Scores:
         }
 
 
-def score(logits: NDArray[np.float32], labels: NDArray[np.int32], classes: tuple[str, ...]) -> Scores:
-    """Score (N, K) float32 logits against (N,) int32 labels; of equal logits the lower label counts as better."""
+def score(
+    logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], classes: tuple[str, ...], temperature: float = 1.0
+) -> Scores:
+    """Score (N, K) logits against (N,) int32 labels; of equal logits the lower label counts as better.
+
+    The temperature, by which logits are divided before they become probabilities, matters to the loss alone.
+    """
     count = len(classes)
     rank = ranks(logits, labels)
-    drawings = np.bincount(labels, minlength=count)
-    right = np.bincount(labels[rank == 0], minlength=count)
+    pairs = labels.astype(np.int64) * count + logits.argmax(axis=1)
+    confusion = np.bincount(pairs, minlength=count * count).reshape(count, count)
     reciprocal = float((1 / (rank[rank < 3] + 1)).sum())
-    return Scores(classes, drawings, right, int((rank < 3).sum()), reciprocal)
+    return Scores(classes, confusion, int((rank < 3).sum()), reciprocal, _cross_entropy(logits, labels, temperature))
 
 
 def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Array]:
@@ -84,7 +102,7 @@ def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Arr
     return np.where(hits == 0, 0.0 * middle, middle - half), np.where(hits == total, 1.0 + 0.0 * middle, middle + half)
 
 
-def ranks(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> NDArray[np.int64]:
+def ranks(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32]) -> NDArray[np.int64]:
     """(N,) int64, how many labels (N, K) logits put before the true one of (N,) int32; of equals the lower."""
     true = logits[np.arange(len(labels)), labels][:, None]
     before = np.arange(logits.shape[1])[None, :] < labels[:, None]
@@ -95,8 +113,16 @@ def add(first: Scores, second: Scores) -> Scores:
     """The scores of both together."""
     return Scores(
         first.classes,
-        first.drawings + second.drawings,
-        first.right + second.right,
+        first.confusion + second.confusion,
         first.in_top3 + second.in_top3,
         first.reciprocal3 + second.reciprocal3,
+        first.cross_entropy + second.cross_entropy,
     )
+
+
+def _cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], temperature: float) -> float:
+    """The sum of -ln p, in float64, over (N, K) logits and (N,) labels."""
+    with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
+        over_true = (logits - logits[np.arange(len(labels)), labels][:, None].astype(np.float64)) / temperature
+        best = over_true.max(axis=1, initial=0.0)  # or the exponential would overflow
+        return float((np.log(np.exp(over_true - best[:, None]).sum(axis=1)) + best).sum())

@@ -2,6 +2,7 @@
 
 run.json         network, shards, versions, whether it is finished; config.json the whole configuration
 metrics.jsonl    a line an epoch
+train/, validation/    the same for TensorBoard, where tensorboardX is installed
 checkpoints/     the last and the best, by their epoch and step; the last one's position names the best
 lock             held by the process that trains the run
 """
@@ -135,10 +136,14 @@ class Run:
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append a line to `metrics.jsonl`; a line of the same epoch from before a crash is replaced."""
+        lines = [line for line in self.metrics() if line["epoch"] < metrics["epoch"]]
+        content = "".join(json.dumps(line) + "\n" for line in [*lines, metrics])
+        write_atomically(self.folder / "metrics.jsonl", content)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of `metrics.jsonl`, one an epoch."""
         path = self.folder / "metrics.jsonl"
-        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-        lines = [line for line in lines if line["epoch"] < metrics["epoch"]]
-        write_atomically(path, "".join(json.dumps(line) + "\n" for line in [*lines, metrics]))
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
 
     def _write_card(self) -> None:
         write_atomically(self.folder / "run.json", json.dumps(asdict(self.card), indent=1, ensure_ascii=False) + "\n")

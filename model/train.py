@@ -7,14 +7,16 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from model.board import Board, open_board
 from model.checkpoint import Position, load_checkpoint
-from model.config import make_tx
+from model.config import make_schedule, make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
 from model.meter import Meter
@@ -71,6 +73,7 @@ class Trainer:
         skip_corrupt: whether to do without row groups that cannot be read.
         report: is told `Progress` about once a second.
         epoch_done: is told each epoch's metrics, as they stand in `metrics.jsonl`.
+        warn: is told, in a line, of trouble that does not end the training.
     """
 
     run: Run
@@ -81,6 +84,7 @@ class Trainer:
     start: Start | None = None
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
+    warn: Callable[[str], None] = lambda _message: None
 
     def __post_init__(self) -> None:
         config = self.run.config
@@ -89,7 +93,9 @@ class Trainer:
         if self.validation is not None:
             self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
-        self.tx = make_tx(config, max(1, self.loader.steps_per_epoch))
+        self._steps_per_epoch = max(1, self.loader.steps_per_epoch)
+        self._board = Board()
+        self.tx = make_tx(config, self._steps_per_epoch)
         self.steps: CompiledSteps = compile_steps(
             lambda axis: make_network(
                 config.network, len(config.classes), axis_name=axis, dtype=jnp.dtype(config.precision)
@@ -112,6 +118,14 @@ class Trainer:
         """
         with self.run.locked(), stop_signals() as stopped:
             state, position = self._start()
+            self._board = open_board(
+                self.run,
+                steps_per_epoch=self._steps_per_epoch,
+                step=position.epoch * self._steps_per_epoch + position.step,
+                seconds=position.seconds,
+                rate=self._learning_rate,
+                warn=self.warn,
+            )
             self._before, self._began = position.seconds, time.perf_counter()
             state = self.steps.put_state(state)
             for epoch in range(position.epoch, self.run.config.epochs):
@@ -147,6 +161,7 @@ class Trainer:
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
+                self._board.add_training_batch(self.labels, group[0])
                 feed.used(group, metrics)
                 meter.add(metrics)
                 done = group[-1].step + 1
@@ -161,24 +176,34 @@ class Trainer:
 
     def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
-        metrics: dict[str, Any] = {"epoch": epoch, "seconds": position.seconds, **self._meter.means()}
-        top1, corrupt = None, self.loader.corrupt
+        done = (epoch + 1) * self._steps_per_epoch
+        metrics: dict[str, Any] = {"epoch": epoch, "step": done, "seconds": position.seconds, **self._meter.means()}
+        metrics["learning_rate"] = self._learning_rate(done - 1)
+        scores, top1, corrupt = None, None, self.loader.corrupt
         if self._scored is not None:
             validation, classes = self._scored.split, self.run.config.classes
             labels = labels_in(classes, validation.manifest.classes, validation.folder)
             variables = self.steps.variables(state)
             scores = score_batches(
-                self.steps.eval_step, variables, self._scored, labels, classes, limit=VALIDATION_DRAWINGS
-            ).as_dict()
+                self.steps.eval_step,
+                variables,
+                self._scored,
+                labels,
+                classes,
+                limit=VALIDATION_DRAWINGS,
+                see=partial(self._board.add_validation_batch, epoch, labels),
+            )
             corrupt |= self._scored.corrupt
-            top1 = scores["top1"]
-            metrics |= {f"validation_{name}": scores[name] for name in ("top1", "top3", "map3", "drawings")}
+            found = scores.as_dict()
+            top1 = found["top1"]
+            metrics |= {f"validation_{name}": found[name] for name in ("loss", "top1", "top3", "map3", "drawings")}
         if corrupt:
             metrics["skipped"] = {str(path): rows for path, rows in corrupt.items()}
         # Without validation the last is the best; of equals the earlier stays.
         best = top1 is None or position.best_top1 is None or top1 > position.best_top1
         self.run.log(metrics)
         self.epoch_done(metrics)
+        self._board.add_epoch(metrics, scores)
         best_top1 = top1 if best else position.best_top1
         position = dataclasses.replace(position, seconds=self._seconds(), validation_top1=top1, best_top1=best_top1)
         return position, best
@@ -213,6 +238,7 @@ class Trainer:
     def _progress(self, epoch: int, done: int) -> Progress:
         config, steps = self.run.config, self.loader.steps_per_epoch
         reading = self._meter.read()
+        self._board.add_reading(epoch * steps + done, reading)
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
@@ -222,6 +248,11 @@ class Trainer:
         return Progress(
             epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
         )
+
+    def _learning_rate(self, step: int) -> float:
+        """Of the step before which so many of the run were done."""
+        lr = make_schedule(self.run.config, self._steps_per_epoch)
+        return float(lr(step) if callable(lr) else lr)
 
     def _diverged(self, what: str) -> DivergedError:
         self.run.note_divergence(what)

@@ -93,7 +93,7 @@ def test_a_new_run_says_what_it_trains_and_writes_what_it_saw(work: Path) -> Non
     assert re.match(r"epoch 1/1: loss \d\.\d{3}, accuracy [\d.]+%, validation top-1 [\d.]+%, top-3", lines[-2])
     assert lines[-1] == f"{RUN}: done; next: sketchpipe evaluate, sketchpipe predict --random"
     assert sorted(entry.name for entry in (work / RUN).iterdir()) == [
-        "checkpoints", "config.json", "lock", "metrics.jsonl", "run.json",
+        "checkpoints", "config.json", "lock", "metrics.jsonl", "run.json", "train", "validation",
     ]  # fmt: skip
 
 

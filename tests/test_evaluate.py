@@ -1,5 +1,6 @@
 import itertools
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -29,14 +30,20 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def naive_scores(logits: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Top-1, top-3 and MAP@3, one drawing at a time; of equal logits the lower label comes first."""
-    top1 = top3 = map3 = 0.0
+    """Loss, top-1, top-3 and MAP@3, one drawing at a time; of equal logits the lower label comes first."""
+    loss = top1 = top3 = map3 = 0.0
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
         place = sorted(range(len(row)), key=lambda k: (-row[k], k)).index(label)
         top1 += place == 0
         top3 += place < 3
         map3 += [1, 1 / 2, 1 / 3][place] if place < 3 else 0
-    return {"top1": top1 / len(labels), "top3": top3 / len(labels), "map3": map3 / len(labels)}
+        loss += math.log(sum(math.exp(logit) for logit in row)) - row[label]
+    return {
+        "loss": loss / len(labels),
+        "top1": top1 / len(labels),
+        "top3": top3 / len(labels),
+        "map3": map3 / len(labels),
+    }
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -57,12 +64,24 @@ def test_scores_are_those_of_the_slow_version(ties: bool) -> None:
     assert found["classes"]["dog"] == {"drawings": 0, "top1": None}
 
 
+def test_confusions_count_each_drawing_at_its_label_and_at_the_best_one() -> None:
+    logits = np.array([[1, 0, 0, 0], [0, 0, 0, 0], [0, 0, 5, 5], [0, 9, 0, 0]], np.float32)
+    found = score(logits, np.array([0, 1, 3, 1], np.int32), WORDS)
+    assert found.confusion.tolist() == [[1, 0, 0, 0], [1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
+
+
+def test_the_loss_of_a_sure_and_wrong_network_is_finite() -> None:
+    logits = np.array([[2000, 0, 0, 0]], np.float32)
+    assert score(logits, np.array([1], np.int32), WORDS).as_dict()["loss"] == 2000
+
+
 def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
     dice = np.random.default_rng(1)
     logits, labels = dice.normal(size=(50, 4)).astype(np.float32), dice.integers(0, 4, 50).astype(np.int32)
     parts: list[Scores] = [score(logits[a:b], labels[a:b], WORDS) for a, b in itertools.pairwise((0, 0, 20, 50))]
     found, whole = add(add(parts[0], parts[1]), parts[2]).as_dict(), score(logits, labels, WORDS).as_dict()
-    assert found.pop("map3") == pytest.approx(whole.pop("map3"))  # halves and thirds summed in another order
+    for name in ("loss", "map3"):  # summed in another order
+        assert found.pop(name) == pytest.approx(whole.pop(name))
     assert found == whole
 
 
@@ -85,7 +104,7 @@ def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(wor
     step, variables, _ = load_network(run)
     expected = naive_scores(np.asarray(step(jax.device_put(variables), images)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert all(0 <= found[name] <= 1 for name in expected)
+    assert all(0 <= found[name] <= 1 for name in ("top1", "top3", "map3"))
     assert found["drawings"] == len(split) == sum(one["drawings"] for one in found["classes"].values())
     assert list(found["classes"]) == list(run.config.classes)
     assert (found["run"], found["split"]) == (RUN, "test")
@@ -99,7 +118,7 @@ def test_a_mirror_makes_it_the_mean_of_the_drawing_and_its_mirror_image(work: Pa
     drawings, config = split.read_rows(np.arange(len(split))), run.config.render_config()
     step, variables, _ = load_network(run)
     both = [jax.nn.softmax(step(variables, render(drawings, config, mirrored=one))) for one in (False, True)]
-    expected = naive_scores(np.asarray(both[0] + both[1]), drawings.word)
+    expected = naive_scores(np.log(np.mean(np.asarray(both, np.float64), axis=0)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["mirror"] is True
     predictor = Predictor(run, mirror=True)

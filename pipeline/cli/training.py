@@ -56,7 +56,7 @@ def train_run(
         f"batch {config.batch}")  # fmt: skip
     trainer = Trainer(run, split, open_validation(split), devices, skip_corrupt, start)
     told = TrainingLine(config, tell_duration=alone)
-    trainer.report, trainer.epoch_done = told.report, told.epoch_done
+    trainer.report, trainer.epoch_done, trainer.warn = told.report, told.epoch_done, told.warn
     if choice.is_new:
         run.create()
     say("compiling the train step ...")
@@ -104,6 +104,11 @@ class TrainingLine:
         if stalled and not self._told_stall:
             self._told_stall = True
             say(advice(self._config, metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
+
+    def warn(self, message: str) -> None:
+        """Tell of trouble that does not end the training."""
+        self.clear()
+        say(message)
 
     def clear(self) -> None:
         """Leave the line empty for what comes next."""

@@ -26,7 +26,7 @@ _TEXT_HEIGHT = 16  # of a row that is drawn smaller than its label
 _LABEL_WIDTH, _MAX_LABEL_WIDTH = 120, 240
 _BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
 _NO_CHARACTER = "\U0010ffff"  # Unicode promises that it will never be one, so that a font shows what it lacks
-_Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def check_picture_path(path: Path, suffix: str) -> None:
@@ -161,7 +161,7 @@ class _Layout:
         height: of the sheet.
     """
 
-    font: _Font
+    font: Font
     labels: list[str]
     label_width: int
     line: int
@@ -174,7 +174,7 @@ class _Layout:
 def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout:
     """The layout of a sheet with a row of at most `longest` drawings for each word."""
     font = ImageFont.load_default(12)
-    labels = [_shortened(_shown(word, font), font) for word in words]
+    labels = [shortened(shown(word, font), font, _MAX_LABEL_WIDTH) for word in words]
     line = max(config.size + _GAP, _TEXT_HEIGHT)
     label_width = max(_LABEL_WIDTH, *(math.ceil(font.getlength(label)) + 3 * _GAP for label in labels))
     wide = label_width + longest * (config.size + _GAP) + _GAP
@@ -188,17 +188,17 @@ def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout
     return _Layout(font, labels, label_width, line, rows, columns, wide, height)
 
 
-def _shown(word: str, font: _Font) -> str:
+def shown(word: str, font: Font) -> str:
     """The word, or where the font lacks one of its characters the name that its folder of pictures has."""
     lacking = bytes(font.getmask(_NO_CHARACTER))
     can_show = all(c.isprintable() and bytes(font.getmask(c)) != lacking for c in set(word))
     return word if can_show else safe_name(word)
 
 
-def _shortened(label: str, font: _Font) -> str:
-    """As much of a label as there is room for."""
-    if font.getlength(label) <= _MAX_LABEL_WIDTH:
+def shortened(label: str, font: Font, width: int) -> str:
+    """As much of a label as so many pixels have room for."""
+    if font.getlength(label) <= width:
         return label
-    while font.getlength(label + "...") > _MAX_LABEL_WIDTH:
+    while label and font.getlength(label + "...") > width:
         label = label[:-1]
     return label + "..."

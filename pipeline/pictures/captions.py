@@ -1,0 +1,47 @@
+"""Drawings with words below them, in a grid: what a network sees, and what it takes it for."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.drawings import UInt8Array
+from pipeline.pictures.sheet import Font, shortened, shown
+
+RIGHT, WRONG, PLAIN = (120, 210, 130), (255, 140, 110), (200, 200, 200)
+_BACKGROUND = (24, 24, 24)
+_WIDTH, _GAP, _LINE = 92, 6, 13  # pixels: of a cell at least, around it, of a line of words
+_SIZE = 11  # of the words
+
+Caption = tuple[str, tuple[int, int, int]]
+
+
+def captioned_grid(images: UInt8Array, captions: Sequence[Sequence[Caption]], columns: int = 6) -> UInt8Array:
+    """A grid of images, each above its captions.
+
+    Args:
+        images: (N, H, W, 3) uint8, or (N, H, W, 1), gray.
+        captions: for each image as many lines, a text and its colour each.
+        columns: of images.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    count, height, width = images.shape[:3]
+    lines = max((len(one) for one in captions), default=0)
+    wide, high = max(width, _WIDTH) + _GAP, height + lines * _LINE + 2 * _GAP
+    columns = max(1, min(columns, count))
+    grid = Image.new("RGB", (columns * wide + _GAP, max(1, -(-count // columns)) * high), _BACKGROUND)
+    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(_SIZE)
+    for k, (image, lines_below) in enumerate(zip(images, captions, strict=True)):
+        left, top = _GAP + k % columns * wide, _GAP + k // columns * high
+        middle = left + (wide - _GAP) // 2
+        grid.paste(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), (middle - width // 2, top))
+        for line, (text, colour) in enumerate(lines_below):
+            fitting = _fitting(text, font, wide - _GAP)
+            pen.text((middle, top + height + line * _LINE), fitting, fill=colour, font=font, anchor="ma")
+    return np.asarray(grid)
+
+
+def _fitting(text: str, font: Font, width: int) -> str:
+    return shortened(shown(text, font), font, width)

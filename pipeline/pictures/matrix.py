@@ -1,0 +1,78 @@
+"""A confusion matrix as a picture: numbers and words where there is room, shades and every few words where not."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pipeline.drawings import Int64Array, UInt8Array
+from pipeline.pictures.sheet import Font, shortened, shown
+
+_BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
+_DARKEST = (8, 64, 129)  # of a cell that holds all of its row
+_LINE = 13  # pixels from one word to the next
+_WORDS = 130  # pixels at most for the words of an axis
+_MARGIN = 22  # pixels around, and for the name of an axis
+_SIDE = 690  # pixels of all cells together where there are many
+_NUMBERED = 30  # pixels of a cell from which a number fits in
+_GRID = (226, 226, 226)
+
+
+def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
+    """How the drawings of each class are named.
+
+    A row is a class, a column a name that was given; a cell's shade is the square root of its share of its row, so
+    that rare confusions show. Up to 20 classes the shares stand in the cells, in percent.
+
+    Args:
+        confusion: (K, K) int64, drawings by their class and their name.
+        words: the K words.
+
+    Returns:
+        (H, W, 3) uint8, RGB.
+    """
+    count = len(words)
+    cell = max(2, min(36, _SIDE // count))
+    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    every = -(-_LINE // cell)  # words that stand on an axis
+    font = ImageFont.load_default(11)
+    labels = [shortened(shown(word, font), font, _WORDS) for word in words]
+    side = _MARGIN + 8 + max(int(font.getlength(label)) for label in labels[::every])
+    picture = Image.new("RGB", (side + count * cell + _MARGIN, side + count * cell + _MARGIN), _BACKGROUND)
+    picture.paste(Image.fromarray(_cells(shares, cell)), (side, side))
+    pen = ImageDraw.Draw(picture)
+    for k in range(0, count, every):
+        middle = side + k * cell + cell // 2
+        pen.text((side - 5, middle), labels[k], fill=_TEXT, font=font, anchor="rm")
+        _write_upwards(picture, labels[k], font, _TEXT, (middle, side - 5))
+    pen.text((side, 4), "columns: what it was called", fill=_FAINT, font=font)
+    _write_upwards(picture, "rows: what it is", font, _FAINT, (4 + _LINE // 2, side + count * cell))
+    if cell >= _NUMBERED:
+        for (row, column), share in np.ndenumerate(shares):
+            if round(100 * share):
+                colour = _BACKGROUND if share > 0.25 else _TEXT
+                place = (side + column * cell + cell // 2, side + row * cell + cell // 2)
+                pen.text(place, f"{100 * share:.0f}", fill=colour, font=font, anchor="mm")
+    return np.asarray(picture)
+
+
+def _cells(shares: NDArray[np.float64], cell: int) -> UInt8Array:
+    """The shades alone, (K * cell, K * cell, 3) uint8, with lines between cells that are large enough."""
+    depth = np.sqrt(shares)[:, :, None]
+    colours = np.rint(255 + depth * (np.array(_DARKEST) - 255)).astype(np.uint8)
+    large: UInt8Array = colours.repeat(cell, axis=0).repeat(cell, axis=1)
+    if cell >= 8:
+        large[::cell] = large[:, ::cell] = _GRID
+        large[-1] = large[:, -1] = _GRID
+    return large
+
+
+def _write_upwards(
+    picture: Image.Image, text: str, font: Font, colour: tuple[int, int, int], foot: tuple[int, int]
+) -> None:
+    """Write from below to above; `foot` is the middle of where it begins."""
+    written = Image.new("L", (int(font.getlength(text)) + 2, _LINE + 2))
+    ImageDraw.Draw(written).text((0, (_LINE + 2) // 2), text, fill=255, font=font, anchor="lm")
+    turned = written.transpose(Image.Transpose.ROTATE_90)
+    picture.paste(colour, (foot[0] - turned.width // 2, foot[1] - turned.height), turned)
