@@ -17,13 +17,14 @@ from model.checkpoint import Position, load_checkpoint
 from model.config import make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
+from model.memory import room_told
 from model.meter import Meter
 from model.networks import make_network
 from model.runs import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
 from model.transfer import Start, started
-from pipeline.errors import InputError, SketchpipeError
+from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
@@ -106,10 +107,11 @@ class Trainer:
 
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
-            SketchpipeError: shards or checkpoint are damaged, the run diverges, another process trains it, or a
-                checkpoint cannot be written.
+            DivergedError: the loss or a weight is not finite.
+            UsageError: the devices have no room for the batch; the message says which would fit.
+            SketchpipeError: shards or checkpoint are damaged, another process trains it, or it cannot be written.
         """
-        with self.run.locked(), stop_signals() as stopped:
+        with self.run.locked(), stop_signals() as stopped, room_told(self.run.config, self.devices):
             state, position = self._start()
             self._before, self._began = position.seconds, time.perf_counter()
             state = self.steps.put_state(state)
@@ -129,7 +131,9 @@ class Trainer:
         )
         last = self.run.checkpoint(best=False)
         if last is not None:
-            return load_checkpoint(last, state)
+            state, position = load_checkpoint(last, state)
+            self.run.prune(last.name, position.best)
+            return state, position
         position = Position(0, 0, 0.0)
         if config.start is not None:
             if self.start is None or self.start.digest != config.start:
@@ -222,10 +226,11 @@ class Trainer:
             epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
         )
 
-    def _diverged(self, what: str) -> SketchpipeError:
-        return SketchpipeError(
-            f"{self.run.folder}: {what}; train another run with an --lr below {self.run.config.lr:g} "
-            "(the checkpoints written so far stand)"
+    def _diverged(self, what: str) -> DivergedError:
+        last = self.run.last_checkpoint()
+        kept = "no checkpoint was written before" if last is None else f"its last good state is {last}"
+        return DivergedError(
+            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.config.lr:g}"
         )
 
     def _raise_if(self, stopped: list[int]) -> None:

@@ -13,6 +13,12 @@ class UsageError(SketchpipeError, ValueError):
     exit_code = 2
 
 
+class DivergedError(SketchpipeError):
+    """Training whose loss or weights are no longer finite: its learning rate cannot be used."""
+
+    exit_code = 2
+
+
 class InputError(SketchpipeError):
     """Input that is missing or bad."""
 

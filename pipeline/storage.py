@@ -1,5 +1,6 @@
 """Every byte that a build puts on a disk goes through here: written whole or reported, synced, renamed."""
 
+import contextlib
 import hashlib
 import io
 import os
@@ -79,8 +80,13 @@ def partial_path(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file so that a crash leaves the old one or the new one."""
+    """Write a small file so that a crash leaves the old one or the new one; an OSError leaves nothing else."""
     temporary = partial_path(path)
-    write_file(temporary, content)
-    os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
-    sync(path.parent)
+    try:
+        write_file(temporary, content)
+        os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
+        sync(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):  # a full disk has more use for the room
+            temporary.unlink()
+        raise

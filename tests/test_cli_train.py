@@ -1,4 +1,3 @@
-import json
 import os
 import re
 import resource
@@ -8,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from small import SMALL, command, in_process, sample_shards, sketchpipe, trained
+from small import SMALL, change_card, command, in_process, sample_shards, sketchpipe, trained
 
 from model.runs import open_run
 
@@ -32,8 +31,7 @@ def done(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unfinish(run: Path) -> None:
     """Make a finished run one that was stopped before it said so."""
-    card = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**card, "finished": False}))
+    change_card(run, finished=False)
 
 
 def final_arrays(run: Path) -> bytes:
@@ -164,9 +162,7 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
     shutil.copytree(other, done / "shards" / "sample")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, f"not the shards that {RUN} was trained on" in ran.stderr) == (5, True)
-    card = json.loads((done / RUN / "run.json").read_text())
-    gone = {**card, "shards": "shards/gone", "shards_path": "/gone"}
-    (done / RUN / "run.json").write_text(json.dumps(gone))
+    change_card(done / RUN, shards="shards/gone", shards_path="/gone")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, "are gone; name others with --shards" in ran.stderr) == (3, True)
 

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 
     import jax
 
-    from model.runs import Run, RunCard
+    from model.card import RunCard
+    from model.runs import Run
     from model.transfer import Start
 
 
@@ -184,16 +185,17 @@ def _choose(shards: Path | None, run: Path | None, given: dict[str, Any], resume
 
 
 def _refuse_foreign(run: Path | None) -> None:
+    from model.runs import is_free
     from pipeline.errors import OutputError
 
-    if run is not None and run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if run is not None and not is_free(run):
         raise OutputError(f"{run}: is there and is no run; choose another --run")
 
 
 def _card(shards: Path, manifest: Any) -> "RunCard":
     from importlib.metadata import version
 
-    from model.runs import RunCard
+    from model.card import RunCard
 
     names = ("sketchpipe", "jax", "flax", "optax", "numpy")
     return RunCard(
