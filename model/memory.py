@@ -5,10 +5,12 @@ asked, because it costs a compilation for each batch that is tried.
 """
 
 import contextlib
+import functools
 import os
 import resource
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from model.devices import describe
 from model.evaluate import EVAL_BATCH
 from model.feed import AHEAD
 from model.networks import make_network
-from model.steps import compile_steps, create_train_state
+from model.steps import compile_steps, create_train_state, eval_step
 from pipeline.errors import UsageError
 
 USABLE = 0.95  # of a device's memory: what is freed leaves gaps
@@ -49,10 +51,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 def no_room(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> UsageError:
     """The error for a batch that had no room on devices of `limit` bytes each."""
     needed = _bytes_needed(config, devices)
-    # What has failed does not fit, whatever the sum says: another process may hold a part of the memory.
-    fits = fitting_batch(config, devices, limit if needed is None else min(limit, needed - 1))
     takes = "" if needed is None else f", which takes {_gigabytes(needed)}"
     where = f"batch {config.batch}: no room for a step{takes}, on {describe(devices)} with {_gigabytes(limit)} to use"
+    if needed is not None and needed <= limit:
+        return UsageError(f"{where}; another program must hold the memory: end it, or train another run with --batch "
+                          f"{max(1, config.batch // 2)} or less")  # fmt: skip
+    fits = fitting_batch(config, devices, limit)
     if fits is None:
         return UsageError(f"{where}; no smaller batch fits either: take a smaller network, or --device cpu")
     return UsageError(f"{where}; train another run with --batch {fits}, which would fit")
@@ -73,24 +77,19 @@ def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int
     return None
 
 
+@functools.cache
 def bytes_needed(config: TrainConfig, share: int, device: jax.Device) -> int:
     """The most bytes that training takes on a device that gets `share` drawings of each batch."""
-    network = make_network(config.network, len(config.classes), dtype=jnp.dtype(config.precision))
-    tx, look = make_tx(config, 1), config.render_config()
-    state = jax.eval_shape(
-        lambda: create_train_state(network, tx, seed=0, image_size=look.size, channels=look.channels)
-    )
+    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
+    state = _state(config)
     smoothing = config.label_smoothing
     steps = compile_steps(lambda _: network, tx, [device], batch=share, label_smoothing=smoothing, seed=0)
-    image = (look.size, look.size, look.channels)
-    images = [jax.ShapeDtypeStruct((share, *image), jnp.uint8)] * steps.fused
+    images = [jax.ShapeDtypeStruct((share, look.size, look.size, look.channels), jnp.uint8)] * steps.fused
     labels = [jax.ShapeDtypeStruct((share,), jnp.int32)] * steps.fused
     waiting = (2 * AHEAD + 1) * sum(one.size for one in images)  # the feed's batches on the device, beside the step's
     training = waiting + _bytes_of(steps.train_steps, state, images, labels)
-    variables = {"params": state.params, "batch_stats": state.batch_stats}
-    scoring = _bytes_of(steps.eval_step, variables, jax.ShapeDtypeStruct((EVAL_BATCH, *image), jnp.uint8))
     optimizer = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.opt_state))
-    return max(training, optimizer + scoring)
+    return max(training, optimizer + _bytes_of_scoring(replace(config, batch=1)))
 
 
 def memory_of(devices: Sequence[jax.Device]) -> int:
@@ -113,6 +112,26 @@ def _bytes_needed(config: TrainConfig, devices: Sequence[jax.Device]) -> int | N
 def _sharing(devices: Sequence[jax.Device]) -> int:
     """Over how many memories a batch is shared: the devices that a CPU is made of have one."""
     return 1 if devices[0].platform == "cpu" else len(devices)
+
+
+@functools.cache
+def _bytes_of_scoring(config: TrainConfig) -> int:
+    """What validation takes, whatever the batch in training is."""
+    state, look = _state(config), config.render_config()
+    network = _network(config).clone(dtype=jnp.float32)
+    images = jax.ShapeDtypeStruct((EVAL_BATCH, look.size, look.size, look.channels), jnp.uint8)
+    variables = {"params": state.params, "batch_stats": state.batch_stats}
+    return _bytes_of(jax.jit(partial(eval_step, network=network)), variables, images)
+
+
+def _network(config: TrainConfig) -> Any:
+    return make_network(config.network, len(config.classes), dtype=jnp.dtype(config.precision))
+
+
+def _state(config: TrainConfig) -> Any:
+    """The shapes of a run's state."""
+    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
+    return jax.eval_shape(lambda: create_train_state(network, tx, seed=0, image_size=look.size, channels=look.channels))
 
 
 def _bytes_of(compiled: Any, *arguments: Any) -> int:

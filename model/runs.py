@@ -20,10 +20,10 @@ from model.checkpoint import Position, load_config, load_position, save_checkpoi
 from model.config import TrainConfig
 from model.log import append_metrics, read_metrics
 from model.steps import TrainState
-from pipeline.errors import InputError, LockedError, MismatchError, OutputError, SketchpipeError
+from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.locks import locked_file
 from pipeline.shards.manifest import read_manifest
-from pipeline.storage import partial_path, write_atomically
+from pipeline.storage import partial_path, write_atomically, writing
 
 RUNS = Path("runs")
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
@@ -48,9 +48,9 @@ class Run:
             LockedError: another process is making it, or just has.
             OutputError: it cannot be written.
         """
-        with self._writing("choose another --run"):
+        with writing(self.folder, "choose another --run"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with self.locked(), self._writing("choose another --run"):
+        with self.locked(), writing(self.folder, "choose another --run"):
             if (self.folder / CARD).exists():
                 raise LockedError(f"{self.folder}: another process has just begun it; run the command again")
             (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
@@ -66,7 +66,7 @@ class Run:
             OutputError: the lock cannot be written.
         """
         with contextlib.ExitStack() as held:
-            with self._writing("make room, or move the run to a disk that can be written"):
+            with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
                 held.enter_context(locked_file(self.folder / LOCK, self._busy))
             yield
 
@@ -119,7 +119,7 @@ class Run:
         Raises:
             OutputError: one cannot be removed.
         """
-        with self._writing("see that its checkpoints can be removed"):
+        with writing(self.folder / CHECKPOINTS, "see that what is in it can be removed"):
             for entry in (self.folder / CHECKPOINTS).iterdir():
                 whole_name = entry.name.removeprefix(".").partition(".")[0]
                 if entry.name not in (last, best) and _CHECKPOINT.fullmatch(whole_name):
@@ -138,8 +138,11 @@ class Run:
         found = last
         if best and (name := load_position(last).best) is not None and (last.parent / name).is_dir():
             found = last.parent / name
-        if differ := _other_settings(load_config(found), self.config):
-            raise MismatchError(f"{found}: a checkpoint of another configuration than the run's ({'; '.join(differ)})")
+        if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
+            raise MismatchError(
+                f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); bring back the run's own, or "
+                "remove it to go on from the one before"
+            )
         return found
 
     def last_checkpoint(self) -> Path | None:
@@ -156,7 +159,7 @@ class Run:
             OutputError: it cannot be written.
         """
         self.card = replace(self.card, finished=True)
-        with self._writing("make room; the same command then notes that all its epochs are done"):
+        with writing(self.folder / CARD, "make room, then run the same command, which notes that the run is done"):
             write_card(self.folder, self.card, self.config)
 
     def log(self, metrics: dict[str, Any]) -> None:
@@ -165,21 +168,12 @@ class Run:
         Raises:
             OutputError: it cannot be written; the lines before stand.
         """
-        with self._writing("make room, then go on from the last checkpoint with the same command"):
+        with writing(self.folder / METRICS, "make room, then go on from the last checkpoint with the same command"):
             append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, but those that cannot be read."""
         return read_metrics(self.folder / METRICS)
-
-    @contextlib.contextmanager
-    def _writing(self, remedy: str) -> Iterator[None]:
-        """Turn an error of the disk into one that says what to do."""
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or self.folder
-            raise OutputError(f"{where}: cannot be written ({error.strerror or error}); {remedy}") from error
 
 
 def open_run(folder: Path) -> Run:
@@ -244,7 +238,7 @@ def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run
 
 def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
-    found = _other_settings(run.config, config)
+    found = _other_settings(run.config, config, ("in the run", "here"))
     if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
         found.append(f"other shards than {run.card.shards}")
     return found
@@ -269,13 +263,13 @@ def is_free(folder: Path) -> bool:
     return not names or begun
 
 
-def _other_settings(mine: TrainConfig, other: TrainConfig) -> list[str]:
-    """Where two configurations differ, the first being a run's, each as a phrase."""
-    stored, given = asdict(mine), asdict(other)
+def _other_settings(one: TrainConfig, other: TrainConfig, where: tuple[str, str]) -> list[str]:
+    """Where two configurations differ, each as a phrase that says where the one and the other is from."""
+    ours, theirs = asdict(one), asdict(other)
     return [
-        f"{name} {_short(stored[name])} in the run, {_short(given[name])} here"
-        for name in stored
-        if stored[name] != given[name]
+        f"{name} {_short(ours[name])} {where[0]}, {_short(theirs[name])} {where[1]}"
+        for name in ours
+        if ours[name] != theirs[name]
     ]
 
 

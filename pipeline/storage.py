@@ -4,8 +4,11 @@ import contextlib
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import OutputError
 
 
 class Output(io.RawIOBase):
@@ -90,3 +93,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         with contextlib.suppress(OSError):  # a full disk has more use for the room
             temporary.unlink()
         raise
+
+
+@contextlib.contextmanager
+def writing(path: Path, remedy: str) -> Iterator[None]:
+    """Turn an error of the disk into one that says what cannot be written and what to do.
+
+    Raises:
+        OutputError: there was such an error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error

@@ -6,10 +6,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 from small import SMALL, change_card, command, in_process, sample_shards, sketchpipe, trained
 
+from model.checkpoint import load_checkpoint
 from model.runs import open_run
+from model.steps import TrainState
 
 RUN = "runs/001-sketch-classifier"
 TRAIN = ("train", "--shards", "shards/sample", *SMALL)
@@ -192,6 +196,29 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
     assert not (work / "runs").exists()
+
+
+def test_a_run_that_diverges_says_the_step_and_the_remedy_and_keeps_its_last_good_state(done: Path) -> None:
+    run = open_run(done / RUN)
+    unfinish(done / RUN)
+    shutil.rmtree(done / RUN / "checkpoints" / "00002-0000000")
+    last = run.checkpoint(best=False)
+    assert last is not None
+    state, position = load_checkpoint(last)
+    shutil.rmtree(last)
+    grown = jax.tree.map(lambda leaf: leaf * np.float32(1e20), state["params"])  # too large for the next step
+    tree = TrainState(state["step"], grown, state["batch_stats"], state["opt_state"])
+    run.save(tree, position, best=True)
+    before = (last / "arrays.safetensors").read_bytes()
+    ran = in_process("train", "--resume", "--run", RUN, cwd=done)
+    assert (ran.returncode, ran.stderr.count("Traceback")) == (2, 0)
+    assert re.fullmatch(
+        rf"sketchpipe: {RUN}: the loss is (nan|inf) in step \d of epoch 2; its last good state is "
+        rf"{RUN}/checkpoints/00001-0000000; train another run with an --lr below 0\.001",
+        ran.stderr.splitlines()[-1],
+    )
+    assert (last / "arrays.safetensors").read_bytes() == before
+    assert in_process("evaluate", "--run", RUN, cwd=done).returncode == 0
 
 
 def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_when_there_is_room(work: Path) -> None:
