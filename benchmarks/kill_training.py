@@ -1,6 +1,6 @@
 """Kills `sketchpipe train` by SIGKILL at random moments, goes on with `--resume`, and looks at what comes out.
 
-    python benchmarks/kill_training.py [--kills 30] [--most 5] [--epochs 8] [--seed 0] [--work DIR]
+    python benchmarks/kill_training.py [--kills 30] [--most 5] [--network NAME] [--epochs 8] [--seed 0] [--work DIR]
 
 A run on the built-in sample that nobody disturbs is the reference. Each other run is killed one to `--most` times: at
 a moment drawn evenly from the reference's whole life, start-up and saving included, or, as often as a coin says so,
@@ -33,7 +33,7 @@ from pathlib import Path
 from children import ROOT, SKETCHPIPE
 from machine import machine, say
 
-NETWORK = ("--network", "sketchnet", "--batch", "32")
+BATCH = 32
 KEPT = {"run.json", "config.json", "metrics.jsonl", "checkpoints", "lock"}
 GRACE_SECONDS = 0.3  # between SIGTERM and SIGKILL, at most
 WATCH = "--watch"
@@ -62,7 +62,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary)
         work.mkdir(parents=True, exist_ok=True)
-        trials = Trials(work.resolve(), arguments.epochs, random.Random(arguments.seed))
+        trials = Trials(work.resolve(), arguments.network, arguments.epochs, random.Random(arguments.seed))
         trials.prepare()
         runs: list[tuple[Attempts, list[str]]] = []
         while (killed := sum(len(attempts.kills) for attempts, _ in runs)) < arguments.kills:
@@ -73,7 +73,8 @@ def main() -> None:
             runs.append((attempts, faults))
             told = ", ".join(attempts.kills) or "none"
             say(f"{name}: kills: {told}; {attempts.stops} stops; {'; '.join(faults) or 'the same to the bit'}")
-    print(f"{machine(('jax', 'jaxlib', 'numpy'))}; {arguments.epochs} epochs of 7 steps, seed {arguments.seed}.\n")
+    print(f"{machine(('jax', 'jaxlib', 'numpy'))}; {arguments.network}, {arguments.epochs} epochs of 7 steps,", end=" ")
+    print(f"seed {arguments.seed}.\n")
     print(table(runs, trials.seconds))
     if any(faults for _, faults in runs):
         sys.exit("kill_training: a killed run did not come out as one never killed")
@@ -83,6 +84,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Kill training at random moments and look at what comes out.")
     parser.add_argument("--kills", type=int, default=30, help="in all (%(default)s)")
     parser.add_argument("--most", type=int, default=5, help="kills of one run (%(default)s)")
+    parser.add_argument("--network", default="sketchnet", help="(%(default)s)")
     parser.add_argument("--epochs", type=int, default=8, help="of each run (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for shards and runs, kept; a temporary one by default")
@@ -117,6 +119,7 @@ class Trials:
     """Runs in a folder, and the reference that they are held against."""
 
     work: Path
+    network: str
     epochs: int
     dice: random.Random
     seconds: float = 0.0  # of the reference, from start to end
@@ -182,7 +185,8 @@ class Trials:
         return found + trace_faults(self._trace(name), self._trace("reference"))
 
     def _anew(self, name: str) -> tuple[str, ...]:
-        return ("train", "--shards", "shards", "--run", name, *NETWORK, "--epochs", str(self.epochs))
+        settings = ("--network", self.network, "--batch", str(BATCH), "--epochs", str(self.epochs))
+        return ("train", "--shards", "shards", "--run", name, *settings)
 
     def _start(self, name: str, *command: str) -> subprocess.Popen[str]:
         watched = [sys.executable, __file__, WATCH, f"{name}.trace", *command]

@@ -1,3 +1,4 @@
+import dataclasses
 import os
 import re
 import resource
@@ -162,11 +163,12 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
     assert (ran.returncode, "other shards than shards/sample" in ran.stderr) == (5, True)
     ran = in_process("train", "--shards", str(some), *settings, cwd=done)
     assert (ran.returncode, "classes ('apple', " in ran.stderr) == (5, True)
+    change_card(done / RUN, shards_path="/gone")
     shutil.rmtree(done / "shards" / "sample")
     shutil.copytree(other, done / "shards" / "sample")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, f"not the shards that {RUN} was trained on" in ran.stderr) == (5, True)
-    change_card(done / RUN, shards="shards/gone", shards_path="/gone")
+    change_card(done / RUN, shards="shards/gone")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, "are gone; name others with --shards" in ran.stderr) == (3, True)
 
@@ -201,14 +203,15 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(
 def test_a_run_that_diverges_says_the_step_and_the_remedy_and_keeps_its_last_good_state(done: Path) -> None:
     run = open_run(done / RUN)
     unfinish(done / RUN)
-    shutil.rmtree(done / RUN / "checkpoints" / "00002-0000000")
     last = run.checkpoint(best=False)
     assert last is not None
     state, position = load_checkpoint(last)
-    shutil.rmtree(last)
+    shutil.rmtree(last.parent)
+    last.parent.mkdir()
+    last = last.with_name("00001-0000000")
     grown = jax.tree.map(lambda leaf: leaf * np.float32(1e20), state["params"])  # too large for the next step
     tree = TrainState(state["step"], grown, state["batch_stats"], state["opt_state"])
-    run.save(tree, position, best=True)
+    run.save(tree, dataclasses.replace(position, epoch=1), best=True)
     before = (last / "arrays.safetensors").read_bytes()
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, ran.stderr.count("Traceback")) == (2, 0)

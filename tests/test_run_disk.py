@@ -3,9 +3,9 @@
 import dataclasses
 import errno
 import os
-import resource
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -104,9 +104,10 @@ def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:
         pass
 
 
-def no_file_larger_than(size: int) -> Callable[[], Any]:
-    """For a child: a disk on which no file becomes larger."""
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+def command_on_a_small_disk(size: int, *arguments: str) -> list[str]:
+    """How the command is started where no file can become larger."""
+    limit = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))"
+    return [sys.executable, "-c", f"{limit}; from pipeline.cli.main import main; main()", *arguments]
 
 
 @pytest.mark.long
@@ -128,10 +129,8 @@ def test_a_real_process_whose_disk_fills_up_goes_on_to_the_same_parameters(
     assert before is not None
     names = {entry.name for entry in before.parent.iterdir()}
     for size, what in ((100_000, "the checkpoint cannot be written"), (150, r"metrics.jsonl: cannot be written")):
-        resume = command("train", "--resume", "--run", "run")
-        ran = subprocess.run(
-            resume, cwd=tmp_path, capture_output=True, text=True, check=False, preexec_fn=no_file_larger_than(size)
-        )
+        resume = command_on_a_small_disk(size, "train", "--resume", "--run", "run")
+        ran = subprocess.run(resume, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert ran.returncode == 6, ran.stderr
         (said,) = [line for line in ran.stderr.splitlines() if line.startswith("sketchpipe: ")]
         assert what in said

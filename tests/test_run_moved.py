@@ -71,7 +71,7 @@ def test_shards_of_the_same_name_that_are_others_are_not_taken(
 def test_without_its_shards_a_run_says_what_it_needs_and_does_what_it_can(work: Path, elsewhere: Path) -> None:
     expected = answers(RUN, work)
     shutil.move(work / RUN, elsewhere / "y")
-    shards = shutil.move(work / "shards" / "sample", elsewhere / "s")
+    shards = str(shutil.move(work / "shards" / "sample", elsewhere / "s"))
     change_card(elsewhere / "y", finished=False)
     for command in (*(one.format("y") for one in COMMANDS), "train --resume --run y"):
         ran = in_process(*command.split(), cwd=elsewhere)
