@@ -236,6 +236,20 @@ def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run
     return None
 
 
+def newest_unfinished(runs: Path = RUNS) -> Run | None:
+    """The unfinished run that was begun last; runs of another format are passed over.
+
+    Raises:
+        CheckpointError: the files of one that was begun later are damaged.
+    """
+    for folder in reversed(list_runs(runs)):
+        with contextlib.suppress(MismatchError):
+            run = open_run(folder)
+            if not run.card.finished:
+                return run
+    return None
+
+
 def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
     found = _other_settings(run.config, config, ("in the run", "here"))

@@ -12,7 +12,7 @@ import pytest
 from small_runs import AT, FILES, assert_same, config_of, run_in, state_of
 
 from model.checkpoint import ARRAYS, POSITION, Position, digest_of, load_checkpoint, save_checkpoint
-from model.runs import Run, list_runs, new_folder, newest_run, open_run, unfinished_run
+from model.runs import Run, list_runs, new_folder, newest_run, newest_unfinished, open_run, unfinished_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.sealed import seal
 
@@ -219,6 +219,11 @@ def test_runs_of_another_format_are_passed_over_where_there_are_others(tmp_path:
         run.save(state_of(), Position(1, 0, 0.0), best=True)
     (old.folder / "run.json").write_text('{"format_version": 3}')
     assert newest_run(runs).folder == new.folder
+    newest = newest_unfinished(runs)
+    assert newest is not None
+    assert newest.folder == new.folder
+    new.finish()
+    assert newest_unfinished(runs) is None
     shutil.rmtree(new.folder)
     with pytest.raises(MismatchError, match="this version reads 4"):
         newest_run(runs)

@@ -140,15 +140,14 @@ def _train(
 def _choose(shards: Path | None, run: Path | None, given: dict[str, Any], resume: bool) -> tuple["Run", bool, Path]:
     """The run to train, whether it is new, and the folder of its shards; `given` are fields of its configuration."""
     from model.networks import DEFAULT_NETWORK, make_config
-    from model.runs import Run, differences, list_runs, new_folder, open_run, unfinished_run
+    from model.runs import Run, differences, new_folder, newest_unfinished, open_run, unfinished_run
     from pipeline.errors import InputError, MismatchError, UsageError
     from pipeline.shards.read import open_split
 
     if resume and shards is None:
         if "recipe" in given:
             raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
-        folders = [run] if run is not None else list(reversed(list_runs()))
-        found = next((one for one in map(open_run, folders) if run is not None or not one.card.finished), None)
+        found = newest_unfinished() if run is None else open_run(run)
         if found is None:
             raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
         differ = [
