@@ -4,12 +4,9 @@ calibration.json   in a run's folder: the temperature, what it was fitted on, of
 """
 
 import contextlib
-import hashlib
-import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -26,13 +23,13 @@ from model.reliability import (
 )
 from model.runs import Run
 from pipeline.errors import CheckpointError, MismatchError, OutputError
+from pipeline.sealed import seal, unseal
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage import write_atomically
 
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1
 FIT_DRAWINGS = 100_000  # at most: of 345 classes their logits are 140 MB, and more would not change the temperature
-_CHECKSUM = "checksum"
 
 
 def reliability_of(look: Look) -> Reliability:
@@ -70,7 +67,7 @@ class Calibration:
 
     def dump(self) -> str:
         """The text of `calibration.json`, with the checksum over the rest of it."""
-        return _with_checksum({"format_version": FORMAT_VERSION, **asdict(self)})
+        return seal({"format_version": FORMAT_VERSION, **asdict(self)})
 
     @property
     def at_its_end(self) -> bool:
@@ -138,9 +135,7 @@ def read_calibration(run: Run) -> Calibration | None:
     except (UnicodeDecodeError, IsADirectoryError) as error:
         raise damaged from error
     try:
-        fields = json.loads(text)
-        del fields[_CHECKSUM]
-        sound = _with_checksum(fields) == text
+        fields, sound = unseal(text)
         version = fields.pop("format_version")
         if sound and version != FORMAT_VERSION:
             raise MismatchError(
@@ -179,12 +174,3 @@ def _best(run: Run) -> Path:
     if folder is None:
         raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
     return folder
-
-
-def _with_checksum(fields: Mapping[str, Any]) -> str:
-    """The text of some fields and of a checksum over their own text."""
-    return _canonical({**fields, _CHECKSUM: hashlib.sha256(_canonical(fields).encode()).hexdigest()})
-
-
-def _canonical(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"

@@ -1,7 +1,12 @@
 """A checkpoint: arrays without pickle, JSON beside them, and a manifest of SHA-256 that is checked on every load.
 
-Neither safetensors nor Orbax notices a flipped bit; the manifest does. A checkpoint is a folder that appears under its
-name when it is complete, and not before.
+Neither safetensors nor Orbax notices a flipped bit; the manifest does, and proves itself. A checkpoint is a folder that
+appears under its name when it is complete, and not before.
+
+arrays.safetensors  step, parameters, batch statistics, the optimizer's state
+position.json       where the run stands
+config.json         the run's whole configuration: recipe, classes, how drawings become images
+manifest.json       the SHA-256 of the three
 """
 
 import hashlib
@@ -18,11 +23,13 @@ from flax import serialization
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from model.config import TrainConfig
 from model.steps import TrainState
-from pipeline.errors import CheckpointError, MismatchError, OutputError
-from pipeline.storage import sync, write_atomically
+from pipeline.errors import CheckpointError, MismatchError, OutputError, UsageError
+from pipeline.sealed import seal, unseal
+from pipeline.storage import sync, write_file
 
-ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
+ARRAYS, POSITION, CONFIG, MANIFEST = "arrays.safetensors", "position.json", "config.json", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -46,7 +53,7 @@ class Position:
     best: str | None = None
 
 
-def save_checkpoint(folder: Path, state: TrainState, position: Position) -> None:
+def save_checkpoint(folder: Path, state: TrainState, position: Position, config: TrainConfig) -> None:
     """Write a checkpoint of NumPy arrays to `folder`, which must not exist, so that it is there whole or not at all.
 
     Raises:
@@ -54,14 +61,17 @@ def save_checkpoint(folder: Path, state: TrainState, position: Position) -> None
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
+    contents: dict[str, bytes] = {
+        ARRAYS: save(_flatten(state)),
+        POSITION: json.dumps(asdict(position), indent=1).encode(),
+        CONFIG: config.to_json().encode(),
+    }
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     try:
         temporary.mkdir(parents=True)
-        contents = {ARRAYS: save(_flatten(state)), POSITION: json.dumps(asdict(position)).encode()}
-        for name, content in contents.items():
-            (temporary / name).write_bytes(content)
-            sync(temporary / name)
-        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-        write_atomically(temporary / MANIFEST, json.dumps(hashes, indent=1))
+        for name, content in {**contents, MANIFEST: seal(hashes).encode()}.items():
+            write_file(temporary / name, content)
+        sync(temporary)
         temporary.replace(folder)
         sync(folder.parent)
     except OSError as error:
@@ -73,7 +83,7 @@ def save_checkpoint(folder: Path, state: TrainState, position: Position) -> None
 
 
 def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
-    """The state and the position of a checkpoint.
+    """The state and the position of a checkpoint, every file of which is proved.
 
     Args:
         folder: the checkpoint.
@@ -84,6 +94,7 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
         MismatchError: the arrays are not those of `like`.
     """
     position = load_position(folder)
+    load_config(folder)
     content = _proved(folder, ARRAYS)
     try:
         arrays = load(content)
@@ -109,27 +120,54 @@ def load_position(folder: Path) -> Position:
         raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {_remedy(folder)}") from error
 
 
-def digest_of(folder: Path) -> str:
-    """The SHA-256 of a checkpoint's arrays.
+def load_config(folder: Path) -> TrainConfig:
+    """The configuration of a checkpoint alone.
 
     Raises:
-        CheckpointError: they are missing or damaged.
+        CheckpointError: its file is missing or damaged.
     """
-    return hashlib.sha256(_proved(folder, ARRAYS)).hexdigest()
+    content = _proved(folder, CONFIG)
+    try:
+        return TrainConfig.from_json(content.decode())
+    except (UsageError, UnicodeDecodeError) as error:
+        raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {_remedy(folder)}") from error
+
+
+def digest_of(folder: Path) -> str:
+    """The SHA-256 of a checkpoint's arrays, as its manifest has it.
+
+    Raises:
+        CheckpointError: the manifest is missing or damaged.
+    """
+    return _hash_in(folder, ARRAYS)
 
 
 def _proved(folder: Path, name: str) -> bytes:
     """The content of a file of a checkpoint, which the manifest has proved."""
-    try:
-        expected = json.loads((folder / MANIFEST).read_bytes())[name]
-        content = (folder / name).read_bytes()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{error.filename}: missing; {_remedy(folder)}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged; {_remedy(folder)}") from error
+    expected = _hash_in(folder, name)
+    content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != expected:
         raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {_remedy(folder)}")
     return content
+
+
+def _hash_in(folder: Path, name: str) -> str:
+    """The hash of a file in the manifest, which has proved itself."""
+    try:
+        hashes, is_whole = unseal(_read(folder, MANIFEST).decode())
+    except ValueError:
+        is_whole = False
+    if not is_whole or name not in hashes:
+        raise CheckpointError(f"{folder / MANIFEST}: damaged; {_remedy(folder)}")
+    return str(hashes[name])
+
+
+def _read(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except OSError as error:
+        what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
+        raise CheckpointError(f"{folder / name}: {what}; {_remedy(folder)}") from error
 
 
 def _remedy(folder: Path) -> str:

@@ -6,10 +6,19 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from model.card import RunCard
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
 from model.overview import find_runs
-from model.runs import Run, RunCard, differences, list_runs, new_folder, open_run, unfinished_run
+from model.runs import (
+    Run,
+    differences,
+    is_free,
+    new_folder,
+    newest_unfinished,
+    open_run,
+    unfinished_run,
+)
 from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 
@@ -90,7 +99,7 @@ def choose_run(shards: Path, folder: Path | None, settings: Mapping[str, Any], *
         return Choice(unfinished, shards, is_new=False)
     if only_begun:
         raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to go on with")
-    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    if folder is not None and not is_free(folder):
         raise OutputError(f"{folder}: is there and is no run; choose another --run")
     return Choice(Run(folder or new_folder(plan.config.network), plan.config, plan.card), shards, is_new=True)
 
@@ -103,8 +112,7 @@ def choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
         MismatchError: it has other settings than these, or its shards are others now.
         SketchpipeError: it or its shards are damaged.
     """
-    folders = [folder] if folder is not None else list(reversed(list_runs()))
-    run = next((one for one in map(open_run, folders) if folder is not None or _goes_on(one)), None)
+    run = newest_unfinished() if folder is None else open_run(folder)
     if run is None:
         raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
     differ = [
@@ -139,10 +147,6 @@ def readable_runs() -> tuple[list[Run], list[str]]:
         except SketchpipeError as error:
             faults.append(str(error))
     return runs, faults
-
-
-def _goes_on(run: Run) -> bool:
-    return not run.card.finished and run.card.diverged is None
 
 
 def _refuse_other(run: Run, differ: Sequence[str], remedy: str = "") -> None:

@@ -1,8 +1,10 @@
 """What the folders of runs tell without JAX: settings, epochs and state, of damaged runs and older formats too.
 
-Nothing is proved here, so that a list of many runs is there at once; `evaluate` and `predict` prove what they read.
+Of a run only `run.json` and `config.json` are proved here, so that a list of many runs is there at once; `evaluate` and
+`predict` prove what they read.
 """
 
+import hashlib
 import json
 import math
 import re
@@ -14,9 +16,10 @@ from typing import Any
 
 from pipeline.errors import InputError
 from pipeline.locks import holder_of
+from pipeline.sealed import unseal
 
 RUNS = Path("runs")
-FORMAT_VERSION = 3  # of a run's folder. 3: precision; layers of sketchnet by stage and block
+FORMAT_VERSION = 4  # of a run's folder. 4: run.json proves itself and config.json; checkpoints have their own
 RUN_NAME = re.compile(r"(\d{3,})-.+")
 _HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
 
@@ -133,6 +136,11 @@ def summarize(folder: Path) -> RunSummary:
     settings, settings_fault = _settings(folder / "config.json")
     epochs, epochs_fault = _epochs(folder / "metrics.jsonl")
     version = card.get("format_version")
+    if version == FORMAT_VERSION:
+        card_fault = card_fault or _unproved(folder / "run.json")
+        sha256 = card.get("config_sha256")
+        if not settings_fault and hashlib.sha256((folder / "config.json").read_bytes()).hexdigest() != sha256:
+            settings_fault = "config.json has another SHA-256 than run.json says"
     finished = card.get("finished") is True
     if finished and not epochs and not epochs_fault:
         epochs_fault = "metrics.jsonl is missing"
@@ -169,6 +177,11 @@ def _object(path: Path) -> tuple[dict[str, Any], str]:
     except (OSError, ValueError, RecursionError) as error:
         return {}, f"{path.name} cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
     return (fields, "") if isinstance(fields, dict) else ({}, f"{path.name} is no JSON object")
+
+
+def _unproved(path: Path) -> str:
+    """What is wrong with a file that should prove itself; empty where it does."""
+    return "" if unseal(path.read_text(encoding="utf-8"))[1] else f"{path.name} has another checksum than its own"
 
 
 def _settings(path: Path) -> tuple[dict[str, Any], str]:

@@ -1,54 +1,37 @@
-"""A run's folder: what was trained on what, its checkpoints, and how the newest run is found.
+"""A run's folder: what was trained on what, its checkpoints, and how the newest run is found. docs/runs.md has it all.
 
-run.json         network, shards, versions, whether it is finished; config.json the whole configuration
-metrics.jsonl    a line an epoch
+run.json         shards, versions, whether it is finished; proves itself and config.json
+config.json      the whole configuration
+metrics.jsonl    a line an epoch, for people and charts: nothing is trained or predicted by it
 train/, validation/    the same for TensorBoard, where tensorboardX is installed
+calibration.json the temperature of its probabilities, where one was fitted
 checkpoints/     the last and the best, by their epoch and step; the last one's position names the best
 lock             held by the process that trains the run
 """
 
 import contextlib
-import json
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import Position, load_position, save_checkpoint
+from model.card import CARD, CONFIG, RunCard, read_card, write_card
+from model.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.config import TrainConfig
-from model.overview import FORMAT_VERSION, RUN_NAME, RUNS
+from model.log import append_metrics, read_metrics
+from model.overview import RUN_NAME, RUNS
 from model.steps import TrainState
-from pipeline.errors import CheckpointError, InputError, LockedError, MismatchError, OutputError, SketchpipeError
+from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.locks import locked_file
-from pipeline.storage import write_atomically
+from pipeline.shards.manifest import read_manifest
+from pipeline.storage import partial_path, write_atomically, writing
 
-
-@dataclass(frozen=True)
-class RunCard:
-    """What `run.json` says beside the configuration.
-
-    Attributes:
-        shards: the folder the run was trained on, as it was named.
-        shards_path: the same, absolute.
-        shards_checksum: of that folder's manifest.
-        synthetic: whether those drawings are the built-in sample's.
-        versions: of what trained it.
-        finished: whether all epochs are done.
-        splits: the shares by which those shards were split; None where that is not known.
-        diverged: where its loss or a weight was no longer finite; None of a run that did not get there.
-        format_version: of the run's folder.
-    """
-
-    shards: str
-    shards_path: str
-    shards_checksum: str
-    synthetic: bool
-    versions: dict[str, str]
-    finished: bool = False
-    splits: str | None = None
-    diverged: str | None = None
-    format_version: int = FORMAT_VERSION
+METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
+_UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
+_CHECKPOINT = re.compile(r"\d{5,}-\d{7,}")
+_MADE_FIRST = {LOCK, CHECKPOINTS, CONFIG, *(partial_path(Path(name)).name for name in (CONFIG, CARD))}
 
 
 @dataclass
@@ -60,16 +43,20 @@ class Run:
     card: RunCard
 
     def create(self) -> None:
-        """Make the folder; `run.json`, written last, makes it a run."""
-        try:
+        """Make the folder; `run.json`, written last, makes it a run. What a killed process began of it is written over.
+
+        Raises:
+            LockedError: another process is making it, or just has.
+            OutputError: it cannot be written.
+        """
+        with writing(self.folder, "choose another --run"):
             self.folder.mkdir(parents=True, exist_ok=True)
-            (self.folder / "checkpoints").mkdir()
-            write_atomically(self.folder / "config.json", self.config.to_json())
-            self._write_card()
-        except FileExistsError as error:
-            raise LockedError(f"{self.folder}: another process has just begun it; run the command again") from error
-        except OSError as error:
-            raise OutputError(f"{self.folder}: cannot be written ({error.strerror}); choose another --run") from error
+        with self.locked(), writing(self.folder, "choose another --run"):
+            if (self.folder / CARD).exists():
+                raise LockedError(f"{self.folder}: another process has just begun it; run the command again")
+            (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
+            write_atomically(self.folder / CONFIG, self.config.to_json())
+            write_card(self.folder, self.card, self.config)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -77,19 +64,38 @@ class Run:
 
         Raises:
             LockedError: another process holds it. A dead process's lock is nobody's.
+            OutputError: the lock cannot be written.
         """
-        with locked_file(self.folder / "lock", self._busy):
+        with contextlib.ExitStack() as held:
+            with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
+                held.enter_context(locked_file(self.folder / LOCK, self._busy))
             yield
 
     def _busy(self, pid: str) -> str:
         return f"{self.folder}: process {pid} is training it; wait for it, or choose another --run"
 
     def shards_folder(self) -> Path:
-        """Where the shards lie that the run was trained on: as they were named, else where they were then."""
-        named, then = Path(self.card.shards), Path(self.card.shards_path)
-        for folder in (named, then):
-            if folder.is_dir():
-                return folder
+        """Where the shards lie that the run was trained on.
+
+        As they were named, from here or from a folder around the run's, or where they were then: the first that has
+        their checksum, else the first that is there.
+
+        Raises:
+            InputError: there is none.
+        """
+        named = Path(self.card.shards)
+        around = self.folder.resolve().parents
+        found = [
+            folder
+            for folder in (named, Path(self.card.shards_path), *(parent / named for parent in around))
+            if folder.is_dir()
+        ]
+        for folder in found:
+            with contextlib.suppress(SketchpipeError):
+                if read_manifest(folder).checksum == self.card.shards_checksum:
+                    return folder
+        if found:
+            return found[0]
         raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
 
     def save(self, state: TrainState, position: Position, *, best: bool) -> Position:
@@ -101,52 +107,87 @@ class Run:
         Raises:
             OutputError: it cannot be written; those before it stand.
         """
-        checkpoints = self.folder / "checkpoints"
         name = f"{position.epoch:05d}-{position.step:07d}"
         # One rename makes the checkpoint and says which is the best: no crash can part the two.
         position = replace(position, best=name if best else position.best)
-        save_checkpoint(checkpoints / name, state, position)
-        for entry in checkpoints.iterdir():
-            if entry.name not in (name, position.best):
-                shutil.rmtree(entry)
+        save_checkpoint(self.folder / CHECKPOINTS / name, state, position, self.config)
+        self.prune(name, position.best)
         return position
 
-    def checkpoint(self, *, best: bool) -> Path | None:
-        """The best or the last checkpoint; None before the first.
+    def prune(self, last: str, best: str | None) -> None:
+        """Remove every checkpoint but these two, and what killed processes left half written.
 
         Raises:
-            CheckpointError: the last one, which names the best, is damaged.
+            OutputError: one cannot be removed.
         """
-        checkpoints = self.folder / "checkpoints"
-        names = sorted(entry.name for entry in checkpoints.glob("[0-9]*")) if checkpoints.is_dir() else []
-        if not names:
+        with writing(self.folder / CHECKPOINTS, "see that what is in it can be removed"):
+            for entry in (self.folder / CHECKPOINTS).iterdir():
+                whole_name = entry.name.removeprefix(".").partition(".")[0]
+                if entry.name not in (last, best) and _CHECKPOINT.fullmatch(whole_name):
+                    shutil.rmtree(entry)
+
+    def checkpoint(self, *, best: bool) -> Path | None:
+        """The best or the last checkpoint; None before the first. Where the best was removed, the last is the best.
+
+        Raises:
+            CheckpointError: the last one, which names the best, is damaged, or the configuration of the best is.
+            MismatchError: it is of another configuration than the run.
+        """
+        last = self.last_checkpoint()
+        if last is None:
             return None
-        last = checkpoints / names[-1]
-        return checkpoints / (load_position(last).best or names[-1]) if best else last
+        found = last
+        if best and (name := load_position(last).best) is not None and (last.parent / name).is_dir():
+            found = last.parent / name
+        if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
+            raise MismatchError(
+                f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); bring back the run's own, or "
+                "remove it to go on from the one before"
+            )
+        return found
+
+    def last_checkpoint(self) -> Path | None:
+        """Where the last checkpoint lies, nothing of it read; None before the first."""
+        folder = self.folder / CHECKPOINTS
+        entries = folder.iterdir() if folder.is_dir() else []
+        names = sorted(entry.name for entry in entries if _CHECKPOINT.fullmatch(entry.name))
+        return folder / names[-1] if names else None
 
     def finish(self) -> None:
-        """Note that all epochs are done."""
-        self.card = replace(self.card, finished=True, diverged=None)
-        self._write_card()
+        """Note that all epochs are done.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._rewrite_card(
+            "make room, then run the same command, which notes that the run is done", finished=True, diverged=None
+        )
 
     def note_divergence(self, where: str) -> None:
-        """Note that it diverged, so that a sweep does not try it again; its checkpoints are from before that."""
-        self.card = replace(self.card, diverged=where)
-        self._write_card()
+        """Note that it diverged, so that a sweep does not try it again; its checkpoints are from before that.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        self._rewrite_card("make room", diverged=where)
+
+    def _rewrite_card(self, remedy: str, **changes: Any) -> None:
+        self.card = replace(self.card, **changes)
+        with writing(self.folder / CARD, remedy):
+            write_card(self.folder, self.card, self.config)
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Append a line to `metrics.jsonl`; a line of the same epoch from before a crash is replaced."""
-        lines = [line for line in self.metrics() if line["epoch"] < metrics["epoch"]]
-        content = "".join(json.dumps(line) + "\n" for line in [*lines, metrics])
-        write_atomically(self.folder / "metrics.jsonl", content)
+        """Append a line to `metrics.jsonl`; a line of the same epoch from before a crash is replaced.
+
+        Raises:
+            OutputError: it cannot be written; the lines before stand.
+        """
+        with writing(self.folder / METRICS, "make room, then go on from the last checkpoint with the same command"):
+            append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`, one an epoch."""
-        path = self.folder / "metrics.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-    def _write_card(self) -> None:
-        write_atomically(self.folder / "run.json", json.dumps(asdict(self.card), indent=1, ensure_ascii=False) + "\n")
+        """The lines of `metrics.jsonl`, but those that cannot be read."""
+        return read_metrics(self.folder / METRICS)
 
 
 def open_run(folder: Path) -> Run:
@@ -157,19 +198,9 @@ def open_run(folder: Path) -> Run:
         CheckpointError: its files are damaged.
         MismatchError: it is of a format that this version does not read.
     """
-    if not (folder / "run.json").exists():
+    if not (folder / CARD).exists():
         raise InputError(f"{folder}: no run here; train one with `sketchpipe train`")
-    try:
-        fields = json.loads((folder / "run.json").read_text())
-        if fields["format_version"] != FORMAT_VERSION:
-            found = f"run format {fields['format_version']}, this version reads {FORMAT_VERSION}"
-            raise MismatchError(f"{folder}: {found}; train another, or use the version of sketchpipe that made it")
-        card = RunCard(**fields)
-        config = TrainConfig.from_json((folder / "config.json").read_text())
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, MismatchError):
-            raise
-        raise CheckpointError(f"{folder}: its run.json or config.json is damaged ({error})") from error
+    card, config = read_card(folder)
     return Run(folder, config, card)
 
 
@@ -178,11 +209,11 @@ def list_runs(runs: Path = RUNS) -> list[Path]:
     if not runs.is_dir():
         return []
     numbered = [(int(match[1]), entry) for entry in runs.iterdir() if (match := RUN_NAME.fullmatch(entry.name))]
-    return [entry for _, entry in sorted(numbered) if (entry / "run.json").exists()]
+    return [entry for _, entry in sorted(numbered) if (entry / CARD).exists()]
 
 
 def newest_run(runs: Path = RUNS) -> Run:
-    """The run whose last checkpoint is the newest; runs of another format are passed over.
+    """The run whose last checkpoint is the newest; runs of another format, or before their first step, are passed over.
 
     Raises:
         InputError: there is none.
@@ -195,8 +226,8 @@ def newest_run(runs: Path = RUNS) -> Run:
         except MismatchError as error:
             other = error
             continue
-        last = run.checkpoint(best=False)
-        if last is not None:
+        last = run.last_checkpoint()
+        if last is not None and last.name != _UNTRAINED:
             trained.append((last.stat().st_mtime_ns, number, run))
     if trained:
         return max(trained, key=lambda one: one[:2])[2]
@@ -219,23 +250,55 @@ def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run
     return None
 
 
+def newest_unfinished(runs: Path = RUNS) -> Run | None:
+    """The unfinished run that was begun last; runs of another format, and those that diverged, are passed over.
+
+    Raises:
+        CheckpointError: the files of one that was begun later are damaged.
+    """
+    for folder in reversed(list_runs(runs)):
+        with contextlib.suppress(MismatchError):
+            run = open_run(folder)
+            if not run.card.finished and run.card.diverged is None:
+                return run
+    return None
+
+
 def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
-    mine, other = asdict(run.config), asdict(config)
-    found = [
-        f"{name} {_short(mine[name])} in the run, {_short(other[name])} here"
-        for name in mine
-        if mine[name] != other[name]
-    ]
-    if run.card.shards_checksum != card.shards_checksum and mine["classes"] == other["classes"]:
+    found = _other_settings(run.config, config, ("in the run", "here"))
+    if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
         found.append(f"other shards than {run.card.shards}")
     return found
 
 
 def new_folder(network: str, runs: Path = RUNS) -> Path:
     """The next free `runs/001-sketchnet`."""
-    numbers = [int(match[1]) for entry in runs.glob("*") if (match := RUN_NAME.fullmatch(entry.name))]
+    numbers = [
+        int(match[1]) for entry in runs.glob("*") if (match := RUN_NAME.fullmatch(entry.name)) and not is_free(entry)
+    ]
     return runs / f"{max(numbers, default=0) + 1:03d}-{network}"
+
+
+def is_free(folder: Path) -> bool:
+    """Whether a run can be made there: nothing is there, or what a process left that was killed before it was a run."""
+    if not folder.exists():
+        return True
+    if not folder.is_dir():
+        return False
+    names = {entry.name for entry in folder.iterdir()}
+    begun = LOCK in names and names <= _MADE_FIRST and not any((folder / CHECKPOINTS).glob("*"))
+    return not names or begun
+
+
+def _other_settings(one: TrainConfig, other: TrainConfig, where: tuple[str, str]) -> list[str]:
+    """Where two configurations differ, each as a phrase that says where the one and the other is from."""
+    ours, theirs = asdict(one), asdict(other)
+    return [
+        f"{name} {_short(ours[name])} {where[0]}, {_short(theirs[name])} {where[1]}"
+        for name in ours
+        if ours[name] != theirs[name]
+    ]
 
 
 def _short(value: object) -> str:

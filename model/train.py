@@ -19,6 +19,7 @@ from model.checkpoint import Position, load_checkpoint
 from model.config import make_schedule, make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
+from model.memory import room_told
 from model.meter import Meter
 from model.networks import make_network
 from model.runs import Run
@@ -113,10 +114,10 @@ class Trainer:
         Raises:
             StoppedError: after SIGINT or SIGTERM, and a checkpoint.
             DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
-            SketchpipeError: shards or checkpoint are damaged, another process trains it, or a checkpoint cannot be
-                written.
+            UsageError: the devices have no room for the batch; the message says which would fit.
+            SketchpipeError: shards or checkpoint are damaged, another process trains it, or it cannot be written.
         """
-        with self.run.locked(), stop_signals() as stopped:
+        with self.run.locked(), stop_signals() as stopped, room_told(self.run.config, self.devices):
             state, position = self._start()
             self._board = open_board(
                 self.run,
@@ -144,7 +145,9 @@ class Trainer:
         )
         last = self.run.checkpoint(best=False)
         if last is not None:
-            return load_checkpoint(last, state)
+            state, position = load_checkpoint(last, state)
+            self.run.prune(last.name, position.best)
+            return state, position
         position = Position(0, 0, 0.0)
         if config.start is not None:
             if self.start is None or self.start.digest != config.start:
@@ -256,9 +259,10 @@ class Trainer:
 
     def _diverged(self, what: str) -> DivergedError:
         self.run.note_divergence(what)
+        last = self.run.last_checkpoint()
+        kept = "no checkpoint was written before" if last is None else f"its last good state is {last}"
         return DivergedError(
-            f"{self.run.folder}: {what}; train another run with an --lr below {self.run.config.lr:g} "
-            "(the checkpoints written so far stand)"
+            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.config.lr:g}"
         )
 
     def _raise_if(self, stopped: list[int]) -> None:

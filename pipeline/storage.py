@@ -1,10 +1,14 @@
 """Every byte that a build puts on a disk goes through here: written whole or reported, synced, renamed."""
 
+import contextlib
 import hashlib
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import OutputError
 
 
 class Output(io.RawIOBase):
@@ -79,8 +83,26 @@ def partial_path(path: Path) -> Path:
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file so that a crash leaves the old one or the new one."""
+    """Write a small file so that a crash leaves the old one or the new one; an OSError leaves nothing else."""
     temporary = partial_path(path)
-    write_file(temporary, content)
-    os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
-    sync(path.parent)
+    try:
+        write_file(temporary, content)
+        os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
+        sync(path.parent)
+    except OSError:
+        with contextlib.suppress(OSError):  # a full disk has more use for the room
+            temporary.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def writing(path: Path, remedy: str) -> Iterator[None]:
+    """Turn an error of the disk into one that says what cannot be written and what to do.
+
+    Raises:
+        OutputError: there was such an error.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,15 @@ def trained(factory: pytest.TempPathFactory) -> Path:
         ran = in_process("train", "--shards", "shards/sample", *SMALL, "--epochs", "2", cwd=folder)
         assert ran.returncode == 0, ran.stderr
     return folder
+
+
+def change_card(folder: Path, **changes: Any) -> None:
+    """Let a run's `run.json` say something else, and prove it."""
+    from model.card import write_card
+    from model.runs import open_run
+
+    run = open_run(folder)
+    write_card(folder, replace(run.card, **changes), run.config)
 
 
 def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

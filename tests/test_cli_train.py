@@ -1,4 +1,4 @@
-import json
+import dataclasses
 import os
 import re
 import resource
@@ -7,10 +7,14 @@ import signal
 import subprocess
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
-from small import SMALL, command, in_process, sample_shards, sketchpipe, trained
+from small import SMALL, change_card, command, in_process, sample_shards, sketchpipe, trained
 
+from model.checkpoint import load_checkpoint
 from model.runs import open_run
+from model.steps import TrainState
 
 RUN = "runs/001-sketch-classifier"
 TRAIN = ("train", "--shards", "shards/sample", *SMALL)
@@ -32,8 +36,7 @@ def done(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def unfinish(run: Path) -> None:
     """Make a finished run one that was stopped before it said so."""
-    card = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**card, "finished": False}))
+    change_card(run, finished=False)
 
 
 def final_arrays(run: Path) -> bytes:
@@ -160,13 +163,12 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
     assert (ran.returncode, "other shards than shards/sample" in ran.stderr) == (5, True)
     ran = in_process("train", "--shards", str(some), *settings, cwd=done)
     assert (ran.returncode, "classes ('apple', " in ran.stderr) == (5, True)
+    change_card(done / RUN, shards_path="/gone")
     shutil.rmtree(done / "shards" / "sample")
     shutil.copytree(other, done / "shards" / "sample")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, f"not the shards that {RUN} was trained on" in ran.stderr) == (5, True)
-    card = json.loads((done / RUN / "run.json").read_text())
-    gone = {**card, "shards": "shards/gone", "shards_path": "/gone"}
-    (done / RUN / "run.json").write_text(json.dumps(gone))
+    change_card(done / RUN, shards="shards/gone")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, "are gone; name others with --shards" in ran.stderr) == (3, True)
 
@@ -196,6 +198,30 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
     assert not (work / "runs").exists()
+
+
+def test_a_run_that_diverges_says_the_step_and_the_remedy_and_keeps_its_last_good_state(done: Path) -> None:
+    run = open_run(done / RUN)
+    unfinish(done / RUN)
+    last = run.checkpoint(best=False)
+    assert last is not None
+    state, position = load_checkpoint(last)
+    shutil.rmtree(last.parent)
+    last.parent.mkdir()
+    last = last.with_name("00001-0000000")
+    grown = jax.tree.map(lambda leaf: leaf * np.float32(1e20), state["params"])  # too large for the next step
+    tree = TrainState(state["step"], grown, state["batch_stats"], state["opt_state"])
+    run.save(tree, dataclasses.replace(position, epoch=1), best=True)
+    before = (last / "arrays.safetensors").read_bytes()
+    ran = in_process("train", "--resume", "--run", RUN, cwd=done)
+    assert (ran.returncode, ran.stderr.count("Traceback")) == (2, 0)
+    assert re.fullmatch(
+        rf"sketchpipe: {RUN}: the loss is (nan|inf) in step \d of epoch 2; its last good state is "
+        rf"{RUN}/checkpoints/00001-0000000; train another run with an --lr below 0\.001",
+        ran.stderr.splitlines()[-1],
+    )
+    assert (last / "arrays.safetensors").read_bytes() == before
+    assert in_process("evaluate", "--run", RUN, cwd=done).returncode == 0
 
 
 def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_when_there_is_room(work: Path) -> None:

@@ -3,38 +3,16 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from builds import build, files_of, records, staging, write
+from faults import CALLS, Faults
 
 from pipeline.errors import OutputError
 from pipeline.shards.commit import is_pending
 
 pytestmark = pytest.mark.long
-
-CALLS = ("write", "fsync", "replace", "open", "ftruncate")
-
-
-class Faults:
-    """Lets the k-th call of one function of `os` on a file below a folder fail; counts the calls."""
-
-    def __init__(self, patch: pytest.MonkeyPatch, call: str, fails: int | None, code: int) -> None:
-        self.count, self.failed = 0, False
-        real: Callable[..., Any] = getattr(os, call)
-
-        def counted(*args: Any, **options: Any) -> Any:
-            if call == "open" and not args[1] & os.O_WRONLY:  # reading is not what is tried here
-                return real(*args, **options)
-            self.count += 1
-            if self.count - 1 == fails:
-                self.failed = True
-                raise OSError(code, os.strerror(code))
-            return real(*args, **options)
-
-        patch.setattr(os, call, counted)
 
 
 @pytest.fixture(scope="module")

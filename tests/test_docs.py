@@ -9,6 +9,7 @@ import dataclasses
 import doctest
 import importlib
 import io
+import json
 import pkgutil
 import re
 import shlex
@@ -20,9 +21,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import typer
+from small import trained
 
 import model
 import pipeline
+from model.card import FORMAT_VERSION, RunCard
+from model.checkpoint import Position
+from model.config import TrainConfig
 from pipeline import errors
 from pipeline.cli.main import app
 from pipeline.cli.sample import sample
@@ -95,9 +100,15 @@ def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_run_in_order_and_print_what_the_page_shows(
-    page: str, sample_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str,
+    sample_folder: Path,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(sample_folder, tmp_path, dirs_exist_ok=True)
+    if page == "docs/runs.md":  # reads a run
+        shutil.copytree(trained(tmp_path_factory) / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     for block in blocks(page):
@@ -193,6 +204,19 @@ def test_shards_page_describes_every_column_field_and_reason() -> None:
     reasons.add(damaged.reason)
     names = {*SCHEMA.names, *fields, *reasons, "format", "format_version", "checksum"}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []
+
+
+def test_runs_page_describes_every_file_and_every_field(tmp_path_factory: pytest.TempPathFactory) -> None:
+    text = page_text("docs/runs.md")
+    (folder,) = (trained(tmp_path_factory) / "runs").iterdir()
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    fields = {field for path in files if path.suffix == ".json" for field in json.loads(path.read_text())}
+    fields |= {field for line in (folder / "metrics.jsonl").read_text().splitlines() for field in json.loads(line)}
+    fields |= {field.name for kind in (RunCard, TrainConfig, Position) for field in dataclasses.fields(kind)}
+    assert len(files) >= 8
+    assert [name for name in sorted({path.name for path in files}) if name not in text] == []
+    assert [name for name in sorted({*fields, "skipped"}) if f"`{name}`" not in text] == []
+    assert f"Run format {FORMAT_VERSION}." in text
 
 
 def test_design_page_names_every_module_and_every_dependency() -> None:

@@ -1,5 +1,6 @@
 """`sketchpipe runs`: what is told of runs whatever is left of them, and in what they differ."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from model.overview import FORMAT_VERSION, RunSummary, summarize
 from model.runs import open_run
 from pipeline.cli.comparing import tell_sweep
 from pipeline.cli.tables import grid, seeds_table
+from pipeline.sealed import seal, unseal
 
 RUN = "runs/001-sketch-classifier"
 SCORES = ["best", "top-1", "at", "epoch", "last", "top-1", "epochs", "minutes"]
@@ -35,9 +37,11 @@ def made(folder: Path, *scores: float, card: dict[str, Any] | None = None, **cha
     """A run as its text files are, with a validation top-1 for each epoch."""
     config = make_config("sketchnet", ("ant", "bee", "cat"), drawings=1000, epochs=len(scores), augment="off")
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({**json.loads(config.to_json()), **changes}))
+    settings = json.dumps({**json.loads(config.to_json()), **changes}).encode()
+    (folder / "config.json").write_bytes(settings)
     fields = {"shards": "shards/a", "shards_checksum": "aa", "finished": True, "format_version": FORMAT_VERSION}
-    (folder / "run.json").write_text(json.dumps({**fields, **(card or {})}))
+    proof = {"config_sha256": hashlib.sha256(settings).hexdigest()}
+    (folder / "run.json").write_text(seal({**fields, **proof, **(card or {})}))
     lines = [
         {"epoch": epoch, "seconds": 30.0 * (epoch + 1), "validation_top1": top1, "train_loss": 1 / (epoch + 1),
          "validation_drawings": 100}
@@ -45,6 +49,11 @@ def made(folder: Path, *scores: float, card: dict[str, Any] | None = None, **cha
     ]  # fmt: skip
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+def reseal(path: Path, **changes: Any) -> None:
+    """Change fields of a file that proves itself."""
+    path.write_text(seal({**unseal(path.read_text())[0], **changes}))
 
 
 def row_of(work: Path, name: str) -> str:
@@ -88,8 +97,7 @@ def test_of_equal_scores_the_earlier_epoch_is_the_best(tmp_path: Path) -> None:
 
 
 def test_an_unfinished_run_tells_who_trains_it_or_how_it_goes_on(work: Path) -> None:
-    card = json.loads((work / RUN / "run.json").read_text())
-    (work / RUN / "run.json").write_text(json.dumps({**card, "finished": False}))
+    reseal(work / RUN / "run.json", finished=False)
     assert row_of(work, "001-sketch-classifier").endswith(
         f"unfinished: goes on with `sketchpipe train --resume --run {RUN}`"
     )
@@ -101,6 +109,11 @@ def test_an_unfinished_run_tells_who_trains_it_or_how_it_goes_on(work: Path) -> 
 
 def overwrite(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda run: (run / name).write_bytes(content)
+
+
+def flip(path: Path, text: bytes) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content.replace(text, bytes([text[0] ^ 1]) + text[1:], 1))
 
 
 def in_place_of(name: str) -> Callable[[Path], object]:
@@ -126,6 +139,11 @@ def in_place_of(name: str) -> Callable[[Path], object]:
         (overwrite("metrics.jsonl", b'{"epoch": 0}\n{"ep'), "damaged: metrics.jsonl: line 2 is not an epoch's"),
         (overwrite("metrics.jsonl", b'{"epoch": 3}\n{"epoch": 3}\n'), "metrics.jsonl: line 2 is not an epoch's"),
         (in_place_of("metrics.jsonl"), "damaged: metrics.jsonl cannot be read (Is a directory)"),
+        (lambda run: flip(run / "run.json", b"finished"), "damaged: run.json has another checksum than its own"),
+        (
+            lambda run: flip(run / "config.json", b"palette"),
+            "damaged: config.json has another SHA-256 than run.json says",
+        ),
         (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads {FORMAT_VERSION}"),
         (shutil.rmtree, ""),
     ],

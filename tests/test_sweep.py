@@ -19,6 +19,7 @@ from model.choice import plan_run
 from model.runs import Run, open_run
 from model.sweep import combinations
 from model.train import Trainer, open_validation
+from pipeline.sealed import seal, unseal
 from pipeline.shards.read import open_split
 
 SWEEP = ("sweep", "--network", "sketch-classifier", "--epochs", "1")
@@ -226,8 +227,8 @@ def test_shards_without_a_validation_split_cannot_be_swept(
 
 def test_a_run_that_another_process_trains_ends_the_sweep(done: Path) -> None:
     run = done / "runs" / "003-sketch-classifier"
-    card = json.loads((run / "run.json").read_text())
-    (run / "run.json").write_text(json.dumps({**card, "finished": False}))
+    path = run / "run.json"
+    path.write_text(seal({**unseal(path.read_text())[0], "finished": False}))
     with open_run(run).locked():
         ran = in_process(*GRID, cwd=done)
     assert ran.returncode == 7

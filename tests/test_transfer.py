@@ -1,14 +1,14 @@
 """Runs that start from the weights of another."""
 
 import hashlib
-import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from small import in_process, sample_shards, trained
+from small import change_card, in_process, sample_shards, trained
 
 from model.networks import make_config
 from model.runs import open_run
@@ -80,9 +80,9 @@ def test_a_run_that_was_stopped_at_once_goes_on_without_the_other(parent: Path, 
     # As a process leaves it that was killed before its first epoch was done.
     again = tmp_path / "again"
     again.mkdir()
-    card = json.loads((run / "run.json").read_text())
-    (again / "config.json").write_text((run / "config.json").read_text())
-    (again / "run.json").write_text(json.dumps({**card, "finished": False}))
+    for name in ("config.json", "run.json"):
+        shutil.copy(run / name, again / name)
+    change_card(again, finished=False)
     refused = in_process("train", "--run", "again", "--resume", cwd=tmp_path)
     assert refused.returncode == 3
     assert "again: not begun yet; name the run it starts from with --start" in refused.stderr

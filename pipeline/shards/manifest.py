@@ -1,7 +1,6 @@
 """The manifest: what a folder of shards holds, where it came from, and the hashes that prove it."""
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import MismatchError, ShardError
+from pipeline.sealed import checksum_of, seal, unseal
 from pipeline.shards.commit import is_pending
 
 MANIFEST = "manifest.json"
@@ -20,7 +20,6 @@ ATTRIBUTION = (
 )
 SYNTHETIC = "synthetic doodles made by `sketchpipe sample`; not drawn by people"
 SHARD_NAME = re.compile(r"(train|validation|test)-\d{5,}-of-\d{5,}\.parquet")
-_CHECKSUM = "checksum"
 
 
 @dataclass(frozen=True)
@@ -108,12 +107,11 @@ class Manifest:
     @property
     def checksum(self) -> str:
         """SHA-256 of everything else in `manifest.json`."""
-        return _checksum(self._fields())
+        return checksum_of(self._fields())
 
     def dump(self) -> str:
         """The text of `manifest.json`, canonical, with the checksum over the rest of it."""
-        fields = self._fields()
-        return _canonical({**fields, _CHECKSUM: _checksum(fields)})
+        return seal(self._fields())
 
     def _fields(self) -> dict[str, Any]:
         return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
@@ -140,10 +138,9 @@ def read_manifest(folder: Path) -> Manifest:
     except UnicodeDecodeError as error:
         raise _damaged(path) from error
     try:
-        fields = json.loads(text)
-        del fields[_CHECKSUM]  # dump() makes it anew, and the whole text is compared
+        fields, _ = unseal(text)  # the whole text is compared below
         kind, version = fields.pop("format"), fields.pop("format_version")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError) as error:
         raise _damaged(path) from error
     if kind != FORMAT or version != FORMAT_VERSION:
         raise MismatchError(f"{path}: format {kind} {version}, but this version reads {FORMAT} {FORMAT_VERSION}")
@@ -183,14 +180,6 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
     length = min(size, int.from_bytes(tail[:4], "little") + 8)
     file.seek(size - length)
     return hashlib.sha256(file.read(length)).hexdigest(), length
-
-
-def _checksum(fields: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_canonical(fields).encode()).hexdigest()
-
-
-def _canonical(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
 
 
 def _damaged(path: Path) -> ShardError:
