@@ -5,7 +5,7 @@ then waits for ever at its full queue. So only its protocol buffers are used; a 
 the framing of TFRecord (https://www.tensorflow.org/tutorials/load_data/tfrecord): length, its CRC, content, its CRC.
 
 A folder has one such file. Before more is appended, a process that goes on writes it anew without what it will do
-again, under the next name, so that a TensorBoard which has the old one open notices.
+again, under the next name, and empties the old one, so that a TensorBoard which has that open notices.
 """
 
 import re
@@ -80,8 +80,10 @@ def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
     write_file(partial, content)
     partial.replace(path)
     sync(folder)
-    for one in old:
+    for one in old[:-1]:
         one.unlink()
+    for one in old[-1:]:  # not removed: a TensorBoard that has it open would look for it and read nothing else
+        Output(one).close()
     return EventFile(path, len(content))
 
 
