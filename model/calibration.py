@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from model.checkpoint import digest_of
 from model.evaluate import Look, look_at
 from model.reliability import (
     COLDEST,
@@ -21,7 +20,8 @@ from model.reliability import (
     reliability,
     reliability_at,
 )
-from model.runs import Run
+from model.runs.checkpoint import digest_of
+from model.runs.folder import Run
 from pipeline.errors import CheckpointError, MismatchError, OutputError
 from pipeline.sealed import seal, unseal
 from pipeline.shards.manifest import read_manifest

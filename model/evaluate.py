@@ -11,11 +11,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from model.checkpoint import Position, load_checkpoint
 from model.feed import Feed
 from model.metrics import Scores, add, score
 from model.networks import make_network
-from model.runs import Run
+from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.folder import Run
 from model.steps import eval_step
 from pipeline.errors import CheckpointError, MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig

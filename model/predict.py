@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.calibration import load_temperature
 from model.evaluate import EVAL_BATCH, load_network
-from model.runs import Run
+from model.runs.folder import Run
 from pipeline.drawings import Drawings, UInt8Array
 from pipeline.rendering.render import render
 

@@ -14,17 +14,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from model.board import Board, open_board
-from model.checkpoint import Position, load_checkpoint
 from model.config import make_schedule, make_tx
 from model.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.feed import Feed
 from model.memory import room_told
 from model.meter import Meter
 from model.networks import make_network
-from model.runs import Run
+from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.folder import Run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError, stop_signals
+from model.tensorboard.board import Board, open_board
 from model.transfer import Start, started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig

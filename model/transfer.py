@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from model.checkpoint import digest_of, load_checkpoint
 from model.config import TrainConfig
 from model.networks import parameter_table
-from model.runs import open_run
+from model.runs.checkpoint import digest_of, load_checkpoint
+from model.runs.folder import open_run
 from model.steps import TrainState
 from pipeline.errors import CheckpointError, MismatchError
 

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import path_aware_map
 
-from model.card import RunCard
-from model.checkpoint import Position
 from model.networks import make_config, make_network
-from model.runs import Run
+from model.runs.card import RunCard
+from model.runs.checkpoint import Position
+from model.runs.folder import Run
 from model.steps import TrainState
 
 CLASSES = ("ant", "hot dog", "猫", "The Eiffel Tower", "swan")

@@ -88,8 +88,8 @@ def trained(factory: pytest.TempPathFactory) -> Path:
 
 def change_card(folder: Path, **changes: Any) -> None:
     """Let a run's `run.json` say something else, and prove it."""
-    from model.card import write_card
-    from model.runs import open_run
+    from model.runs.card import write_card
+    from model.runs.folder import open_run
 
     run = open_run(folder)
     write_card(folder, replace(run.card, **changes), run.config)

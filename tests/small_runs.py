@@ -7,11 +7,11 @@ from typing import Any
 import jax
 import numpy as np
 
-from model.card import RunCard
-from model.checkpoint import ARRAYS, CONFIG, MANIFEST, POSITION, Position
 from model.config import TrainConfig, make_tx
 from model.networks import SketchNet, make_config
-from model.runs import Run
+from model.runs.card import RunCard
+from model.runs.checkpoint import ARRAYS, CONFIG, MANIFEST, POSITION, Position
+from model.runs.folder import Run
 from model.steps import TrainState, create_train_state
 
 WORDS = ("ant", "bird", "cat")

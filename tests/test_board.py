@@ -20,12 +20,12 @@ from small import SMALL, command, in_process, sample_shards
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
 from model import meter
-from model.card import RunCard
-from model.events import read_events, write_events
 from model.networks import make_config
-from model.runs import Run, open_run
+from model.runs.card import RunCard
+from model.runs.folder import Run, open_run
 from model.stopping import StoppedError
-from model.summaries import DRAWINGS, SCALARS, confusions_table
+from model.tensorboard.events import read_events, write_events
+from model.tensorboard.summaries import DRAWINGS, SCALARS, confusions_table
 from model.train import Progress, Trainer, open_validation
 from pipeline.shards.read import open_split
 

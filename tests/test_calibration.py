@@ -10,11 +10,11 @@ from small import in_process, trained
 
 from model import calibration
 from model.calibration import CALIBRATION, load_temperature, read_calibration
-from model.checkpoint import load_checkpoint
 from model.evaluate import load_network
 from model.predict import Predictor
 from model.reliability import fit_temperature, negative_log_likelihood
-from model.runs import open_run
+from model.runs.checkpoint import load_checkpoint
+from model.runs.folder import open_run
 from pipeline.errors import CheckpointError
 from pipeline.rendering.render import render
 from pipeline.shards.read import open_split

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from small import SMALL, change_card, command, in_process, sample_shards, sketchpipe, trained
 
-from model.checkpoint import load_checkpoint
-from model.runs import open_run
+from model.runs.checkpoint import load_checkpoint
+from model.runs.folder import open_run
 from model.steps import TrainState
 
 RUN = "runs/001-sketch-classifier"

@@ -25,9 +25,9 @@ from small import trained
 
 import model
 import pipeline
-from model.card import FORMAT_VERSION, RunCard
-from model.checkpoint import Position
 from model.config import TrainConfig
+from model.runs.card import FORMAT_VERSION, RunCard
+from model.runs.checkpoint import Position
 from pipeline import errors
 from pipeline.cli.main import app
 from pipeline.cli.sample import sample

@@ -12,7 +12,7 @@ from small import damaged_copy, in_process, sample_shards, sample_sketches, sket
 from model.evaluate import labels_in, load_network
 from model.metrics import Scores, add, score
 from model.predict import Predictor
-from model.runs import open_run
+from model.runs.folder import open_run
 from pipeline.errors import MismatchError
 from pipeline.rendering.raster import render_batch
 from pipeline.rendering.render import render

@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar
 
-from model.events import read_events, write_events
+from model.tensorboard.events import read_events, write_events
 
 EVENTS = [Event(step=step, wall_time=100.0 + step, summary=scalar("loss", 1 / step)) for step in range(1, 9)]
 

@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from small import in_process, sample_shards, sketchpipe, trained
 
-from model import export
+from model.export import export
 from model.calibration import CALIBRATION, Calibration
-from model.checkpoint import digest_of
 from model.evaluate import load_network
-from model.export import convert, export_run, largest_difference, proving_images
-from model.export_card import metadata_of
+from model.export.card import metadata_of
+from model.export.export import convert, export_run, largest_difference, proving_images
 from model.networks import NETWORKS, parameter_table
 from model.predict import Predictor
-from model.runs import Run, open_run
+from model.runs.checkpoint import digest_of
+from model.runs.folder import Run, open_run
 from model.steps import TrainState
 from pipeline.drawings import UInt8Array, from_strokes
 from pipeline.errors import MismatchError

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import pytest
 from small import sample_shards
 
-from model.card import RunCard
 from model.config import TrainConfig
 from model.memory import bytes_needed, fitting_batch, is_out_of_memory, memory_of, no_room, room_told
 from model.networks import make_config
-from model.runs import Run, open_run
+from model.runs.card import RunCard
+from model.runs.folder import Run, open_run
 from model.train import Progress, Trainer
 from pipeline.errors import UsageError
 from pipeline.shards.read import open_split

@@ -10,7 +10,7 @@ from small import in_process, sample_sketches, sketchpipe, trained
 from model.evaluate import EVAL_BATCH
 from model.networks import NETWORKS
 from model.predict import Predictor
-from model.runs import open_run
+from model.runs.folder import open_run
 from pipeline.shards.read import open_split
 
 RUN = "runs/001-sketch-classifier"

@@ -12,8 +12,8 @@ import pytest
 from small import in_process, trained
 from small_runs import FILES, config_of, run_in, state_of, two_checkpoints
 
-from model.checkpoint import Position, load_checkpoint
-from model.runs import Run, is_free, new_folder, open_run
+from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.folder import Run, is_free, new_folder, open_run
 from pipeline.errors import CheckpointError, LockedError, MismatchError
 
 FLIPS = 300

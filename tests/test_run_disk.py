@@ -15,8 +15,8 @@ from faults import CALLS, Faults
 from small import SMALL, command, in_process, sample_shards
 from small_runs import assert_same, run_in, state_of
 
-from model.checkpoint import Position, load_checkpoint
-from model.runs import Run, is_free, open_run
+from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.folder import Run, is_free, open_run
 from pipeline.errors import OutputError
 
 AT = Position(1, 0, 1.0, 0.5, 0.5)

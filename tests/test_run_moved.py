@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from small import SMALL, change_card, in_process, sample_shards, trained
 
-from model.runs import open_run
+from model.runs.folder import open_run
 
 RUN = "runs/001-sketch-classifier"
 COMMANDS = ("evaluate --json --run {}", "predict --random --seed 1 --json --run {}")

@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from small import command, in_process, trained
 
-from model.comparison import differing, ranked
 from model.networks import make_config
-from model.overview import FORMAT_VERSION, RunSummary, summarize
-from model.runs import open_run
+from model.runs.comparison import differing, ranked
+from model.runs.folder import open_run
+from model.runs.overview import FORMAT_VERSION, RunSummary, summarize
 from pipeline.cli.comparing import tell_sweep
 from pipeline.cli.tables import grid, seeds_table
 from pipeline.sealed import seal, unseal

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 from small import command, in_process, sample_shards
 
-from model.choice import plan_run
-from model.runs import Run, open_run
-from model.sweep import combinations
+from model.runs.choice import plan_run
+from model.runs.folder import Run, open_run
+from model.runs.sweep import combinations
 from model.train import Trainer, open_validation
 from pipeline.sealed import seal, unseal
 from pipeline.shards.read import open_split

@@ -16,10 +16,10 @@ import pytest
 from small import sample_shards
 
 from model import meter
-from model.card import RunCard
-from model.checkpoint import Position, load_checkpoint
 from model.networks import SketchClassifier, make_config
-from model.runs import Run, open_run
+from model.runs.card import RunCard
+from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.folder import Run, open_run
 from model.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.stopping import StoppedError
 from model.train import Progress, Trainer, open_validation

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from small import change_card, in_process, sample_shards, trained
 
 from model.networks import make_config
-from model.runs import open_run
+from model.runs.folder import open_run
 from model.steps import TrainState
 from model.transfer import Start, started
 

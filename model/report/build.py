@@ -9,7 +9,7 @@ from model.metrics import Scores
 from model.predict import Predictor
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
-from model.runs import Run
+from model.runs.folder import Run
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 

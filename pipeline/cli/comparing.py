@@ -8,8 +8,8 @@ from typing import Any
 
 import typer
 
-from model.comparison import Setting, differing, ranked, standard_error, value_text
-from model.overview import RunSummary, number
+from model.runs.comparison import Setting, differing, ranked, standard_error, value_text
+from model.runs.overview import RunSummary, number
 from pipeline.cli.options import counted, say
 from pipeline.cli.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
 
@@ -76,7 +76,7 @@ def draw_curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]],
         say(f"{picture}: not drawn, matplotlib is not installed")
         return
     from model.charts import write_chart
-    from model.curves import curves_figure
+    from model.runs.curves import curves_figure
 
     write_chart(picture, curves_figure(runs, differ))
     say(f"{picture}: the curves")
@@ -128,7 +128,7 @@ def _best_text(settings: Sequence[Setting]) -> str:
 
 def _test_scores(best: Setting, shards: Path) -> list[dict[str, Any]]:
     from model.evaluate import evaluate_run
-    from model.runs import open_run
+    from model.runs.folder import open_run
 
     scores = [(run, evaluate_run(open_run(run.folder), shards, "test").as_dict()) for run in best.runs]
     return [{"run": str(run.folder), **one} for run, one in scores]

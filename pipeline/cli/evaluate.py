@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from model.evaluate import Look
     from model.metrics import Scores
     from model.report.outputs import Outputs
-    from model.runs import Run
+    from model.runs.folder import Run
     from pipeline.shards.read import ShardSplit
 
 
@@ -187,7 +187,7 @@ class _Counting:
 
 def chosen_run(folder: Path | None) -> "Run":
     """The run in `folder`, or the newest, which is then named on stderr."""
-    from model.runs import newest_run, open_run
+    from model.runs.folder import newest_run, open_run
     from pipeline.cli.options import say
 
     if folder is not None:

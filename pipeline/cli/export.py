@@ -39,7 +39,7 @@ def export(
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
-    from model.export import PROVING_DRAWINGS, export_run, proving_images
+    from model.export.export import PROVING_DRAWINGS, export_run, proving_images
 
     images, counts = proving_images(folder, chosen.config.render_config())
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from model.runs import Run
+    from model.runs.folder import Run
     from pipeline.drawings import Drawings
 
 ALL_LABELS = 30  # up to so many classes a terminal shows every label

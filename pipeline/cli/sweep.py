@@ -13,7 +13,7 @@ from pipeline.errors import DivergedError, SketchpipeError, UsageError
 if TYPE_CHECKING:
     import jax
 
-    from model.choice import Plan
+    from model.runs.choice import Plan
 
 
 def sweep(
@@ -68,8 +68,8 @@ def sweep(
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """
     from model.devices import choose_devices, choose_precision
-    from model.overview import RUNS, summarize
-    from model.sweep import plan_sweep
+    from model.runs.overview import RUNS, summarize
+    from model.runs.sweep import plan_sweep
     from model.train import open_validation
     from pipeline.cli.comparing import tell_sweep
     from pipeline.errors import InputError
@@ -133,10 +133,10 @@ def _train_all(
     plans: Sequence["Plan"], swept: Mapping[str, Any], shards: Path, devices: Sequence["jax.Device"]
 ) -> list[Path]:
     """Train what is not done of the runs that are planned; the folders of all of them."""
-    from model.choice import Choice, found_run, readable_runs
-    from model.comparison import value_text
-    from model.overview import summarize
-    from model.runs import Run, new_folder
+    from model.runs.choice import Choice, found_run, readable_runs
+    from model.runs.comparison import value_text
+    from model.runs.folder import Run, new_folder
+    from model.runs.overview import summarize
     from pipeline.cli.training import train_run
 
     readable, faults = readable_runs()

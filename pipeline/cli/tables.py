@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.comparison import Setting, differing, value_text
-from model.overview import RunSummary
+from model.runs.comparison import Setting, differing, value_text
+from model.runs.overview import RunSummary
 
 _SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
 _WORDS = {"run", "shards", "network", "state"}  # columns whose entries stand to the left

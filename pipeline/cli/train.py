@@ -63,8 +63,8 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
-    from model.choice import choose_begun, choose_run
     from model.devices import choose_devices, choose_precision
+    from model.runs.choice import choose_begun, choose_run
     from model.transfer import open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import train_run

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
 
     import jax
 
-    from model.choice import Choice
     from model.config import TrainConfig
+    from model.runs.choice import Choice
     from model.train import Progress
     from model.transfer import Start
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import jax
 
-from model.choice import Plan, plan_run
 from model.devices import devices_for
+from model.runs.choice import Plan, plan_run
 from model.steps import check_batch
 from pipeline.shards.read import ShardSplit
 

@@ -6,11 +6,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from model.card import RunCard
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
-from model.overview import find_runs
-from model.runs import (
+from model.runs.card import RunCard
+from model.runs.folder import (
     Run,
     differences,
     is_free,
@@ -19,6 +18,7 @@ from model.runs import (
     open_run,
     unfinished_run,
 )
+from model.runs.overview import find_runs
 from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 

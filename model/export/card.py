@@ -5,9 +5,9 @@ from typing import Any
 
 import onnx
 
-from model.checkpoint import digest_of, load_position
 from model.config import TrainConfig
-from model.runs import Run
+from model.runs.checkpoint import digest_of, load_position
+from model.runs.folder import Run
 from pipeline.errors import CheckpointError
 from pipeline.rendering.augment_kernels import CANVAS, ENLARGE
 from pipeline.rendering.raster import ENCODINGS

@@ -1,6 +1,6 @@
 """A run as an ONNX file for somebody's app: any number of uint8 images in, probabilities out, proved by onnxruntime.
 
-The file holds all of it: scaling to 0-1, the network, softmax, and in its metadata what `model.export_card` tells.
+The file holds all of it: scaling to 0-1, the network, softmax, and in its metadata what `model.export.card` tells.
 """
 
 import contextlib
@@ -22,11 +22,11 @@ from numpy.typing import NDArray
 
 from model.calibration import load_temperature
 from model.evaluate import load_network
-from model.export_card import describe_file, metadata_of
-from model.export_names import name_after_layers
+from model.export.card import describe_file, metadata_of
+from model.export.names import name_after_layers
 from model.networks import make_network, parameter_table
 from model.predict import Predictor
-from model.runs import Run
+from model.runs.folder import Run
 from model.steps import eval_step
 from pipeline.drawings import UInt8Array
 from pipeline.errors import MismatchError

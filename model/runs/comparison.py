@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model.overview import RunSummary
+from model.runs.overview import RunSummary
 
 # The first of these stand first in a table.
 _FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")

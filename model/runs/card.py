@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from model.config import TrainConfig
-from model.overview import FORMAT_VERSION
+from model.runs.overview import FORMAT_VERSION
 from pipeline.errors import CheckpointError, MismatchError
 from pipeline.sealed import seal, unseal
 from pipeline.storage import write_atomically

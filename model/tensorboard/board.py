@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from model.meter import Reading
 from model.metrics import Scores
-from model.runs import Run
+from model.runs.folder import Run
 from pipeline.loading.loader import Batch
 
 
@@ -55,6 +55,6 @@ def open_board(
         if not (isinstance(error, ModuleNotFoundError) and error.name == "tensorboardX"):
             warn(f"nothing is written for TensorBoard: tensorboardX cannot be imported ({error})")
         return Board()
-    from model.summaries import Summaries
+    from model.tensorboard.summaries import Summaries
 
     return Summaries(run, steps_per_epoch, step, seconds, rate, warn)

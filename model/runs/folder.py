@@ -17,11 +17,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from model.card import CARD, CONFIG, RunCard, read_card, write_card
-from model.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.config import TrainConfig
-from model.log import append_metrics, read_metrics
-from model.overview import RUN_NAME, RUNS
+from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
+from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
+from model.runs.log import append_metrics, read_metrics
+from model.runs.overview import RUN_NAME, RUNS
 from model.steps import TrainState
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.locks import locked_file

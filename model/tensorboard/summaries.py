@@ -18,12 +18,12 @@ from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import text
 
-from model.board import Board
 from model.config import TrainConfig
-from model.events import EventFile, read_events, write_events
 from model.meter import Reading
 from model.metrics import Scores
-from model.runs import Run
+from model.runs.folder import Run
+from model.tensorboard.board import Board
+from model.tensorboard.events import EventFile, read_events, write_events
 from pipeline.drawings import Int64Array, UInt8Array
 from pipeline.loading.loader import Batch
 from pipeline.pictures.captions import PLAIN, RIGHT, WRONG, Caption, captioned_grid

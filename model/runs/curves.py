@@ -16,8 +16,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from model.charts import COLOURS, GRAY, styled
-from model.comparison import value_text
-from model.overview import RunSummary, number
+from model.runs.comparison import value_text
+from model.runs.overview import RunSummary, number
 
 _ACROSS = 5  # panels, at most
 _WIDTH, _HEIGHT, _MARGIN = 2.6, 2.1, 0.9  # of a panel's axes and of the space around them, inches

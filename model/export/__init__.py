@@ -1,0 +1,1 @@
+"""A run as a file for somebody's app."""

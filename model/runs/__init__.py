@@ -1,0 +1,1 @@
+"""A run on disk: its files and what proves them, which run a command takes, and runs side by side."""

@@ -1,0 +1,1 @@
+"""A training as TensorBoard shows it."""
