@@ -54,8 +54,9 @@ evaluate: install
 predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
+# Files of tests side by side, on up to four cores.
 test: install
-	@$(BIN)/python -m pytest $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 lint: install
 	@$(BIN)/ruff check .
