@@ -5,8 +5,8 @@
 A run on the built-in sample that nobody disturbs is the reference. Each other run is killed one to `--most` times, each
 time in one of three ways: at a moment drawn evenly from the reference's whole life, start-up and all; within a second
 of a SIGTERM at such a moment, which makes it save in the middle of an epoch, as service managers and clusters stop what
-does not hurry; or within 50 ms of the sight of a checkpoint being written. Then it goes on to its end. Epochs are short,
-so that there is much saving.
+does not hurry; or within 50 ms of the sight of a checkpoint being written. Then it goes on to its end. Epochs are
+short, so that there is much saving.
 
 Then the last checkpoint must be the reference's bit for bit, parameters, statistics and the optimizer's state; the same
 checkpoints must be kept and nothing else be left; and every batch that any attempt trained on must hold the drawings
