@@ -2,10 +2,11 @@
 
     python benchmarks/kill_training.py [--kills 30] [--most 5] [--network NAME] [--epochs 8] [--seed 0] [--work DIR]
 
-A run on the built-in sample that nobody disturbs is the reference. Each other run is killed one to `--most` times: at
-a moment drawn evenly from the reference's whole life, start-up and saving included, or, as often as a coin says so,
-within 0.3 s of a SIGTERM, which makes it save in the middle of an epoch: so do service managers and clusters stop what
-does not hurry. Then it goes on to its end. An epoch takes about a second, so that there is much saving to be killed in.
+A run on the built-in sample that nobody disturbs is the reference. Each other run is killed one to `--most` times, each
+time in one of three ways: at a moment drawn evenly from the reference's whole life, start-up and all; within a second
+of a SIGTERM at such a moment, which makes it save in the middle of an epoch, as service managers and clusters stop what
+does not hurry; or within 50 ms of the sight of a checkpoint being written. Then it goes on to its end. Epochs are
+short, so that there is much saving.
 
 Then the last checkpoint must be the reference's bit for bit, parameters, statistics and the optimizer's state; the same
 checkpoints must be kept and nothing else be left; and every batch that any attempt trained on must hold the drawings
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,7 +36,8 @@ from machine import machine, say
 
 BATCH = 32
 KEPT = {"run.json", "config.json", "metrics.jsonl", "checkpoints", "lock"}
-GRACE_SECONDS = 0.3  # between SIGTERM and SIGKILL, at most
+GRACE_SECONDS = 1.0  # between SIGTERM and SIGKILL, at most
+SAVE_SECONDS = 0.05  # between the sight of a checkpoint being written and SIGKILL, at most
 WATCH = "--watch"
 
 
@@ -157,7 +159,7 @@ class Trials:
             command = ("train", "--resume", "--run", name) if begun else self._anew(name)
             process = self._start(name, *command)
             if len(attempts.kills) < most:
-                self._kill(process)
+                self._kill(process, self.work / name / "checkpoints")
             said = process.communicate()[1]
             if process.returncode == 0:
                 return attempts
@@ -197,16 +199,20 @@ class Trials:
         # What is compiled is kept here, so that kills fall into the writing of that as well.
         return os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.work / "cache")}
 
-    def _kill(self, process: subprocess.Popen[str]) -> None:
-        """SIGKILL at a random moment, or soon after a SIGTERM at one, unless it ends before."""
-        moments = [self.dice.uniform(0, self.seconds)]
-        if self.dice.random() < 0.5:
-            moments.append(self.dice.uniform(0, GRACE_SECONDS))
-        for left, moment in zip(range(len(moments))[::-1], moments, strict=True):
-            try:
-                process.wait(moment)
-            except subprocess.TimeoutExpired:
-                process.send_signal(signal.SIGTERM if left else signal.SIGKILL)
+    def _kill(self, process: subprocess.Popen[str], checkpoints: Path) -> None:
+        """SIGKILL in one of the three ways, unless it ends before."""
+        way = self.dice.choice(("anywhere", "after SIGTERM", "in a save"))
+        if way == "in a save":
+            _wait(process, self.dice.uniform(0, self.seconds))
+            while process.poll() is None and not any(checkpoints.glob(".*")):
+                time.sleep(0.001)
+            _wait(process, self.dice.uniform(0, SAVE_SECONDS))
+        else:
+            _wait(process, self.dice.uniform(0, self.seconds))
+            if way == "after SIGTERM":
+                process.send_signal(signal.SIGTERM)
+                _wait(process, self.dice.uniform(0, GRACE_SECONDS))
+        process.kill()  # nothing, if it has ended
 
     def _where(self, name: str) -> str:
         """Where a kill fell, by what it left."""
@@ -223,6 +229,11 @@ class Trials:
 
     def _trace(self, name: str) -> list[str]:
         return (self.work / f"{name}.trace").read_text().splitlines()
+
+
+def _wait(process: subprocess.Popen[str], seconds: float) -> None:
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(seconds)
 
 
 def arrays_faults(checkpoint: Path, expected: Path) -> list[str]:
