@@ -28,7 +28,7 @@ if [ "$has" = "$version" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted"
 
 case $extras in
   *cuda*) echo "an NVIDIA driver answers: installing JAX with CUDA, a download of about 2.5 GB (GPU=0 refuses it)" ;;
-  *) echo "installing into $venv: a download of about 300 MB" ;;
+  *) echo "installing into $venv: a download of about 600 MB" ;;
 esac
 { [ "$has" = "$version" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1; } ||
   "$python" -m venv --clear "$venv" ||
