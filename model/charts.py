@@ -3,10 +3,11 @@
 matplotlib draws them, without `pyplot`, whose state belongs to a process.
 """
 
+import contextlib
+import functools
 import io
 import re
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,9 +54,16 @@ def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
         return figure, figure.subplots()
 
 
-def styled() -> AbstractContextManager[None]:
-    """For a figure that is laid out by hand: what is made in this context has the look of the others."""
-    return mpl.rc_context(_STYLE)
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """For what is laid out and drawn by hand: what is made in this context has the look of the others.
+
+    It is matplotlib's own look but for `_STYLE`, whatever a user's matplotlibrc says. Decorates functions too.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()  # but the backend
+        mpl.rcParams.update(_STYLE)
+        yield
 
 
 def readable(word: str, inches: float) -> str:
@@ -125,5 +133,7 @@ def write_chart(path: Path, figure: Figure) -> None:
     write_image(path, as_png(figure))
 
 
+@functools.cache
 def _font() -> FT2Font:
-    return get_font(findfont(FontProperties()))
+    with styled():
+        return get_font(findfont(FontProperties()))

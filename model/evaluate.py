@@ -12,12 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.feed import Feed
-from model.metrics import Scores, add, score
-from model.networks import make_network
-from model.runs.checkpoint import Position, load_checkpoint
+from model.loaded import LoadedRun
+from model.metrics import Float64Array, Scores, add, mean_log_probabilities, score
 from model.runs.folder import Run
-from model.steps import eval_step
-from pipeline.errors import CheckpointError, MismatchError
+from pipeline.errors import MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.shards.read import ShardSplit, open_split
@@ -57,23 +55,6 @@ def check_splits(run: Run, manifest: Manifest, folder: Path) -> None:
         )
 
 
-def load_network(run: Run) -> tuple[Callable[..., jax.Array], Any, Position]:
-    """The compiled `eval_step` of a run, its variables and where its checkpoint stood.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
-    """
-    folder = run.checkpoint(best=True)
-    if folder is None:
-        raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
-    state, position = load_checkpoint(folder)
-    if (position.epoch, position.step) == (0, 0):
-        raise CheckpointError(f"{run.folder}: not trained yet; go on with `sketchpipe train --resume`")
-    network = make_network(run.config.network, len(run.config.classes))
-    step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
-    return step, {"params": state["params"], "batch_stats": state["batch_stats"]}, position
-
-
 @dataclass(frozen=True)
 class Look:
     """What a network makes of N drawings of a split.
@@ -95,10 +76,10 @@ class Look:
         """(N, K) float32, rows that sum to 1: the mean over drawings and their mirror images."""
         return self.probabilities_at(self.temperature)
 
-    @property
-    def ranked(self) -> NDArray[np.float32]:
-        """(N, K) float32, the more the better: logits, or the mean probabilities where there are two of a drawing."""
-        return self.logits[0] if len(self.logits) == 1 else self.probabilities
+    @functools.cached_property
+    def ranked(self) -> NDArray[np.float32] | Float64Array:
+        """(N, K), the more the better, finer than probabilities, which may all be 0: logits, or of two their mean's."""
+        return self.logits[0] if len(self.logits) == 1 else mean_log_probabilities(self.logits, self.temperature)
 
     def probabilities_at(self, temperature: float) -> NDArray[np.float32]:
         """The probabilities at another temperature."""
@@ -106,9 +87,7 @@ class Look:
 
     def scores(self, classes: tuple[str, ...]) -> Scores:
         """The scores of these drawings."""
-        if len(self.logits) == 1:
-            return score(self.logits[0], self.labels, classes, self.temperature)
-        return score(np.log(self.probabilities.astype(np.float64) + np.finfo(np.float64).tiny), self.labels, classes)
+        return score(self.ranked, self.labels, classes, self.temperature if len(self.logits) == 1 else 1.0)
 
 
 Visitor = Callable[[ShardSplit, Look], None]
@@ -184,30 +163,22 @@ def _outputs(
 
 
 def look_at(
-    run: Run,
-    folder: Path,
-    split: str,
-    *,
-    mirror: bool = False,
-    temperature: float = 1.0,
-    limit: int | None = None,
+    loaded: LoadedRun, folder: Path, split: str, *, mirror: bool = False, limit: int | None = None
 ) -> Generator[tuple[ShardSplit, Look], None, None]:
-    """What a run's best checkpoint makes of a split of the shards in `folder`, or of "all", each drawing once.
+    """What a run makes of a split of the shards in `folder`, or of "all", each drawing once.
 
     Args:
-        run: whose.
+        loaded: the run, whose temperature the probabilities have.
         folder: the shards.
         split: train, validation, test or all.
         mirror: whether to look at each drawing's mirror image too.
-        temperature: of the probabilities.
         limit: drawings of each split, or a few more; all where it is None.
 
     Raises:
         MismatchError: the shards hold classes that the run does not know, or were split in another way.
-        SketchpipeError: shards or checkpoint are missing or damaged.
+        SketchpipeError: the shards are missing or damaged.
     """
-    step, variables, _ = load_network(run)
-    variables = jax.device_put(variables)
+    run, variables = loaded.run, jax.device_put(loaded.variables)
     config = LoaderConfig(EVAL_BATCH, render=run.config.render_config())
     for name in splits_of(folder, split):
         opened = open_split(folder, name)
@@ -217,8 +188,8 @@ def look_at(
         mirrored = Loader(opened, replace(config, mirrored=True)) if mirror else None
         loader = Loader(opened, config)
         for look in looks(
-            step, variables, loader, labels, limit=limit, mirror=mirrored, temperature=temperature
-        ):  # fmt: skip
+            loaded.step, variables, loader, labels, limit=limit, mirror=mirrored, temperature=loaded.temperature
+        ):
             yield opened, look
 
 
@@ -228,21 +199,15 @@ def splits_of(folder: Path, split: str) -> list[str]:
 
 
 def evaluate_run(
-    run: Run,
-    folder: Path,
-    split: str,
-    *,
-    mirror: bool = False,
-    temperature: float = 1.0,
-    visitors: Sequence[Visitor] = (),
+    loaded: LoadedRun, folder: Path, split: str, *, mirror: bool = False, visitors: Sequence[Visitor] = ()
 ) -> Scores:
     """Score what `look_at` finds, whose arguments and errors these are; each visitor is shown every look.
 
     With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored.
     """
-    classes = run.config.classes
+    classes = loaded.run.config.classes
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    with contextlib.closing(look_at(run, folder, split, mirror=mirror, temperature=temperature)) as found:
+    with contextlib.closing(look_at(loaded, folder, split, mirror=mirror)) as found:
         for opened, look in found:
             total = add(total, look.scores(classes))
             for visit in visitors:

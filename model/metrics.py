@@ -1,5 +1,6 @@
 """How good a network's probabilities are: loss, top-1, top-3, MAP@3, class by class, and what is taken for what."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,7 +83,7 @@ def score(
     pairs = labels.astype(np.int64) * count + logits.argmax(axis=1)
     confusion = np.bincount(pairs, minlength=count * count).reshape(count, count)
     reciprocal = float((1 / (rank[rank < 3] + 1)).sum())
-    return Scores(classes, confusion, int((rank < 3).sum()), reciprocal, _cross_entropy(logits, labels, temperature))
+    return Scores(classes, confusion, int((rank < 3).sum()), reciprocal, cross_entropy(logits, labels, temperature))
 
 
 def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Array]:
@@ -120,9 +121,23 @@ def add(first: Scores, second: Scores) -> Scores:
     )
 
 
-def _cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], temperature: float) -> float:
+def cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], temperature: float) -> float:
     """The sum of -ln p, in float64, over (N, K) logits and (N,) labels."""
     with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
         over_true = (logits - logits[np.arange(len(labels)), labels][:, None].astype(np.float64)) / temperature
         best = over_true.max(axis=1, initial=0.0)  # or the exponential would overflow
         return float((np.log(np.exp(over_true - best[:, None]).sum(axis=1)) + best).sum())
+
+
+def mean_log_probabilities(logits: Sequence[NDArray[np.floating[Any]]], temperature: float = 1.0) -> Float64Array:
+    """(N, K) float64, ln of the mean over looks of the probabilities that each look's (N, K) logits stand for.
+
+    By log-sum-exp, so that labels whose probabilities are too small to tell apart, or 0 in float32, keep their order.
+    """
+    logs = []
+    for one in logits:
+        z = one.astype(np.float64) / temperature
+        z -= z.max(axis=1, keepdims=True)
+        logs.append(z - np.log(np.exp(z).sum(axis=1, keepdims=True)))
+    mean: Float64Array = np.logaddexp.reduce(logs, axis=0) - np.log(len(logs))
+    return mean

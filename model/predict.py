@@ -1,14 +1,15 @@
 """What a run makes of drawings: the probability of every class."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from model.calibration import load_temperature
-from model.evaluate import EVAL_BATCH, load_network
+from model.evaluate import EVAL_BATCH
+from model.loaded import LoadedRun
 from model.runs.folder import Run
 from pipeline.drawings import Drawings, UInt8Array
 from pipeline.rendering.render import render
@@ -19,19 +20,20 @@ class Predictor:
     """A run's best checkpoint, ready to name drawings.
 
     Attributes:
-        run: whose.
+        loaded: the run, by whose temperature logits are divided.
         mirror: whether `of_drawings` takes the mean over each drawing and its mirror image.
-        temperature: by which logits are divided: the run's own, if one was fitted.
     """
 
-    run: Run
+    loaded: LoadedRun
     mirror: bool = False
-    temperature: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.temperature = load_temperature(self.run)
-        self._step, variables, _ = load_network(self.run)
-        self._variables: Any = jax.device_put(variables)
+        self._variables: Any = jax.device_put(self.loaded.variables)
+
+    @property
+    def run(self) -> Run:
+        """Whose it is."""
+        return self.loaded.run
 
     def images(self, drawings: Drawings) -> UInt8Array:
         """(N, H, W, C) uint8, the drawings as the network sees them."""
@@ -47,12 +49,18 @@ class Predictor:
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, of (N, H, W, C) uint8 images."""
+        return self._outputs(images, lambda logits: jax.nn.softmax(logits / self.loaded.temperature, axis=-1))
+
+    def logits(self, images: UInt8Array) -> NDArray[np.float32]:
+        """(N, K) float32 of (N, H, W, C) uint8 images."""
+        return self._outputs(images, lambda logits: logits)
+
+    def _outputs(self, images: UInt8Array, output: Callable[[jax.Array], jax.Array]) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(images), EVAL_BATCH):
             part = images[start : start + EVAL_BATCH]
             # One shape for any number of drawings, so that one compilation serves all.
             padded = np.zeros((1 if len(images) == 1 else EVAL_BATCH, *images.shape[1:]), np.uint8)
             padded[: len(part)] = part
-            logits = self._step(self._variables, padded)
-            parts.append(np.asarray(jax.nn.softmax(logits / self.temperature, axis=-1))[: len(part)])
+            parts.append(np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)])
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)

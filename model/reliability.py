@@ -12,12 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from model.metrics import Float64Array, cross_entropy
+
 BINS = 15  # of equal width, as Guo et al. have them
 COLDEST, HOTTEST = 0.05, 20.0
 _STEPS = 60
 _CHUNK = 4096  # drawings whose logits are widened at once
-
-Float64Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,7 @@ def reliability(confidence: ArrayLike, right: ArrayLike) -> Reliability:
 
 def negative_log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32], temperature: float = 1.0) -> float:
     """The mean over N drawings of -log of the true label's probability, of (N, K) logits at a temperature."""
-    total = 0.0
-    for z, own in _chunks(logits, labels):
-        scaled = z / temperature
-        total += float((np.log(np.exp(scaled).sum(axis=1)) - scaled[np.arange(len(own)), own]).sum())
-    return total / max(1, len(labels))
+    return sum(cross_entropy(z, own, temperature) for z, own in _chunks(logits, labels)) / max(1, len(labels))
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:

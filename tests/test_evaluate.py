@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small import damaged_copy, in_process, sample_shards, sample_sketches, sketchpipe, trained
 
-from model.evaluate import labels_in, load_network
+from model.evaluate import Look, labels_in
+from model.loaded import load_run
 from model.metrics import Scores, add, score
 from model.predict import Predictor
 from model.runs.folder import open_run
@@ -85,6 +86,22 @@ def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
     assert found == whole
 
 
+def test_labels_whose_probabilities_are_all_0_keep_their_order_in_a_mirror_too() -> None:
+    logits = np.array([[400, -30, 0, -10], [400, -10, -30, 0]], np.float32)
+    for looked in ((logits,), (logits, logits[:, [0, 1, 3, 2]])):
+        look = Look(np.arange(2), np.array([1, 3], np.int32), looked, temperature=2.0)
+        assert look.probabilities[:, 1:].max() == 0
+        assert look.ranked.argsort(axis=1)[0].tolist()[0] == 1
+        assert look.scores(WORDS).in_top3 == 1
+        assert look.scores(WORDS).as_dict()["loss"] == pytest.approx(naive_loss(looked, look.labels, 2.0))
+
+
+def naive_loss(looked: tuple[np.ndarray, ...], labels: np.ndarray, temperature: float) -> float:
+    """The mean of -ln of the mean probability, for drawings whose best logit is 400 and far above the others."""
+    of_true = [(one[np.arange(len(labels)), labels] - 400.0) / temperature for one in looked]
+    return -float(np.mean(np.logaddexp.reduce(of_true, axis=0) - np.log(len(looked))))
+
+
 def test_labels_are_matched_by_word() -> None:
     assert labels_in(WORDS, ("dog", "ant"), Path("shards")).tolist() == [3, 0]
     with pytest.raises(MismatchError, match="its classes eel, fox, gnu and 1 more are none of the run's 4"):
@@ -101,8 +118,8 @@ def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(wor
         drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
         size=run.config.image_size, line_width=run.config.line_width,
     )  # fmt: skip
-    step, variables, _ = load_network(run)
-    expected = naive_scores(np.asarray(step(jax.device_put(variables), images)), drawings.word)
+    loaded = load_run(run)
+    expected = naive_scores(np.asarray(loaded.step(jax.device_put(loaded.variables), images)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert all(0 <= found[name] <= 1 for name in ("top1", "top3", "map3"))
     assert found["drawings"] == len(split) == sum(one["drawings"] for one in found["classes"].values())
@@ -116,12 +133,14 @@ def test_a_mirror_makes_it_the_mean_of_the_drawing_and_its_mirror_image(work: Pa
     found = json.loads(ran.stdout)
     run, split = open_run(work / RUN), open_split(work / "shards" / "sample", "test")
     drawings, config = split.read_rows(np.arange(len(split))), run.config.render_config()
-    step, variables, _ = load_network(run)
-    both = [jax.nn.softmax(step(variables, render(drawings, config, mirrored=one))) for one in (False, True)]
+    loaded = load_run(run)
+    both = [
+        jax.nn.softmax(loaded.step(loaded.variables, render(drawings, config, mirrored=one))) for one in (False, True)
+    ]
     expected = naive_scores(np.log(np.mean(np.asarray(both, np.float64), axis=0)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["mirror"] is True
-    predictor = Predictor(run, mirror=True)
+    predictor = Predictor(load_run(run), mirror=True)
     # Batches of another size: float32 rounding.
     np.testing.assert_allclose(predictor.of_drawings(drawings), np.asarray(both[0] + both[1]) / 2, atol=1e-5)
 

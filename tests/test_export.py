@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import re
 import shutil
 import sys
@@ -14,20 +15,18 @@ import pytest
 from fresh_runs import CLASSES, fresh_run
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from small import in_process, sample_shards, sketchpipe, trained
+from small import change_card, in_process, sample_shards, sketchpipe, trained
 
 from model.export import export
-from model.calibration import CALIBRATION, Calibration
-from model.evaluate import load_network
 from model.export.card import metadata_of
 from model.export.export import convert, export_run, largest_difference, proving_images
+from model.loaded import load_run
 from model.networks import NETWORKS, parameter_table
 from model.predict import Predictor
+from model.runs.calibration import CALIBRATION, Calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
-from model.steps import TrainState
 from pipeline.drawings import UInt8Array, from_strokes
-from pipeline.errors import MismatchError
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
@@ -75,8 +74,8 @@ def test_every_network_gives_the_runs_probabilities_for_any_number_of_images(
 ) -> None:
     run = fresh_run(tmp_path / "run", network, **changes)
     images = random_images(run, 256)
-    exported = export_run(run, images)
-    expected = Predictor(run).probabilities(images)
+    exported = export_run(load_run(run), images)
+    expected = Predictor(load_run(run)).probabilities(images)
     assert expected.max(axis=1).std() > 0.01  # images differ, or nothing is compared
     for count in (1, 2, 7, 256):
         found = probabilities_of(exported.content, images[:count])
@@ -84,13 +83,13 @@ def test_every_network_gives_the_runs_probabilities_for_any_number_of_images(
         np.testing.assert_allclose(found, expected[:count], atol=1e-4, rtol=0)
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     assert exported.difference < 1e-4
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(load_network(run)[1]))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(load_run(run).variables))
     assert 4 * parameters < len(exported.content) < 4 * parameters + 30_000
 
 
 def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0), 1.0))
+    model = onnx.load_from_string(convert(load_run(run)))
     layers = [row.layer for row in parameter_table("sketchnet", len(CLASSES))[0]]
     nodes = {node.name: node for node in model.graph.node}
     assert set(layers) < set(nodes)
@@ -104,13 +103,13 @@ def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path)
     }  # fmt: skip
     weights = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     assert all(name.rpartition("/")[0] in nodes for name in weights)
-    stored = load_network(run)[1]["params"]["stage2_block1"]["conv1"]["kernel"]
+    stored = load_run(run).variables["params"]["stage2_block1"]["conv1"]["kernel"]
     np.testing.assert_array_equal(weights["stage2_block1/conv1/kernel"], stored.transpose(3, 2, 0, 1))
 
 
 def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(run, metadata_of(run, 1.0), 1.0))
+    model = onnx.load_from_string(convert(load_run(run)))
     onnx.checker.check_model(model, full_check=True)
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
@@ -124,22 +123,22 @@ def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right
 def test_the_same_run_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     other = fresh_run(tmp_path / "other" / "run", "sketch-classifier", tuple(reversed(CLASSES)))
-    first = convert(run, metadata_of(run, 1.0), 1.0)
-    assert convert(run, metadata_of(run, 1.0), 1.0) == first
-    assert convert(other, metadata_of(other, 1.0), 1.0) != first
+    first = convert(load_run(run))
+    assert convert(load_run(run)) == first
+    assert convert(load_run(other)) != first
 
 
 def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     images = random_images(run, 20)
-    plain = Predictor(run).probabilities(images)
+    plain = Predictor(load_run(run)).probabilities(images)
     best = run.checkpoint(best=True)
     assert best is not None
     fitted = Calibration(2.5, best.name, digest_of(best), "abc", 100, 1.5, 1.25, 0.25, 0.125)
     (run.folder / CALIBRATION).write_text(fitted.dump())
-    exported = export_run(run, images)
-    step, variables, _ = load_network(run)
-    expected = jax.nn.softmax(step(variables, images) / 2.5, axis=-1)
+    exported = export_run(load_run(run), images)
+    loaded = load_run(run)
+    expected = jax.nn.softmax(loaded.step(loaded.variables, images) / 2.5, axis=-1)
     found = probabilities_of(exported.content, images)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.abs(found - plain).max() > 0.01
@@ -148,9 +147,9 @@ def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> Non
 
 def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
-    content = convert(run, metadata_of(run, 1.0), 1.0)
+    content = convert(load_run(run))
     images = random_images(run, 300)
-    expected = Predictor(run).probabilities(images)
+    expected = Predictor(load_run(run)).probabilities(images)
     assert largest_difference(content, images, expected) < 1e-5
     for row in (0, 2, 150, 299):
         wrong = expected.copy()
@@ -164,7 +163,7 @@ def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
 
 def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "001-mine", "sketchnet")
-    content = convert(run, metadata_of(run, 1.0), 1.0)
+    content = convert(load_run(run))
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
     assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["N", 64, 64, 3])
@@ -182,12 +181,12 @@ def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
     assert "(N, 64, 64, 3) uint8" in model.graph.input[0].doc_string
     assert "(N, 5) float32" in model.graph.output[0].doc_string
     real = dataclasses.replace(run, card=dataclasses.replace(run.card, synthetic=False))
-    assert metadata_of(real, 1.0)["attribution"] == ATTRIBUTION
+    assert metadata_of(load_run(real))["attribution"] == ATTRIBUTION
 
 
 def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    about = metadata_of(run, 1.0)
+    about = metadata_of(load_run(run))
     for part in ("larger side is 241 long", "by 8 at most", "64 x 64 pixels", "1.25 pixels wide", "255 * (t + 2) / 4"):
         assert part in about["drawing"]
     # Two strokes, left to right at the top and then downwards on the left: 100 and 200 long, the larger side 200.
@@ -206,8 +205,8 @@ def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Pa
     assert green / red == pytest.approx(200 / 300, abs=0.01)
     assert blue / red == pytest.approx(3 / 4, abs=0.01)  # t = 1
     gray = fresh_run(tmp_path / "gray", "sketch-classifier", encoding="gray", framing="corner")
-    assert "margin" not in metadata_of(gray, 1.0)
-    assert "in the one channel" in metadata_of(gray, 1.0)["drawing"]
+    assert "margin" not in metadata_of(load_run(gray))
+    assert "in the one channel" in metadata_of(load_run(gray))["drawing"]
 
 
 def test_drawings_to_prove_it_on_are_of_the_test_split_first(
@@ -244,7 +243,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     run = open_run(work / RUN)
     images, _ = proving_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
-    np.testing.assert_allclose(found, Predictor(run).probabilities(images), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(found, Predictor(load_run(run)).probabilities(images), atol=1e-4, rtol=0)
 
     described = json.loads(in_process("export", "--to", str(to), "--json", cwd=work).stdout)
     assert described["file"] == str(to)
@@ -289,16 +288,11 @@ def test_a_file_that_differs_from_the_run_is_not_written(
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the one before"]
 
 
-def test_probabilities_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
+def test_a_run_in_a_folder_whose_name_is_no_utf8_is_exported(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
-    broken = dataclasses.replace(run, folder=tmp_path / "broken")
-    broken.create()
-    _, variables, position = load_network(run)
-    variables["params"]["dense"]["bias"] = np.full(len(CLASSES), np.nan, np.float32)
-    state: Any = TrainState(np.int32(1), variables["params"], {}, ())  # type: ignore[arg-type]
-    broken.save(state, position, best=True)
-    with pytest.raises(MismatchError, match="differ from the run's by up to nan"):
-        export_run(broken, random_images(run, 3))
+    moved = open_run(run.folder.rename(tmp_path / os.fsdecode(b"b\xff")))
+    exported = export_run(load_run(moved), random_images(run, 3))
+    assert exported.metadata["run"] == r"b\xff"
 
 
 @pytest.mark.parametrize(
@@ -307,6 +301,7 @@ def test_probabilities_that_are_not_numbers_are_refused(tmp_path: Path) -> None:
         (["--to", "."], 6, "is a folder; name a file"),
         (["--to", "model.pb"], 2, "let its name end in .onnx"),
         (["--to", "shards/sample/manifest.json/model.onnx"], 6, "is a file, not a folder"),
+        (["--to", "/proc/new/model.onnx", "--run", "runs/none"], 6, "cannot be written (/proc: "),
         (["--run", "runs/none"], 3, "runs/none: no run here"),
         (["--shards", "none"], 3, "none: no such folder"),
         (["--shards", "runs"], 4, "no shards here"),
@@ -326,8 +321,7 @@ def test_a_damaged_checkpoint_or_shards_that_are_gone_are_said_in_a_line(work: P
     shards = ("--shards", str(work / "shards" / "sample"))
     ran = in_process("export", "--run", "run", *shards, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (4, "")
-    card = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**card, "shards_path": "/gone"}))
+    change_card(tmp_path / "run", shards_path="/gone")
     ran = in_process("export", "--run", "run", cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
     assert "name others with --shards" in ran.stderr

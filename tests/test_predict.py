@@ -8,6 +8,7 @@ from PIL import Image
 from small import in_process, sample_sketches, sketchpipe, trained
 
 from model.evaluate import EVAL_BATCH
+from model.loaded import load_run
 from model.networks import NETWORKS
 from model.predict import Predictor
 from model.runs.folder import open_run
@@ -129,7 +130,7 @@ def test_what_cannot_be_done_is_said_in_a_line(work: Path, arguments: list[str],
 
 
 def test_probabilities_do_not_depend_on_how_many_drawings_come_together(work: Path) -> None:
-    predictor = Predictor(open_run(work / RUN))
+    predictor = Predictor(load_run(open_run(work / RUN)))
     split = open_split(work / "shards" / "sample", "train")
     images = predictor.images(split.read_row_group(0).slice(0, EVAL_BATCH + 9))
     together = predictor.probabilities(images)
@@ -189,6 +190,9 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
         (["--plot", "plot.svg"], 2, "plot.svg: the picture is a PNG file"),
         (["--plot", "shards"], 6, "shards: is a folder"),
         (["--plot", "image.png"], 2, "--plot image.png: the drawing itself goes there"),
+        (["--plot", "./new/../image.png"], 2, "image.png: the drawing itself goes there"),
+        (["--plot", "/proc/plot.png"], 6, "/proc/plot.png: cannot be written (/proc: "),
+        (["--image", "-"], 2, "-: the picture goes to a file; give it a name that ends in .png"),
     ],
 )
 def test_a_plot_that_cannot_be_written_is_said_before_anything_is_named(

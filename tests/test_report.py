@@ -1,19 +1,32 @@
 import base64
 import json
+import os
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from small import in_process, sample_sketches, trained
+from small import in_process, sample_shards, sample_sketches, trained
 
+from model import calibration
+from model.loaded import load_run
 from model.report import prefixes
+from model.runs.calibration import CALIBRATION, Calibration
+from model.runs.checkpoint import load_checkpoint
+from model.runs.folder import Run, open_run
+from pipeline.pictures.names import safe_name
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 
 RUN = "runs/001-sketch-classifier"
-HOSTILE = {"cat": "<script>alert(1)</script>", "fish": "a & b \"c\" 'd' {{ 7 * 7 }}", "tree": "</script><b>\u202edrawn"}
+HOSTILE = {
+    "cat": "<script>alert(1)</script>",
+    "fish": "a & b \"c\" 'd' {{ 7 * 7 }}",
+    "tree": "</script><b>drawn",
+    "sun": "\u202ea\0b\rc",
+}
 SECTIONS = ("calibration", "classes", "confusion", "pairs", "mistakes", "unsure", "labels", "strokes", "early")
 ADDRESSES = ("src", "href", "action", "data", "poster", "srcset", "xlink:href", "background", "formaction", "ping")
 VOID = {"meta", "link", "img", "input", "br"}
@@ -101,7 +114,7 @@ def test_a_report_has_every_section_and_the_scores_that_evaluate_prints(page: tu
         "of the synthetic sample",
     ):
         assert said in found.told
-    assert found.text.count("<title>") == 1
+    assert f"<title>{scores['top1']:.2%} named right, 10 classes: sketchpipe report</title>" in found.text
     as_text = in_process("evaluate", cwd=work).stdout
     assert f"top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}" in as_text
     for word, one in scores["classes"].items():
@@ -138,14 +151,41 @@ def test_the_same_evaluation_gives_the_same_bytes_in_place_of_what_was_there(
 
 def test_all_splits_mirrored_and_calibrated_are_said(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefixes, "MOST_DRAWINGS", 50)
+    monkeypatch.setattr(calibration, "FEWEST_DRAWINGS", 50)
     found, scores = report("--split", "all", "--mirror", "--calibrate", cwd=work, name="all.html")
-    (work / RUN / "calibration.json").unlink()
+    (work / RUN / CALIBRATION).unlink()
     assert scores["drawings"] == 600
     assert "each drawing and its mirror image" in found.told
     assert "The run was trained on some of these drawings" in found.told
     assert f"temperature {scores['temperature']:.4f}, fitted on validation drawings" in found.told
+    assert "The temperature was fitted on some of these drawings" in found.told
     assert "without, it would be" in found.told
     assert "of 50 drawings, drawn by chance from the 600" in found.told
+
+
+def test_shards_that_may_hold_what_it_was_trained_on_are_said(
+    work: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prefixes, "MOST_DRAWINGS", 50)
+    run = shutil.copytree(work / RUN, tmp_path / "run")
+    loaded = load_run(open_run(run))
+    (run / CALIBRATION).write_text(
+        Calibration(2.5, "00001-0000000", loaded.arrays_sha256, "abc", 100, 1.5, 1.25, 0.25, 0.125).dump()
+    )
+    other = str(sample_shards(tmp_path_factory, "small-splits", splits="0.1,0.1,0.8"))
+    found, _ = report("--run", "run", "--shards", other, "--split", "all", cwd=tmp_path)
+    assert "The run may have been trained on some of these drawings: its scores may flatter it" in found.told
+    assert "The network may have been trained on some of these drawings" in found.told
+    assert "temperature 1; that of calibration.json is of another checkpoint, 00001-0000000, and was left" in found.told
+
+
+def test_a_run_in_a_folder_whose_name_is_no_utf8_is_reported(work: Path, tmp_path: Path) -> None:
+    name = os.fsdecode(b"b\xff")
+    shutil.copytree(work / RUN, tmp_path / name)
+    shards = str(work / "shards" / "sample")
+    found, _ = report("--run", name, "--shards", shards, "--split", "validation", cwd=tmp_path)
+    assert r"run b\udcff network" in found.told
+    assert "trained on some" not in found.told
 
 
 def test_words_of_any_kind_are_harmless(work: Path, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -156,18 +196,22 @@ def test_words_of_any_kind_are_harmless(work: Path, tmp_path: Path, tmp_path_fac
         )
         (tmp_path / "sketches" / path.name).write_text(lines)
     build_folder([str(tmp_path / "sketches")], tmp_path / "shards", BuildOptions())
-    shutil.copytree(work / RUN, tmp_path / "run")
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    config["classes"] = [HOSTILE.get(word, word) for word in config["classes"]]
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    run = open_run(work / RUN)
+    checkpoint = run.checkpoint(best=True)
+    assert checkpoint is not None
+    config = replace(run.config, classes=tuple(HOSTILE.get(word, word) for word in run.config.classes))
+    hostile = Run(tmp_path / "run", config, run.card)
+    hostile.create()
+    hostile.save(*load_checkpoint(checkpoint), best=True)
     found, scores = report("--run", "run", "--shards", "shards", cwd=tmp_path, name="new/folder/report.html")
     assert set(HOSTILE.values()) <= set(scores["classes"])
     assert "<script>alert" not in found.text
-    assert "<b>\u202e" not in found.text
+    assert "</script><b>" not in found.text
+    assert not {"\0", "\r", "\u202e"} & set(found.text)
     assert found.tags.count("script") == 1
     assert found.events == []
     for word in HOSTILE.values():
-        assert " ".join(word.split()) in found.told
+        assert (word if word.isprintable() else safe_name(word)) in found.told
 
 
 def test_what_many_classes_tell_a_script_is_no_markup() -> None:
@@ -186,8 +230,10 @@ def test_what_many_classes_tell_a_script_is_no_markup() -> None:
     [
         (".", 6, "is a folder; name a file for the report"),
         ("shards", 6, "is a folder; name a file for the report"),
-        ("report.png", 2, "the report is an HTML page; let its name end in .html"),
-        ("file/report.html", 6, "is no folder); choose another place"),
+        ("-", 2, "-: the report goes to a file; give it a name that ends in .html"),
+        ("/proc/report.html", 6, "/proc/report.html: cannot be written (/proc: "),
+        ("report.png", 2, "the report is an HTML file; let its name end in .html"),
+        ("file/report.html", 6, "file is a file, not a folder; choose another place"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_said_before_the_work(work: Path, path: str, code: int, said: str) -> None:

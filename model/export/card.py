@@ -1,14 +1,13 @@
 """What an exported file says of itself: enough to use it for somebody who has nothing else."""
 
 import json
+import os
 from typing import Any
 
 import onnx
 
 from model.config import TrainConfig
-from model.runs.checkpoint import digest_of, load_position
-from model.runs.folder import Run
-from pipeline.errors import CheckpointError
+from model.loaded import LoadedRun
 from pipeline.rendering.augment_kernels import CANVAS, ENLARGE
 from pipeline.rendering.raster import ENCODINGS
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC
@@ -24,18 +23,11 @@ _COLOURS = {
 }
 
 
-def metadata_of(run: Run, temperature: float) -> dict[str, str]:
-    """What the file's metadata hold, each value a text: a word, a number, a sentence, or JSON for lists.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
-    """
-    config = run.config
-    checkpoint = run.checkpoint(best=True)
-    if checkpoint is None:
-        raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
+def metadata_of(loaded: LoadedRun) -> dict[str, str]:
+    """What the file's metadata hold, each value a text: a word, a number, a sentence, or JSON for lists."""
+    run, config = loaded.run, loaded.run.config
     render = config.render_config()
-    top1 = load_position(checkpoint).validation_top1
+    top1 = loaded.position.validation_top1
     return {
         "classes": json.dumps(config.classes, ensure_ascii=False),
         "image_size": str(config.image_size),
@@ -46,11 +38,11 @@ def metadata_of(run: Run, temperature: float) -> dict[str, str]:
         **({} if render.margin is None else {"margin": f"{render.margin:g}"}),
         "drawing": " ".join(_recipe(config)),
         "network": config.network,
-        "run": run.folder.resolve().name,
-        "checkpoint": checkpoint.name,
-        "checkpoint_sha256": digest_of(checkpoint),
+        "run": os.fsencode(run.folder.resolve().name).decode(errors="backslashreplace"),  # may be no UTF-8
+        "checkpoint": loaded.checkpoint,
+        "checkpoint_sha256": loaded.arrays_sha256,
         **({} if top1 is None else {"validation_top1": f"{top1:.4f}"}),
-        "temperature": f"{temperature:g}",
+        "temperature": f"{loaded.temperature:g}",
         "synthetic": json.dumps(run.card.synthetic),
         "attribution": SYNTHETIC if run.card.synthetic else ATTRIBUTION,
         "sketchpipe": run.card.versions["sketchpipe"],

@@ -20,13 +20,11 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
-from model.calibration import load_temperature
-from model.evaluate import load_network
 from model.export.card import describe_file, metadata_of
 from model.export.names import name_after_layers
+from model.loaded import LoadedRun
 from model.networks import make_network, parameter_table
 from model.predict import Predictor
-from model.runs.folder import Run
 from model.steps import eval_step
 from pipeline.drawings import UInt8Array
 from pipeline.errors import MismatchError
@@ -58,28 +56,24 @@ class Exported:
     difference: float
 
 
-def export_run(run: Run, images: UInt8Array) -> Exported:
+def export_run(loaded: LoadedRun, images: UInt8Array) -> Exported:
     """Convert a run's best checkpoint, with the temperature that was fitted for it, and prove the result.
 
     Args:
-        run: whose.
+        loaded: the run.
         images: (N, H, W, C) uint8, N > 0, to hold the file's probabilities against the run's on.
 
     Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
-        MismatchError: a probability differs by `TOLERANCE` or more, or the run has another checkpoint by now.
+        MismatchError: a probability differs by `TOLERANCE` or more.
     """
-    predictor = Predictor(run)
-    metadata = metadata_of(run, predictor.temperature)
-    content = convert(run, metadata, predictor.temperature)
-    difference = largest_difference(content, images, predictor.probabilities(images))
-    if metadata_of(run, load_temperature(run)) != metadata:
-        raise MismatchError(f"{run.folder}: is being trained, and has a new best checkpoint; run the command again")
+    metadata = metadata_of(loaded)
+    content = convert(loaded)
+    difference = largest_difference(content, images, Predictor(loaded).probabilities(images))
     if not difference < TOLERANCE:  # nor NaN
         raise MismatchError(
-            f"{run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the run's by up "
-            f"to {difference:.1e} on {len(images):,} drawings, where less than {TOLERANCE:.0e} is right; nothing was "
-            "written. Try other versions: pip install -U 'sketchpipe[onnx]'"
+            f"{loaded.run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the "
+            f"run's by up to {difference:.1e} on {len(images):,} drawings, where less than {TOLERANCE:.0e} is right; "
+            "nothing was written. Try other versions: pip install -U 'sketchpipe[onnx]'"
         )
     return Exported(content, metadata, difference)
 
@@ -113,19 +107,13 @@ def proving_images(folder: Path, config: RenderConfig) -> tuple[UInt8Array, dict
     return np.concatenate(parts), counts
 
 
-def convert(run: Run, metadata: dict[str, str], temperature: float) -> bytes:
+def convert(loaded: LoadedRun) -> bytes:
     """A run's best checkpoint as an ONNX file that nothing has proved yet; the same run gives the same bytes.
 
     Args:
-        run: whose.
-        metadata: what the file is to say of itself.
-        temperature: by which logits are divided before softmax.
-
-    Raises:
-        CheckpointError: there is no checkpoint, or it is damaged.
+        loaded: the run, by whose temperature logits are divided before softmax.
     """
-    config = run.config
-    _, variables, _ = load_network(run)
+    config, variables, temperature = loaded.run.config, loaded.variables, loaded.temperature
     network = make_network(config.network, len(config.classes)).clone(pool=_max_pool)
 
     def probabilities(images: jax.Array) -> jax.Array:
@@ -148,7 +136,7 @@ def convert(run: Run, metadata: dict[str, str], temperature: float) -> bytes:
     del model.graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     model.ir_version = onnx.helper.find_min_ir_version_for(list(model.opset_import))
-    describe_file(model, metadata)
+    describe_file(model, metadata_of(loaded))
     onnx.checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString(deterministic=True)
     return content

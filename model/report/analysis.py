@@ -16,12 +16,6 @@ _NONE = -1
 Int64Array = NDArray[np.int64]
 
 
-def confusion_of(labels: NDArray[Any], best: NDArray[Any], classes: int) -> Int64Array:
-    """(K, K) int64, how many drawings of the class of a row are taken for the class of a column."""
-    pairs = labels.astype(np.int64) * classes + best.astype(np.int64)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
-
-
 @dataclass(frozen=True)
 class ClassTable:
     """What is counted class by class, (K,) each.

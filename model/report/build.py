@@ -3,18 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from model.config import TrainConfig
-from model.evaluate import load_network
+from model.loaded import LoadedRun
 from model.metrics import Scores
 from model.predict import Predictor
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
-from model.runs.folder import Run
+from model.runs.calibration import CALIBRATION
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 
 def make_report(
-    run: Run,
+    loaded: LoadedRun,
     folder: Path,
     split: str,
     scores: Scores,
@@ -26,7 +25,7 @@ def make_report(
     """The page of a run's evaluation, with nothing in it that another moment would change.
 
     Args:
-        run: that was evaluated.
+        loaded: the run that was evaluated.
         folder: the shards.
         split: theirs, or "all".
         scores: of the drawings, as `evaluate` prints them.
@@ -35,61 +34,84 @@ def make_report(
         progress: told of so many more images of unfinished drawings, and of how many there are.
 
     Raises:
-        SketchpipeError: shards or checkpoint are missing or damaged.
+        ShardError: the shards are damaged.
     """
-    predictor = Predictor(run, mirror)
     manifest = outputs.splits[0].manifest
-    trained_on = any(one.name == "train" for one in outputs.splits) and _same_source(run, manifest)
+    trained_on = _trained_on(loaded, manifest, split, outputs)
     subject = Subject(
-        facts=_facts(run, folder, split, scores, manifest, predictor),
-        notes=_notes(run, manifest, trained_on),
+        facts=_facts(loaded, folder, split, scores, manifest, mirror),
+        notes=_notes(loaded, manifest, split, trained_on),
         attribution=manifest.attribution,
         synthetic=manifest.synthetic,
         trained_on=trained_on,
     )
-    return make_page(subject, scores, outputs, predictor, progress)
+    return make_page(subject, scores, outputs, Predictor(loaded, mirror), progress)
 
 
-def _same_source(run: Run, manifest: Manifest) -> bool:
-    """Whether drawings are in the split that they were in when the run was trained."""
-    return run.card.splits is None or manifest.options["splits"] == run.card.splits
+def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:
+    """Whether these are the shards that the run was trained on, so that splits are what they were then."""
+    return loaded.run.card.shards_checksum == manifest.checksum
+
+
+def _trained_on(loaded: LoadedRun, manifest: Manifest, split: str, outputs: Outputs) -> str | None:
+    """What to say of the run and some of these drawings, before "on some of these drawings"; None: it saw none."""
+    if _is_own(loaded, manifest):
+        return "was trained" if any(one.name == "train" for one in outputs.splits) else None
+    # Of other shards any drawing may be one it was trained on, unless a split that both have in common says not.
+    told_apart = split in ("validation", "test") and loaded.run.card.splits == manifest.options["splits"]
+    return None if told_apart else "may have been trained"
 
 
 def _facts(
-    run: Run, folder: Path, split: str, scores: Scores, manifest: Manifest, predictor: Predictor
+    loaded: LoadedRun, folder: Path, split: str, scores: Scores, manifest: Manifest, mirror: bool
 ) -> tuple[tuple[str, str], ...]:
-    config = run.config
+    config = loaded.run.config
     present = int((scores.drawings > 0).sum())
     classes = f"{len(config.classes):,}" + (f", {present:,} of them here" if present < len(config.classes) else "")
     kind = " (synthetic sample)" if manifest.synthetic else ""
-    looked = "each drawing and its mirror image" if predictor.mirror else "each drawing once"
+    looked = "each drawing and its mirror image" if mirror else "each drawing once"
     return (
-        ("run", str(run.folder)),
-        ("network", f"{config.network}, {_told_epoch(run, config)}"),
+        ("run", str(loaded.run.folder)),
+        ("network", f"{config.network}, {_told_epoch(loaded)}"),
         ("classes", classes),
         ("shards", f"{folder}{kind}"),
         ("split", f"{split}, {scores.drawings.sum():,} drawings"),
         ("looked at", f"{looked}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
-        ("temperature", _told_temperature(predictor.temperature)),
+        ("temperature", _told_temperature(loaded)),
     )
 
 
-def _told_epoch(run: Run, config: TrainConfig) -> str:
-    _, _, position = load_network(run)
+def _told_epoch(loaded: LoadedRun) -> str:
+    position = loaded.position
     steps = f" and {position.step:,} steps" if position.step else ""
-    return f"its best checkpoint, after {position.epoch:,} of {config.epochs:,} epochs{steps}"
+    return f"its best checkpoint, after {position.epoch:,} of {loaded.run.config.epochs:,} epochs{steps}"
 
 
-def _told_temperature(temperature: float) -> str:
-    return "1, none was fitted" if temperature == 1 else f"{temperature:.4f}, fitted on validation drawings"
+def _told_temperature(loaded: LoadedRun) -> str:
+    if loaded.fitted is not None:
+        return f"{loaded.temperature:.4f}, fitted on validation drawings"
+    if loaded.calibration is not None:
+        other = loaded.calibration.checkpoint
+        return f"1; that of {CALIBRATION} is of another checkpoint, {other}, and was left aside"
+    return "1, none was fitted"
 
 
-def _notes(run: Run, manifest: Manifest, trained_on: bool) -> tuple[str, ...]:
-    notes = []
+def _notes(loaded: LoadedRun, manifest: Manifest, split: str, trained_on: str | None) -> tuple[str, ...]:
+    is_own, notes = _is_own(loaded, manifest), []
     if manifest.synthetic:
         notes.append(f"These drawings are {SYNTHETIC}: what is said here says little of drawings by people.")
-    if trained_on:
-        notes.append("The run was trained on some of these drawings: its scores flatter it. The test split does not.")
-    if run.card.shards_checksum != manifest.checksum:
-        notes.append(f"These are other shards than {run.card.shards}, which the run was trained on.")
+    if trained_on is not None:
+        flatter = "flatter" if is_own else "may flatter"
+        notes.append(
+            f"The run {trained_on} on some of these drawings: its scores {flatter} it. "
+            f"The test split{'' if is_own else ' of its own shards'} does not."
+        )
+    if loaded.fitted is not None and split in ("validation", "all"):
+        fitted = "was fitted" if is_own else "may have been fitted"
+        notes.append(
+            f"The temperature {fitted} on {'these' if split == 'validation' else 'some of these'} drawings: their "
+            "calibration error says little of others; that of the test split does."
+        )
+    if not is_own:
+        notes.append(f"These are other shards than {loaded.run.card.shards}, which the run was trained on.")
     return tuple(notes)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.charts import COLOURS, GRAY, as_svg, new_chart, new_charts
+from model.charts import COLOURS, GRAY, as_svg, new_chart, new_charts, styled
 from model.metrics import wilson
 from model.reliability import BINS, Reliability
 
@@ -13,6 +13,7 @@ _BLUE, _ORANGE, _GREEN = COLOURS[:3]
 _WIDTH = 5.0  # inches: of a phone, so that text there is as large as it is meant
 
 
+@styled()
 def reliability_chart(found: Reliability, plain: Reliability | None) -> str:
     """How often the network is right by how sure it is, above how often it is so sure; `plain`: at temperature 1."""
     figure, (above, below) = new_charts(_WIDTH, 4.6, heights=(3, 1))
@@ -34,6 +35,7 @@ def reliability_chart(found: Reliability, plain: Reliability | None) -> str:
     return as_svg(figure)
 
 
+@styled()
 def strokes_chart(rows: Sequence[tuple[int, int | None, int, int]]) -> str:
     """Accuracy by number of strokes, above how many drawings have so many."""
     figure, (above, below) = new_charts(_WIDTH, 4.0, heights=(3, 1))
@@ -49,6 +51,7 @@ def strokes_chart(rows: Sequence[tuple[int, int | None, int, int]]) -> str:
     return as_svg(figure)
 
 
+@styled()
 def prefix_chart(top1: NDArray[np.int64], top3: NDArray[np.int64], settled: NDArray[np.float64], count: int) -> str:
     """Accuracy by the share of a drawing that is there.
 

@@ -26,7 +26,7 @@ class Picture:
         key_id: Google's.
         country: the country code; None where it is not known.
         recognized: whether Google's own game recognized it; None where it is not known.
-        strokes: how many.
+        right: whether it is taken for what it is.
     """
 
     image: str
@@ -39,12 +39,7 @@ class Picture:
     key_id: int
     country: str | None
     recognized: bool | None
-    strokes: int
-
-    @property
-    def right(self) -> bool:
-        """Whether it is taken for what it is."""
-        return self.true == self.said
+    right: bool
 
 
 def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
@@ -84,7 +79,7 @@ def pictures_of(
             key_id=int(drawings.key_id[k]),
             country=countries[place],
             recognized=bool(drawings.recognized[k]) if drawings.recognized[k] >= 0 else None,
-            strokes=int(outputs.strokes[place]),
+            right=bool(outputs.rank[place] == 0),
         )
         for k, place in enumerate(chosen.tolist())
     }

@@ -17,7 +17,6 @@ from model.report.analysis import (
     TINY,
     by_strokes,
     class_table,
-    confusion_of,
     surest_mistakes,
     suspects,
     worst_pairs,
@@ -29,6 +28,7 @@ from model.report.matrix import matrix_for_page
 from model.report.outputs import Outputs
 from model.report.prefixes import name_prefixes, sample_of
 from pipeline.drawings import Int64Array
+from pipeline.pictures.names import safe_name
 
 SHOWN = 24  # drawings of a gallery
 LISTED = 200  # suspected labels with their key_id
@@ -45,14 +45,14 @@ class Subject:
         notes: what the reader must know besides.
         attribution: whose drawings these are.
         synthetic: whether they are the built-in sample's.
-        trained_on: whether the run was trained on some of them.
+        trained_on: how the run came by some of them, such as "was trained"; None where it did not.
     """
 
     facts: tuple[tuple[str, str], ...]
     notes: tuple[str, ...]
     attribution: str
     synthetic: bool
-    trained_on: bool
+    trained_on: str | None
 
 
 def make_page(
@@ -74,8 +74,7 @@ def make_page(
     Raises:
         ShardError: the shards are damaged.
     """
-    classes = scores.classes
-    confusion = confusion_of(outputs.label, outputs.best, len(classes))
+    classes, confusion = tuple(map(printable, scores.classes)), scores.confusion
     lists = _lists(outputs, confusion, len(classes))
     render_config = predictor.run.config.render_config()
     pictures = pictures_of(outputs, np.concatenate([lists.shown, *lists.pairs.values()]), classes, render_config)
@@ -83,7 +82,7 @@ def make_page(
     prefixes = name_prefixes(outputs, chosen, lambda some: read_drawings(outputs, some), predictor, progress)
     headline = _headline(scores)
     return template().render(
-        title=f"{headline['top1']:.2%} of {len(classes)} classes: sketchpipe report",
+        title=f"{headline['top1']:.2%} named right, {len(classes)} classes: sketchpipe report",
         css=_text("page.css"),
         js=_text("page.js"),
         image_size=render_config.size,
@@ -92,9 +91,9 @@ def make_page(
         attribution=subject.attribution,
         synthetic=subject.synthetic,
         trained_on=subject.trained_on,
-        temperature=predictor.temperature,
+        temperature=predictor.loaded.temperature,
         headline=headline,
-        calibration=_calibration(outputs, predictor.temperature),
+        calibration=_calibration(outputs, predictor.loaded.temperature),
         classes=_classes(confusion, outputs, classes),
         too_few=int((scores.drawings == 0).sum()),
         confusion=matrix_for_page(confusion, classes),
@@ -103,7 +102,7 @@ def make_page(
         unsure=_some(lists.unsure, pictures),
         sure=SURE,
         tiny=TINY,
-        suspected=_suspected(lists.suspects, pictures),
+        suspected=_suspected(lists.suspects, outputs, pictures, classes),
         strokes=_strokes(outputs),
         early=early_for_page(outputs, prefixes, predictor, classes),
     )
@@ -120,7 +119,7 @@ class _Lists:
 
     @property
     def shown(self) -> Int64Array:
-        return np.concatenate([self.mistakes[:SHOWN], self.unsure[:SHOWN], self.suspects[:LISTED]])
+        return np.concatenate([self.mistakes[:SHOWN], self.unsure[:SHOWN], self.suspects[:SHOWN]])
 
 
 def _lists(outputs: Outputs, confusion: Int64Array, classes: int) -> _Lists:
@@ -207,9 +206,19 @@ def _pairs(
     ]  # fmt: skip
 
 
-def _suspected(places: Int64Array, pictures: dict[int, Picture]) -> dict[str, Any]:
-    rows = [pictures[place] for place in places[:LISTED].tolist()]
-    return {"count": len(places), "pictures": rows[:SHOWN], "rows": rows}
+def _suspected(
+    places: Int64Array, outputs: Outputs, pictures: dict[int, Picture], classes: tuple[str, ...]
+) -> dict[str, Any]:
+    listed = places[:LISTED]
+    key_ids = read_drawings(outputs, listed).key_id.tolist() if len(listed) else []
+    rows = [
+        {
+            "key_id": key_id, "true": classes[outputs.label[place]], "said": classes[outputs.best[place]],
+            "confidence": float(outputs.confidence[place]), "of_true": float(outputs.of_true[place]),
+        }
+        for place, key_id in zip(listed.tolist(), key_ids, strict=True)
+    ]  # fmt: skip
+    return {"count": len(places), "pictures": _some(places, pictures), "rows": rows}
 
 
 def _strokes(outputs: Outputs) -> dict[str, Any]:
@@ -221,6 +230,15 @@ def _strokes(outputs: Outputs) -> dict[str, Any]:
             {"bin": stroke_bin(fewest, most), "drawings": count, "share": right / count, "low": low, "high": high}
         )
     return {"rows": told, "chart": Markup(strokes_chart(rows))}
+
+
+def printable(word: str) -> str:
+    r"""The word, or its `safe_name` where HTML would change a character of it or nobody could see it.
+
+    >>> printable("hot dog"), printable("a\0b\rc")
+    ('hot dog', 'a%00b%0Dc')
+    """
+    return word if word.isprintable() else safe_name(word)
 
 
 def _text(name: str) -> Markup:

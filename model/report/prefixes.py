@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.evaluate import Look
 from model.metrics import ranks
 from model.predict import Predictor
 from model.report.outputs import Outputs
@@ -69,17 +70,17 @@ def name_prefixes(
         predictor: names them; with its mirror image, each prefix is looked at twice.
         progress: told of so many more images, and of how many there are.
     """
+    sides = (False, True) if predictor.mirror else (False,)
     found: list[list[tuple[Int64Array, NDArray[np.float32], Int64Array]]] = [[] for _ in range(PARTS)]
     for start in range(0, len(chosen), _CHUNK):
         some = chosen[start : start + _CHUNK]
         drawings, labels = read(some), outputs.label[some].astype(np.int32)
         for part in range(1, PARTS + 1):
-            probabilities = predictor.probabilities(images_of(drawings, part, predictor))
-            if predictor.mirror:
-                probabilities += predictor.probabilities(images_of(drawings, part, predictor, mirrored=True))
-                probabilities /= 2
-            best = probabilities.argmax(axis=1)
-            found[part - 1].append((best, probabilities.max(axis=1), ranks(probabilities, labels)))
+            images = [images_of(drawings, part, predictor, mirrored=one) for one in sides]
+            look = Look(some, labels, tuple(map(predictor.logits, images)), predictor.loaded.temperature)
+            best = look.ranked.argmax(axis=1)
+            confidence = look.probabilities[np.arange(len(best)), best]
+            found[part - 1].append((best, confidence, ranks(look.ranked, labels)))
             progress(len(some), PARTS * len(chosen))
     best, confidence, rank = (
         np.stack([np.concatenate([one[k] for one in parts]) for parts in found]) for k in range(3)

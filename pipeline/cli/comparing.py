@@ -128,9 +128,10 @@ def _best_text(settings: Sequence[Setting]) -> str:
 
 def _test_scores(best: Setting, shards: Path) -> list[dict[str, Any]]:
     from model.evaluate import evaluate_run
+    from model.loaded import load_run
     from model.runs.folder import open_run
 
-    scores = [(run, evaluate_run(open_run(run.folder), shards, "test").as_dict()) for run in best.runs]
+    scores = [(run, evaluate_run(load_run(open_run(run.folder)), shards, "test").as_dict()) for run in best.runs]
     return [{"run": str(run.folder), **one} for run, one in scores]
 
 

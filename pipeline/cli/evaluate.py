@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from model.evaluate import Look
+    from model.loaded import LoadedRun
     from model.metrics import Scores
     from model.report.outputs import Outputs
     from model.runs.folder import Run
@@ -25,7 +26,7 @@ def evaluate(
         Path | None, typer.Option(metavar="FILE", help="Write a page about it, one .html file that needs no other.")
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="First fit the run's temperature on its validation split, and keep it.")
+        bool, typer.Option("--calibrate", help="First fit the temperature on the run's validation split, and keep it.")
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
 ) -> None:
@@ -39,92 +40,68 @@ def evaluate(
     import json
 
     from model.devices import choose_devices
+    from model.loaded import load_run
     from pipeline.errors import UsageError
+    from pipeline.pictures.sheet import check_output_path
     from pipeline.shards.shuffle import SPLITS
 
     if split not in (*SPLITS, "all"):
         raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}, all')
     if report is not None:
-        check_page_path(report)
+        check_output_path(report, ("", ".html", ".htm"), "report")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices(device)
-    if calibrate:
-        _calibrate(chosen, folder)
-    described = _evaluate(chosen, folder, split, mirror, report)
+    loaded = _calibrated(chosen, folder) if calibrate else load_run(chosen)
+    described = _evaluate(loaded, folder, split, mirror, report)
     typer.echo(json.dumps(described, ensure_ascii=False, indent=1) if as_json else _as_text(described))
 
 
-def check_page_path(path: Path) -> None:
-    """Make sure that `path` can be written and names a page, before hours are spent on what it is to show.
-
-    Raises:
-        OutputError: it is a folder, or lies where nothing can be written.
-        UsageError: it promises another format.
-    """
-    import os
-
-    from pipeline.errors import OutputError, UsageError
-
-    if not path.name or path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file for the report")
-    if path.suffix.lower() not in ("", ".html", ".htm"):
-        raise UsageError(f"{path}: the report is an HTML page; let its name end in .html")
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        return  # a pipe
-    folder = next(parent for parent in place.parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        why = "may not be written into" if folder.is_dir() else "is no folder"
-        raise OutputError(f"{path}: cannot be written ({folder} {why}); choose another place")
-
-
-def tell_temperature(run: "Run") -> float:
-    """The run's temperature, said on stderr where there is one; that one of another checkpoint is left aside, too.
-
-    Raises:
-        CheckpointError: what is stored is damaged.
-    """
-    from model.calibration import CALIBRATION, belongs, read_calibration
+def tell_temperature(loaded: "LoadedRun") -> None:
+    """Say on stderr what temperature a run has, where there is one; that one of another checkpoint is left aside, too."""
+    from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
-    calibration = read_calibration(run)
-    if calibration is None:
-        return 1.0
-    path = run.folder / CALIBRATION
-    if not belongs(calibration, run):
+    path = loaded.run.folder / CALIBRATION
+    if loaded.fitted is not None:
+        say(f"temperature {loaded.temperature:.4f} ({path})")
+    elif loaded.calibration is not None:
         say(
-            f"{path}: belongs to another checkpoint ({calibration.checkpoint}) and is left aside; "
+            f"{path}: belongs to another checkpoint ({loaded.calibration.checkpoint}) and is left aside; "
             "`sketchpipe evaluate --calibrate` fits it anew"
         )
-        return 1.0
-    say(f"temperature {calibration.temperature:.4f} ({path})")
-    return calibration.temperature
 
 
-def _calibrate(run: "Run", folder: Path) -> None:
-    from model.calibration import CALIBRATION, calibrate_run
+def _calibrated(run: "Run", named: Path) -> "LoadedRun":
+    """The run with a temperature that is fitted now, and stored."""
+    from dataclasses import replace
+
+    from model.calibration import calibrate_run, own_shards
+    from model.loaded import load_run
+    from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
+    folder = own_shards(run, named)
+    loaded = load_run(run, calibrated=False)  # a damaged one is mended by this
     with _Counting("calibration") as counting:
-        found = calibrate_run(run, folder, counting.add)
-    end = "; the best may lie beyond, which these drawings do not tell" if found.at_its_end else ""
-    if found.ece_after > found.ece_before:
-        end += "; the likelihood gains by it, the calibration error does not"
+        found = calibrate_run(loaded, folder, counting.add)
+    worse = "; the likelihood gains by it, the calibration error does not" if found.ece_after > found.ece_before else ""
     say(
-        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings: "
-        f"NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> {found.ece_after:.2%}{end}"
+        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings of "
+        f"{folder}: NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> "
+        f"{found.ece_after:.2%}{worse}"
     )
+    return replace(loaded, calibration=found)
 
 
-def _evaluate(run: "Run", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
+def _evaluate(loaded: "LoadedRun", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
     """What is to be said of a run; its report is written."""
     from model.calibration import reliability_of
     from model.evaluate import evaluate_run
     from model.reliability import reliability
     from pipeline.shards.shuffle import SPLITS
 
-    temperature = tell_temperature(run)
+    tell_temperature(loaded)
     found = reliability([], [])
 
     def measure(opened: "ShardSplit", look: "Look") -> None:
@@ -138,26 +115,27 @@ def _evaluate(run: "Run", folder: Path, split: str, mirror: bool, report: Path |
 
         visitors.append(collector := Collector())
     with _Counting(split) as counting:
-        scores = evaluate_run(run, folder, split, mirror=mirror, temperature=temperature, visitors=visitors)
+        scores = evaluate_run(loaded, folder, split, mirror=mirror, visitors=visitors)
     if report is not None:
-        _write_report(report, run, folder, split, mirror, scores, collector.outputs())
+        _write_report(report, loaded, folder, split, mirror, scores, collector.outputs())
     return {
-        "run": str(run.folder), "shards": str(folder), "split": split, "mirror": mirror, "temperature": temperature,
-        "ece": found.ece, "interval": list(scores.interval), **scores.as_dict(),
+        "run": str(loaded.run.folder), "shards": str(folder), "split": split, "mirror": mirror,
+        "temperature": loaded.temperature, "ece": found.ece, "interval": list(scores.interval), **scores.as_dict(),
     }  # fmt: skip
 
 
 def _write_report(
-    path: Path, run: "Run", folder: Path, split: str, mirror: bool, scores: "Scores", outputs: "Outputs"
+    path: Path, loaded: "LoadedRun", folder: Path, split: str, mirror: bool, scores: "Scores", outputs: "Outputs"
 ) -> None:
     from model.report.build import make_report
     from pipeline.cli.options import say, size
     from pipeline.pictures.sheet import write_image
 
     with _Counting("report, unfinished drawings") as counting:
-        page = make_report(run, folder, split, scores, outputs, mirror=mirror, progress=counting.add).encode()
-    write_image(path, page)
-    say(f"report: {path} ({size(len(page))})")
+        page = make_report(loaded, folder, split, scores, outputs, mirror=mirror, progress=counting.add)
+    content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
+    write_image(path, content)
+    say(f"report: {path} ({size(len(content))})")
 
 
 class _Counting:

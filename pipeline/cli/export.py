@@ -30,21 +30,23 @@ def export(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import counted, say, size
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import write_image
+    from pipeline.pictures.sheet import check_output_path, write_image
     from pipeline.shards.manifest import read_manifest
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
-    _check_target(to)
+    check_output_path(to, (".onnx",), "model")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
     from model.export.export import PROVING_DRAWINGS, export_run, proving_images
+    from model.loaded import load_run
 
+    loaded = load_run(chosen)
     images, counts = proving_images(folder, chosen.config.render_config())
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
     say(f"converting {chosen.folder}, and proving it on {drawings} ...")
-    exported = export_run(chosen, images)
+    exported = export_run(loaded, images)
     write_image(to, exported.content)
     if as_json:
         described = {
@@ -65,21 +67,3 @@ def export(
     typer.echo(
         f"proved by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
     )
-
-
-def _check_target(path: Path) -> None:
-    """Make sure that `path` can name the file.
-
-    Raises:
-        OutputError: it is a folder, or lies in a file.
-        UsageError: it promises another format.
-    """
-    from pipeline.errors import OutputError, UsageError
-
-    if not path.name or path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file, such as {path / 'model.onnx'}")
-    if path.suffix.lower() != ".onnx":
-        raise UsageError(f"{path}: the file is of ONNX's format; let its name end in .onnx")
-    for parent in path.parents:
-        if parent.exists() and not parent.is_dir():
-            raise OutputError(f"{path}: {parent} is a file, not a folder; choose another place")

@@ -40,6 +40,7 @@ def predict(
     import numpy as np
 
     from model.devices import choose_devices
+    from model.loaded import load_run
     from model.predict import Predictor
     from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
@@ -59,8 +60,9 @@ def predict(
         parts = _read_drawings(files or [])
     _check_pictures(image, plot)
     choose_devices(device)
-    tell_temperature(chosen)
-    predictor = Predictor(chosen, mirror)
+    loaded = load_run(chosen)
+    tell_temperature(loaded)
+    predictor = Predictor(loaded, mirror)
     first = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named
         images = predictor.images(drawings)
@@ -95,14 +97,16 @@ def _labels_shown(top: str | None) -> int | None:
 
 
 def _check_pictures(image: Path | None, plot: Path | None) -> None:
-    """Make sure, before there is anything to show, that the two files can be named so."""
+    """Make sure, before there is anything to show, that the two files can be written."""
+    import os
+
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import check_picture_path
 
     for path in (image, plot):
         if path is not None:
             check_picture_path(path, ".png")
-    if plot is not None and plot == image:
+    if plot is not None and image is not None and os.path.realpath(plot) == os.path.realpath(image):
         raise UsageError(f"--plot {plot}: the drawing itself goes there; choose another name")
 
 

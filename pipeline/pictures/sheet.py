@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,13 +34,47 @@ def check_picture_path(path: Path, suffix: str) -> None:
     """Make sure that `path` can name a picture of the format that `suffix` stands for; it needs no suffix.
 
     Raises:
-        OutputError: it is a folder.
+        OutputError: it is a folder, or lies where nothing can be written.
         UsageError: it promises another format.
     """
+    check_output_path(path, ("", suffix), "picture")
+
+
+def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
+    """Make sure that `path` can be written and names what it should, before there is anything to write.
+
+    Args:
+        path: of the file.
+        suffixes: that its name may have, the first that is not empty the usual one.
+        noun: what the file is.
+
+    Raises:
+        OutputError: it is a folder, or lies where nothing can be written.
+        UsageError: it promises another format, or is `-`.
+    """
+    usual = next(suffix for suffix in suffixes if suffix)
+    if str(path) == "-":
+        raise UsageError(f"-: the {noun} goes to a file; give it a name that ends in {usual}")
     if not path.name or path.is_dir():
-        raise OutputError(f"{path}: is a folder; name a file for the picture")
-    if path.suffix.lower() not in ("", suffix):
-        raise UsageError(f"{path}: the picture is a {suffix[1:].upper()} file; let its name end in {suffix}")
+        raise OutputError(f"{path}: is a folder; name a file for the {noun}")
+    if path.suffix.lower() not in suffixes:
+        kind = usual[1:].upper()
+        raise UsageError(
+            f"{path}: the {noun} is {'an' if kind[0] in 'HO' else 'a'} {kind} file; let its name end in {usual}"
+        )
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        return  # a pipe
+    folder = next(parent for parent in place.parents if parent.exists())
+    if not folder.is_dir():
+        raise OutputError(f"{path}: {folder} is a file, not a folder; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=folder):  # rights do not tell: /proc has them, and takes no file
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({folder}: {error.strerror or error}); choose another place"
+        ) from error
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
