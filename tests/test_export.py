@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from small import in_process, sample_shards, sketchpipe, trained
 
-from model.export import export
 from model.calibration import CALIBRATION, Calibration
 from model.evaluate import load_network
+from model.export import export
 from model.export.card import metadata_of
 from model.export.export import convert, export_run, largest_difference, proving_images
 from model.networks import NETWORKS, parameter_table
