@@ -14,7 +14,7 @@ import pytest
 from fresh_runs import CLASSES, fresh_run
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from small import in_process, sample_shards, sketchpipe, trained
+from small import change_card, in_process, sample_shards, sketchpipe, trained
 
 from model.calibration import CALIBRATION, Calibration
 from model.evaluate import load_network
@@ -326,8 +326,7 @@ def test_a_damaged_checkpoint_or_shards_that_are_gone_are_said_in_a_line(work: P
     shards = ("--shards", str(work / "shards" / "sample"))
     ran = in_process("export", "--run", "run", *shards, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (4, "")
-    card = json.loads((tmp_path / "run" / "run.json").read_text())
-    (tmp_path / "run" / "run.json").write_text(json.dumps({**card, "shards_path": "/gone"}))
+    change_card(tmp_path / "run", shards_path="/gone")
     ran = in_process("export", "--run", "run", cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
     assert "name others with --shards" in ran.stderr
