@@ -62,21 +62,14 @@ def check_page_path(path: Path) -> None:
         OutputError: it is a folder, or lies where nothing can be written.
         UsageError: it promises another format.
     """
-    import os
-
     from pipeline.errors import OutputError, UsageError
+    from pipeline.pictures.sheet import check_place
 
     if not path.name or path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file for the report")
     if path.suffix.lower() not in ("", ".html", ".htm"):
         raise UsageError(f"{path}: the report is an HTML page; let its name end in .html")
-    place = Path(os.path.realpath(path))
-    if place.exists() and not place.is_file():
-        return  # a pipe
-    folder = next(parent for parent in place.parents if parent.exists())
-    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        why = "may not be written into" if folder.is_dir() else "is no folder"
-        raise OutputError(f"{path}: cannot be written ({folder} {why}); choose another place")
+    check_place(path)
 
 
 def tell_temperature(run: "Run") -> float:

@@ -4,6 +4,7 @@ import contextlib
 import io
 import math
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,29 @@ def check_picture_path(path: Path, suffix: str) -> None:
         raise OutputError(f"{path}: is a folder; name a file for the picture")
     if path.suffix.lower() not in ("", suffix):
         raise UsageError(f"{path}: the picture is a {suffix[1:].upper()} file; let its name end in {suffix}")
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a file can be written at `path`, before hours are spent on what it is to hold.
+
+    A nameless file is made for a moment where it would lie, or where its folder would: permissions do not tell all.
+
+    Raises:
+        OutputError: it cannot.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        return  # a pipe
+    folder = next(parent for parent in place.parents if parent.exists())
+    if not folder.is_dir():
+        raise OutputError(f"{path}: cannot be written ({folder} is no folder); choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({folder} takes no file: {error.strerror}); choose another place"
+        ) from error
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
