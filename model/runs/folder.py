@@ -72,7 +72,7 @@ class Run:
             yield
 
     def _busy(self, pid: str) -> str:
-        return f"{self.folder}: process {pid} is training it; wait for it, or choose another --run"
+        return f"{self.folder}: process {pid} is training it; wait for it, or train another run"
 
     def shards_folder(self) -> Path:
         """Where the shards lie that the run was trained on.
