@@ -34,6 +34,7 @@ from accuracy import ANIMALS, ROWS, SETS, Row, build_shards, evaluate, keys, met
 from machine import machine, say
 from training import positive
 
+from model.charts import COLOURS
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.shuffle import split_of
 
@@ -41,9 +42,7 @@ SET = "animals"
 PARTS = (16, 8, 4, 2, 1)  # 1/16 to all of the training split
 TRAIN = Fraction("0.8")  # the default share of the training split
 DRAWINGS_ROWS = ("sketchnet", "quickdraw-classifier")
-# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/); markers for print.
-COLOURS = ("#0072B2", "#E69F00", "#D55E00", "#009E73")
-MARKERS = ("o", "s", "^", "D")
+MARKERS = ("o", "s", "^", "D")  # for print
 SOURCE = "Drawings: Quick, Draw! by Google, CC BY 4.0; dog, cat, horse, bird, flamingo and seven more."
 
 

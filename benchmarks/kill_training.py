@@ -35,7 +35,8 @@ from children import ROOT, SKETCHPIPE
 from machine import machine, say
 
 BATCH = 32
-KEPT = {"run.json", "config.json", "metrics.jsonl", "checkpoints", "lock"}
+# The last two are TensorBoard's.
+KEPT = {"run.json", "config.json", "metrics.jsonl", "checkpoints", "lock", "train", "validation"}
 GRACE_SECONDS = 1.0  # between SIGTERM and SIGKILL, at most
 SAVE_SECONDS = 0.05  # between the sight of a checkpoint being written and SIGKILL, at most
 WATCH = "--watch"
@@ -141,8 +142,8 @@ class Trials:
                 sys.exit(f"kill_training: a run that nobody killed failed: {said.strip().splitlines()[-1]}")
             if name == "reference":
                 self.seconds = time.perf_counter() - start
-        if self.faults("warm"):
-            sys.exit("kill_training: two runs that nobody killed differ: nothing can be said here")
+        if faults := self.faults("warm"):
+            sys.exit(f"kill_training: two runs that nobody killed differ, so nothing can be said: {'; '.join(faults)}")
         swapped = self._trace("reference")
         swapped[3], swapped[4] = swapped[4], swapped[3]
         if len(self.faults("other")) < 3 or not trace_faults(swapped, self._trace("reference")):

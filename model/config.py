@@ -170,7 +170,12 @@ def make_schedule(config: TrainConfig, steps_per_epoch: int) -> optax.ScalarOrSc
 
 
 def make_tx(config: TrainConfig, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optimizer of a run of `config.epochs` epochs of `steps_per_epoch` steps; its state counts the steps."""
+    """The optimizer of a run of `config.epochs` epochs of `steps_per_epoch` steps; its state counts the steps.
+
+    Raises:
+        UsageError: they are more than it can count.
+    """
+    _check(config.epochs * steps_per_epoch < 2**31, "epochs must make fewer than 2**31 steps", config.epochs)
     lr = make_schedule(config, steps_per_epoch)
     if config.optimizer == "adam":
         return optax.adam(lr)

@@ -63,17 +63,17 @@ def no_room(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> U
 
 
 def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> int | None:
-    """The largest half, quarter, ... of a configuration's batch that `devices` of `limit` bytes each have room for.
+    """The largest half, quarter, ... of a batch, or a little less, that `devices` of `limit` bytes each have room for.
 
     Returns:
         A batch that the devices divide; None if not even the smallest fits.
     """
-    batch = config.batch // 2
-    while batch:
-        needed = _bytes_needed(replace(config, batch=batch), devices) if batch % _sharing(devices) == 0 else None
+    sharing, half = _sharing(devices), config.batch // 2
+    while batch := half // sharing * sharing:
+        needed = _bytes_needed(replace(config, batch=batch), devices)
         if needed is not None and needed <= limit:
             return batch
-        batch //= 2
+        half //= 2
     return None
 
 

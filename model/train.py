@@ -112,7 +112,7 @@ class Trainer:
         """Train until all epochs are done; start from the last checkpoint, if there is one.
 
         Raises:
-            StoppedError: after SIGINT or SIGTERM, and a checkpoint.
+            StoppedError: after SIGINT or SIGTERM, and a checkpoint; the run may be done.
             DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
             UsageError: the devices have no room for the batch; the message says which would fit.
             SketchpipeError: shards or checkpoint are damaged, another process trains it, or it cannot be written.
@@ -135,6 +135,8 @@ class Trainer:
                 position, best = self._validate(state, position, epoch)
                 position = self._save(state, position, best=best)
             self.run.finish()
+            if stopped:  # while it was finished: what would come next must not
+                raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is done")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
@@ -267,11 +269,14 @@ class Trainer:
 
     def _raise_if(self, stopped: list[int]) -> None:
         if stopped:
-            name = signal.Signals(stopped[0]).name
             command = "the same command"
             if self.start is not None:  # whose run may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            raise StoppedError(stopped[0], f"stopped by {name}; {self.run.folder} goes on with {command}")
+            raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} goes on with {command}")
+
+
+def _name_of(stopped: list[int]) -> str:
+    return signal.Signals(stopped[0]).name
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

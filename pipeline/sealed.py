@@ -28,7 +28,10 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     Raises:
         ValueError: the text is no JSON object.
     """
-    fields = json.loads(text)
+    try:
+        fields = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deep") from error
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
     fields.pop(CHECKSUM, None)

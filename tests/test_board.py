@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
 from model.stopping import StoppedError
+from model.tensorboard import summaries
 from model.tensorboard.events import read_events, write_events
 from model.tensorboard.summaries import DRAWINGS, SCALARS, confusions_table
 from model.train import Progress, Trainer, open_validation
@@ -193,6 +195,31 @@ def test_a_stopped_run_that_goes_on_shows_each_epoch_once(whole: Path, shards: P
     expected = curve(whole / "train", "step/loss")
     assert curve(run / "train", "step/loss") == (expected[10:] if lost == "everything" else expected)
     assert final_arrays(run) == final_arrays(whole)
+
+
+@pytest.mark.parametrize("line", ['{"epoch": 0}', '{"epoch": 0, "seconds": "long", "train_loss": "low"}', "[", ""])
+def test_lines_of_the_metrics_that_say_nothing_end_no_training(shards: Path, tmp_path: Path, line: str) -> None:
+    run = tmp_path / "run"
+    train_until(run, shards, 1, 3)
+    (run / "metrics.jsonl").write_text(line + "\n")
+    shutil.rmtree(run / "train")
+    train(run, shards)
+    assert [step for step, _ in curve(run / "train", "epoch/loss")] == [14]
+
+
+def test_a_picture_that_cannot_be_made_ends_no_training_and_is_told_once(
+    whole: Path, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise ValueError("no font")
+
+    monkeypatch.setattr(summaries, "matrix_picture", fail)
+    told: list[str] = []
+    trainer_of(tmp_path / "run", shards, told).fit()
+    assert [line.partition(": ")[2] for line in told] == [
+        "TensorBoard's files cannot be written (ValueError: no font); training goes on"
+    ]
+    assert final_arrays(tmp_path / "run") == final_arrays(whole)
 
 
 def test_without_tensorboardx_training_is_the_same_and_says_nothing(

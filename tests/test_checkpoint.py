@@ -193,6 +193,26 @@ def test_runs_are_numbered_and_the_newest_with_a_checkpoint_is_found(tmp_path: P
     assert new_folder("net", runs) == runs / "1001-net"
 
 
+def test_a_damaged_run_is_in_the_way_only_where_it_is_the_newest(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    for number in (1, 2):
+        run_in(runs / f"{number:03d}-net").save(state_of(), Position(1, 0, 1.0), best=True)
+    for number, name in ((1, "002-net"), (2, None)):
+        (runs / f"{number:03d}-net" / "run.json").write_text("{")
+        if name is not None:
+            assert newest_run(runs).folder == runs / name
+    with pytest.raises(CheckpointError, match=r"002-net/run\.json: damaged"):
+        newest_run(runs)
+
+
+def test_checkpoints_follow_one_another_by_number(run: Run) -> None:
+    position = run.save(state_of(), Position(99_999, 0, 1.0), best=True)
+    run.save(state_of(), dataclasses.replace(position, epoch=100_000), best=False)
+    last = run.last_checkpoint()
+    assert last is not None
+    assert last.name == "100000-0000000"
+
+
 def test_an_unfinished_run_goes_on_only_with_its_own_configuration_and_shards(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     old, new = run_in(runs / "001-net"), run_in(runs / "002-net")

@@ -221,7 +221,7 @@ def test_a_run_that_diverges_says_the_step_and_the_remedy_and_keeps_its_last_goo
         ran.stderr.splitlines()[-1],
     )
     assert (last / "arrays.safetensors").read_bytes() == before
-    assert in_process("evaluate", "--run", RUN, cwd=done).returncode == 0
+    load_checkpoint(last)
 
 
 def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_when_there_is_room(work: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.summary import scalar
 
-from model.tensorboard.events import read_events, write_events
+from model.tensorboard.events import _record, read_events, write_events
 
 EVENTS = [Event(step=step, wall_time=100.0 + step, summary=scalar("loss", 1 / step)) for step in range(1, 9)]
 
@@ -69,6 +70,13 @@ def test_a_full_disk_leaves_what_was_written_and_the_next_events_follow_it(
     assert read_events(tmp_path, 100) == EVENTS[:2]
     file.append(EVENTS[2:])
     assert read_events(tmp_path, 100) == EVENTS
+
+
+def test_a_whole_record_of_something_else_ends_what_is_read(tmp_path: Path) -> None:
+    file = write_events(tmp_path, EVENTS[:2])
+    with file.path.open("ab") as end:
+        end.write(_record(SimpleNamespace(SerializeToString=lambda: b"\xff\xff\xff")))
+    assert read_events(tmp_path, 100) == EVENTS[:2]
 
 
 @pytest.mark.parametrize("flipped", range(12, 380, 17))

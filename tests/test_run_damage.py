@@ -78,6 +78,14 @@ def test_a_bit_flipped_in_the_metrics_loses_at_most_lines_and_stops_nothing(run:
     assert run.metrics() == [{"epoch": epoch, "train_loss": 1.5} for epoch in range(3)]
 
 
+@pytest.mark.parametrize("name", ["run.json", "checkpoints/00001-0000003/manifest.json"])
+def test_json_that_is_nested_too_deep_is_damage(run: Run, name: str) -> None:
+    assert (run.folder / name).exists()
+    (run.folder / name).write_text("[" * 300_000)
+    with pytest.raises(CheckpointError, match="damaged"):
+        loaded(run.folder)
+
+
 def test_a_line_of_the_metrics_that_cannot_be_read_stays_where_it_is(run: Run) -> None:
     lines = ['{"epoch": 0}', '{"epoch": 1, "train_lo', "[1]", '{"epoch": 2}']
     (run.folder / "metrics.jsonl").write_text("\n".join(lines))

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -14,16 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 from small import command, in_process, sample_shards
+from sweeps import GRID, SWEEP, swept_once
 
 from model.runs.choice import plan_run
 from model.runs.folder import Run, open_run
 from model.runs.sweep import combinations
 from model.train import Trainer, open_validation
-from pipeline.sealed import seal, unseal
 from pipeline.shards.read import open_split
-
-SWEEP = ("sweep", "--network", "sketch-classifier", "--epochs", "1")
-GRID = (*SWEEP, "--lr", "0.01,0.001", "--batch", "64,128")
 
 
 @pytest.fixture
@@ -34,12 +30,10 @@ def work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
     """A folder after the sweep of `GRID`, and what the command said; nobody may write into it."""
-    folder = tmp_path_factory.mktemp("swept")
-    shutil.copytree(sample_shards(tmp_path_factory), folder / "shards" / "sample")
-    return folder, in_process(*GRID, cwd=folder)
+    return swept_once(tmp_path_factory)
 
 
 @pytest.fixture
@@ -183,57 +177,6 @@ def test_the_order_of_combinations_is_that_of_the_settings() -> None:
     lists = {"seed": [0, 1], "lr": [0.1], "network": ["b", "a"]}
     found = [(one["network"], one["seed"]) for one in combinations(lists)]
     assert found == [("b", 0), ("b", 1), ("a", 0), ("a", 1)]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "message"),
-    [
-        (("--lr", "0.1,fast"), 2, '--lr "0.1,fast": expected numbers with commas between them'),
-        (("--batch", "32,1.5"), 2, '--batch "32,1.5": expected whole numbers'),
-        (("--lr", ","), 2, '",": an empty list'),
-        (("--lr", "0.1,2"), 2, "lr must be above 0 and at most 1, found 2.0"),
-        (("--batch", "32,64,1024"), 2, "batch 1024: larger than the training split (492 drawings)"),
-        (("--network", "sketchnet,sketchnets"), 2, "did you mean 'sketchnet'"),
-        (("--shards", "none"), 3, "none: no such folder"),
-        (("--curves", "curves.jpg"), 2, "let its name end in .png"),
-    ],
-)
-def test_what_cannot_be_done_is_said_before_anything_is_trained(
-    work: Path, arguments: tuple[str, ...], code: int, message: str
-) -> None:
-    ran = in_process("sweep", *arguments, cwd=work)
-    assert (ran.returncode, ran.stdout) == (code, "")
-    assert message in ran.stderr.splitlines()[-1]
-    assert not (work / "runs").exists()
-
-
-def test_without_shards_it_takes_the_only_ones_or_names_those_there_are(work: Path) -> None:
-    (work / "shards" / "other").symlink_to((work / "shards" / "sample").resolve())
-    ran = in_process(*GRID, cwd=work)
-    assert ran.returncode == 2
-    assert "shards/ holds several: name shards/other or shards/sample" in ran.stderr
-    shutil.rmtree(work / "shards")
-    ran = in_process(*GRID, cwd=work)
-    assert (ran.returncode, "there are none in shards/" in ran.stderr) == (2, True)
-
-
-def test_shards_without_a_validation_split_cannot_be_swept(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    shards = sample_shards(tmp_path_factory, "no-validation", splits="0.9,0,0.1")
-    ran = in_process(*GRID, "--shards", str(shards), cwd=tmp_path)
-    assert (ran.returncode, "no drawings to compare by" in ran.stderr) == (3, True)
-
-
-def test_a_run_that_another_process_trains_ends_the_sweep(done: Path) -> None:
-    run = done / "runs" / "003-sketch-classifier"
-    path = run / "run.json"
-    path.write_text(seal({**unseal(path.read_text())[0], "finished": False}))
-    with open_run(run).locked():
-        ran = in_process(*GRID, cwd=done)
-    assert ran.returncode == 7
-    assert f"runs/003-sketch-classifier: process {os.getpid()} is training it" in ran.stderr
-    assert ran.stdout == ""
 
 
 @pytest.mark.long

@@ -108,6 +108,20 @@ def test_a_stopped_run_ends_with_the_very_parameters_of_one_never_stopped(
     assert found == expected
 
 
+def test_a_run_stopped_while_it_is_finished_is_done_and_says_that_it_was_stopped(shards: Path, tmp_path: Path) -> None:
+    trainer = trainer_of(tmp_path / "run", shards, epochs=1)
+    trainer.epoch_done = lambda _metrics: signal.raise_signal(signal.SIGTERM)
+    with pytest.raises(StoppedError, match=r"stopped by SIGTERM; \S+/run is done") as stop:
+        trainer.fit()
+    assert stop.value.exit_code == 143
+    assert open_run(tmp_path / "run").card.finished
+
+
+def test_more_steps_than_can_be_counted_are_refused(shards: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"epochs must make fewer than 2\*\*31 steps"):
+        trainer_of(tmp_path / "run", shards, epochs=2**31)
+
+
 def test_a_run_stopped_before_its_first_step_begins_again(whole: Path, shards: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path / "run", shards)
     trainer.steps = dataclasses.replace(trainer.steps)  # a copy, whose put_state is told to stop

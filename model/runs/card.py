@@ -59,7 +59,7 @@ def read_card(folder: Path) -> tuple[RunCard, TrainConfig]:
     """
     path = folder / CARD
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode()  # not read_text, which mends line ends
         fields, is_whole = unseal(text)
         version = fields["format_version"]
         # Formats before 4 have no checksum: what has one, and another than its own, is damaged.

@@ -139,6 +139,8 @@ def readable_runs() -> tuple[list[Run], list[str]]:
     runs, faults = [], []
     for folder in find_runs():
         if not (folder / "run.json").exists():
+            if not is_free(folder):
+                faults.append(f"{folder}: run.json is missing")
             continue
         try:
             runs.append(open_run(folder))

@@ -40,7 +40,7 @@ def ranked(runs: Sequence[RunSummary], names: Sequence[str]) -> list[Setting]:
     groups: dict[tuple[str, ...], list[RunSummary]] = {}
     names = [name for name in names if name != "seed"]
     for run in runs:
-        groups.setdefault(tuple(value_text(run.settings.get(name)) for name in names), []).append(run)
+        groups.setdefault(tuple(repr(run.settings.get(name)) for name in names), []).append(run)
     settings = [Setting({name: group[0].settings.get(name) for name in names}, group) for group in groups.values()]
     return sorted(settings, key=lambda one: (len(one.top1s) < len(one.runs), -(one.mean or 0.0)))
 
@@ -83,18 +83,30 @@ def differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
     return found
 
 
+def value_texts(values: Sequence[Any]) -> list[str]:
+    """Values of a setting as a table has them: short, or whole where short ones would not tell them apart.
+
+    >>> value_texts([0.001, 0.1 + 0.2]), value_texts([0.30000001, 0.30000002])
+    (['0.001', '0.3'], ['0.30000001', '0.30000002'])
+    """
+    texts = list(map(value_text, values))
+    return texts if len(set(texts)) == len(set(map(repr, values))) else list(map(_whole_text, values))
+
+
 def value_text(value: Any) -> str:
-    """A setting as a table has it.
+    """A value of a setting by itself.
 
     >>> value_text(0.0001), value_text(None), value_text(["cat", "cow"])
     ('0.0001', '-', 'cat, cow')
     """
+    text = f"{value:g}" if isinstance(value, float) else _whole_text(value)
+    return text if len(text) <= 28 else text[:24] + " ..."
+
+
+def _whole_text(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, float):
-        return f"{value:g}"
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= 28 else text[:24] + " ..."
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def _classes_text(classes: Sequence[Any] | None, common: set[str]) -> str | None:

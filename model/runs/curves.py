@@ -15,14 +15,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from model.charts import COLOURS, GRAY, styled
-from model.runs.comparison import value_text
-from model.runs.overview import RunSummary, number
+from model.charts import COLOURS, GRAY, readable, styled
+from model.runs.comparison import value_texts
+from model.runs.overview import RunSummary, number, share
 
 _ACROSS = 5  # panels, at most
 _WIDTH, _HEIGHT, _MARGIN = 2.6, 2.1, 0.9  # of a panel's axes and of the space around them, inches
 _LEGEND_ROW = 0.18  # inches
 _ROOM = 1.4  # times the loss of guessing that the loss axis shows at most
+_FLOOR = 0.05  # of the end of an axis: an axis from 0 to 0 is none
 _PLAIN = tuple(colour for colour in COLOURS if colour != "#F0E442")  # yellow lines are faint on white
 _CROSS: dict[str, Any] = {"marker": "x", "markersize": 8, "markeredgewidth": 2, "linestyle": ""}
 
@@ -51,25 +52,26 @@ def curves_figure(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]
     columns = 2 * across + 1  # of the legend
     rows = math.ceil(len({curve.label for curve in curves}) / columns)
     size = (max(4.4, _WIDTH * across + _MARGIN), 2 * down * _HEIGHT + _MARGIN + _LEGEND_ROW * rows)
-    with styled():
+    with styled(), mpl.rc_context({"text.parse_math": False}):  # a $ in a name is a $
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(2 * down, across, squeeze=False)
         pairs = [(axes[2 * row][column], axes[2 * row + 1][column]) for row in range(down) for column in range(across)]
         for (top1, loss), panel in zip(pairs, panels, strict=False):
             _draw(top1, loss, [curve for curve in curves if curve.panel == panel], _best(runs))
-            top1.set_title(panel, fontsize="medium")
+            top1.set_title(_shown(panel), fontsize="medium")
             loss.set_xlabel("epoch")
         for top1, loss in pairs[len(panels) :]:
             top1.set_visible(False)
             loss.set_visible(False)
         _scale(pairs, across, runs)
-        figure.legend(handles=_legend(curves, _best(runs)), title=told_apart, loc="outside upper center", ncols=columns)
+        title = told_apart and _shown(told_apart)
+        figure.legend(handles=_legend(curves, _best(runs)), title=title, loc="outside upper center", ncols=columns)
     return figure
 
 
 def _curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]]) -> tuple[list[_Curve], str | None]:
     """The runs as curves, and the setting that their colours tell apart; None where each has a colour of its own."""
-    texts = {name: [value_text(value) for value in values] for name, values in differ.items() if name != "seed"}
+    texts = {name: value_texts(values) for name, values in differ.items() if name != "seed"}
     texts = {name: values for name, values in texts.items() if len(set(values)) > 1}
     panels, labels, told_apart = [""] * len(runs), [str(run.folder) for run in runs], None
     if texts:
@@ -91,6 +93,11 @@ def _colours(count: int) -> list[Any]:
     return [scale(0.92 * place / (count - 1)) for place in range(count)]
 
 
+def _shown(text: str) -> str:
+    """A text of any length, in characters that the font has."""
+    return readable(text, math.inf)
+
+
 def _best(runs: Sequence[RunSummary]) -> RunSummary | None:
     scored = [run for run in runs if run.best is not None and run.state != "diverged"]
     return max(scored, key=lambda run: run.best or (0.0, 0), default=None)
@@ -98,7 +105,9 @@ def _best(runs: Sequence[RunSummary]) -> RunSummary | None:
 
 def _legend(curves: Sequence[_Curve], best: RunSummary | None) -> list[Line2D]:
     colours = {curve.label: curve.colour for curve in curves}
-    handles = [Line2D([], [], color=colour, marker="o", markersize=3, label=label) for label, colour in colours.items()]
+    handles = [
+        Line2D([], [], color=colour, marker="o", markersize=3, label=_shown(label)) for label, colour in colours.items()
+    ]
     if any(curve.run.state == "diverged" for curve in curves):
         handles.append(Line2D([], [], color=GRAY, linestyle="", marker="x", label="diverged"))
     if best is not None:
@@ -127,7 +136,8 @@ def _draw(top1: Axes, loss: Axes, curves: Sequence[_Curve], best: RunSummary | N
 
 def _points(run: RunSummary, name: str) -> tuple[list[int], list[float]]:
     """The epochs, from 1, that have a value of that name, and these values."""
-    found = {line["epoch"] + 1: value for line in run.epochs if (value := number(line, name)) is not None}
+    read = share if name == "validation_top1" else number
+    found = {line["epoch"] + 1: value for line in run.epochs if (value := read(line, name)) is not None}
     return list(found), list(found.values())
 
 
@@ -139,13 +149,13 @@ def _scale(pairs: Sequence[tuple[Axes, Axes]], across: int, runs: Sequence[RunSu
     epochs = max((run.epochs_done for run in runs), default=1)
     room = 0.5 if epochs < 10 else 1.0
     for place, (top1, loss) in enumerate(pairs):
-        top1.set_ylim(0, min(1.02, 1.15 * max(scores, default=1.0)))
+        top1.set_ylim(0, max(_FLOOR, min(1.02, 1.15 * max(scores, default=1.0))))
         top1.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         for axes in (top1, loss):
             axes.set_xlim(1 - room, max(1, epochs) + room)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
         top1.tick_params(labelbottom=False)
-        loss.set_ylim(0, min(1.05 * max(losses, default=1.0), _ROOM * math.log(max(2, classes))))
+        loss.set_ylim(0, max(_FLOOR, min(1.05 * max(losses, default=1.0), _ROOM * math.log(max(2, classes)))))
         if place % across == 0:
             top1.set_ylabel("validation top-1")
             loss.set_ylabel("training loss")

@@ -72,7 +72,7 @@ class Run:
             yield
 
     def _busy(self, pid: str) -> str:
-        return f"{self.folder}: process {pid} is training it; wait for it, or choose another --run"
+        return f"{self.folder}: process {pid} is training it; wait for it, or train another run"
 
     def shards_folder(self) -> Path:
         """Where the shards lie that the run was trained on.
@@ -148,10 +148,7 @@ class Run:
 
     def last_checkpoint(self) -> Path | None:
         """Where the last checkpoint lies, nothing of it read; None before the first."""
-        folder = self.folder / CHECKPOINTS
-        entries = folder.iterdir() if folder.is_dir() else []
-        names = sorted(entry.name for entry in entries if _CHECKPOINT.fullmatch(entry.name))
-        return folder / names[-1] if names else None
+        return last_checkpoint(self.folder)
 
     def finish(self) -> None:
         """Note that all epochs are done.
@@ -190,6 +187,14 @@ class Run:
         return read_metrics(self.folder / METRICS)
 
 
+def last_checkpoint(run: Path) -> Path | None:
+    """Where the last checkpoint in a run's folder lies, nothing of it read; None before the first."""
+    folder = run / CHECKPOINTS
+    entries = folder.iterdir() if folder.is_dir() else []
+    names = [entry.name for entry in entries if _CHECKPOINT.fullmatch(entry.name)]
+    return folder / max(names, key=lambda name: tuple(map(int, name.split("-")))) if names else None
+
+
 def open_run(folder: Path) -> Run:
     """The run in a folder.
 
@@ -213,24 +218,24 @@ def list_runs(runs: Path = RUNS) -> list[Path]:
 
 
 def newest_run(runs: Path = RUNS) -> Run:
-    """The run whose last checkpoint is the newest; runs of another format, or before their first step, are passed over.
+    """The run that saved a checkpoint last; those of another format, or before their first step, are passed over.
 
     Raises:
         InputError: there is none.
+        CheckpointError: its files are damaged.
         MismatchError: there are only runs of another format.
     """
-    trained, other = [], None
+    trained = []
     for number, folder in enumerate(list_runs(runs)):
-        try:
-            run = open_run(folder)
-        except MismatchError as error:
-            other = error
-            continue
-        last = run.last_checkpoint()
+        last = last_checkpoint(folder)
         if last is not None and last.name != _UNTRAINED:
-            trained.append((last.stat().st_mtime_ns, number, run))
-    if trained:
-        return max(trained, key=lambda one: one[:2])[2]
+            trained.append((last.parent.stat().st_mtime_ns, number, folder))  # a checkpoint may be pruned by now
+    other = None
+    for _, _, folder in sorted(trained, reverse=True):
+        try:
+            return open_run(folder)
+        except MismatchError as error:
+            other = other or error
     if other is not None:
         raise other
     raise InputError(

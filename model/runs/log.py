@@ -1,7 +1,7 @@
 """`metrics.jsonl`: a JSON object a line, one for each epoch, for people and charts.
 
 Nothing is trained or predicted by it, so it has no checksum. A line that cannot be read is passed over and stays as it
-is: it may be mended by hand.
+is: it may be mended by hand. Without JAX, as what lists runs reads it too.
 """
 
 import json
@@ -10,6 +10,8 @@ from typing import Any
 
 from pipeline.storage import write_atomically
 
+_EPOCHS = 10**9  # more than any run has, and few enough for a chart's axis
+
 
 def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
     """Append the line of an epoch; lines of it and of later ones, from before a crash, are removed.
@@ -17,23 +19,42 @@ def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written; the lines before stand.
     """
-    kept = [line for line in _lines(path) if (read := _read(line)) is None or read["epoch"] < metrics["epoch"]]
+    lines = path.read_bytes().splitlines() if path.exists() else []
+    kept = [line for line in lines if (read := _read(line)) is None or read["epoch"] < metrics["epoch"]]
     write_atomically(path, b"".join(line + b"\n" for line in [*kept, json.dumps(metrics).encode()]))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The metrics of each epoch, in the order of the lines; none where there is no file."""
-    return [read for line in _lines(path) if (read := _read(line)) is not None]
+    """The metrics of each epoch, in their order; none where there is no file.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return read_log(path)[0] if path.exists() else []
 
 
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines() if path.exists() else []
+def read_log(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
+    """The metrics of each epoch, in their order, and the numbers, from 1, of the lines that are passed over.
+
+    Raises:
+        OSError: it cannot be read, or there is none.
+    """
+    epochs: list[dict[str, Any]] = []
+    passed_over = []
+    for count, line in enumerate(path.read_bytes().splitlines(), start=1):
+        read = _read(line)
+        if read is not None and (not epochs or read["epoch"] > epochs[-1]["epoch"]):
+            epochs.append(read)
+        else:
+            passed_over.append(count)
+    return epochs, passed_over
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
-    """A line; None where it is none of ours."""
+    """A line; None where it is none of an epoch."""
     try:
         read = json.loads(line)
     except (ValueError, RecursionError):  # a UnicodeDecodeError is a ValueError
         return None
-    return read if isinstance(read, dict) and type(read.get("epoch")) is int else None
+    epoch = read.get("epoch") if isinstance(read, dict) else None
+    return read if type(epoch) is int and 0 <= epoch < _EPOCHS else None

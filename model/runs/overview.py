@@ -14,14 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.runs.log import read_log
 from pipeline.errors import InputError
 from pipeline.locks import holder_of
-from pipeline.sealed import unseal
+from pipeline.sealed import CHECKSUM, unseal
 
 RUNS = Path("runs")
 FORMAT_VERSION = 4  # of a run's folder. 4: run.json proves itself and config.json; checkpoints have their own
 RUN_NAME = re.compile(r"(\d{3,})-.+")
 _HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
+_PARAMETERS = 2**63  # fewer than these
+_NAMED = 5  # lines of metrics.jsonl that are passed over, at most
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,11 @@ class RunSummary:
     Attributes:
         folder: of the run.
         state: "finished", "unfinished", "training" (by a process that lives), "diverged", "other format", "damaged".
-        note: what there is to say to that state; empty of a finished run.
+        note: what there is to say to that state, and which lines of `metrics.jsonl` were passed over; else empty.
         settings: `config.json` as it stands there; empty where that cannot be read.
         shards: the folder of shards it was trained on, as it was named; None where that cannot be read.
         shards_checksum: of that folder's manifest, likewise.
-        epochs: the lines of `metrics.jsonl`, one for each epoch that is done, in order.
+        epochs: the lines of `metrics.jsonl` that can be read, one for each epoch that is done, in order.
         parameters: of the network; None before the first checkpoint.
     """
 
@@ -61,13 +64,13 @@ class RunSummary:
     @property
     def last_top1(self) -> float | None:
         """On the validation split after the last epoch that is done, from 0 to 1."""
-        return number(self.epochs[-1], "validation_top1") if self.epochs else None
+        return share(self.epochs[-1], "validation_top1") if self.epochs else None
 
     @property
     def best(self) -> tuple[float, int] | None:
         """The best validation top-1, and its epoch from 1; of equals the earlier, as training keeps it."""
         scored = [
-            (top1, -line["epoch"]) for line in self.epochs if (top1 := number(line, "validation_top1")) is not None
+            (top1, -line["epoch"]) for line in self.epochs if (top1 := share(line, "validation_top1")) is not None
         ]
         if not scored:
             return None
@@ -132,20 +135,13 @@ def named_runs(folders: Sequence[Path]) -> list[Path]:
 
 def summarize(folder: Path) -> RunSummary:
     """What the run in `folder` tells, whatever is left of it."""
-    card, card_fault = _object(folder / "run.json")
-    settings, settings_fault = _settings(folder / "config.json")
-    epochs, epochs_fault = _epochs(folder / "metrics.jsonl")
-    version = card.get("format_version")
-    if version == FORMAT_VERSION:
-        card_fault = card_fault or _unproved(folder / "run.json")
-        sha256 = card.get("config_sha256")
-        if not settings_fault and hashlib.sha256((folder / "config.json").read_bytes()).hexdigest() != sha256:
-            settings_fault = "config.json has another SHA-256 than run.json says"
-    finished = card.get("finished") is True
-    if finished and not epochs and not epochs_fault:
-        epochs_fault = "metrics.jsonl is missing"
+    card, card_fault = _card(folder / "run.json")
+    version, finished = card.get("format_version"), card.get("finished") is True
+    sha256 = str(card.get("config_sha256")) if version == FORMAT_VERSION else None
+    settings, settings_fault = _settings(folder / "config.json", sha256)
+    epochs, epochs_fault, passed_over = _epochs(folder / "metrics.jsonl", finished=finished)
     faults = [fault for fault in (card_fault, settings_fault, epochs_fault) if fault]
-    if card and version != FORMAT_VERSION:
+    if card and not card_fault and version != FORMAT_VERSION:
         state, note = "other format", f"run format {version}, this version reads {FORMAT_VERSION}"
     elif faults:
         state, note = "damaged", "; ".join(faults)
@@ -157,6 +153,7 @@ def summarize(folder: Path) -> RunSummary:
         state, note = "diverged", str(card["diverged"])
     else:
         state, note = "unfinished", f"goes on with `sketchpipe train --resume --run {folder}`"
+    note = "; ".join(part for part in (note, passed_over) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
     return RunSummary(folder, state, note, settings, shards, checksum, epochs, _parameters(folder))
 
@@ -168,52 +165,65 @@ def number(fields: Mapping[str, Any], name: str) -> float | None:
     return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
 
 
-def _object(path: Path) -> tuple[dict[str, Any], str]:
-    """A file's JSON object, and else what is wrong with it."""
+def share(fields: Mapping[str, Any], name: str) -> float | None:
+    """A field that is a number from 0 to 1; else None."""
+    value = number(fields, name)
+    return value if value is not None and 0 <= value <= 1 else None
+
+
+def _object(path: Path) -> tuple[dict[str, Any], str, str]:
+    """A file's JSON object, its text, and what is wrong with it; empty what there is not."""
     try:
-        fields = json.loads(path.read_bytes())
+        text = path.read_bytes().decode()
+        fields = json.loads(text)
     except FileNotFoundError:
-        return {}, f"{path.name} is missing"
+        return {}, "", f"{path.name} is missing"
     except (OSError, ValueError, RecursionError) as error:
-        return {}, f"{path.name} cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
-    return (fields, "") if isinstance(fields, dict) else ({}, f"{path.name} is no JSON object")
+        return {}, "", f"{path.name} cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
+    return (fields, text, "") if isinstance(fields, dict) else ({}, "", f"{path.name} is no JSON object")
 
 
-def _unproved(path: Path) -> str:
-    """What is wrong with a file that should prove itself; empty where it does."""
-    return "" if unseal(path.read_text(encoding="utf-8"))[1] else f"{path.name} has another checksum than its own"
+def _card(path: Path) -> tuple[dict[str, Any], str]:
+    """`run.json`, and what is wrong with it. Formats before 4 have no checksum; what has one proves itself by it."""
+    fields, text, fault = _object(path)
+    if not fault and "format_version" not in fields:
+        return fields, f"{path.name} names no format_version"
+    if fault or (fields["format_version"] != FORMAT_VERSION and f'"{CHECKSUM}"' not in text):
+        return fields, fault
+    try:
+        is_whole = unseal(text)[1]
+    except (ValueError, RecursionError):  # JSON can spell what UTF-8 cannot
+        is_whole = False
+    return fields, "" if is_whole else f"{path.name} has another checksum than its own"
 
 
-def _settings(path: Path) -> tuple[dict[str, Any], str]:
-    """A run's configuration, where what every format has is as it should be."""
-    settings, fault = _object(path)
+def _settings(path: Path, sha256: str | None) -> tuple[dict[str, Any], str]:
+    """A run's configuration, where what every format has is as it should be; proved, unless `sha256` is None."""
+    settings, text, fault = _object(path)
     kinds = {"network": str, "classes": list, "epochs": int}
     if not fault and any(not isinstance(settings.get(name), kind) for name, kind in kinds.items()):
         return {}, f"{path.name} lacks {', '.join(kinds)}, or they are of another type"
+    if not fault and sha256 is not None and hashlib.sha256(text.encode()).hexdigest() != sha256:
+        fault = f"{path.name} has another SHA-256 than run.json says"
     return settings, fault
 
 
-def _epochs(path: Path) -> tuple[list[dict[str, Any]], str]:
-    """The lines of a run's metrics that can be read, and what is wrong with the first that cannot."""
+def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, str]:
+    """The lines of a run's metrics that can be read, what is wrong with all of them, and which were passed over."""
     try:
-        lines = path.read_bytes().splitlines()
+        epochs, numbers = read_log(path)
     except FileNotFoundError:
-        return [], ""  # no epoch is done
+        return [], f"{path.name} is missing" if finished else "", ""  # else no epoch is done
     except OSError as error:
-        return [], f"{path.name} cannot be read ({error.strerror})"
-    epochs: list[dict[str, Any]] = []
-    fault = ""
-    for count, line in enumerate(lines, start=1):
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError):
-            fields = None
-        epoch = fields.get("epoch") if isinstance(fields, dict) else None
-        if isinstance(epoch, int) and epoch > (epochs[-1]["epoch"] if epochs else -1):
-            epochs.append(fields)
-        else:
-            fault = fault or f"{path.name}: line {count} is not an epoch's"
-    return epochs, fault
+        return [], f"{path.name} cannot be read ({error.strerror})", ""
+    if finished and not epochs:
+        return [], f"{path.name} has no epoch's line", ""
+    if not numbers:
+        return epochs, "", ""
+    more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
+    which = ", ".join(map(str, numbers[:_NAMED])) + more
+    are = f"line {which} is" if len(numbers) == 1 else f"lines {which} are"
+    return epochs, "", f"{path.name}: {are} no epoch's and left out"
 
 
 def _parameters(folder: Path) -> int | None:
@@ -224,7 +234,11 @@ def _parameters(folder: Path) -> int | None:
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = json.loads(file.read(length)) if length <= _HEADER_BYTES else {}
             shapes = [entry["shape"] for name, entry in header.items() if name.startswith("params/")]
-            return sum(math.prod(shape) for shape in shapes)
+            if not all(type(size) is int and 0 <= size < _PARAMETERS for shape in shapes for size in shape):
+                continue
+            count = sum(math.prod(shape) for shape in shapes)
+            if count < _PARAMETERS:
+                return count
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
             continue
     return None

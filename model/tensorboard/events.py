@@ -8,6 +8,7 @@ A folder has one such file. Before more is appended, a process that goes on writ
 again, under the next name, and empties the old one, so that a TensorBoard which has that open notices.
 """
 
+import contextlib
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+from google.protobuf.message import DecodeError
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from pipeline.storage import Output, sync, write_file
@@ -60,7 +62,10 @@ def read_events(folder: Path, until: int) -> list[Any]:
     files = _files(folder)
     if not files:
         return []
-    events = [Event.FromString(content) for content in _contents(files[-1].read_bytes())]
+    events = []
+    with contextlib.suppress(DecodeError):  # whole, and none of ours
+        for content in _contents(files[-1].read_bytes()):
+            events.append(Event.FromString(content))  # noqa: PERF401 - those before it are kept
     return [event for event in events if event.HasField("summary") and event.step <= until]
 
 
@@ -77,9 +82,14 @@ def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
     start = Event(session_log=SessionLog(status=SessionLog.START))
     content = b"".join(map(_record, [Event(file_version="brain.Event:2"), start, *events]))
     path, partial = folder / f"events.out.tfevents.{number:06d}", folder / ".partial"
-    write_file(partial, content)
-    partial.replace(path)
-    sync(folder)
+    try:  # as write_atomically, but by a name that TensorBoard does not look for
+        write_file(partial, content)
+        partial.replace(path)
+        sync(folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise
     for one in old[:-1]:
         one.unlink()
     for one in old[-1:]:  # not removed: a TensorBoard that has it open would look for it and read nothing else

@@ -4,10 +4,11 @@ An epoch's numbers are those of its line in `metrics.jsonl`, at the step that en
 never written can be drawn from there.
 """
 
+import contextlib
 import io
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -22,6 +23,7 @@ from model.config import TrainConfig
 from model.meter import Reading
 from model.metrics import Scores
 from model.runs.folder import Run
+from model.runs.overview import number
 from model.tensorboard.board import Board
 from model.tensorboard.events import EventFile, read_events, write_events
 from pipeline.drawings import Int64Array, UInt8Array
@@ -79,72 +81,77 @@ class Summaries(Board):
         self._files: dict[str, EventFile] | None = None
         self._readings: list[tuple[int, Reading]] = []
         self._validated: UInt8Array | None = None
-        self._guarded(lambda: self._begin(step))
+        with self._harmless():
+            self._begin(step)
 
     def add_training_batch(self, labels: NDArray[np.int32], batch: Batch) -> None:
         """The drawings of the first step of some epochs."""
-        if (batch.step == 0 and self._is_shown(batch.epoch)) or not self._has_drawings:
-            self._has_drawings = True
-            classes = self._run.config.classes
-            captions = [[(classes[label], PLAIN)] for label in labels[batch.labels[:DRAWINGS]]]
-            grid = captioned_grid(batch.images[:DRAWINGS], captions)
-            step = batch.epoch * self._steps_per_epoch + batch.step + 1
-            self._append("train", step, [_image("pictures/drawings", grid)])
+        with self._harmless():
+            if (batch.step == 0 and self._is_shown(batch.epoch)) or not self._has_drawings:
+                self._has_drawings = True
+                classes = self._run.config.classes
+                captions = [[(classes[label], PLAIN)] for label in labels[batch.labels[:DRAWINGS]]]
+                grid = captioned_grid(batch.images[:DRAWINGS], captions)
+                step = batch.epoch * self._steps_per_epoch + batch.step + 1
+                self._append("train", step, [_image("pictures/drawings", grid)])
 
     def add_reading(self, step: int, reading: Reading) -> None:
         """Means over a twentieth of an epoch."""
-        if reading.losses:
-            self._readings.append((step, reading))
-        steps = [len(one.losses) for _, one in self._readings]
-        if sum(steps) * POINTS < self._steps_per_epoch or not steps:
-            return
-        readings = [one for _, one in self._readings]
-        rates = np.array([one.images_per_second for one in readings])
-        seconds = np.array(steps) / rates  # but for the batch's size
-        values = {
-            "loss": np.average([one.loss for one in readings], weights=steps),
-            "top1": np.average([one.accuracy for one in readings], weights=steps),
-            "learning_rate": self._rate(step - 1),
-            "images_per_second": np.average(rates, weights=seconds),
-            "waiting": np.average([one.waiting for one in readings], weights=seconds),
-        }
-        self._readings = []
-        self._append("train", step, [_scalar(f"step/{name}", float(value)) for name, value in values.items()])
+        with self._harmless():
+            if reading.losses:
+                self._readings.append((step, reading))
+            steps = [len(one.losses) for _, one in self._readings]
+            if sum(steps) * POINTS < self._steps_per_epoch or not steps:
+                return
+            readings = [one for _, one in self._readings]
+            rates = np.array([one.images_per_second for one in readings])
+            seconds = np.array(steps) / rates  # but for the batch's size
+            values = {
+                "loss": np.average([one.loss for one in readings], weights=steps),
+                "top1": np.average([one.accuracy for one in readings], weights=steps),
+                "learning_rate": self._rate(step - 1),
+                "images_per_second": np.average(rates, weights=seconds),
+                "waiting": np.average([one.waiting for one in readings], weights=seconds),
+            }
+            self._readings = []
+            self._append("train", step, [_scalar(f"step/{name}", float(value)) for name, value in values.items()])
 
     def add_validation_batch(
         self, epoch: int, labels: NDArray[np.int32], batch: Batch, logits: NDArray[np.float32]
     ) -> None:
         """The first drawings of the split, what they are, and what they are taken for."""
-        if batch.step or not self._is_shown(epoch):
-            return
-        some = np.flatnonzero(batch.mask)[:DRAWINGS]
-        classes = self._run.config.classes
-        with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
-            chances = np.exp(logits[some] - logits[some].max(axis=1, keepdims=True))
-        chances /= chances.sum(axis=1, keepdims=True)
-        captions: list[list[Caption]] = []
-        for label, row in zip(labels[batch.labels[some]], chances, strict=True):
-            best = int(row.argmax())
-            named = f"{row[best]:.0%} {classes[best]}"
-            captions.append([(classes[label], PLAIN), (named, RIGHT if best == label else WRONG)])
-        self._validated = captioned_grid(batch.images[some], captions)
+        with self._harmless():
+            if batch.step or not self._is_shown(epoch):
+                return
+            some = np.flatnonzero(batch.mask)[:DRAWINGS]
+            classes = self._run.config.classes
+            with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
+                chances = np.exp(logits[some] - logits[some].max(axis=1, keepdims=True))
+            chances /= chances.sum(axis=1, keepdims=True)
+            captions: list[list[Caption]] = []
+            for label, row in zip(labels[batch.labels[some]], chances, strict=True):
+                best = int(row.argmax())
+                named = f"{row[best]:.0%} {classes[best]}"
+                captions.append([(classes[label], PLAIN), (named, RIGHT if best == label else WRONG)])
+            self._validated = captioned_grid(batch.images[some], captions)
 
     def add_epoch(self, metrics: dict[str, Any], scores: Scores | None) -> None:
         """An epoch's numbers; after some epochs pictures as well."""
-        epoch = metrics["epoch"]
-        step = self._step(metrics)
-        if self._files is None:  # there may be room again
-            self._guarded(lambda: self._begin(step - 1))
-        validation = _scalars("validation", metrics)
-        if scores is not None and self._is_shown(epoch):
-            words = self._run.config.classes
-            validation.append(_image("pictures/confusion", matrix_picture(scores.confusion, words)))
-            validation.append(_text("confusions", confusions_table(scores.confusion, words)))
-            if self._validated is not None:
-                validation.append(_image("pictures/drawings", self._validated))
-        self._validated = None
-        self._append("train", step, _scalars("train", metrics))
-        self._append("validation", step, validation)
+        with self._harmless():
+            epoch = metrics["epoch"]
+            step = self._step(metrics)
+            if self._files is None:  # there may be room again
+                self._begin(step - 1)
+            validation = _scalars("validation", metrics)
+            if scores is not None and self._is_shown(epoch):
+                words = self._run.config.classes
+                validation.append(_image("pictures/confusion", matrix_picture(scores.confusion, words)))
+                validation.append(_text("confusions", confusions_table(scores.confusion, words)))
+                if self._validated is not None:
+                    validation.append(_image("pictures/drawings", self._validated))
+            self._validated = None
+            self._append("train", step, _scalars("train", metrics))
+            self._append("validation", step, validation)
 
     def _begin(self, step: int) -> None:
         """Write the files anew: what they hold up to a step, and what they lack of it."""
@@ -157,7 +164,7 @@ class Summaries(Board):
             for line in lines:
                 at = self._step(line)
                 lacking = [value for value in _scalars(name, line) if (value.tag, at) not in there]
-                events += _events(at, lacking, self._began + line["seconds"])
+                events += _events(at, lacking, self._began + (number(line, "seconds") or 0.0))
             if name == "train":
                 self._has_drawings = any(tag == "pictures/drawings" for tag, _ in there)
                 configuration = _text("configuration", configuration_table(self._run.config))
@@ -174,20 +181,23 @@ class Summaries(Board):
         if files is None or not events:
             return
         if name in files:
-            self._guarded(lambda: files[name].append(events))
+            files[name].append(events)
         else:
-            self._guarded(lambda: files.update({name: write_events(self._run.folder / name, events)}))
+            files[name] = write_events(self._run.folder / name, events)
 
-    def _guarded(self, write: Callable[[], None]) -> None:
-        """Write; what fails is told once and ends no training."""
+    @contextlib.contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """What fails is told once and ends no training."""
         try:
-            write()
-        except OSError as error:
+            yield
+        except Exception as error:  # whatever it is: a picture is worth no training
             self._files = None
             if not self._warned:
                 self._warned = True
-                place = error.filename or self._run.folder
-                self._warn(f"{place}: TensorBoard's files cannot be written ({error.strerror}); training goes on")
+                place, why = self._run.folder, f"{type(error).__name__}: {error}"
+                if isinstance(error, OSError):
+                    place, why = error.filename or place, error.strerror or why
+                self._warn(f"{place}: TensorBoard's files cannot be written ({why}); training goes on")
 
     def _is_shown(self, epoch: int) -> bool:
         """Whether an epoch has pictures: the first, the last, and some between."""
@@ -221,7 +231,8 @@ def confusions_table(confusion: Int64Array, words: Sequence[str]) -> str:
 
 def _scalars(name: str, metrics: dict[str, Any]) -> list[Any]:
     """The values of a folder that a line of `metrics.jsonl` has."""
-    return [_scalar(tag, metrics[source]) for tag, source in SCALARS[name].items() if source in metrics]
+    found = {tag: number(metrics, source) for tag, source in SCALARS[name].items()}
+    return [_scalar(tag, value) for tag, value in found.items() if value is not None]
 
 
 def _scalar(tag: str, value: float) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from model.runs.comparison import Setting, differing, ranked, standard_error, value_text
+from model.runs.comparison import Setting, differing, ranked, standard_error, value_texts
 from model.runs.overview import RunSummary, number
 from pipeline.cli.options import counted, say
 from pipeline.cli.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
@@ -115,10 +115,11 @@ def _best_text(settings: Sequence[Setting]) -> str:
     """The best setting, and how many others its validation split cannot tell from it."""
     best = settings[0]
     assert best.mean is not None
-    values = ", ".join(f"{name} {value_text(value)}" for name, value in best.values.items()) or str(best.runs[0].folder)
+    texts = {name: value_texts([one.values[name] for one in settings])[0] for name in best.values}
+    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or str(best.runs[0].folder)
     text = f"best: {values}: validation top-1 {percent(best.mean)}"
     drawings = number(best.runs[0].epochs[-1], "validation_drawings")
-    if not drawings:
+    if drawings is None or drawings < 1:
         return text
     error = standard_error(best.mean, drawings)
     near = sum(one.mean is not None and one.mean >= best.mean - error for one in settings[1:])

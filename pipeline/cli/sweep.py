@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.cli.options import counted, duration, say
-from pipeline.errors import DivergedError, SketchpipeError, UsageError
+from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
 
 if TYPE_CHECKING:
     import jax
 
-    from model.runs.choice import Plan
+    from model.runs.choice import Choice, Plan
+    from model.runs.folder import Run
 
 
 def sweep(
@@ -59,8 +60,9 @@ def sweep(
     """Train every combination of some settings, and compare them.
 
     Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: one that is there
-    and finished is taken as it is, an unfinished one goes on, one that diverged is not tried again. So the same command
-    goes on after Ctrl-C, and a larger grid trains only what is new.
+    and finished is taken as it is, an unfinished one goes on, one that diverged is not tried again, one that another
+    process trains is looked at again at the end. So the same command goes on after Ctrl-C, and a larger grid trains
+    only what is new.
 
     Reads shards; writes runs, a picture of their curves, and to stdout a table, the best first by validation top-1:
     what was chosen on the test split could not be told by it.
@@ -73,7 +75,7 @@ def sweep(
     from model.train import open_validation
     from pipeline.cli.comparing import tell_sweep
     from pipeline.errors import InputError
-    from pipeline.pictures.sheet import check_picture_path
+    from pipeline.pictures.sheet import check_picture_path, check_place
     from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
 
@@ -81,6 +83,7 @@ def sweep(
                     "lr": lr, "seed": seed})  # fmt: skip
     picture = curves or RUNS / "sweep.png"
     check_picture_path(picture, ".png")
+    check_place(picture)
     devices = choose_devices(device, divided=True)
     settings: dict[str, Any] = {"precision": choose_precision(precision, devices)}
     if recipe is not None:
@@ -91,12 +94,21 @@ def sweep(
     split = open_split(folder, "train")
     if open_validation(split) is None:
         raise InputError(f"{folder}: no drawings to compare by in its validation split; build it with other --splits")
+    if test:
+        open_split(folder, "test")  # refused now rather than after the training
     plans = plan_sweep(split, lists, settings, devices)
     swept = {name: values for name, values in lists.items() if len(values) > 1}
     by = f" ({' x '.join(f'{len(values)} of {name}' for name, values in swept.items())})" if swept else ""
     say(f"sweep on {folder}: {counted(len(plans), 'run')}{by}")
-    runs = [summarize(one) for one in _train_all(plans, swept, folder, devices)]
-    tell_sweep(runs, swept, folder, picture, test=test, as_json=as_json)
+    folders, held = _train_all(plans, swept, folder, devices)
+    if test and held:  # the best of all is not known yet, and no second one may be scored there
+        say("not scored on the test split before all runs are done")
+    if folders:
+        runs = [summarize(one) for one in folders]
+        tell_sweep(runs, swept, folder, picture, test=test and not held, as_json=as_json)
+    if held:
+        names = ", ".join(map(str, held))
+        raise LockedError(f"{names}: another process is training it; run the same command again when that is done")
 
 
 def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
@@ -130,41 +142,73 @@ def _only_shards() -> Path:
 
 
 def _train_all(
-    plans: Sequence["Plan"], swept: Mapping[str, Any], shards: Path, devices: Sequence["jax.Device"]
-) -> list[Path]:
-    """Train what is not done of the runs that are planned; the folders of all of them."""
-    from model.runs.choice import Choice, found_run, readable_runs
-    from model.runs.comparison import value_text
-    from model.runs.folder import Run, new_folder
+    plans: Sequence["Plan"], swept: Mapping[str, Sequence[Any]], shards: Path, devices: Sequence["jax.Device"]
+) -> tuple[list[Path], list[Path]]:
+    """Train what is not done of the runs that are planned.
+
+    Returns:
+        The folders of the runs, and those of them that other processes still hold, or were first to make.
+    """
+    from model.runs.choice import found_run, readable_runs
+    from model.runs.comparison import value_texts
     from model.runs.overview import summarize
-    from pipeline.cli.training import train_run
 
     readable, faults = readable_runs()
     for fault in faults:
         say(f"not looked at: {fault}")
     found = [found_run(plan, readable) for plan in plans]
-    done = [run is not None and (run.card.finished or run.card.diverged is not None) for run in found]
+    done = [run is not None and _is_done(run) for run in found]
     begun = sum(run is not None for run in found) - sum(done)
     say(f"{sum(done)} done, {begun} to go on with, {found.count(None)} new")
     left = [0 if is_done else plan.config.epochs for plan, is_done in zip(plans, done, strict=True)]
-    folders, trained, seconds = [], 0, 0.0
-    for place, plan in enumerate(plans):
-        run = found_run(plan, readable_runs()[0])  # again: another command may have trained it meanwhile
-        choice = Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
-        run = choice.run
-        folders.append(run.folder)
-        left[place] = 0
-        if run.card.finished or run.card.diverged is not None:
-            continue
-        values = ", ".join(f"{name} {value_text(getattr(plan.config, name))}" for name in swept)
-        say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
-        before, began = summarize(run.folder).epochs_done, time.perf_counter()
-        try:
-            train_run(choice, devices, alone=False)
-        except DivergedError as error:
-            say(str(error))
-        trained += summarize(run.folder).epochs_done - before
-        seconds += time.perf_counter() - began
-        if sum(left) and trained:
-            say(f"about {duration(seconds / trained * sum(left))} left for {counted(sum(map(bool, left)), 'run')}")
-    return folders
+    texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
+    folders: dict[int, Path] = {}
+    held: dict[int, Path] = dict.fromkeys(range(len(plans)), shards)  # all, to begin with
+    trained, seconds = 0, 0.0
+    for again in (False, True):  # a run that another process holds may be free or done at the end
+        places, held = list(held), {}
+        for place in places:
+            choice = _chosen(plans[place], shards)
+            folder, left[place] = choice.run.folder, 0
+            if not _is_done(choice.run):
+                values = ", ".join(f"{name} {texts[name][getattr(plans[place].config, name)]}" for name in swept)
+                say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
+                before, began = summarize(folder).epochs_done, time.perf_counter()
+                if not _tried(choice, devices):
+                    held[place] = folder
+                    say(f"{folder}: another process is training it{'' if again else '; looked at again at the end'}")
+                    if choice.is_new:  # what that process makes there may be of other settings
+                        continue
+                trained += summarize(folder).epochs_done - before
+                seconds += time.perf_counter() - began
+                if sum(left) and trained:
+                    runs = counted(sum(map(bool, left)), "run")
+                    say(f"about {duration(seconds / trained * sum(left))} left for {runs}")
+            folders[place] = folder
+    return [folders[place] for place in sorted(folders)], list(held.values())
+
+
+def _chosen(plan: "Plan", shards: Path) -> "Choice":
+    """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
+    from model.runs.choice import Choice, found_run, readable_runs
+    from model.runs.folder import Run, new_folder
+
+    run = found_run(plan, readable_runs()[0])
+    return Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
+
+
+def _is_done(run: "Run") -> bool:
+    return run.card.finished or run.card.diverged is not None
+
+
+def _tried(choice: "Choice", devices: Sequence["jax.Device"]) -> bool:
+    """Train a run, or say why it cannot be trained; False where another process holds it."""
+    from pipeline.cli.training import train_run
+
+    try:
+        train_run(choice, devices, alone=False)
+    except LockedError:
+        return False
+    except (DivergedError, UsageError) as error:  # the devices have no room for its batch: another's may fit
+        say(str(error))
+    return True

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import Setting, differing, value_text
+from model.runs.comparison import Setting, differing, value_text, value_texts
 from model.runs.overview import RunSummary
 
 _SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
@@ -59,12 +59,12 @@ def list_table(runs: Sequence[RunSummary]) -> str:
 
 def comparison_table(runs: Sequence[RunSummary]) -> str:
     """The settings in which runs differ, side by side, and their scores."""
-    differ = differing(runs)
+    differ = {name: value_texts(values) for name, values in differing(runs).items()}
     return table(
         [
             {
                 "run": str(run.folder),
-                **{name: value_text(values[place]) for name, values in differ.items()},
+                **{name: values[place] for name, values in differ.items()},
                 **_scores(run),
                 "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
                 "state": _state(run),
@@ -76,13 +76,17 @@ def comparison_table(runs: Sequence[RunSummary]) -> str:
 
 def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
     """Every run of a sweep, the best setting first and marked."""
+    marked = [
+        (place == 0 and setting.mean is not None, run)
+        for place, setting in enumerate(settings)
+        for run in sorted(setting.runs, key=lambda one: -(one.best or (0.0, 0))[0])
+    ]
+    texts = {name: value_texts([run.settings.get(name) for _, run in marked]) for name in shown}
     rows = []
-    for place, setting in enumerate(settings):
-        for run in sorted(setting.runs, key=lambda one: -(one.best or (0.0, 0))[0]):
-            row = {"": "*" if place == 0 and setting.mean is not None else " "}
-            row |= {name: value_text(run.settings.get(name)) for name in shown}
-            row |= {**_scores(run), "run": str(run.folder)}
-            rows.append({**row, "state": "" if run.state == "finished" else _state(run)})
+    for place, (is_best, run) in enumerate(marked):
+        row = {"": "*" if is_best else " ", **{name: texts[name][place] for name in shown}}
+        row |= {**_scores(run), "run": str(run.folder)}
+        rows.append({**row, "state": "" if run.state == "finished" and not run.note else _state(run)})
     if all(not row["state"] for row in rows):
         rows = [{name: text for name, text in row.items() if name != "state"} for row in rows]
     return table(rows)
@@ -90,31 +94,30 @@ def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
 
 def seeds_table(settings: Sequence[Setting]) -> str:
     """The mean and the spread over the seeds of each setting."""
+    texts = {name: value_texts([one.values[name] for one in settings]) for name in settings[0].values}
     return table(
         [
             {
-                **{name: value_text(value) for name, value in setting.values.items()},
+                **{name: texts[name][place] for name in texts},
                 "mean top-1": percent(setting.mean),
                 "lowest": percent(min(setting.top1s, default=None)),
                 "highest": percent(max(setting.top1s, default=None)),
                 "seeds": f"{len(setting.top1s)} of {len(setting.runs)}",
             }
-            for setting in settings
+            for place, setting in enumerate(settings)
         ]
     )
 
 
 def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
     """Validation top-1 by two settings, each a name and its values; the mean over seeds where there are several."""
-    cells = {
-        (value_text(one.values[down[0]]), value_text(one.values[across[0]])): one for one in settings
-    }  # fmt: skip
+    cells = {(repr(one.values[down[0]]), repr(one.values[across[0]])): one for one in settings}
     rows = []
-    for value in map(value_text, down[1]):
-        row = {f"{down[0]} \\ {across[0]}": value}
-        for other in map(value_text, across[1]):
-            setting = cells.get((value, other))
-            row[other] = _cell(setting) if setting else "-"
+    for value, text in zip(down[1], value_texts(down[1]), strict=True):
+        row = {f"{down[0]} \\ {across[0]}": text}
+        for other, head in zip(across[1], value_texts(across[1]), strict=True):
+            setting = cells.get((repr(value), repr(other)))
+            row[head] = _cell(setting) if setting else "-"
         rows.append(row)
     return table(rows)
 

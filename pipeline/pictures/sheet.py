@@ -62,18 +62,29 @@ def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
         raise UsageError(
             f"{path}: the {noun} is {'an' if kind[0] in 'HO' else 'a'} {kind} file; let its name end in {usual}"
         )
+    check_place(path)
+
+
+def check_place(path: Path) -> None:
+    """Make sure that a file can be written at `path`, before hours are spent on what it is to hold.
+
+    A nameless file is made for a moment where it would lie, or where its folder would: permissions do not tell all.
+
+    Raises:
+        OutputError: it cannot.
+    """
     place = Path(os.path.realpath(path))
     if place.exists() and not place.is_file():
         return  # a pipe
     folder = next(parent for parent in place.parents if parent.exists())
     if not folder.is_dir():
-        raise OutputError(f"{path}: {folder} is a file, not a folder; choose another place")
+        raise OutputError(f"{path}: cannot be written ({folder} is no folder); choose another place")
     try:
-        with tempfile.TemporaryFile(dir=folder):  # rights do not tell: /proc has them, and takes no file
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({folder}: {error.strerror or error}); choose another place"
+            f"{path}: cannot be written ({folder} takes no file: {error.strerror}); choose another place"
         ) from error
 
 
