@@ -39,4 +39,9 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=False, indent=1) + "\n"
+    text = json.dumps(fields, ensure_ascii=False, indent=1)
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # a path that is not UTF-8
+        text = json.dumps(fields, indent=1)
+    return text + "\n"

@@ -205,6 +205,18 @@ def test_a_damaged_run_is_in_the_way_only_where_it_is_the_newest(tmp_path: Path)
         newest_run(runs)
 
 
+def test_the_unfinished_run_to_go_on_with_is_the_newest_that_has_a_checkpoint(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    old, new = (run_in(runs / f"{number:03d}-net") for number in (1, 2))
+    assert newest_unfinished(runs) == new
+    old.save(state_of(), Position(1, 0, 1.0), best=True)
+    assert newest_unfinished(runs) == old
+    new.save(state_of(), Position(1, 0, 1.0), best=True)
+    assert newest_unfinished(runs) == new
+    new.note_divergence("the loss is nan")
+    assert newest_unfinished(runs) == old
+
+
 def test_checkpoints_follow_one_another_by_number(run: Run) -> None:
     position = run.save(state_of(), Position(99_999, 0, 1.0), best=True)
     run.save(state_of(), dataclasses.replace(position, epoch=100_000), best=False)

@@ -256,17 +256,23 @@ def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run
 
 
 def newest_unfinished(runs: Path = RUNS) -> Run | None:
-    """The unfinished run that was begun last; runs of another format, and those that diverged, are passed over.
+    """The unfinished run that was begun last; those of another format, and those that diverged, are passed over.
+
+    One that has a checkpoint comes before those that have none, which may be what was left where a batch had no room.
 
     Raises:
         CheckpointError: the files of one that was begun later are damaged.
     """
+    begun = None
     for folder in reversed(list_runs(runs)):
         with contextlib.suppress(MismatchError):
             run = open_run(folder)
-            if not run.card.finished and run.card.diverged is None:
+            if run.card.finished or run.card.diverged is not None:
+                continue
+            if run.last_checkpoint() is not None:
                 return run
-    return None
+            begun = begun or run
+    return begun
 
 
 def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:

@@ -75,7 +75,7 @@ def sweep(
     from model.train import open_validation
     from pipeline.cli.comparing import tell_sweep
     from pipeline.errors import InputError
-    from pipeline.pictures.sheet import check_picture_path, check_place
+    from pipeline.pictures.sheet import check_picture_path
     from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
 
@@ -83,7 +83,6 @@ def sweep(
                     "lr": lr, "seed": seed})  # fmt: skip
     picture = curves or RUNS / "sweep.png"
     check_picture_path(picture, ".png")
-    check_place(picture)
     devices = choose_devices(device, divided=True)
     settings: dict[str, Any] = {"precision": choose_precision(precision, devices)}
     if recipe is not None:

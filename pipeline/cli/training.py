@@ -1,10 +1,8 @@
 """A run being trained, and what is told of it."""
 
-import shutil
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import Line, bar, counted, duration, say
-from pipeline.errors import UsageError
 from pipeline.threads import core_count
 
 if TYPE_CHECKING:
@@ -64,10 +62,6 @@ def train_run(
     say("compiling the train step ...")
     try:
         trainer.fit()
-    except UsageError:  # no room on the devices: nothing is to be gone on with
-        if choice.is_new and run.last_checkpoint() is None:
-            shutil.rmtree(run.folder, ignore_errors=True)
-        raise
     finally:
         told.clear()
 
