@@ -13,7 +13,8 @@ from small import in_process, trained
 from small_runs import FILES, config_of, run_in, state_of, two_checkpoints
 
 from model.runs.checkpoint import Position, load_checkpoint
-from model.runs.folder import Run, is_free, new_folder, open_run
+from model.runs.find import new_folder
+from model.runs.folder import Run, is_free, open_run
 from pipeline.errors import CheckpointError, LockedError, MismatchError
 
 FLIPS = 300

@@ -9,15 +9,8 @@ from typing import Any
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
 from model.runs.card import RunCard
-from model.runs.folder import (
-    Run,
-    differences,
-    is_free,
-    new_folder,
-    newest_unfinished,
-    open_run,
-    unfinished_run,
-)
+from model.runs.find import new_folder, newest_unfinished, unfinished_run
+from model.runs.folder import Run, differences, is_free, open_run
 from model.runs.overview import find_runs
 from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
 from pipeline.shards.read import ShardSplit, open_split

@@ -21,7 +21,6 @@ from model.config import TrainConfig
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.runs.log import append_metrics, read_metrics
-from model.runs.overview import RUN_NAME, RUNS
 from model.steps import TrainState
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.locks import locked_file
@@ -29,7 +28,7 @@ from pipeline.shards.manifest import read_manifest
 from pipeline.storage import partial_path, write_atomically, writing
 
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
-_UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
+UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
 _CHECKPOINT = re.compile(r"\d{5,}-\d{7,}")
 _MADE_FIRST = {LOCK, CHECKPOINTS, CONFIG, *(partial_path(Path(name)).name for name in (CONFIG, CARD))}
 
@@ -209,86 +208,12 @@ def open_run(folder: Path) -> Run:
     return Run(folder, config, card)
 
 
-def list_runs(runs: Path = RUNS) -> list[Path]:
-    """The run folders in `runs`, oldest first."""
-    if not runs.is_dir():
-        return []
-    numbered = [(int(match[1]), entry) for entry in runs.iterdir() if (match := RUN_NAME.fullmatch(entry.name))]
-    return [entry for _, entry in sorted(numbered) if (entry / CARD).exists()]
-
-
-def newest_run(runs: Path = RUNS) -> Run:
-    """The run that saved a checkpoint last; those of another format, or before their first step, are passed over.
-
-    Raises:
-        InputError: there is none.
-        CheckpointError: its files are damaged.
-        MismatchError: there are only runs of another format.
-    """
-    trained = []
-    for number, folder in enumerate(list_runs(runs)):
-        last = last_checkpoint(folder)
-        if last is not None and last.name != _UNTRAINED:
-            trained.append((last.parent.stat().st_mtime_ns, number, folder))  # a checkpoint may be pruned by now
-    other = None
-    for _, _, folder in sorted(trained, reverse=True):
-        try:
-            return open_run(folder)
-        except MismatchError as error:
-            other = other or error
-    if other is not None:
-        raise other
-    raise InputError(
-        f"{runs}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
-    )
-
-
-def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run | None:
-    """The newest unfinished run of the same configuration on the same shards."""
-    for folder in reversed(list_runs(runs)):
-        try:
-            run = open_run(folder)
-        except SketchpipeError:
-            continue
-        if not run.card.finished and differences(run, config, card) == []:
-            return run
-    return None
-
-
-def newest_unfinished(runs: Path = RUNS) -> Run | None:
-    """The unfinished run that was begun last; those of another format, and those that diverged, are passed over.
-
-    One that has a checkpoint comes before those that have none, which may be what was left where a batch had no room.
-
-    Raises:
-        CheckpointError: the files of one that was begun later are damaged.
-    """
-    begun = None
-    for folder in reversed(list_runs(runs)):
-        with contextlib.suppress(MismatchError):
-            run = open_run(folder)
-            if run.card.finished or run.card.diverged is not None:
-                continue
-            if run.last_checkpoint() is not None:
-                return run
-            begun = begun or run
-    return begun
-
-
 def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
     found = _other_settings(run.config, config, ("in the run", "here"))
     if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
         found.append(f"other shards than {run.card.shards}")
     return found
-
-
-def new_folder(network: str, runs: Path = RUNS) -> Path:
-    """The next free `runs/001-sketchnet`."""
-    numbers = [
-        int(match[1]) for entry in runs.glob("*") if (match := RUN_NAME.fullmatch(entry.name)) and not is_free(entry)
-    ]
-    return runs / f"{max(numbers, default=0) + 1:03d}-{network}"
 
 
 def is_free(folder: Path) -> bool:

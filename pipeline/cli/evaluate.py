@@ -165,7 +165,8 @@ class _Counting:
 
 def chosen_run(folder: Path | None) -> "Run":
     """The run in `folder`, or the newest, which is then named on stderr."""
-    from model.runs.folder import newest_run, open_run
+    from model.runs.find import newest_run
+    from model.runs.folder import open_run
     from pipeline.cli.options import say
 
     if folder is not None:

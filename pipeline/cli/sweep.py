@@ -190,7 +190,8 @@ def _train_all(
 def _chosen(plan: "Plan", shards: Path) -> "Choice":
     """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
     from model.runs.choice import Choice, found_run, readable_runs
-    from model.runs.folder import Run, new_folder
+    from model.runs.find import new_folder
+    from model.runs.folder import Run
 
     run = found_run(plan, readable_runs()[0])
     return Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
