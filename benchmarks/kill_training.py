@@ -112,7 +112,7 @@ def watch(trace: Path, command: list[str]) -> None:
                 os.write(file, f"{batch.epoch} {batch.step} {digest.hexdigest()}\n".encode())
                 yield batch
 
-    Loader.epoch = watched  # type: ignore[method-assign]
+    Loader.epoch = watched  # type: ignore[method-assign] # this process only watches
     sys.argv = ["sketchpipe", *command]
     sketchpipe()
 

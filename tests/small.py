@@ -57,6 +57,13 @@ def sample_shards(
     return folder
 
 
+def beside_shards(folder: Path, factory: pytest.TempPathFactory) -> Path:
+    """`folder` with `sample_shards` as its `shards/sample`, and no run."""
+    (folder / "shards").mkdir()
+    (folder / "shards" / "sample").symlink_to(sample_shards(factory))
+    return folder
+
+
 def damage(path: Path, row_group: int = 0) -> None:
     """Flip a bit in the last x of a row group of a shard, as a disk that rots: its time stays."""
     before = path.stat()

@@ -10,7 +10,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from small import SMALL, change_card, command, in_process, sample_shards, sketchpipe, trained
+from small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 
 from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
@@ -23,9 +23,7 @@ TRAIN = ("train", "--shards", "shards/sample", *SMALL)
 @pytest.fixture
 def work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `shards/sample` and no run."""
-    (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / "sample").symlink_to(sample_shards(tmp_path_factory))
-    return tmp_path
+    return beside_shards(tmp_path, tmp_path_factory)
 
 
 @pytest.fixture

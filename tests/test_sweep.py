@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from small import command, in_process, sample_shards
+from small import beside_shards, command, in_process
 from sweeps import GRID, SWEEP, swept_once
 
 from model.runs.choice import plan_run
@@ -25,9 +25,7 @@ from pipeline.shards.read import open_split
 @pytest.fixture
 def work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `shards/sample` and no run."""
-    (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / "sample").symlink_to(sample_shards(tmp_path_factory))
-    return tmp_path
+    return beside_shards(tmp_path, tmp_path_factory)
 
 
 @pytest.fixture

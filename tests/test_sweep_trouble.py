@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
-from small import in_process, sample_shards
+from small import beside_shards, in_process, sample_shards
 from sweeps import GRID, SWEEP, swept_once
 
 from model.runs.folder import open_run
@@ -19,9 +19,7 @@ from pipeline.sealed import seal, unseal
 @pytest.fixture
 def work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `shards/sample` and no run."""
-    (tmp_path / "shards").mkdir()
-    (tmp_path / "shards" / "sample").symlink_to(sample_shards(tmp_path_factory))
-    return tmp_path
+    return beside_shards(tmp_path, tmp_path_factory)
 
 
 @pytest.fixture
