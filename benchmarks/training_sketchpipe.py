@@ -16,6 +16,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from model.heap import keep_heap
+
+keep_heap()  # as `sketchpipe train` does, before the imports below start threads
+
 import flax.linen as nn
 import jax
 import numpy as np
@@ -32,7 +37,7 @@ from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.rendering.augment import OFF, Augmentation
 from pipeline.shards.read import open_split
 
-NOT_SHAPE = {"parent", "name", "axis_name", "dtype"}  # fields of a network that do not change what it computes
+NOT_SHAPE = {"parent", "name", "axis_name", "dtype", "pool"}  # fields of a network that do not change what it computes
 FREE = ("bias", "mean")  # leaves that may have any sign; scales and variances are positive
 
 

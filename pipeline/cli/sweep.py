@@ -69,6 +69,10 @@ def sweep(
 
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """
+    from model.heap import keep_heap
+
+    keep_heap()  # before the imports below start threads
+
     from model.devices import choose_devices, choose_precision
     from model.runs.overview import RUNS, summarize
     from model.runs.sweep import plan_sweep

@@ -63,6 +63,10 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
+    from model.heap import keep_heap
+
+    keep_heap()  # before the imports below start threads
+
     from model.devices import choose_devices, choose_precision
     from model.runs.choice import choose_begun, choose_run
     from model.transfer import open_start
