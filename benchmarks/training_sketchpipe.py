@@ -19,7 +19,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from model.heap import keep_heap
 
-keep_heap()  # as `sketchpipe train` does, before the imports below start threads
+keep_heap("cpu")  # as `sketchpipe train` does, before the imports below start threads
 
 import flax.linen as nn
 import jax

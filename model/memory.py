@@ -21,6 +21,7 @@ from model.config import TrainConfig, make_tx
 from model.devices import describe
 from model.evaluate import EVAL_BATCH
 from model.feed import AHEAD
+from model.heap import give_heap_back
 from model.networks import make_network
 from model.steps import compile_steps, create_train_state, eval_step
 from pipeline.errors import UsageError
@@ -146,6 +147,7 @@ def _memory_of_cpu() -> int:
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most == resource.RLIM_INFINITY:
         return memory
+    give_heap_back()  # what is free in the process counts as mapped
     statm = Path("/proc/self/statm")  # Linux's
     mapped = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
     return max(0, min(memory, most - mapped))

@@ -71,7 +71,7 @@ def sweep(
     """
     from model.heap import keep_heap
 
-    keep_heap()  # before the imports below start threads
+    keep_heap(device)  # before the imports below start threads
 
     from model.devices import choose_devices, choose_precision
     from model.runs.overview import RUNS, summarize

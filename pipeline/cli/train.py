@@ -65,7 +65,7 @@ def train(
     """
     from model.heap import keep_heap
 
-    keep_heap()  # before the imports below start threads
+    keep_heap(device)  # before the imports below start threads
 
     from model.devices import choose_devices, choose_precision
     from model.runs.choice import choose_begun, choose_run
