@@ -75,6 +75,8 @@ SETTINGS = {
     "dropout before the last layer": Setting("base", network={"dropout": 0.2}),
     "lr 0.002": Setting("base", recipe={"lr": 2e-3}),
     "lr 0.008": Setting("base", recipe={"lr": 8e-3}),
+    "lr 0.016": Setting("base", recipe={"lr": 1.6e-2}),
+    "32 epochs, lr 0.008": Setting("32 epochs", epochs=32, recipe={"lr": 8e-3}),
     "no label smoothing": Setting("base", recipe={"label_smoothing": 0.0}),
     "mixup": Setting("base", mixup=0.3),
     "average of weights": Setting("base", average=0.998),
