@@ -34,7 +34,7 @@ from accuracy import ANIMALS, ROWS, SETS, Row, build_shards, evaluate, keys, met
 from machine import machine, say
 from training import positive
 
-from model.charts import COLOURS
+from model.charts.style import COLOURS
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.shuffle import split_of
 

@@ -30,9 +30,9 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from machine import machine
 from training import positive
 
-from model.devices import describe
+from model.compute.devices import describe
 from model.networks import SketchNet
-from model.steps import TrainState, compile_steps, create_train_state, train_step, train_steps
+from model.compute.steps import TrainState, compile_steps, create_train_state, train_step, train_steps
 
 CPU_DEVICES = 8
 CLASSES, IMAGE_SIZE = 10, 32

@@ -43,7 +43,7 @@ from machine import machine, say
 from training import positive
 
 from model.config import TrainConfig
-from model.devices import DEVICES, choose_devices, choose_precision, describe
+from model.compute.devices import DEVICES, choose_devices, choose_precision, describe
 from model.networks import NETWORKS, make_config
 from pipeline.errors import SketchpipeError, UsageError
 from pipeline.loading.loader import Loader, LoaderConfig

@@ -37,7 +37,7 @@ from settings_networks import Variant
 from settings_table import SETTINGS, Setting
 
 from model.config import TrainConfig, make_tx
-from model.evaluate import EVAL_BATCH
+from model.scoring.evaluate import EVAL_BATCH
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import open_split
 

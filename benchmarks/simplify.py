@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from naive_simplify import Recipe, simplify
 
-from pipeline.sources.raw_kernels import make_scratch, scan_raw_drawing
+from pipeline.sources.scanner.raw_strokes import make_scratch, scan_raw_drawing
 
 ROUNDS = 7
 STEP = 0.25  # pixels between the places of a line whose distance is taken
@@ -73,7 +73,7 @@ def main() -> None:
     megabytes = sum(end - begin for begin, end in places.tolist()) / 1e6
     print(f"\n{len(places):,} raw drawings, {megabytes:.1f} MB: {megabytes / seconds:.0f} MB/s of CPU time on one core")
     print(f"\n{len(pairs):,} drawings in both forms{'identical':>29}{'within 1 px':>13}")
-    print(share_line("pipeline.sources.raw_kernels", pairs, [drawings[place] for place in pairs]))
+    print(share_line("pipeline.sources.scanner.raw_strokes", pairs, [drawings[place] for place in pairs]))
     for name, recipe in RECIPES.items() if arguments.recipes else ():
         say(name)
         print(share_line(name, pairs, [simplify([(s[0], s[1]) for s in pair.raw], recipe) for pair in pairs.values()]))

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from model.heap import keep_heap
+from model.compute.heap import keep_heap
 
 keep_heap("cpu")  # as `sketchpipe train` does, before the imports below start threads
 
@@ -28,11 +28,11 @@ import optax
 from training import Rounds, serve
 
 from model.config import TrainConfig, make_tx
-from model.devices import choose_devices, devices_for
-from model.feed import Feed
-from model.meter import Meter
+from model.compute.devices import choose_devices, devices_for
+from model.compute.feed import Feed
+from model.training.meter import Meter
 from model.networks import make_config, make_network
-from model.steps import compile_steps, create_train_state
+from model.compute.steps import compile_steps, create_train_state
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.rendering.augment import OFF, Augmentation
 from pipeline.shards.read import open_split

@@ -6,29 +6,34 @@ steps an array a call, took half of the scanner's time; numba finds it needless 
 Such a kernel cannot be called from Python, but where kernels run without JIT, and has no file in numba's cache.
 """
 
-import functools
 import importlib
+import inspect
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+
+from pipeline.kernel_cache import cache_folder
 
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def kernel(function: F) -> F:
-    """Compile a function with numba as the house does it.
+    """Compile a function with numba, with the project's options.
 
     A kernel fills arrays that its caller made, does not raise and releases the GIL, so that threads run it side by
-    side. Its machine code is cached beside the source or in the user's cache folder; where neither can be written,
-    it is compiled anew in each process.
+    side. Its machine code is kept in the user's cache folder (`kernel_cache.py`); where that cannot be written, it is
+    compiled anew in each process.
     """
-    jit = functools.partial(numba.njit, nogil=True)
+    folder = cache_folder(Path(inspect.getfile(function)))
+    before = numba.config.CACHE_DIR
     try:
-        return cast(F, jit(cache=True)(function))
-    except RuntimeError:  # numba's "no locator available": neither __pycache__ nor the user's cache is writable
-        return cast(F, jit(cache=False)(function))
+        numba.config.CACHE_DIR = str(folder or "")  # numba reads it when it makes the function, and only then
+        return cast(F, numba.njit(nogil=True, cache=folder is not None)(function))
+    finally:
+        numba.config.CACHE_DIR = before
 
 
 def inner_kernel(function: F) -> F:

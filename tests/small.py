@@ -20,7 +20,7 @@ from pipeline.shards import write
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
-from pipeline.sources.doodles import write_sample
+from pipeline.sample.doodles import write_sample
 from pipeline.sources.files import SAMPLE_MARK
 
 DRAWINGS_PER_CLASS = 60

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import typer
-from small import trained
+from tests.small import trained
 
 import model
 import pipeline

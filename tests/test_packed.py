@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.drawings import Drawings, concat, from_strokes
-from pipeline.loading.packed import PackedDrawings, assemble, join, without_strokes
+from pipeline.packed import PackedDrawings, assemble, join, without_strokes
 from pipeline.shards.schema import pack_table, to_table
 
 COLUMNS = ("x", "y", "stroke_end", "drawing_end", "word")

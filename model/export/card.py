@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 
 from model.config import TrainConfig
-from model.loaded import LoadedRun
+from model.scoring.loaded import LoadedRun
 from pipeline.rendering.augment_kernels import CANVAS, ENLARGE
 from pipeline.rendering.raster import ENCODINGS
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC

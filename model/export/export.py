@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from model.export.card import describe_file, metadata_of
 from model.export.names import name_after_layers
-from model.loaded import LoadedRun
+from model.scoring.loaded import LoadedRun
 from model.networks import make_network, parameter_table
-from model.predict import Predictor
-from model.steps import eval_step
+from model.scoring.predict import Predictor
+from model.compute.steps import eval_step
 from pipeline.drawings import UInt8Array
 from pipeline.errors import MismatchError
 from pipeline.rendering.render import RenderConfig, render

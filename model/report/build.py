@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from model.loaded import LoadedRun
-from model.metrics import Scores
-from model.predict import Predictor
+from model.scoring.loaded import LoadedRun
+from model.scoring.metrics import Scores
+from model.scoring.predict import Predictor
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
 from model.runs.calibration import CALIBRATION

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from model.metrics import wilson
-from model.predict import Predictor
+from model.scoring.metrics import wilson
+from model.scoring.predict import Predictor
 from model.report.analysis import first_right
 from model.report.figures import prefix_chart
 from model.report.gallery import data_uri, read_drawings

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.charts import COLOURS, GRAY, as_svg, new_chart, new_charts, styled
-from model.metrics import wilson
-from model.reliability import BINS, Reliability
+from model.charts.style import COLOURS, GRAY, as_svg, new_chart, new_charts, styled
+from model.scoring.metrics import wilson
+from model.scoring.reliability import BINS, Reliability
 
 _BLUE, _ORANGE, _GREEN = COLOURS[:3]
 _WIDTH = 5.0  # inches: of a phone, so that text there is as large as it is meant

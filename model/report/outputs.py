@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluate import Look
-from model.metrics import ranks
+from model.scoring.evaluate import Look
+from model.scoring.metrics import ranks
 from pipeline.drawings import Int64Array
 from pipeline.shards.read import ShardSplit
 

@@ -9,9 +9,9 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from model.metrics import Scores, wilson
-from model.predict import Predictor
-from model.reliability import BINS, Reliability, reliability
+from model.scoring.metrics import Scores, wilson
+from model.scoring.predict import Predictor
+from model.scoring.reliability import BINS, Reliability, reliability
 from model.report.analysis import (
     SURE,
     TINY,

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.evaluate import Look
-from model.metrics import ranks
-from model.predict import Predictor
+from model.scoring.evaluate import Look
+from model.scoring.metrics import ranks
+from model.scoring.predict import Predictor
 from model.report.outputs import Outputs
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.rendering.prefix import points_of

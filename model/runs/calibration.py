@@ -6,10 +6,10 @@ It says what it was fitted on and of which checkpoint, and proves itself by a ch
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from model.reliability import COLDEST, HOTTEST
+from model.scoring.reliability import COLDEST, HOTTEST
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.sealed import seal, unseal
-from pipeline.storage import write_atomically, writing
+from pipeline.storage.sealed import seal, unseal
+from pipeline.storage.files import write_atomically, writing
 
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1

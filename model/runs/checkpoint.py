@@ -24,10 +24,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.config import TrainConfig
-from model.steps import TrainState
+from model.compute.steps import TrainState
 from pipeline.errors import CheckpointError, MismatchError, OutputError, UsageError
-from pipeline.sealed import seal, unseal
-from pipeline.storage import sync, write_file
+from pipeline.storage.sealed import seal, unseal
+from pipeline.storage.files import sync, write_file
 
 ARRAYS, POSITION, CONFIG, MANIFEST = "arrays.safetensors", "position.json", "config.json", "manifest.json"
 

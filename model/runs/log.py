@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import write_atomically
+from pipeline.storage.files import write_atomically
 
 _EPOCHS = 10**9  # more than any run has, and few enough for a chart's axis
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from model.runs.log import read_log
 from pipeline.errors import InputError
-from pipeline.locks import holder_of
-from pipeline.sealed import CHECKSUM, unseal
+from pipeline.storage.locks import holder_of
+from pipeline.storage.sealed import CHECKSUM, unseal
 
 RUNS = Path("runs")
 FORMAT_VERSION = 4  # of a run's folder. 4: run.json proves itself and config.json; checkpoints have their own

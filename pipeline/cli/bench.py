@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.speed import Speed
+    from pipeline.bench.measure import Speed
 
 _STAGES = {
     "scan": "scan ndjson",
@@ -37,7 +37,7 @@ def bench(
     import json
 
     from pipeline.cli.options import Line, bar, say
-    from pipeline.speed import measure_speed
+    from pipeline.bench.measure import measure_speed
 
     line = Line()
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from model.evaluate import Look
-    from model.loaded import LoadedRun
-    from model.metrics import Scores
+    from model.scoring.evaluate import Look
+    from model.scoring.loaded import LoadedRun
+    from model.scoring.metrics import Scores
     from model.report.outputs import Outputs
     from model.runs.folder import Run
     from pipeline.shards.read import ShardSplit
@@ -39,8 +39,8 @@ def evaluate(
     """
     import json
 
-    from model.devices import choose_devices
-    from model.loaded import load_run
+    from model.compute.devices import choose_devices
+    from model.scoring.loaded import load_run
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import check_output_path
     from pipeline.shards.shuffle import SPLITS
@@ -76,8 +76,8 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     """The run with a temperature that is fitted now, and stored."""
     from dataclasses import replace
 
-    from model.calibration import calibrate_run, own_shards
-    from model.loaded import load_run
+    from model.scoring.calibration import calibrate_run, own_shards
+    from model.scoring.loaded import load_run
     from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
@@ -96,9 +96,9 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
 
 def _evaluate(loaded: "LoadedRun", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
     """What is to be said of a run; its report is written."""
-    from model.calibration import reliability_of
-    from model.evaluate import evaluate_run
-    from model.reliability import reliability
+    from model.scoring.calibration import reliability_of
+    from model.scoring.evaluate import evaluate_run
+    from model.scoring.reliability import reliability
     from pipeline.shards.shuffle import SPLITS
 
     tell_temperature(loaded)

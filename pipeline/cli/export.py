@@ -26,7 +26,7 @@ def export(
     import json
     from importlib.util import find_spec
 
-    from model.devices import choose_devices
+    from model.compute.devices import choose_devices
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import counted, say, size
     from pipeline.errors import UsageError
@@ -40,7 +40,7 @@ def export(
     folder = shards or chosen.shards_folder()
     choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
     from model.export.export import PROVING_DRAWINGS, export_run, proving_images
-    from model.loaded import load_run
+    from model.scoring.loaded import load_run
 
     loaded = load_run(chosen)
     images, counts = proving_images(folder, chosen.config.render_config())

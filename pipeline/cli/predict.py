@@ -39,9 +39,9 @@ def predict(
     """
     import numpy as np
 
-    from model.devices import choose_devices
-    from model.loaded import load_run
-    from model.predict import Predictor
+    from model.compute.devices import choose_devices
+    from model.scoring.loaded import load_run
+    from model.scoring.predict import Predictor
     from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
@@ -76,8 +76,8 @@ def predict(
         write_png(image, first[1])
         say(f"drawing: {image}")
     if first is not None and plot is not None:
-        from model.charts import write_chart
-        from model.plot import plot_prediction
+        from model.charts.style import write_chart
+        from model.charts.prediction import plot_prediction
 
         write_chart(plot, plot_prediction(first[0], chosen.config, first[2], shown))
         say(f"plot: {plot}")
@@ -115,7 +115,7 @@ def _random_drawing(run: "Run", folder: Path, seed: int | None) -> "Drawings":
 
     import numpy as np
 
-    from model.evaluate import check_splits
+    from model.scoring.evaluate import check_splits
     from pipeline.shards.read import open_split
 
     split = open_split(folder, "test")

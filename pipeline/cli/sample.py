@@ -19,7 +19,7 @@ def sample(
     """
     from pipeline.cli.options import say
     from pipeline.errors import OutputError, UsageError
-    from pipeline.sources.doodles import SAMPLE_WORDS, write_sample
+    from pipeline.sample.doodles import SAMPLE_WORDS, write_sample
     from pipeline.sources.files import SAMPLE_MARK
 
     mark, wanted = to / SAMPLE_MARK, f"{drawings_per_class} drawings a class, seed {seed}\n"

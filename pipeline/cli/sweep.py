@@ -13,7 +13,7 @@ from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageEr
 if TYPE_CHECKING:
     import jax
 
-    from model.runs.choice import Choice, Plan
+    from model.training.choice import Choice, Plan
     from model.runs.folder import Run
 
 
@@ -69,14 +69,14 @@ def sweep(
 
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """
-    from model.heap import keep_heap
+    from model.compute.heap import keep_heap
 
     keep_heap(device)  # before the imports below start threads
 
-    from model.devices import choose_devices, choose_precision
+    from model.compute.devices import choose_devices, choose_precision
     from model.runs.overview import RUNS, summarize
-    from model.runs.sweep import plan_sweep
-    from model.train import open_validation
+    from model.training.sweep import plan_sweep
+    from model.training.train import open_validation
     from pipeline.cli.comparing import tell_sweep
     from pipeline.errors import InputError
     from pipeline.pictures.sheet import check_picture_path
@@ -152,7 +152,7 @@ def _train_all(
     Returns:
         The folders of the runs, and those of them that other processes still hold, or were first to make.
     """
-    from model.runs.choice import found_run, readable_runs
+    from model.training.choice import found_run, readable_runs
     from model.runs.comparison import value_texts
     from model.runs.overview import summarize
 
@@ -193,7 +193,7 @@ def _train_all(
 
 def _chosen(plan: "Plan", shards: Path) -> "Choice":
     """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
-    from model.runs.choice import Choice, found_run, readable_runs
+    from model.training.choice import Choice, found_run, readable_runs
     from model.runs.find import new_folder
     from model.runs.folder import Run
 

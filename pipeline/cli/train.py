@@ -63,13 +63,13 @@ def train(
 
     Example: sketchpipe train --shards shards/sample
     """
-    from model.heap import keep_heap
+    from model.compute.heap import keep_heap
 
     keep_heap(device)  # before the imports below start threads
 
-    from model.devices import choose_devices, choose_precision
-    from model.runs.choice import choose_begun, choose_run
-    from model.transfer import open_start
+    from model.compute.devices import choose_devices, choose_precision
+    from model.training.choice import choose_begun, choose_run
+    from model.training.transfer import open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import train_run
     from pipeline.errors import UsageError

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     import jax
 
     from model.config import TrainConfig
-    from model.runs.choice import Choice
-    from model.train import Progress
-    from model.transfer import Start
+    from model.training.choice import Choice
+    from model.training.train import Progress
+    from model.training.transfer import Start
 
 _STALLED = 0.1  # of the time waiting for data, from which advice is given,
 _STALLED_SECONDS = 10.0  # if that is so long: the first batches of an epoch are always waited for
@@ -40,9 +40,9 @@ def train_run(
     Raises:
         SketchpipeError: as `Trainer.fit`.
     """
-    from model.devices import describe, devices_for
-    from model.train import Trainer, open_validation
-    from model.transfer import check_start
+    from model.compute.devices import describe, devices_for
+    from model.training.train import Trainer, open_validation
+    from model.training.transfer import check_start
     from pipeline.shards.read import open_split
 
     run = choice.run

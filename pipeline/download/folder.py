@@ -18,7 +18,7 @@ from pipeline.download.receipts import DOWNLOADS, drop_partials, partial_path, p
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.download.workers import Counter, each_on_threads
 from pipeline.errors import OutputError, SketchpipeError
-from pipeline.locks import locked_file
+from pipeline.storage.locks import locked_file
 from pipeline.sources.files import SAMPLE_MARK
 
 CONNECTIONS = 8

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.download.bucket import Checksum, Version
 from pipeline.download.remote import CHUNK_BYTES
-from pipeline.storage import sync, write_atomically
+from pipeline.storage.files import sync, write_atomically
 
 DOWNLOADS = ".download"
 

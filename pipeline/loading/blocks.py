@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.drawings import Int64Array
 from pipeline.loading.lanes import Lane
 from pipeline.loading.order import LANES, EpochOrder
-from pipeline.loading.packed import PackedDrawings, assemble
+from pipeline.packed import PackedDrawings, assemble
 from pipeline.loading.pools import PoolReader, gather
 
 _BLOCK_ROWS = 32768  # of a process, about 4 MB; so many that 64 lanes cost little at any batch size

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pipeline.drawings import Int64Array
 from pipeline.loading.order import LANES, EpochOrder, Pool
-from pipeline.loading.packed import PackedDrawings
+from pipeline.packed import PackedDrawings
 
 
 @dataclass(frozen=True)

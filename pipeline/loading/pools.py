@@ -9,7 +9,7 @@ import numpy as np
 from pipeline.drawings import Int64Array
 from pipeline.errors import ShardError
 from pipeline.loading.order import EpochOrder, Pool
-from pipeline.loading.packed import PackedDrawings, assemble, join, without_strokes
+from pipeline.packed import PackedDrawings, assemble, join, without_strokes
 from pipeline.shards.read import RowGroupError, ShardSplit
 from pipeline.threads import Times, ordered_map
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.errors import DamagedError, OutputError
 from pipeline.shards.commit import BUILD, locked
 from pipeline.shards.shuffle import SPLITS
-from pipeline.storage import partial_path, sync, write_atomically
+from pipeline.storage.files import partial_path, sync, write_atomically
 
 INDEX = "index.csv"
 BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks: which says what a set is of

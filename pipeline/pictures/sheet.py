@@ -19,7 +19,7 @@ from pipeline.pictures.names import safe_name
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import Manifest
 from pipeline.shards.read import ShardSplit
-from pipeline.storage import partial_path, write_atomically
+from pipeline.storage.files import partial_path, write_atomically
 
 MAX_SHEET_PIXELS = 100_000_000
 _GAP = 4  # pixels between the drawings of a sheet

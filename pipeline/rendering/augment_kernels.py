@@ -22,10 +22,6 @@ UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
 
-# numba\'s cache sees edits of this file only; a test asks for the hash of these.
-CALLED_FILES = ("../hashing.py", "../jit.py")
-CALLED_SHA256 = "2b5e81c48980855e97afaeaa3bea5a3b0fb1307be28cc5cfbffb7d1ee4ce0cf7"
-
 CANVAS = 256.0
 ENLARGE = 8.0  # at most: stored points are whole numbers, whose rounding would become wider than a line of 5 pixels
 F32 = np.float32

@@ -1,8 +1,7 @@
 """The kernel behind `pipeline.rendering.raster.render_batch`: points to segments, segments to planes, planes to images.
 
 Coverage is not sampled: `outline_kernels` bounds each segment by a few linear functions, `strip_kernels` clamps and
-multiplies them, a vector of pixels at a time. numba's cache sees edits of this file only: who changes one of
-`CALLED_FILES` puts its new hash here (a test asks for it).
+multiplies them, a vector of pixels at a time.
 
 Axes: N drawings, S strokes, P points.
 """
@@ -14,9 +13,6 @@ from pipeline.jit import inner_kernel, kernel
 from pipeline.rendering.outline_kernels import F32, HALF, ONE, TINY, TWO, ZERO, join_points, outline_segments
 from pipeline.rendering.simd import LANES
 from pipeline.rendering.strip_kernels import draw_segments
-
-CALLED_FILES = ("../jit.py", "outline_kernels.py", "simd.py", "strip_kernels.py")
-CALLED_SHA256 = "916674057499d9973e57fab620bcb8978a13b9b64b764b6bd2909823498dd652"
 
 UInt8Array = NDArray[np.uint8]
 Int64Array = NDArray[np.int64]

@@ -29,7 +29,7 @@ from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import Source
-from pipeline.storage import sync, write_file
+from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
 MAX_CLASSES = 1 << 16  # labels are uint16

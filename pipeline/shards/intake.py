@@ -23,7 +23,7 @@ from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
 from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, read_source, scan_source
-from pipeline.storage import Output
+from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
 
 SEGMENT_INPUT_BYTES = 256 << 20  # of input, after which the journal is told, however few drawings were in them

@@ -8,7 +8,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-from pipeline.storage import Output
+from pipeline.storage.files import Output
 
 Entry = dict[str, Any]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import MismatchError, ShardError
-from pipeline.sealed import checksum_of, seal, unseal
+from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.shards.commit import is_pending
 
 MANIFEST = "manifest.json"

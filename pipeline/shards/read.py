@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from pipeline.drawings import Drawings, Int64Array, concat
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
-from pipeline.loading.packed import PackedDrawings
+from pipeline.packed import PackedDrawings
 from pipeline.shards.footers import open_shard
 from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
 from pipeline.shards.schema import SCHEMA, from_table, pack_table

@@ -22,7 +22,7 @@ from pipeline.shards.write import ShardWriter, vocabularies
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source, find_sources, word_of_name
 from pipeline.sources.readers import read_source
-from pipeline.storage import sync
+from pipeline.storage.files import sync
 from pipeline.threads import ordered_map
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipeline.drawings import Drawings, Int64Array
 from pipeline.jit import kernel
-from pipeline.loading.packed import PackedDrawings
+from pipeline.packed import PackedDrawings
 
 SCHEMA = pa.schema(
     [

@@ -16,7 +16,7 @@ from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.hashing import UInt64Array, xxh64
 from pipeline.shards.records import record_sizes, scatter
 from pipeline.shards.shuffle import SPLITS
-from pipeline.storage import Output
+from pipeline.storage.files import Output
 
 RANGES = 512
 PARTITIONS = RANGES * len(SPLITS)

@@ -18,7 +18,7 @@ from pipeline.shards.records import Int32Array, duplicates, gather, index
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
-from pipeline.storage import Output
+from pipeline.storage.files import Output
 
 _Piece = tuple[UInt64Array, Int64Array]  # records, and where the wanted ones begin, in order
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.jit import kernel
 from pipeline.sources.chunks import BLOCK_BYTES, CHUNK_BYTES, Chunk
-from pipeline.sources.faults import MAX_POINTS
+from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import Stream
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipeline.drawings import UInt8Array
 from pipeline.hashing import xxh64
-from pipeline.sources.faults import MAX_LINE_BYTES
+from pipeline.sources.scanner.faults import MAX_LINE_BYTES
 from pipeline.sources.streams import Stream
 
 BLOCK_BYTES = 1 << 20  # what a source's hash is made of, whatever the chunks

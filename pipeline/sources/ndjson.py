@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pipeline.drawings import Drawings, Int64Array, UInt8Array
 from pipeline.hashing import content_hash
-from pipeline.sources import ndjson_kernels as nd
+from pipeline.sources.scanner import lines as nd
 from pipeline.sources.chunks import BLOCK_BYTES, Chunk
-from pipeline.sources.faults import MAX_LINE_BYTES, TOO_LONG
-from pipeline.sources.raw_kernels import make_scratch
+from pipeline.sources.scanner.faults import MAX_LINE_BYTES, TOO_LONG
+from pipeline.sources.scanner.raw_strokes import make_scratch
 from pipeline.sources.rejects import Reject, reason_and_message
 
 _REJECTS_A_CALL = 1024

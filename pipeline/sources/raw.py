@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import UsageError
-from pipeline.sources.faults import MAX_POINTS
-from pipeline.sources.simplify_kernels import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
+from pipeline.sources.scanner.faults import MAX_POINTS
+from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
 
 UInt8Array = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]

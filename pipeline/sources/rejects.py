@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from pipeline.sources import faults
+from pipeline.sources.scanner import faults
 
 _TYPES = {
     faults.WORD: "a string",

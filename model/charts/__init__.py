@@ -1,0 +1,1 @@
+"""Charts, all in one style."""

@@ -1,0 +1,82 @@
+"""What a run makes of a drawing, as a chart: the drawing, and beside it bars of the probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from model.charts.style import COLOURS, DPI, GRAY, readable, styled, text_width
+from model.config import TrainConfig
+from pipeline.drawings import Drawings
+from pipeline.rendering.render import RenderConfig, render
+
+BARS = 10  # unless told otherwise
+MAX_BARS = 50
+# In inches, of whole pixels, so that the drawing is shown as it was rendered.
+_WIDTH, _TITLE, _PICTURE, _BAR, _GAP = 6.0, 0.3, 2.4, 0.25, 0.08
+_LONGEST_LABEL, _MARK = 1.6, 1.35
+
+
+def plot_prediction(
+    drawing: Drawings, config: TrainConfig, probabilities: NDArray[np.float32], shown: int | None = None
+) -> Figure:
+    """A drawing in the run's colours, large, beside the bars of its likeliest classes.
+
+    The predicted class has a colour, and the drawn one, which is shown in any case, another and a mark.
+
+    Args:
+        drawing: one, with its word, which the run need not know.
+        config: the run's.
+        probabilities: (K,) float32, of the run's classes.
+        shown: how many bars, of which `MAX_BARS` at most are drawn; None: `BARS`.
+    """
+    drew = drawing.words[drawing.word[0]]
+    order = (-probabilities).argsort(kind="stable")
+    bars = order[: min(shown or BARS, MAX_BARS)].tolist()
+    if drew in config.classes and config.classes.index(drew) not in bars:
+        bars.append(config.classes.index(drew))
+    labels = [readable(config.classes[k], _LONGEST_LABEL) for k in bars]
+    rows = max(len(bars), BARS)
+    height = _TITLE + rows * _BAR + _GAP
+    left = _PICTURE + max(map(text_width, labels)) + 3 * _GAP
+    with styled():
+        figure = Figure(figsize=(_WIDTH, height))
+        predicted = readable(config.classes[order[0]], _LONGEST_LABEL)
+        title = f'drew "{readable(drew, _LONGEST_LABEL)}", predicted "{predicted}"'
+        figure.text(_GAP / _WIDTH, 1 - _GAP / height, title, va="top", parse_math=False)
+        bottom = height - _TITLE - _PICTURE
+        picture = figure.add_axes((_GAP / _WIDTH, bottom / height, _PICTURE / _WIDTH, _PICTURE / height))
+        image = render(drawing, _enlarged(config.render_config()))[0]
+        picture.imshow(np.broadcast_to(image, (*image.shape[:2], 3)), interpolation="none")
+        picture.set_axis_off()
+        axes = figure.add_axes((left / _WIDTH, _GAP / height, (_WIDTH - left) / _WIDTH, rows * _BAR / height))
+        axes.set_xlim(0, (_WIDTH - left) / (_WIDTH - left - _MARK))
+        axes.set_ylim(rows - 0.5, -0.5)
+        axes.set_yticks(range(len(bars)), labels, parse_math=False)
+        _draw_bars(axes, probabilities[bars], [config.classes[k] == drew for k in bars])
+    return figure
+
+
+def _enlarged(config: RenderConfig) -> RenderConfig:
+    """The same drawing in the picture's pixels, its lines as wide beside it."""
+    pixels = round(_PICTURE * DPI)
+    return replace(config, size=pixels, line_width=pixels / config.size * config.width)
+
+
+def _draw_bars(axes: Axes, probabilities: NDArray[np.float32], drawn: Sequence[bool]) -> None:
+    """A bar for each probability, the largest first, from top to bottom; the one of what was drawn is marked."""
+    for row, (probability, is_drawn) in enumerate(zip(probabilities.tolist(), drawn, strict=True)):
+        colour = COLOURS[0] if row == 0 else COLOURS[1] if is_drawn else GRAY
+        axes.barh(row, probability, color=colour, height=0.7)
+        text = f"{probability:.1%}" + ("  \N{LEFTWARDS ARROW} drawn" if is_drawn else "")
+        weight = "bold" if row == 0 else "normal"
+        axes.annotate(
+            text, (probability, row), xytext=(4, 0), textcoords="offset points", va="center_baseline", weight=weight
+        )
+    axes.set_xticks([])
+    axes.tick_params(length=0)
+    axes.grid(False)
+    axes.spines["bottom"].set_visible(False)

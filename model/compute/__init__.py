@@ -1,0 +1,1 @@
+"""What runs on a device: devices, compiled steps, the feed of batches."""

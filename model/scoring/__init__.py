@@ -1,0 +1,1 @@
+"""What a trained run is worth, and what it says of drawings."""

@@ -1,0 +1,92 @@
+"""A run's best checkpoint, read once: whatever is said of it afterwards is said of the same weights."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from model.networks import make_network
+from model.runs.calibration import Calibration, read_calibration
+from model.runs.checkpoint import Position, digest_of, load_checkpoint
+from model.runs.folder import Run
+from model.compute.steps import eval_step
+from pipeline.errors import CheckpointError
+
+
+@dataclass(frozen=True)
+class LoadedRun:
+    """A run as it was when its best checkpoint was read, though it is being trained on.
+
+    Attributes:
+        run: whose.
+        checkpoint: the name of that checkpoint.
+        arrays_sha256: of its arrays.
+        position: where it stood.
+        step: the compiled `eval_step`.
+        variables: the network's, NumPy arrays.
+        calibration: what is stored with the run, maybe of another checkpoint; None where nothing is.
+    """
+
+    run: Run
+    checkpoint: str
+    arrays_sha256: str
+    position: Position
+    step: Callable[..., jax.Array]
+    variables: Any
+    calibration: Calibration | None = None
+
+    @property
+    def fitted(self) -> Calibration | None:
+        """The calibration, if it is of this checkpoint."""
+        one = self.calibration
+        mine = one is not None and (one.checkpoint, one.arrays_sha256) == (self.checkpoint, self.arrays_sha256)
+        return one if mine else None
+
+    @property
+    def temperature(self) -> float:
+        """What logits are divided by: 1.0 where nothing was fitted, or it was for another checkpoint."""
+        return 1.0 if self.fitted is None else self.fitted.temperature
+
+
+def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
+    """Read a run's best checkpoint and, unless `calibrated` is False, the temperature that is stored with it.
+
+    Raises:
+        CheckpointError: there is no checkpoint, or it or the temperature is damaged, or a weight is not finite.
+        MismatchError: one of them is of another configuration or format.
+    """
+    folder, arrays_sha256, variables, position = _best_of(run)
+    if (position.epoch, position.step) == (0, 0):
+        raise CheckpointError(f"{run.folder}: not trained yet; go on with `sketchpipe train --resume`")
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        if not np.isfinite(leaf).all():
+            name = "/".join(key.key for key in path)
+            raise CheckpointError(
+                f"{folder}: {name} is not finite, the training diverged; remove it to go on from the checkpoint "
+                "before it, if there is one, or train anew with a lower learning rate"
+            )
+    network = make_network(run.config.network, len(run.config.classes))
+    step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
+    stored = read_calibration(run.folder) if calibrated else None
+    return LoadedRun(run, folder.name, arrays_sha256, position, step, variables, stored)
+
+
+def _best_of(run: Run) -> tuple[Path, str, Any, Position]:
+    """The best checkpoint: its folder, the SHA-256 of its arrays, variables and position."""
+    while True:
+        last = run.last_checkpoint()
+        try:
+            folder = run.checkpoint(best=True)
+            if folder is None:
+                raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
+            state, position = load_checkpoint(folder)
+            arrays_sha256 = digest_of(folder)
+        except CheckpointError:
+            # Who trains it saves a checkpoint, then removes others: what is missing may have been one of those.
+            if run.last_checkpoint() == last:
+                raise
+        else:
+            return folder, arrays_sha256, {"params": state["params"], "batch_stats": state["batch_stats"]}, position

@@ -1,0 +1,129 @@
+"""How far probabilities can be believed, and the one temperature that mends them: pure NumPy.
+
+A network that says 0.8 should be right in 8 of 10 such cases. The expected calibration error measures that, and
+dividing logits by a temperature before the softmax improves it without changing which label is best: Guo et al., On
+Calibration of Modern Neural Networks, 2017 (arXiv:1706.04599).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from model.scoring.metrics import Float64Array, cross_entropy
+
+BINS = 15  # of equal width, as Guo et al. have them
+COLDEST, HOTTEST = 0.05, 20.0
+_STEPS = 60
+_CHUNK = 4096  # drawings whose logits are widened at once
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Counts of drawings by how sure the network was of its best label; bin k holds k / BINS < confidence.
+
+    Attributes:
+        drawings: (BINS,) int64.
+        confidence: (BINS,) float64, the sum of their confidence.
+        right: (BINS,) int64, those whose best label is the true one.
+    """
+
+    drawings: NDArray[np.int64]
+    confidence: Float64Array
+    right: NDArray[np.int64]
+
+    def __add__(self, other: "Reliability") -> "Reliability":
+        return Reliability(
+            self.drawings + other.drawings, self.confidence + other.confidence, self.right + other.right
+        )  # fmt: skip
+
+    @property
+    def ece(self) -> float:
+        """The expected calibration error: the mean over drawings of |accuracy - confidence| of their bin."""
+        return float(np.abs(self.right - self.confidence).sum()) / max(1, int(self.drawings.sum()))
+
+    @property
+    def mean_confidence(self) -> float:
+        """Over all drawings."""
+        return float(self.confidence.sum()) / max(1, int(self.drawings.sum()))
+
+
+def reliability(confidence: ArrayLike, right: ArrayLike) -> Reliability:
+    """The counts of N drawings.
+
+    Args:
+        confidence: (N,) the probability of each drawing's best label.
+        right: (N,) bool, whether that is the true one.
+    """
+    sure, hit = np.asarray(confidence, np.float64), np.asarray(right, bool)
+    place = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return Reliability(
+        np.bincount(place, minlength=BINS),
+        np.bincount(place, weights=sure, minlength=BINS).astype(np.float64),
+        np.bincount(place[hit], minlength=BINS),
+    )
+
+
+def negative_log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int32], temperature: float = 1.0) -> float:
+    """The mean over N drawings of -log of the true label's probability, of (N, K) logits at a temperature."""
+    return sum(cross_entropy(z, own, temperature) for z, own in _chunks(logits, labels)) / max(1, len(labels))
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
+    """The temperature, from `COLDEST` to `HOTTEST`, at which the negative log likelihood is least.
+
+    That is convex in 1 / temperature, so that Newton's steps find the one minimum, halving the bracket where they
+    would leave it.
+
+    Args:
+        logits: (N, K) float32, one or more drawings.
+        labels: (N,) int32.
+    """
+    low, high = 1 / HOTTEST, 1 / COLDEST
+    if _slope(logits, labels, low)[0] >= 0:
+        return HOTTEST
+    if _slope(logits, labels, high)[0] <= 0:
+        return COLDEST
+    sharpness = 1.0
+    for _ in range(_STEPS):
+        slope, curvature = _slope(logits, labels, sharpness)
+        if slope > 0:
+            high = sharpness
+        else:
+            low = sharpness
+        step = sharpness - slope / curvature if curvature > 0 else math.inf
+        following = step if low < step < high else math.sqrt(low * high)
+        if abs(following - sharpness) <= 1e-10 * sharpness:
+            break
+        sharpness = following
+    return 1 / sharpness
+
+
+def reliability_at(logits: NDArray[np.float32], labels: NDArray[np.int32], temperature: float) -> Reliability:
+    """The counts of drawings by their (N, K) logits at a temperature."""
+    total = reliability([], [])
+    for z, own in _chunks(logits, labels):
+        confidence = 1 / np.exp(z / temperature).sum(axis=1)  # the best logit is 0
+        total += reliability(confidence, z.argmax(axis=1) == own)
+    return total
+
+
+def _slope(logits: NDArray[np.float32], labels: NDArray[np.int32], sharpness: float) -> tuple[float, float]:
+    """The first and the second derivative of the mean negative log likelihood by 1 / temperature."""
+    slope = curvature = 0.0
+    for z, own in _chunks(logits, labels):
+        p = np.exp(z * sharpness)
+        p /= p.sum(axis=1, keepdims=True)
+        mean = (p * z).sum(axis=1)
+        slope += float((mean - z[np.arange(len(own)), own]).sum())
+        curvature += float(((p * z * z).sum(axis=1) - mean**2).sum())
+    return slope / len(labels), curvature / len(labels)
+
+
+def _chunks(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> Iterator[tuple[Float64Array, NDArray[np.int32]]]:
+    """Logits in float64, less the best of their drawing so that no exponential grows, and labels, chunk by chunk."""
+    for start in range(0, len(labels), _CHUNK):
+        z = logits[start : start + _CHUNK].astype(np.float64)
+        yield z - z.max(axis=1, keepdims=True), labels[start : start + _CHUNK]

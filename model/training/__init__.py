@@ -1,0 +1,1 @@
+"""A run trained: epochs, checkpoints, sweeps, what TensorBoard is told."""

@@ -1,0 +1,1 @@
+"""The built-in sample: synthetic doodles, the same on every machine."""

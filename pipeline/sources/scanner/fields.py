@@ -1,0 +1,235 @@
+"""Kernels for the fields of a line but its drawing: their names, the key_id and the timestamp.
+
+As in `json_values.py`, a kernel takes `buf` and a position in it, returns the position behind what it read, and on a
+fault returns -1.
+"""
+
+import numpy as np
+from numpy import int64, uint64
+from numpy.typing import NDArray
+
+from pipeline.jit import inner_kernel
+from pipeline.sources.scanner.faults import BAD_KEY_ID, BAD_TIMESTAMP, FIELDS, KEY_ID, TRUNCATED, UNKNOWN
+from pipeline.sources.scanner.json_values import (
+    MINUS,
+    NEWLINE,
+    NINE,
+    POINT,
+    QUOTE,
+    ZERO,
+    fail,
+    fail_type,
+    scan_hex4,
+    scan_string,
+)
+from pipeline.sources.scanner.swar import NO_MARKS, ZERO_DIGITS, above_nine, digits8, load8, trailing_zeros
+
+UInt8Array = NDArray[np.uint8]
+Int64Array = NDArray[np.int64]
+UInt64Array = NDArray[np.uint64]
+
+NO_TIMESTAMP = -(2**63)  # numpy's NaT
+_FIELD_BYTES = np.frombuffer("".join(FIELDS).encode(), np.uint8)
+_FIELD_ENDS = np.cumsum([len(name) for name in FIELDS])
+
+
+def _words(texts: list[bytes]) -> UInt64Array:
+    """(6, 2) uint64, the 16 bytes of each text, filled up with zeros, as `load8` gives them."""
+    return np.frombuffer(b"".join(text.ljust(16, b"\0") for text in texts), "<u8").astype(np.uint64).reshape(-1, 2)
+
+
+_NAMES = [f'"{name}":'.encode() for name in FIELDS]
+_NAME_WORDS, _NAME_MASKS = _words(_NAMES), _words([b"\xff" * len(name) for name in _NAMES])
+NAME_BYTES = np.array([len(name) for name in _NAMES])
+
+# The bytes of a timestamp around its digits, which are 0 here, and masks that leave just them.
+_YEAR_MONTH, _DAY_HOUR_MINUTE, _SECOND, _UTC = (
+    uint64(int.from_bytes(text, "little")) for text in (b"0000-00-", b"00 00:00", b":00.", b' UTC"')
+)
+_NO_YEAR_MONTH, _NO_DAY_HOUR_MINUTE, _NO_SECOND = uint64(0xFF0000FF00000000), uint64(0xFF0000FF0000), uint64(0xFF0000FF)
+_SECOND_MASK, _UTC_MASK = uint64(0xFFFFFFFF), uint64(0xFFFFFFFFFF)
+
+
+@inner_kernel
+def plain_name(buf: UInt8Array, i: int, guess: int) -> int:
+    """Which of `FIELDS` stands at `i` with quotes and colon, as it is; `UNKNOWN` if none. `guess` is tried first."""
+    if i + 16 > len(buf):
+        return UNKNOWN
+    head, tail = load8(buf, i), load8(buf, i + 8)
+    for turn in range(guess, guess + len(_NAME_WORDS)):
+        name = turn if turn < len(_NAME_WORDS) else turn - len(_NAME_WORDS)
+        if (head & _NAME_MASKS[name, 0]) == _NAME_WORDS[name, 0] and (tail & _NAME_MASKS[name, 1]) == _NAME_WORDS[
+            name, 1
+        ]:
+            return name
+    return UNKNOWN
+
+
+@inner_kernel
+def field_of(buf: UInt8Array, i: int) -> int:
+    """Which of `FIELDS` the checked string at `i` names, escapes resolved; `UNKNOWN` if none."""
+    begin = 0
+    for name in range(len(_FIELD_ENDS)):
+        end = _FIELD_ENDS[name]
+        j = i + 1
+        k = begin
+        while k < end:
+            c = int64(buf[j])
+            j += 1
+            if c == 92 and buf[j] == 117:
+                c = scan_hex4(buf, j + 1)
+                j += 5
+            if c != _FIELD_BYTES[k]:
+                break
+            k += 1
+        if k == end and buf[j] == QUOTE:
+            return name
+        begin = end
+    return UNKNOWN
+
+
+@inner_kernel
+def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int, fault: Int64Array) -> int:
+    """Read a key_id, a string or a plain number of up to 64 bits, into `key_ids[row]`."""
+    quoted = buf[i] == QUOTE
+    j = i + 1 if quoted else i
+    if not ZERO <= buf[j] <= NINE:
+        if quoted or buf[j] == MINUS:
+            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
+        return fail_type(buf, i, KEY_ID, fault)
+    first = j
+    value = uint64(0)
+    while j - first < 16 and j + 8 <= len(buf):
+        digits = load8(buf, j) ^ ZERO_DIGITS
+        if above_nine(digits) != NO_MARKS:
+            break
+        value = value * uint64(100_000_000) + digits8(digits)
+        j += 8
+    while ZERO <= buf[j] <= NINE:
+        digit = uint64(int64(buf[j]) - ZERO)
+        if value > uint64(1844674407370955161) or (value == uint64(1844674407370955161) and digit > uint64(5)):
+            return fail(fault, BAD_KEY_ID)
+        value = value * uint64(10) + digit
+        j += 1
+    if quoted:
+        if buf[j] != QUOTE:
+            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
+        j += 1
+    elif (buf[first] == ZERO and j > first + 1) or buf[j] == POINT or buf[j] == 101 or buf[j] == 69:
+        return fail(fault, BAD_KEY_ID)
+    key_ids[uint64(row)] = value
+    return j
+
+
+@inner_kernel
+def micros_since_1970(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
+    """Microseconds since 1970, or `NO_TIMESTAMP` where there is no such day or no such time of it."""
+    leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
+    days_in_month = 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
+    if month == 2:
+        days_in_month = 28 + leap
+    if year < 1 or month < 1 or month > 12 or day < 1 or day > days_in_month or hour > 23 or minute > 59 or second > 59:
+        return NO_TIMESTAMP
+    # Days since 1970 with years that begin in March (H. Hinnant, "chrono-compatible low-level date algorithms").
+    year -= month <= 2
+    day_of_year = (153 * (month + (9 if month <= 2 else -3)) + 2) // 5 + day - 1
+    days = year * 365 + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
+    return ((days * 24 + hour) * 60 + minute) * 60_000_000 + second * 1_000_000
+
+
+@inner_kernel
+def pair_at(digits: uint64, place: int) -> int:
+    """The number that two bytes of 0-9 spell, the first `place` bits from the lowest."""
+    pair = int64(digits >> uint64(place))
+    return (pair & 255) * 10 + (pair >> 8 & 255)
+
+
+@inner_kernel
+def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: int) -> int:
+    """Read a timestamp just like "2017-03-02 23:25:10.07453 UTC" into `timestamps[row]`; -1 where another stands."""
+    if i + 38 > len(buf):
+        return -1
+    first, second = load8(buf, i + 1) ^ _YEAR_MONTH, load8(buf, i + 9) ^ _DAY_HOUR_MINUTE
+    third, fraction = load8(buf, i + 17) & _SECOND_MASK ^ _SECOND, load8(buf, i + 21) ^ ZERO_DIGITS
+    gaps = above_nine(fraction)
+    if gaps == NO_MARKS:
+        return -1
+    end = trailing_zeros(gaps) + uint64(1)  # 8 more than the digits have bits
+    j = i + 20 + int64(end >> uint64(3))
+    if (
+        end == uint64(8)
+        or (above_nine(first) | above_nine(second) | above_nine(third)) != NO_MARKS
+        or ((first & _NO_YEAR_MONTH) | (second & _NO_DAY_HOUR_MINUTE) | (third & _NO_SECOND)) != NO_MARKS
+        or (load8(buf, j) & _UTC_MASK) != _UTC
+    ):
+        return -1
+    since = micros_since_1970(
+        pair_at(first, 0) * 100 + pair_at(first, 16),
+        pair_at(first, 40),
+        pair_at(second, 0),
+        pair_at(second, 24),
+        pair_at(second, 48),
+        pair_at(third, 8),
+    )
+    if since == NO_TIMESTAMP:
+        return -1
+    # The digits, and zeros behind them up to the eighth: hundredths of a microsecond.
+    fraction = fraction & ((uint64(1) << (end - uint64(8))) - uint64(1))
+    timestamps[uint64(row)] = since + int64(digits8(fraction) // uint64(100))
+    return j + 5
+
+
+@inner_kernel
+def parse_timestamp(buf: UInt8Array, i: int) -> int:
+    """Microseconds since 1970 of a checked string such as "2017-03-02 23:25:10.07453 UTC", or `NO_TIMESTAMP`.
+
+    Between one and nine digits of fraction, or none; `T` for the space and `Z` for ` UTC` are read too.
+    """
+    stamp = 0
+    j = i + 1
+    for k in range(14):
+        if k == 4 or k == 6 or k == 8 or k == 10 or k == 12:
+            c = buf[j]
+            if c != (MINUS if k < 8 else 32 if k == 8 else 58) and (k != 8 or c != 84):
+                return NO_TIMESTAMP
+            j += 1
+        if not ZERO <= buf[j] <= NINE:
+            return NO_TIMESTAMP
+        stamp = stamp * 10 + int64(buf[j]) - ZERO
+        j += 1
+    micros = 0
+    if buf[j] == POINT:
+        first = j + 1
+        j = first
+        while ZERO <= buf[j] <= NINE:
+            if j - first < 6:
+                micros = micros * 10 + int64(buf[j]) - ZERO
+            j += 1
+        if j == first or j - first > 9:
+            return NO_TIMESTAMP
+        for _ in range(j - first, 6):
+            micros *= 10
+    if buf[j] == 90:
+        j += 1
+    elif buf[j] == 32 and buf[j + 1] == 85 and buf[j + 2] == 84 and buf[j + 3] == 67:
+        j += 4
+    if buf[j] != QUOTE:
+        return NO_TIMESTAMP
+    day, time = stamp // 1_000_000, stamp % 1_000_000
+    since = micros_since_1970(day // 10_000, day // 100 % 100, day % 100, time // 10_000, time // 100 % 100, time % 100)
+    return since if since == NO_TIMESTAMP else since + micros
+
+
+@inner_kernel
+def scan_timestamp(buf: UInt8Array, i: int, start: int, timestamps: Int64Array, row: int, fault: Int64Array) -> int:
+    """Read a timestamp, a string whose opening quote stands at `i`, into `timestamps[row]`."""
+    j = scan_plain_timestamp(buf, i, timestamps, row)
+    if j >= 0:
+        return j
+    j = scan_string(buf, i, start, fault)
+    if j < 0:
+        return -1
+    timestamps[row] = parse_timestamp(buf, i)
+    if timestamps[row] == NO_TIMESTAMP:
+        return fail(fault, BAD_TIMESTAMP)
+    return j

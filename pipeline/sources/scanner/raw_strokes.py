@@ -1,0 +1,295 @@
+"""Kernels for a raw drawing: strokes of three lists, x, y and milliseconds, in coordinates of any range.
+
+As in `json_values.py`, a kernel takes `buf` and a position in it, returns the position behind what it read, and on a
+fault returns -1.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.jit import kernel
+from pipeline.sources.scanner.faults import (
+    DRAWING,
+    LENGTHS,
+    LONG_PATH,
+    MAX_LINE_BYTES,
+    MAX_POINTS,
+    NO_POINTS,
+    NO_STROKES,
+    NOT_FINITE,
+    NOT_NUMBER,
+    NOT_STROKE,
+    NUMBER,
+    RAW_LISTS,
+    TIMES,
+    TOO_LONG,
+    TOO_MANY,
+    TRUNCATED,
+    WRONG_TYPE,
+)
+from pipeline.sources.scanner.json_values import (
+    CLOSE_LIST,
+    COMMA,
+    MINUS,
+    NEWLINE,
+    NINE,
+    OPEN_LIST,
+    PLUS,
+    POINT,
+    ZERO,
+    ends_early,
+    fail,
+    fail_at,
+    skip_space,
+)
+from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
+
+UInt8Array = NDArray[np.uint8]
+Int64Array = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+Scratch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Int64Array]
+
+
+X, Y, T = range(3)
+TIMES_OF_STROKE = 3  # the axis of the times in NOT_STROKE, where 2 is the stroke itself
+
+MAX_RAW_POINTS = MAX_LINE_BYTES // 6  # a point is three digits and three commas
+ENOUGH_DIGITS = 10**17  # a mantissa from here on takes no more digits: ten times as much is still an int64
+POWERS = np.array([float(f"1e{power}") for power in range(309)])
+EXACT_POWER = 22  # 10**22 is the last whole power of ten that is a float64
+EXACT_INTEGER = 1 << 53
+
+
+def make_scratch() -> Scratch:
+    """Memory for `scan_raw_drawing`, 6 MB of which a drawing touches what it needs: to be made once a chunk."""
+    points, samples = MAX_RAW_POINTS, MAX_SAMPLES
+    return np.empty(points), np.empty(points), np.empty(samples), np.empty(samples), np.empty(samples, np.int64)
+
+
+@kernel
+def to_float(mantissa: int, exponent: int) -> float:
+    """The float64 of `mantissa * 10**exponent`, of 0 <= mantissa < 10**18; infinite where it is too large.
+
+    With at most 15 digits and an exponent within 22 of 0 the one operation rounds correctly (Clinger 1990). More
+    digits of a fraction are divided as the sum of two floats: right but for a hair beside the middle between two
+    floats. Other exponents leave an error of at most two units in the last place, three below 1e-290.
+    """
+    value = float(mantissa)
+    if mantissa == 0 or exponent == 0:
+        return value
+    if -EXACT_POWER <= exponent < 0:
+        power = float(POWERS[-exponent])
+        quotient = value / power
+        if mantissa <= EXACT_INTEGER:
+            return quotient
+        # What is left of the mantissa: quotient * power as a float and its error (Dekker 1971).
+        upper, power_upper = 134217729.0 * quotient, 134217729.0 * power
+        upper, power_upper = upper - (upper - quotient), power_upper - (power_upper - power)
+        lower, power_lower = quotient - upper, power - power_upper
+        product = quotient * power
+        error = ((upper * power_upper - product) + upper * power_lower + lower * power_upper) + lower * power_lower
+        return quotient + ((value - product) - error + float(mantissa - int(value))) / power
+    if exponent > 308:
+        return math.inf
+    if exponent > 0:
+        return value * float(POWERS[exponent])
+    if exponent < -308:
+        value /= 1e308
+        exponent += 308
+    return value / float(POWERS[min(-exponent, 308)])
+
+
+@kernel
+def fail_number(buf: UInt8Array, i: int, first: int, start: int, stroke: int, axis: int, fault: Int64Array) -> int:
+    """Note that at `i` the number that began at `first`, if it did, does not go on as numbers do."""
+    if buf[i] == NEWLINE or (i == first and ends_early(buf, i)):
+        return fail(fault, TRUNCATED)
+    if i > first:
+        return fail(fault, NUMBER, first - start + 1)
+    return fail(fault, NOT_NUMBER, stroke, axis, first - start)
+
+
+@kernel
+def scan_mantissa(buf: UInt8Array, i: int, mantissa: int) -> tuple[int, int, int]:
+    """Add the digits at `i` to the right of a mantissa; returns the position, the mantissa and the digits left out."""
+    left_out = 0
+    while ZERO <= buf[i] <= NINE:
+        if mantissa < ENOUGH_DIGITS:
+            mantissa = mantissa * 10 + (int(np.int64(buf[i])) - ZERO)
+        else:
+            left_out += 1
+        i += 1
+    return i, mantissa, left_out
+
+
+@kernel
+def scan_float(buf: UInt8Array, i: int, start: int, stroke: int, axis: int, fault: Int64Array) -> tuple[int, float]:
+    """Read a JSON number as float64; what no float64 holds is a fault. Digits beyond the 18th do not count."""
+    first = i
+    if buf[i] == MINUS:
+        i += 1
+    begin = i
+    i, mantissa, exponent = scan_mantissa(buf, i, 0)
+    if i == begin:
+        return fail_number(buf, i, first, start, stroke, axis, fault), 0.0
+    if buf[begin] == ZERO and i > begin + 1:
+        return fail(fault, NUMBER, first - start + 1), 0.0
+    if buf[i] == POINT:
+        begin = i + 1
+        i, mantissa, left_out = scan_mantissa(buf, begin, mantissa)
+        exponent -= i - begin - left_out
+        if i == begin:
+            return fail_number(buf, i, first, start, stroke, axis, fault), 0.0
+    if buf[i] == 101 or buf[i] == 69:
+        i += 1
+        below = buf[i] == MINUS
+        if below or buf[i] == PLUS:
+            i += 1
+        begin = i
+        i, power, _ = scan_mantissa(buf, begin, 0)
+        if i == begin:
+            return fail_number(buf, i, first, start, stroke, axis, fault), 0.0
+        exponent += -power if below else power
+    value = to_float(mantissa, exponent)
+    if math.isinf(value):
+        return fail(fault, NOT_FINITE, stroke, axis, first - start), 0.0
+    return i, -value if buf[first] == MINUS else value
+
+
+@kernel
+def scan_floats(
+    buf: UInt8Array, i: int, start: int, out: FloatArray, stroke: int, axis: int, fault: Int64Array
+) -> tuple[int, int]:
+    """Read a list of numbers into `out`; returns the position and how many there are, which may be more than fit."""
+    if buf[i] != OPEN_LIST:
+        return fail(
+            fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, stroke, TIMES_OF_STROKE if axis == T else axis
+        ), 0
+    i = skip_space(buf, i + 1)
+    count = 0
+    if buf[i] == CLOSE_LIST:
+        return i + 1, count
+    while True:
+        first = i
+        whole = 0
+        while ZERO <= buf[i] <= NINE and i - first < 8:
+            whole = whole * 10 + (int(np.int64(buf[i])) - ZERO)
+            i += 1
+        c = buf[i]
+        if i > first and c in (COMMA, CLOSE_LIST) and (buf[first] != ZERO or i == first + 1):
+            value = float(whole)
+        else:
+            i, value = scan_float(buf, first, start, stroke, axis, fault)
+            if i < 0:
+                return -1, 0
+            i = skip_space(buf, i)
+            c = buf[i]
+        if count < len(out):
+            out[count] = value
+        count += 1
+        if c == CLOSE_LIST:
+            return i + 1, count
+        if c != COMMA:
+            return fail_at(buf, i, start, COMMA, fault), 0
+        i += 1
+        if buf[i] <= 32:
+            i = skip_space(buf, i)
+
+
+@kernel
+def scan_raw_stroke(
+    buf: UInt8Array, i: int, start: int, x: FloatArray, y: FloatArray, number: int, fault: Int64Array
+) -> tuple[int, int]:
+    """Read stroke `number` at `i` into `x` and `y`; returns the position and how many points it has."""
+    if buf[i] != OPEN_LIST:
+        return fail(fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, number, 2), 0
+    i = skip_space(buf, i + 1)
+    points, values = 0, 0
+    for axis in range(3):
+        if buf[i] == CLOSE_LIST:
+            return fail(fault, RAW_LISTS, number, axis), 0
+        if axis > 0:
+            if buf[i] != COMMA:
+                return fail_at(buf, i, start, COMMA, fault), 0
+            i = skip_space(buf, i + 1)
+        out = x if axis == X else y if axis == Y else y[:0]
+        i, values = scan_floats(buf, i, start, out, number, axis, fault)
+        if i < 0:
+            return -1, 0
+        if axis == X:
+            points = values
+        elif values != points:
+            return fail(fault, LENGTHS if axis == Y else TIMES, number, points, values), 0
+        i = skip_space(buf, i)
+    if buf[i] == COMMA:
+        return fail(fault, RAW_LISTS, number, 4), 0
+    if buf[i] != CLOSE_LIST:
+        return fail_at(buf, i, start, CLOSE_LIST, fault), 0
+    if points == 0:
+        return fail(fault, NO_POINTS, number), 0
+    return i + 1, points
+
+
+@kernel
+def scan_raw_drawing(
+    buf: UInt8Array, i: int, start: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, size: Int64Array,
+    fault: Int64Array, scratch: Scratch,
+) -> int:  # fmt: skip
+    """Read the raw strokes at `i` and put them simplified behind what `x`, `y` and `stroke_end` hold.
+
+    As `scan_drawing` does: `size`, (2,), counts strokes and points. A point has 6 bytes or more and becomes 2 points
+    at most, so that `len(buf) // 2 + 1` of them are room enough.
+    """
+    raw_x, raw_y, sample_x, sample_y, ends = scratch
+    if buf[i] != OPEN_LIST:
+        return fail(fault, TRUNCATED) if ends_early(buf, i) else fail(fault, WRONG_TYPE, DRAWING)
+    i = skip_space(buf, i + 1)
+    if buf[i] == CLOSE_LIST:
+        return fail(fault, NO_STROKES)
+    ends_of_strokes = stroke_end[size[0] :]
+    strokes, points = 0, 0
+    while True:
+        i, count = scan_raw_stroke(buf, i, start, raw_x[points:], raw_y[points:], strokes + 1, fault)
+        if i < 0:
+            return -1
+        points += count
+        if points > len(raw_x):
+            return fail(fault, TOO_LONG, MAX_LINE_BYTES)
+        ends_of_strokes[strokes] = points
+        strokes += 1
+        i = skip_space(buf, i)
+        if buf[i] == CLOSE_LIST:
+            break
+        if buf[i] != COMMA:
+            return fail_at(buf, i, start, COMMA, fault)
+        i = skip_space(buf, i + 1)
+    end = simplify_strokes(
+        raw_x[:points], raw_y[:points], sample_x, sample_y, ends, ends_of_strokes, strokes, x, y, size[1], MAX_POINTS
+    )
+    if end == TOO_LONG_PATH:
+        return fail(fault, LONG_PATH, MAX_SAMPLES)
+    if end < 0:
+        return fail(fault, TOO_MANY, MAX_POINTS)
+    size[0] += strokes
+    size[1] = end
+    return i + 1
+
+
+@kernel
+def has_times(buf: UInt8Array, i: int) -> bool:
+    """Whether the first stroke of the drawing at `i` has a third list; only brackets are looked at."""
+    depth, lists = 0, 0
+    while buf[i] != NEWLINE and lists < 3:
+        if buf[i] == OPEN_LIST:
+            depth += 1
+            lists += depth == 3
+        elif buf[i] == CLOSE_LIST:
+            depth -= 1
+            if depth < 2:
+                break
+        elif depth == 0:
+            break
+        i += 1
+    return lists == 3

@@ -1,0 +1,1 @@
+"""What is written stays written: whole files, sealed JSON, locks."""
