@@ -31,8 +31,8 @@ from machine import machine
 from training import positive
 
 from model.compute.devices import describe
-from model.networks import SketchNet
 from model.compute.steps import TrainState, compile_steps, create_train_state, train_step, train_steps
+from model.networks import SketchNet
 
 CPU_DEVICES = 8
 CLASSES, IMAGE_SIZE = 10, 32

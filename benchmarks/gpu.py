@@ -42,8 +42,8 @@ from gpu_rates import Training, build_shards, least_drawings, loader_rate, matri
 from machine import machine, say
 from training import positive
 
-from model.config import TrainConfig
 from model.compute.devices import DEVICES, choose_devices, choose_precision, describe
+from model.config import TrainConfig
 from model.networks import NETWORKS, make_config
 from pipeline.errors import SketchpipeError, UsageError
 from pipeline.loading.loader import Loader, LoaderConfig

@@ -25,10 +25,8 @@ from machine import machine, say
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from naive_simplify import Recipe, simplify
-
 from pipeline.sources.scanner.raw_strokes import make_scratch, scan_raw_drawing
+from tests.sources.naive_simplify import Recipe, simplify
 
 ROUNDS = 7
 STEP = 0.25  # pixels between the places of a line whose distance is taken

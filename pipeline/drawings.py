@@ -12,10 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
+from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -139,6 +138,14 @@ def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: S
     )
 
 
+def content_hash(drawings: Drawings) -> UInt64Array:
+    """(N,) uint64, a hash of each drawing's word and strokes: two 32-bit FNV-1a over the points, then `mix64`."""
+    words = np.array([salted("word", *word.encode()) for word in drawings.words], np.uint64)
+    hashes = words[drawings.word] if len(drawings) else np.empty(0, np.uint64)
+    _hash_strokes(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, hashes)
+    return mix64(hashes)
+
+
 @kernel
 def taken_sizes(stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array) -> tuple[int, int]:
     """The number of strokes and of points in the drawings at `rows`."""
@@ -183,3 +190,25 @@ def take_strokes(
             out_y[point] = y[p]
             point += 1
         out_drawing_end[place] = stroke
+
+
+@kernel
+def _hash_strokes(
+    x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, hashes: UInt64Array
+) -> None:
+    """Fold each drawing's strokes into `hashes`, in place: 32-bit halves, so that no product overflows without JIT."""
+    low_half = np.uint64(0xFFFFFFFF)
+    stroke = 0
+    point = 0
+    for drawing in range(len(drawing_end)):
+        low = hashes[drawing] & low_half
+        high = hashes[drawing] >> np.uint64(32)
+        while stroke < drawing_end[drawing]:
+            while point < stroke_end[stroke]:
+                low = ((low ^ np.uint64(x[point])) * np.uint64(0x01000193)) & low_half
+                high = ((high ^ np.uint64(y[point])) * np.uint64(0x01000193)) & low_half
+                point += 1
+            low = ((low ^ np.uint64(0x100)) * np.uint64(0x01000193)) & low_half  # the stroke's end
+            high = ((high ^ low) * np.uint64(0x01000193)) & low_half
+            stroke += 1
+        hashes[drawing] = (high << np.uint64(32)) | low

@@ -28,12 +28,12 @@ def kernel(function: F) -> F:
     compiled anew in each process.
     """
     folder = cache_folder(Path(inspect.getfile(function)))
-    before = numba.config.CACHE_DIR
+    before = _config.CACHE_DIR
     try:
-        numba.config.CACHE_DIR = str(folder or "")  # numba reads it when it makes the function, and only then
-        return cast(F, numba.njit(nogil=True, cache=folder is not None)(function))
+        _config.CACHE_DIR = str(folder or "")  # numba reads it when it makes the function, and only then
+        return cast(F, _njit(nogil=True, cache=folder is not None)(function))
     finally:
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
 
 
 def inner_kernel(function: F) -> F:
@@ -59,4 +59,5 @@ def _load_numba_without_scipy() -> None:
 
 _load_numba_without_scipy()
 _njit: Any = numba.njit  # its type leaves out the options below
+_config: Any = numba.config  # its type leaves out its settings
 _BARE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

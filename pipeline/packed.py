@@ -9,12 +9,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array, UInt16Array
+from pipeline.drawings import Drawings
 from pipeline.jit import kernel
 
-UInt16Array = NDArray[np.uint16]
 _UNKNOWN_TIME = np.datetime64("NaT", "us")
 
 

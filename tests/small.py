@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import main
+from pipeline.sample.doodles import write_sample
 from pipeline.shards import write
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
-from pipeline.sample.doodles import write_sample
 from pipeline.sources.files import SAMPLE_MARK
 
 DRAWINGS_PER_CLASS = 60

@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import typer
-from tests.small import trained
 
 import model
 import pipeline
@@ -38,6 +37,7 @@ from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources import binary, rejects
 from pipeline.sources.readers import DamagedEnd
+from tests.small import trained
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))

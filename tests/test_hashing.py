@@ -1,9 +1,9 @@
-import naive_hashing as naive
 import numpy as np
 import pytest
 
-from pipeline.drawings import from_strokes
-from pipeline.hashing import content_hash, mix64, salted, xxh64
+from pipeline.drawings import content_hash, from_strokes
+from pipeline.hashing import mix64, salted
+from tests import naive_hashing as naive
 
 EDGES = [0, 1, 2**21, 2**32 - 1, 2**32, 2**63, 2**64 - 1]
 
@@ -63,29 +63,3 @@ def test_another_word_order_or_cut_gives_another_content_hash(drawing: list[list
 
 def test_no_drawings_have_no_hashes() -> None:
     assert content_hash(from_strokes([], [])).shape == (0,)
-
-
-@pytest.mark.parametrize(
-    ("text", "code"),
-    [
-        # From the reference implementation.
-        (b"", 0xEF46DB3751D8E999),
-        (b"abc", 0x44BC2CF5AD770999),
-        (b"Nobody inspects the spammish repetition", 0xFBCEA83C8A378BF1),
-        (bytes(range(256)) * 5 + b"1234567", None),
-    ],
-)
-def test_xxh64_is_that_of_its_specification(text: bytes, code: int | None) -> None:
-    buf = np.frombuffer(b"x" + text, np.uint8)[1:]  # at an odd address
-    assert xxh64(buf) == naive.xxh64(text)
-    assert code is None or xxh64(buf) == code
-
-
-def test_every_flipped_bit_gives_another_xxh64() -> None:
-    text = bytes(range(100))
-    codes = {xxh64(np.frombuffer(text, np.uint8))}
-    for bit in range(8 * len(text)):
-        flipped = bytearray(text)
-        flipped[bit // 8] ^= 1 << bit % 8
-        codes.add(xxh64(np.frombuffer(flipped, np.uint8)))
-    assert len(codes) == 801

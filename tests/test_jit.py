@@ -1,83 +1,116 @@
-import ast
-import contextlib
-import hashlib
 import os
-import re
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
-PIPELINE = Path(__file__).parents[1] / "pipeline"
+import numba
+import pytest
+
+from pipeline import kernel_cache
+
+PACKAGE = Path(__file__).parents[1] / "pipeline"
+# A kernel of one file into which a kernel of another, `hashing.mixed`, is compiled.
 PROGRAM = """
+from fractions import Fraction
 import numpy as np
-from pipeline.hashing import content_hash
-from pipeline.drawings import from_strokes
-import pipeline.hashing
-print(pipeline.hashing.__file__)
-print(content_hash(from_strokes([[[[1, 2], [3, 4]]]], ["cat"]))[0])
+import pipeline.shards.shuffle as shuffle
+print(shuffle.__file__)
+keys = np.arange(1, 9, dtype=np.uint64) << np.uint64(21)
+print(shuffle.partition_of(keys, 3, (Fraction(1, 2), Fraction(1, 2), Fraction(0)), 1000).tolist())
+print(sum(shuffle._partition.stats.cache_hits.values()) if hasattr(shuffle._partition, "stats") else None)
 """
+MIXER = "    value += uint64(0x9E3779B97F4A7C15)\n"
+JIT = not numba.config.DISABLE_JIT
 
 
-def run(folder: Path, home: Path) -> list[str]:
-    """The lines that PROGRAM prints with the packages in `folder` and no cache of its own but below `home`."""
-    cacheless = {name: value for name, value in os.environ.items() if name != "NUMBA_CACHE_DIR"}
-    environment = {**cacheless, "PYTHONPATH": str(folder), "HOME": str(home), "XDG_CACHE_HOME": str(home)}
+def run(folder: Path, home: Path, **variables: str) -> tuple[str, str, str]:
+    """What PROGRAM prints with the packages in `folder` and its caches below `home`: file, result, cached kernels."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+    environment |= {"PYTHONPATH": str(folder), "HOME": str(home), "XDG_CACHE_HOME": str(home), **variables}
     command = [sys.executable, "-B", "-c", PROGRAM]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
+    path, result, hits = done.stdout.splitlines()
+    return path, result, hits
 
 
-def test_kernels_compile_where_no_cache_folder_can_be_written(tmp_path: Path) -> None:
-    source = Path(__file__).parents[1] / "pipeline"
-    shutil.copytree(source, tmp_path / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+@pytest.fixture
+def package(tmp_path: Path) -> Path:
+    """A folder with a copy of the package `pipeline`."""
+    shutil.copytree(PACKAGE, tmp_path / "copy" / "pipeline", ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path / "copy"
+
+
+def test_kernels_compile_where_no_cache_folder_can_be_written(package: Path, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("a file where a folder would have to be, which stops root as well")
-    for folder in (tmp_path / "pipeline").rglob(""):
-        (folder / "__pycache__").write_text(blocked.read_text())
-    path, code = run(tmp_path, blocked / "home")
-    assert Path(path).is_relative_to(tmp_path)
-    assert code == run(source.parent, tmp_path)[1]
+    path, result, _ = run(package, blocked / "home")
+    assert Path(path).is_relative_to(package)
+    assert result == run(PACKAGE.parent, tmp_path)[1]
 
 
-def hash_of(module: Path, files: tuple[str, ...]) -> str:
-    return hashlib.sha256(b"".join((module.parent / name).read_bytes() for name in files)).hexdigest()
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_machine_code_is_kept_in_the_users_cache_folder_and_used_again(package: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    first, second = run(package, home), run(package, home)
+    assert first[1] == second[1]
+    assert (first[2], second[2]) == ("0", "1")
+    assert list((home / "sketchpipe" / "numba").glob("*/**/*.nbc"))
+    assert not list(package.rglob("*.nbc"))
 
 
-def constants_of(module: Path) -> dict[str, object]:
-    """The constants of a module that are written out."""
-    found = {}
-    for node in ast.parse(module.read_text()).body:
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-            with contextlib.suppress(ValueError):
-                found[node.targets[0].id] = ast.literal_eval(node.value)
-    return found
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_an_edit_is_seen_of_a_file_whose_kernels_are_compiled_into_another(package: Path, tmp_path: Path) -> None:
+    before = run(package, tmp_path / "home")
+    hashing = package / "pipeline" / "hashing.py"
+    text = hashing.read_text()
+    assert text.count(MIXER) == 1
+    hashing.write_text(text.replace(MIXER, "    value += uint64(0x9E3779B97F4A7C17)\n"))
+    after = run(package, tmp_path / "home")
+    assert after[1] != before[1]
+    assert after[2] == "0"
+    hashing.write_text(text)
+    assert run(package, tmp_path / "home")[2] == "1"  # the code of before is still there
 
 
-def test_a_file_of_kernels_changes_with_the_files_that_its_cached_code_holds() -> None:
-    modules = [module for module in PIPELINE.rglob("*.py") if "CALLED_FILES" in constants_of(module)]
-    assert len(modules) >= 5
-    hashes = {}
-    for module in modules:
-        files = constants_of(module)["CALLED_FILES"]
-        assert isinstance(files, tuple)
-        hashes[module.name] = hash_of(module, files)
-    stored = {module.name: constants_of(module)["CALLED_SHA256"] for module in modules}
-    assert hashes == stored, "put these hashes into the files, or numba's cache keeps the code of before"
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_bounds_checks_and_a_cache_folder_of_ones_own_are_heeded(package: Path, tmp_path: Path) -> None:
+    own = str(tmp_path / "own")
+    run(package, tmp_path / "home", NUMBA_CACHE_DIR=own)
+    assert run(package, tmp_path / "home", NUMBA_CACHE_DIR=own, NUMBA_BOUNDSCHECK="1")[2] == "0"
+    assert run(package, tmp_path / "home", NUMBA_CACHE_DIR=own)[2] == "1"
+    assert not (tmp_path / "home" / "sketchpipe" / "numba").exists()
 
 
-def test_every_file_whose_kernels_call_those_of_another_names_it() -> None:
-    modules = list(PIPELINE.rglob("*.py"))
-    bare = {module: set(re.findall(r"@in\w+_kernel\ndef (\w+)", module.read_text())) for module in modules}
-    for module in bare:
-        text = module.read_text()
-        if not re.search(r"^@kernel$", text, re.MULTILINE):
-            continue
-        for node in ast.parse(text).body:
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("pipeline."):
-                called = PIPELINE.parent / ((node.module or "").replace(".", "/") + ".py")
-                if bare.get(called, set()) & {alias.name for alias in node.names}:
-                    files = constants_of(module)["CALLED_FILES"]
-                    assert isinstance(files, tuple)
-                    assert called in [(module.parent / name).resolve() for name in files], (module.name, called.name)
+def test_a_digest_covers_every_file_that_is_imported_directly_or_not() -> None:
+    def of(name: str) -> set[str]:
+        return {str(file.relative_to(PACKAGE)) for file in kernel_cache._imported_by(PACKAGE / name)}
+
+    inside = {"lines", "strokes", "fields", "json_values", "raw_strokes", "simplify", "swar", "faults"}
+    assert of("sources/scanner/lines.py") >= {f"sources/scanner/{name}.py" for name in inside} | {"jit.py"}
+    assert of("rendering/raster_kernels.py") >= {f"rendering/{name}.py" for name in ("simd", "strip_kernels")}
+    assert "hashing.py" in of("rendering/augment_kernels.py")
+
+
+def test_folders_that_nobody_used_for_a_month_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    base = tmp_path / "sketchpipe" / "numba"
+    for name, days in (("old", 31), ("new", 29)):
+        (base / name).mkdir(parents=True)
+        (base / name / "kernel.nbc").touch()
+        os.utime(base / name, (time.time() - days * 86_400,) * 2)
+    folder = kernel_cache.cache_folder(PACKAGE / "hashing.py")
+    assert folder is not None
+    assert {path.name for path in base.iterdir()} == {".lock", "new", folder.name}
+
+
+def test_a_folder_in_use_is_marked_as_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    folder = kernel_cache.cache_folder(PACKAGE / "hashing.py")
+    assert folder is not None
+    os.utime(folder, (0, 0))
+    kernel_cache.cache_folder(PACKAGE / "hashing.py")
+    assert time.time() - folder.stat().st_mtime < 3600

@@ -20,13 +20,13 @@ import onnx
 import onnxruntime
 from numpy.typing import NDArray
 
+from model.compute.steps import eval_step
 from model.export.card import describe_file, metadata_of
 from model.export.names import name_after_layers
-from model.scoring.loaded import LoadedRun
 from model.networks import make_network, parameter_table
+from model.scoring.loaded import LoadedRun
 from model.scoring.predict import Predictor
-from model.compute.steps import eval_step
-from pipeline.drawings import UInt8Array
+from pipeline.arrays import UInt8Array
 from pipeline.errors import MismatchError
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import read_manifest

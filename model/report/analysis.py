@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array
+
 STROKE_BINS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 26)  # the fewest strokes of each; the last has no end
 SURE, TINY = 0.5, 0.05  # probabilities of another class and of its own that make a label suspect
 _NONE = -1
-
-Int64Array = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Scores
-from model.scoring.predict import Predictor
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
 from model.runs.calibration import CALIBRATION
+from model.scoring.loaded import LoadedRun
+from model.scoring.metrics import Scores
+from model.scoring.predict import Predictor
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from model.scoring.metrics import wilson
-from model.scoring.predict import Predictor
 from model.report.analysis import first_right
 from model.report.figures import prefix_chart
 from model.report.gallery import data_uri, read_drawings
 from model.report.outputs import Outputs
 from model.report.prefixes import PARTS, Prefixes, images_of
+from model.scoring.metrics import wilson
+from model.scoring.predict import Predictor
 
 _STRIPS = 4
 _FRAMED = {

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from model.report.outputs import Outputs
-from pipeline.drawings import Drawings, Int64Array, UInt8Array, concat
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings, concat
 from pipeline.pictures.png import encode_png
 from pipeline.rendering.render import RenderConfig, render
 

@@ -4,10 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from model.report.analysis import Int64Array
 from model.report.gallery import data_uri
 from model.report.order import similar_order
-from pipeline.drawings import UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 
 MOST_IN_TABLE = 30  # classes; more do not fit beside each other
 _PICTURE_PIXELS = 690

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Int64Array = NDArray[np.int64]
+from pipeline.arrays import Int64Array
 
 
 def similar_order(confusion: Int64Array) -> list[int]:

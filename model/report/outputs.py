@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from model.scoring.evaluate import Look
 from model.scoring.metrics import ranks
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.shards.read import ShardSplit
 
 

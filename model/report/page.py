@@ -9,9 +9,6 @@ import jinja2
 import numpy as np
 from markupsafe import Markup
 
-from model.scoring.metrics import Scores, wilson
-from model.scoring.predict import Predictor
-from model.scoring.reliability import BINS, Reliability, reliability
 from model.report.analysis import (
     SURE,
     TINY,
@@ -27,7 +24,10 @@ from model.report.gallery import Picture, pictures_of, read_drawings
 from model.report.matrix import matrix_for_page
 from model.report.outputs import Outputs
 from model.report.prefixes import name_prefixes, sample_of
-from pipeline.drawings import Int64Array
+from model.scoring.metrics import Scores, wilson
+from model.scoring.predict import Predictor
+from model.scoring.reliability import BINS, Reliability, reliability
+from pipeline.arrays import Int64Array
 from pipeline.pictures.names import safe_name
 
 SHOWN = 24  # drawings of a gallery

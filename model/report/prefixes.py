@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.report.outputs import Outputs
 from model.scoring.evaluate import Look
 from model.scoring.metrics import ranks
 from model.scoring.predict import Predictor
-from model.report.outputs import Outputs
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.rendering.prefix import points_of
 from pipeline.rendering.render import render_leading
 

@@ -6,13 +6,13 @@ It says what it was fitted on and of which checkpoint, and proves itself by a ch
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from model.scoring.reliability import COLDEST, HOTTEST
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.storage.sealed import seal, unseal
 from pipeline.storage.files import write_atomically, writing
+from pipeline.storage.sealed import seal, unseal
 
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1
+COLDEST, HOTTEST = 0.05, 20.0  # the temperatures that may be fitted
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from pathlib import Path
 from model.config import TrainConfig
 from model.runs.overview import FORMAT_VERSION
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.storage.sealed import seal, unseal
 from pipeline.storage.files import write_atomically
+from pipeline.storage.sealed import seal, unseal
 
 CARD, CONFIG = "run.json", "config.json"
 

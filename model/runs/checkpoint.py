@@ -23,11 +23,11 @@ from flax import serialization
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from model.config import TrainConfig
 from model.compute.steps import TrainState
+from model.config import TrainConfig
 from pipeline.errors import CheckpointError, MismatchError, OutputError, UsageError
-from pipeline.storage.sealed import seal, unseal
 from pipeline.storage.files import sync, write_file
+from pipeline.storage.sealed import seal, unseal
 
 ARRAYS, POSITION, CONFIG, MANIFEST = "arrays.safetensors", "position.json", "config.json", "manifest.json"
 

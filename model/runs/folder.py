@@ -17,15 +17,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from model.compute.steps import TrainState
 from model.config import TrainConfig
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.runs.log import append_metrics, read_metrics
-from model.compute.steps import TrainState
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
-from pipeline.storage.locks import locked_file
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
+from pipeline.storage.locks import locked_file
 
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
 UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with

@@ -6,19 +6,17 @@ from pathlib import Path
 
 import numpy as np
 
+from model.runs.calibration import CALIBRATION, COLDEST, HOTTEST, Calibration, write_calibration
+from model.runs.folder import Run
 from model.scoring.evaluate import Look, look_at
 from model.scoring.loaded import LoadedRun
 from model.scoring.reliability import (
-    COLDEST,
-    HOTTEST,
     Reliability,
     fit_temperature,
     negative_log_likelihood,
     reliability,
     reliability_at,
 )
-from model.runs.calibration import CALIBRATION, Calibration, write_calibration
-from model.runs.folder import Run
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 

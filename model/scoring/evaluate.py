@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.compute.feed import Feed
-from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Float64Array, Scores, add, mean_log_probabilities, score
 from model.runs.folder import Run
+from model.scoring.loaded import LoadedRun
+from model.scoring.metrics import Scores, add, mean_log_probabilities, score
+from pipeline.arrays import Float64Array
 from pipeline.errors import MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.manifest import Manifest, read_manifest

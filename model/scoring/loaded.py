@@ -8,11 +8,11 @@ from typing import Any
 import jax
 import numpy as np
 
+from model.compute.steps import eval_step
 from model.networks import make_network
 from model.runs.calibration import Calibration, read_calibration
 from model.runs.checkpoint import Position, digest_of, load_checkpoint
 from model.runs.folder import Run
-from model.compute.steps import eval_step
 from pipeline.errors import CheckpointError
 
 

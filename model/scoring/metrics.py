@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Z95 = 1.959963984540054  # standard deviations: 95 % of a normal distribution lie within
+from pipeline.arrays import Float64Array
 
-Float64Array = NDArray[np.float64]
+Z95 = 1.959963984540054  # standard deviations: 95 % of a normal distribution lie within
 
 
 @dataclass(frozen=True)

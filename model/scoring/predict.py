@@ -8,10 +8,11 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from model.runs.folder import Run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun
-from model.runs.folder import Run
-from pipeline.drawings import Drawings, UInt8Array
+from pipeline.arrays import UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.rendering.render import render
 
 

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from model.scoring.metrics import Float64Array, cross_entropy
+from model.runs.calibration import COLDEST, HOTTEST
+from model.scoring.metrics import cross_entropy
+from pipeline.arrays import Float64Array
 
 BINS = 15  # of equal width, as Guo et al. have them
-COLDEST, HOTTEST = 0.05, 20.0
 _STEPS = 60
 _CHUNK = 4096  # drawings whose logits are widened at once
 

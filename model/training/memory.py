@@ -17,13 +17,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from model.config import TrainConfig, make_tx
 from model.compute.devices import describe
-from model.scoring.evaluate import EVAL_BATCH
 from model.compute.feed import AHEAD
 from model.compute.heap import give_heap_back
-from model.networks import make_network
 from model.compute.steps import compile_steps, create_train_state, eval_step
+from model.config import TrainConfig, make_tx
+from model.networks import make_network
+from model.scoring.evaluate import EVAL_BATCH
 from pipeline.errors import UsageError
 
 USABLE = 0.95  # of a device's memory: what is freed leaves gaps

@@ -7,8 +7,8 @@ from typing import Any
 import jax
 
 from model.compute.devices import devices_for
-from model.training.choice import Plan, plan_run
 from model.compute.steps import check_batch
+from model.training.choice import Plan, plan_run
 from pipeline.shards.read import ShardSplit
 
 # Those that can take several values; the first changes slowest.

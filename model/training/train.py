@@ -14,17 +14,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from model.config import make_schedule, make_tx
-from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.compute.feed import Feed
-from model.training.memory import room_told
-from model.training.meter import Meter
+from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
+from model.config import make_schedule, make_tx
 from model.networks import make_network
 from model.runs.checkpoint import Position, load_checkpoint
 from model.runs.folder import Run
-from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
+from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
+from model.training.memory import room_told
+from model.training.meter import Meter
 from model.training.stopping import StoppedError, stop_signals
-from model.training.tensorboard.board import Board, open_board
+from model.training.tensorboard.board import Board
+from model.training.tensorboard.opening import open_board
 from model.training.transfer import Start, started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.compute.steps import TrainState
 from model.config import TrainConfig
 from model.networks import parameter_table
 from model.runs.checkpoint import digest_of, load_checkpoint
 from model.runs.folder import open_run
-from model.compute.steps import TrainState
 from pipeline.errors import CheckpointError, MismatchError
 
 SAME = ("network", "image_size", "line_width", "encoding", "framing")  # or the weights mean something else

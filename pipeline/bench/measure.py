@@ -21,11 +21,11 @@ from pathlib import Path
 import numpy as np
 from numba.core import event
 
+from pipeline.bench.replicas import Text, doodle_lines, lines_of, write_text
 from pipeline.errors import OutputError
 from pipeline.loading.loader import KEPT_ROW_GROUPS, Loader, LoaderConfig
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
-from pipeline.bench.replicas import Text, doodle_lines, lines_of, write_text
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import ShardSplit, open_split

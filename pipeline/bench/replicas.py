@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.shards.read import ShardSplit
 from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
+from pipeline.shards.read import ShardSplit
 from pipeline.sources.files import Source
 
 LINES = 1000  # different ones

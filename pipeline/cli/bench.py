@@ -36,8 +36,8 @@ def bench(
     import dataclasses
     import json
 
-    from pipeline.cli.options import Line, bar, say
     from pipeline.bench.measure import measure_speed
+    from pipeline.cli.options import Line, bar, say
 
     line = Line()
 

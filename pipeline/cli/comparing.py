@@ -75,8 +75,8 @@ def draw_curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]],
     if importlib.util.find_spec("matplotlib") is None:
         say(f"{picture}: not drawn, matplotlib is not installed")
         return
-    from model.charts.style import write_chart
     from model.charts.curves import curves_figure
+    from model.charts.style import write_chart
 
     write_chart(picture, curves_figure(runs, differ))
     say(f"{picture}: the curves")
@@ -128,9 +128,9 @@ def _best_text(settings: Sequence[Setting]) -> str:
 
 
 def _test_scores(best: Setting, shards: Path) -> list[dict[str, Any]]:
+    from model.runs.folder import open_run
     from model.scoring.evaluate import evaluate_run
     from model.scoring.loaded import load_run
-    from model.runs.folder import open_run
 
     scores = [(run, evaluate_run(load_run(open_run(run.folder)), shards, "test").as_dict()) for run in best.runs]
     return [{"run": str(run.folder), **one} for run, one in scores]

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from model.report.outputs import Outputs
+    from model.runs.folder import Run
     from model.scoring.evaluate import Look
     from model.scoring.loaded import LoadedRun
     from model.scoring.metrics import Scores
-    from model.report.outputs import Outputs
-    from model.runs.folder import Run
     from pipeline.shards.read import ShardSplit
 
 
@@ -76,9 +76,9 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     """The run with a temperature that is fitted now, and stored."""
     from dataclasses import replace
 
+    from model.runs.calibration import CALIBRATION
     from model.scoring.calibration import calibrate_run, own_shards
     from model.scoring.loaded import load_run
-    from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
     folder = own_shards(run, named)

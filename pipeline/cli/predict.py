@@ -76,8 +76,8 @@ def predict(
         write_png(image, first[1])
         say(f"drawing: {image}")
     if first is not None and plot is not None:
-        from model.charts.style import write_chart
         from model.charts.prediction import plot_prediction
+        from model.charts.style import write_chart
 
         write_chart(plot, plot_prediction(first[0], chosen.config, first[2], shown))
         say(f"plot: {plot}")

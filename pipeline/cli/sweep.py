@@ -13,8 +13,8 @@ from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageEr
 if TYPE_CHECKING:
     import jax
 
-    from model.training.choice import Choice, Plan
     from model.runs.folder import Run
+    from model.training.choice import Choice, Plan
 
 
 def sweep(
@@ -152,9 +152,9 @@ def _train_all(
     Returns:
         The folders of the runs, and those of them that other processes still hold, or were first to make.
     """
-    from model.training.choice import found_run, readable_runs
     from model.runs.comparison import value_texts
     from model.runs.overview import summarize
+    from model.training.choice import found_run, readable_runs
 
     readable, faults = readable_runs()
     for fault in faults:
@@ -193,9 +193,9 @@ def _train_all(
 
 def _chosen(plan: "Plan", shards: Path) -> "Choice":
     """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
-    from model.training.choice import Choice, found_run, readable_runs
     from model.runs.find import new_folder
     from model.runs.folder import Run
+    from model.training.choice import Choice, found_run, readable_runs
 
     run = found_run(plan, readable_runs()[0])
     return Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)

@@ -18,8 +18,8 @@ from pipeline.download.receipts import DOWNLOADS, drop_partials, partial_path, p
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.download.workers import Counter, each_on_threads
 from pipeline.errors import OutputError, SketchpipeError
-from pipeline.storage.locks import locked_file
 from pipeline.sources.files import SAMPLE_MARK
+from pipeline.storage.locks import locked_file
 
 CONNECTIONS = 8
 _VERSIONS = 3  # of one file, before one that keeps changing is given up

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.loading.lanes import Lane
 from pipeline.loading.order import LANES, EpochOrder
-from pipeline.packed import PackedDrawings, assemble
 from pipeline.loading.pools import PoolReader, gather
+from pipeline.packed import PackedDrawings, assemble
 
 _BLOCK_ROWS = 32768  # of a process, about 4 MB; so many that 64 lanes cost little at any batch size
 

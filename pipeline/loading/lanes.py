@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.loading.order import LANES, EpochOrder, Pool
 from pipeline.packed import PackedDrawings
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.errors import UsageError
 from pipeline.loading.blocks import Blocks, Share
 from pipeline.loading.order import LANES, EpochOrder

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.drawings import Int64Array
-from pipeline.hashing import UInt64Array, mix64, salted
+from pipeline.arrays import Int64Array, UInt64Array
+from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
 
 LANES = 64

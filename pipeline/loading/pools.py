@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.errors import ShardError
 from pipeline.loading.order import EpochOrder, Pool
 from pipeline.packed import PackedDrawings, assemble, join, without_strokes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.drawings import UInt8Array
+from pipeline.arrays import UInt8Array
 from pipeline.pictures.sheet import Font, shortened, shown
 
 RIGHT, WRONG, PLAIN = (120, 210, 130), (255, 140, 110), (200, 200, 200)

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array
+from pipeline.arrays import Int64Array, UInt64Array
+from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
-from pipeline.hashing import UInt64Array, mix64, salted
+from pipeline.hashing import mix64, salted
 from pipeline.pictures.commit import DRAWINGS, finish_pending
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures

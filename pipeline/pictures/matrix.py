@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pipeline.drawings import Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.pictures.sheet import Font, shortened, shown
 
 _BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)

@@ -16,10 +16,10 @@ from urllib.parse import unquote
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import UInt8Array, UInt64Array
 from pipeline.classes import declared_word
-from pipeline.drawings import UInt8Array
 from pipeline.errors import InputError
-from pipeline.hashing import UInt64Array, salted
+from pipeline.hashing import salted
 from pipeline.shards.shuffle import split_of
 from pipeline.sources.files import find_files, printable, visible_files
 

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
-from pipeline.drawings import UInt8Array
+from pipeline.arrays import UInt8Array
 
 SCALINGS = ("nearest", "bilinear", "bicubic", "lanczos")
 

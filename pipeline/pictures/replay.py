@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Float64Array, Int64Array, UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.errors import InputError, UsageError
 from pipeline.pictures.sheet import labels_of
 from pipeline.rendering.augment import centre
@@ -27,7 +28,6 @@ LAST_CENTISECONDS = 100  # the whole drawing stays before it begins anew
 MIN_SIZE, MAX_SIZE = 16, 512  # pixels
 MIN_SECONDS, MAX_SECONDS = 0.1, 20.0
 _COLOURS = 256  # of a GIF
-Float64Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pipeline.drawings import UInt8Array
+from pipeline.arrays import UInt8Array
 from pipeline.pictures.commit import (
     FORMATS,
     INDEX,

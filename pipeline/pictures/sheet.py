@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from pipeline.arrays import UInt8Array
 from pipeline.classes import resembling
-from pipeline.drawings import Drawings, UInt8Array, concat
+from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.pictures.names import safe_name
 from pipeline.rendering.render import RenderConfig, render

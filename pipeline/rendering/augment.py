@@ -13,15 +13,14 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Float32Array, Int64Array, UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import salted
 from pipeline.rendering.augment_kernels import CANVAS, Amounts, augment_drawings, centre_drawings
 from pipeline.rendering.raster import as_ends
-
-Float32Array = NDArray[np.float32]
 
 OFF = "off"  # in a text: no augmentation; "none" will do
 _LIMITS = {

@@ -13,14 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy import int32, int64, uint32, uint64
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float32Array, Int64Array, UInt8Array
 from pipeline.hashing import mixed
 from pipeline.jit import inlined_kernel, inner_kernel, kernel
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-Float32Array = NDArray[np.float32]
 
 CANVAS = 256.0
 ENLARGE = 8.0  # at most: stored points are whole numbers, whose rounding would become wider than a line of 5 pixels

@@ -9,11 +9,9 @@ Lengths are in pixels, x to the right, y downwards, and pixel i spans [i, i + 1)
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float32Array
 from pipeline.jit import inlined_kernel, inner_kernel
-
-Float32Array = NDArray[np.float32]
 
 F32 = np.float32
 ZERO, HALF, ONE, TWO = F32(0), F32(0.5), F32(1), F32(2)  # a Python float would widen to float64

@@ -5,10 +5,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array
+from pipeline.arrays import Float32Array, Int64Array
+from pipeline.drawings import Drawings
 from pipeline.rendering.augment_kernels import ENLARGE
-
-Float32Array = NDArray[np.float32]
 
 
 def points_of(drawings: Drawings) -> Int64Array:

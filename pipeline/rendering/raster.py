@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.errors import UsageError
 from pipeline.rendering.outline_kernels import BLOCK, FIELDS, POINT_ROWS
 from pipeline.rendering.raster_kernels import render_drawings
 from pipeline.rendering.simd import LANES
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
 
 PALETTE: UInt8Array = np.array(
     [

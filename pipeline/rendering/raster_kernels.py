@@ -7,16 +7,12 @@ Axes: N drawings, S strokes, P points.
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float32Array, Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
 from pipeline.rendering.outline_kernels import F32, HALF, ONE, TINY, TWO, ZERO, join_points, outline_segments
 from pipeline.rendering.simd import LANES
 from pipeline.rendering.strip_kernels import draw_segments
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-Float32Array = NDArray[np.float32]
 
 U8, U64 = np.uint8, np.uint64
 MERGE = F32(1 / 64)  # pixels; points nearer than this to the one before are dropped

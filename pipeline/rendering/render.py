@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.rendering.augment import Augmentation, augment, centre
 from pipeline.rendering.augment_kernels import CANVAS

@@ -9,8 +9,8 @@ padding, so that the last vector of a row needs no mask.
 
 import numba
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float32Array, UInt8Array
 from pipeline.jit import inlined_kernel, inner_kernel
 from pipeline.rendering import simd
 from pipeline.rendering.outline_kernels import (
@@ -40,9 +40,6 @@ from pipeline.rendering.outline_kernels import (
     ZERO,
 )
 from pipeline.rendering.simd import LANES, Vector
-
-UInt8Array = NDArray[np.uint8]
-Float32Array = NDArray[np.float32]
 
 U16, U64 = np.uint16, np.uint64  # indices are unsigned: numba's handling of negative ones costs as much as a row
 WHOLE = F32(256)  # coverage of a pixel that a stroke covers

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.jit import kernel
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 
 from pipeline.errors import OutputError, ShardError
-from pipeline.storage.locks import locked_file
 from pipeline.storage.files import sync, write_atomically
+from pipeline.storage.locks import locked_file
 
 BUILD = ".build"
 ORIGIN = "sources.json"  # what the shards were built of; see origin.py

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.options import BuildOptions

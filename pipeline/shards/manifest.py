@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import MismatchError, ShardError
-from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.shards.commit import is_pending
+from pipeline.storage.sealed import checksum_of, seal, unseal
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"

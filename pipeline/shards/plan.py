@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.shards.shuffle import SPLITS
 
 ROWS_PER_SHARD = 1 << 20

@@ -17,7 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.drawings import Drawings, Int64Array, concat
+from pipeline.arrays import Int64Array
+from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
 from pipeline.packed import PackedDrawings
 from pipeline.shards.footers import open_shard

@@ -16,14 +16,12 @@ import numpy as np
 from numpy import uint64
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
-from pipeline.hashing import UInt64Array
+from pipeline.arrays import Int32Array, Int64Array, UInt8Array, UInt16Array, UInt64Array
+from pipeline.drawings import Drawings
 from pipeline.jit import inlined_kernel, kernel
 
 HEADER_BYTES = 40
 _ONE, _EIGHT, _BYTE = uint64(1), uint64(8), uint64(0xFF)
-Int32Array = NDArray[np.int32]
-UInt16Array = NDArray[np.uint16]
 
 
 def record_sizes(drawings: Drawings) -> Int64Array:

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array
+from pipeline.arrays import Int64Array
+from pipeline.drawings import Drawings
 from pipeline.jit import kernel
 from pipeline.packed import PackedDrawings
 

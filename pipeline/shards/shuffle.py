@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.arrays import UInt64Array
 from pipeline.errors import UsageError
-from pipeline.hashing import UInt64Array, mix64, mixed, salted
+from pipeline.hashing import mix64, mixed, salted
 from pipeline.jit import kernel
 
 SPLITS = ("train", "validation", "test")

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import xxhash
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
-from pipeline.hashing import UInt64Array, xxh64
+from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
+from pipeline.drawings import Drawings
 from pipeline.shards.records import record_sizes, scatter
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.files import Output
@@ -177,4 +178,5 @@ def read_segments(path: Path, noted: Sequence[tuple[int, int, int]]) -> list[Seg
 
 def _code(parts: Sequence[UInt8Array]) -> int:
     """One XXH64 of those of the parts."""
-    return xxh64(np.array([xxh64(part) for part in parts], np.uint64).view(np.uint8))
+    codes = np.array([xxhash.xxh64_intdigest(part.data) for part in parts], np.uint64)
+    return xxhash.xxh64_intdigest(codes.data)

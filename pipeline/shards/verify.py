@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.drawings import Drawings, Int64Array
+from pipeline.arrays import Int64Array, UInt64Array
+from pipeline.drawings import Drawings, content_hash
 from pipeline.errors import InputError, ShardError
-from pipeline.hashing import UInt64Array, content_hash
 from pipeline.shards.commit import is_pending
 from pipeline.shards.manifest import (
     MANIFEST,

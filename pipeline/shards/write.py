@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.drawings import Drawings, Int64Array, from_strokes
-from pipeline.hashing import UInt64Array, content_hash
+from pipeline.arrays import Int32Array, Int64Array, UInt64Array
+from pipeline.drawings import Drawings, content_hash, from_strokes
 from pipeline.shards.manifest import ShardFile, footer_hash
 from pipeline.shards.plan import ShardPlan
-from pipeline.shards.records import Int32Array, duplicates, gather, index
+from pipeline.shards.records import duplicates, gather, index
 from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader

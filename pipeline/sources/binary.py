@@ -15,11 +15,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings
 from pipeline.jit import kernel
 from pipeline.sources.chunks import BLOCK_BYTES, CHUNK_BYTES, Chunk
-from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.rejects import Reject
+from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.streams import Stream
 
 HEADER = np.dtype(

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import xxhash
 
-from pipeline.drawings import UInt8Array
-from pipeline.hashing import xxh64
+from pipeline.arrays import UInt8Array
 from pipeline.sources.scanner.faults import MAX_LINE_BYTES
 from pipeline.sources.streams import Stream
 
@@ -39,7 +39,7 @@ class Chunk:
     def block_hashes(self) -> list[str]:
         """The XXH64, in hex, of each `BLOCK_BYTES` of `fresh`."""
         starts = range(0, len(self.fresh), BLOCK_BYTES)
-        return [f"{xxh64(self.fresh[k : k + BLOCK_BYTES]):016x}" for k in starts]
+        return [xxhash.xxh64_hexdigest(self.fresh[k : k + BLOCK_BYTES].data) for k in starts]
 
 
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

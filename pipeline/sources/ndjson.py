@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array
-from pipeline.hashing import content_hash
-from pipeline.sources.scanner import lines as nd
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings, content_hash
 from pipeline.sources.chunks import BLOCK_BYTES, Chunk
+from pipeline.sources.rejects import Reject, reason_and_message
+from pipeline.sources.scanner import lines as nd
 from pipeline.sources.scanner.faults import MAX_LINE_BYTES, TOO_LONG
 from pipeline.sources.scanner.raw_strokes import make_scratch
-from pipeline.sources.rejects import Reject, reason_and_message
 
 _REJECTS_A_CALL = 1024
 

@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from pipeline.arrays import Float64Array, UInt8Array
 from pipeline.errors import UsageError
 from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
-
-UInt8Array = NDArray[np.uint8]
-FloatArray = NDArray[np.float64]
 
 
 def simplify(strokes: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[tuple[UInt8Array, UInt8Array]]:
@@ -51,7 +49,7 @@ def simplify(strokes: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[tuple[UInt8
     return list(zip(np.split(x[:points], cuts), np.split(y[:points], cuts), strict=True))
 
 
-def _coordinates(number: int, stroke: tuple[ArrayLike, ArrayLike]) -> tuple[FloatArray, FloatArray]:
+def _coordinates(number: int, stroke: tuple[ArrayLike, ArrayLike]) -> tuple[Float64Array, Float64Array]:
     """The x and y of stroke `number`, from 1, as float64."""
     try:
         x, y = (np.asarray(values, np.float64) for values in stroke)

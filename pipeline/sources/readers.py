@@ -6,7 +6,8 @@ from typing import Protocol
 
 import numpy as np
 
-from pipeline.drawings import Drawings, Int64Array, UInt8Array, from_strokes
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings, from_strokes
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, read_chunks
 from pipeline.sources.files import Source

@@ -13,15 +13,15 @@ from typing import Any
 import numba
 import numpy as np
 import pytest
-from tests.shards.builds import build
-from tests.small import command, in_process, sample_shards
 
 from pipeline.bench import measure as speed
-from pipeline.loading import loader
-from pipeline.bench.replicas import lines_of, write_text
-from pipeline.shards.read import open_split
 from pipeline.bench.measure import ALL_BYTES, ALL_DRAWINGS
+from pipeline.bench.replicas import lines_of, write_text
+from pipeline.loading import loader
+from pipeline.shards.read import open_split
 from pipeline.threads import core_count
+from tests.shards.builds import build
+from tests.small import command, in_process, sample_shards
 
 pytestmark = pytest.mark.long
 

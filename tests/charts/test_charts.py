@@ -3,10 +3,10 @@ import warnings
 import matplotlib as mpl
 import numpy as np
 
-from model.charts.style import as_png, readable
 from model.charts.prediction import plot_prediction
-from model.scoring.reliability import reliability
+from model.charts.style import as_png, readable
 from model.report.figures import prefix_chart, reliability_chart, strokes_chart
+from model.scoring.reliability import reliability
 from pipeline.drawings import from_strokes
 
 MINE = {"text.usetex": True, "axes.facecolor": "red", "lines.linewidth": 9, "font.size": 30, "legend.fontsize": 30}

@@ -9,10 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from model.charts.prediction import MAX_BARS, plot_prediction
 from model.charts.style import COLOURS, GRAY, as_png, readable, text_width
 from model.config import TrainConfig
 from model.networks import make_config
-from model.charts.prediction import MAX_BARS, plot_prediction
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.rendering.render import RenderConfig, render
 

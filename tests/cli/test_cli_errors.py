@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from tests.shards.builds import build, files_of, random_drawings, records, write
 
 from pipeline.classes import WORDS
 from pipeline.cli.main import main
+from tests.shards.builds import build, files_of, random_drawings, records, write
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 COMMANDS = [

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.small import SMALL, damaged_copy, in_process, sample_shards
 
 from model.networks import make_config
 from pipeline.cli.training import TrainingLine, advice
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
+from tests.small import SMALL, damaged_copy, in_process, sample_shards
 
 pytestmark = pytest.mark.long
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 
+from model.compute.steps import TrainState
 from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
-from model.compute.steps import TrainState
+from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 TRAIN = ("train", "--shards", "shards/sample", *SMALL)

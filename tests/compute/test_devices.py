@@ -7,11 +7,11 @@ from typing import Any
 
 import jax
 import pytest
-from tests.small import SMALL, command, sample_shards
 
 from model.compute.compile_cache import prove, remove_unproved
 from model.compute.devices import choose_devices, choose_precision, devices_for
 from pipeline.errors import UsageError
+from tests.small import SMALL, command, sample_shards
 
 
 def chip(compute_capability: str) -> Any:
@@ -93,8 +93,10 @@ def test_what_was_compiled_is_used_only_as_it_was_written(tmp_path: Path) -> Non
 
 def test_without_a_place_for_it_nothing_is_kept_and_nothing_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    script = "import jax, model.compute.compile_cache as c; c.keep_compiled(); print(jax.config.jax_compilation_cache_dir)"
+    script = (
+        "import jax, model.compute.compile_cache as c; c.keep_compiled(); print(jax.config.jax_compilation_cache_dir)"
+    )
     environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path / "file"), "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path / "file"), "PYTHONPATH": str(Path(__file__).parents[2])}
     ran = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert (ran.stdout, ran.stderr) == ("None\n", "")

@@ -7,11 +7,10 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.download.bucket_server import Bucket, lines_of
-
 from pipeline.download.folder import Outcome, download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import Patience
+from tests.download.bucket_server import Bucket, lines_of
 
 CAT = lines_of("cat", 9_000)  # some 1.5 MB, several times what is read at once
 HASTY = Patience(tries=3, first_wait_seconds=0.0)

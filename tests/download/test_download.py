@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
-from tests.download.downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 from pipeline.classes import WORDS
+from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
+from tests.download.downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 pytestmark = pytest.mark.long
 

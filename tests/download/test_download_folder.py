@@ -9,8 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.download.bucket_server import Bucket, Fault, lines_of, serve
-from tests.download.downloads import CAT, HASTY, failure, fetch, hidden
 
 from pipeline.download.bucket import FORMATS, read_version
 from pipeline.download.folder import download
@@ -18,6 +16,8 @@ from pipeline.download.plan import DownloadOptions, Plan
 from pipeline.download.receipts import partial_path, put_in_place, write_receipt
 from pipeline.errors import DamagedError, LockedError, OutputError, UsageError
 from pipeline.storage.locks import locked_file
+from tests.download.bucket_server import Bucket, Fault, lines_of, serve
+from tests.download.downloads import CAT, HASTY, failure, fetch, hidden
 
 pytestmark = pytest.mark.long
 

@@ -7,14 +7,14 @@ from email.utils import formatdate
 from pathlib import Path
 
 import pytest
-from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
-from tests.download.downloads import CAT, HASTY, failure, fetch, hidden
 
 from pipeline.download.bucket import read_version
 from pipeline.download.folder import download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.errors import DamagedError, InputError
+from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
+from tests.download.downloads import CAT, HASTY, failure, fetch, hidden
 
 pytestmark = pytest.mark.long
 

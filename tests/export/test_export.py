@@ -12,26 +12,27 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from tests.runs.fresh_runs import CLASSES, fresh_run
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from tests.small import change_card, in_process, sample_shards, sketchpipe, trained
 
 from model.export import export
 from model.export.card import metadata_of
 from model.export.export import convert, export_run, largest_difference, proving_images
-from model.scoring.loaded import load_run
 from model.networks import NETWORKS, parameter_table
-from model.scoring.predict import Predictor
 from model.runs.calibration import CALIBRATION, Calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
-from pipeline.drawings import UInt8Array, from_strokes
+from model.scoring.loaded import load_run
+from model.scoring.predict import Predictor
+from pipeline.arrays import UInt8Array
+from pipeline.drawings import from_strokes
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split
+from tests.runs.fresh_runs import CLASSES, fresh_run
+from tests.small import change_card, in_process, sample_shards, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 SETTINGS = [

@@ -6,8 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.small import damage, damaged_copy, sample_shards
-from tests.loading.splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
 
 from pipeline.errors import ShardError, UsageError
 from pipeline.loading.loader import Batch, Loader
@@ -15,6 +13,8 @@ from pipeline.loading.order import EpochOrder
 from pipeline.rendering.raster import render_batch
 from pipeline.rendering.render import RenderConfig
 from pipeline.shards.read import ShardSplit, open_split
+from tests.loading.splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
+from tests.small import damage, damaged_copy, sample_shards
 
 BATCH = 32
 WAYS = ("kept", "streamed")

@@ -1,16 +1,16 @@
 import numpy as np
 import pytest
-from tests.shards.builds import build
 from numpy.typing import NDArray
-from tests.small import sample_shards
-from tests.loading.splits import WORLDS, assert_same, config_of, file_bytes_read, loaders_of, stream
 
 from pipeline.loading.loader import Loader
 from pipeline.loading.order import LANES, EpochOrder
+from pipeline.sample.doodles import write_sample
 from pipeline.shards import footers
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.schema import SCHEMA
-from pipeline.sample.doodles import write_sample
+from tests.loading.splits import WORLDS, assert_same, config_of, file_bytes_read, loaders_of, stream
+from tests.shards.builds import build
+from tests.small import sample_shards
 
 pytestmark = pytest.mark.long
 

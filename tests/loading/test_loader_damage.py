@@ -3,15 +3,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.shards.builds import build
-from tests.small import damage, sample_shards
-from tests.loading.splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
 
 from pipeline.errors import ShardError
 from pipeline.loading.loader import Loader
 from pipeline.loading.order import LANES, EpochOrder
-from pipeline.shards.read import RowGroupError, ShardSplit, open_split
 from pipeline.sample.doodles import write_sample
+from pipeline.shards.read import RowGroupError, ShardSplit, open_split
+from tests.loading.splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
+from tests.shards.builds import build
+from tests.small import damage, sample_shards
 
 pytestmark = pytest.mark.long
 

@@ -7,14 +7,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.small import damage, sample_shards
-from tests.loading.splits import assert_same, config_of, stream
 
 from pipeline.errors import ShardError, UsageError
 from pipeline.loading import pools
 from pipeline.loading.loader import Loader
 from pipeline.shards import footers
 from pipeline.shards.read import open_split
+from tests.loading.splits import assert_same, config_of, stream
+from tests.small import damage, sample_shards
 
 NAME = "train-00000-of-00001.parquet"
 

@@ -4,7 +4,7 @@ import itertools
 import numpy as np
 import pytest
 
-from pipeline.drawings import Int64Array
+from pipeline.arrays import Int64Array
 from pipeline.hashing import salted
 from pipeline.loading.order import LANES, POOL_GROUPS, EpochOrder, argsort
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pictures.bitmap_sets import index_of, pixels, some_bitmaps, write
 
 from pipeline.cli.main import main
 from pipeline.errors import InputError
 from pipeline.pictures.npy import bitmap_splits, find_bitmaps, open_bitmaps, word_of_file
 from pipeline.pictures.png import encode_png
 from pipeline.shards.shuffle import parse_splits
+from tests.pictures.bitmap_sets import index_of, pixels, some_bitmaps, write
 
 pytestmark = pytest.mark.long
 

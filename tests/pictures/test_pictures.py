@@ -13,12 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pictures.bitmap_sets import files_of, some_bitmaps
-from tests.pictures.bitmap_sets import write as write_bitmaps
-from tests.shards.builds import build, record, records
-from tests.shards.builds import write as write_lines
 from PIL import Image
-from tests.small import damaged_copy, in_process, sample_shards
 
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.pictures.drawings import PictureOptions, Sample, write_drawings
@@ -28,6 +23,11 @@ from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards import write as shard_writer
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
+from tests.pictures.bitmap_sets import files_of, some_bitmaps
+from tests.pictures.bitmap_sets import write as write_bitmaps
+from tests.shards.builds import build, record, records
+from tests.shards.builds import write as write_lines
+from tests.small import damaged_copy, in_process, sample_shards
 
 pytestmark = pytest.mark.long
 

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pictures.bitmap_sets import files_of, some_bitmaps, write
 
 from pipeline.errors import DamagedError, InputError, LockedError, OutputError
 from pipeline.shards.commit import locked
+from tests.pictures.bitmap_sets import files_of, some_bitmaps, write
 
 pytestmark = pytest.mark.long
 

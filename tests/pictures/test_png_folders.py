@@ -9,12 +9,12 @@ from urllib.parse import quote
 
 import numpy as np
 import pytest
-from tests.pictures.bitmap_sets import files_of, index_of, pixels, some_bitmaps, write
 
 from pipeline.errors import InputError, OutputError, UsageError
 from pipeline.pictures.bitmaps import BitmapOptions, write_folders
 from pipeline.pictures.names import safe_name, word_of_safe_name
 from pipeline.pictures.png import resized
+from tests.pictures.bitmap_sets import files_of, index_of, pixels, some_bitmaps, write
 
 pytestmark = pytest.mark.long
 

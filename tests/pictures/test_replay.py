@@ -6,10 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.shards.builds import build, record, records
-from tests.shards.builds import write as write_lines
 from PIL import Image
-from tests.small import in_process, sample_shards
 
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError, UsageError
@@ -17,6 +14,9 @@ from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, ran
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
+from tests.shards.builds import build, record, records
+from tests.shards.builds import write as write_lines
+from tests.small import in_process, sample_shards
 
 CROSS = [[[20, 200], [128, 128]], [[110, 110], [30, 230]], [[40, 40], [40, 40]]]
 SMALL = ReplayConfig(RenderConfig(64), seconds=1.0)

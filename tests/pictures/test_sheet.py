@@ -7,8 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.pictures.bitmap_sets import files_of
-from tests.small import damaged_copy, in_process, sample_shards
 
 from pipeline.drawings import from_strokes
 from pipeline.errors import OutputError, UsageError
@@ -16,6 +14,8 @@ from pipeline.pictures.names import safe_name
 from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet, sheet_rows, write_image
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
+from tests.pictures.bitmap_sets import files_of
+from tests.small import damaged_copy, in_process, sample_shards
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,8 @@ import math
 import numpy as np
 import pytest
 
-from pipeline.drawings import Drawings, Int64Array, from_strokes
+from pipeline.arrays import Int64Array
+from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
 from pipeline.rendering.augment import Augmentation, Augmented, augment, centre

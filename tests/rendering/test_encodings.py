@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.rendering.naive_raster import render_drawing
-from test_raster import FEW, HAND_MADE, LINE, Stroke, psnr, random_drawing, render
 
 from pipeline.errors import UsageError
 from pipeline.rendering.raster import ENCODINGS, PALETTE, Encoding
+from tests.rendering.naive_raster import render_drawing
+from tests.rendering.test_raster import FEW, HAND_MADE, LINE, Stroke, psnr, random_drawing, render
 
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 

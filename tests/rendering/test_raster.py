@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.rendering.naive_raster import render_drawing
 from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 from pipeline.rendering.raster import PALETTE, Encoding, render_batch
+from tests.rendering.naive_raster import render_drawing
 
 Stroke = Sequence[Sequence[float]]
-REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "cairo64.npz"
 JIT = os.environ.get("NUMBA_DISABLE_JIT", "0") == "0"
 FEW = 120 if JIT else 3  # a drawing takes 5 microseconds compiled, 0.2 seconds interpreted
 

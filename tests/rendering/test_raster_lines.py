@@ -4,9 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from test_raster import JIT, LINE, Stroke, render
 
 from pipeline.errors import UsageError
+from tests.rendering.test_raster import JIT, LINE, Stroke, render
 
 
 @pytest.mark.parametrize("stroke", [[[100, 112, 100], [60, 200, 60]], [[100, 110, 100], [60, 80, 60]]])

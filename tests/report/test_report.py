@@ -8,17 +8,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from tests.small import in_process, sample_shards, sample_sketches, trained
 
-from model.scoring import calibration
-from model.scoring.loaded import load_run
 from model.report import prefixes
 from model.runs.calibration import CALIBRATION, Calibration
 from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import Run, open_run
+from model.scoring import calibration
+from model.scoring.loaded import load_run
 from pipeline.pictures.names import safe_name
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
+from tests.small import in_process, sample_shards, sample_sketches, trained
 
 RUN = "runs/001-sketch-classifier"
 HOSTILE = {

@@ -3,7 +3,6 @@ import itertools
 import numpy as np
 import pytest
 
-from model.scoring.metrics import wilson
 from model.report.analysis import (
     STROKE_BINS,
     SURE,
@@ -17,6 +16,7 @@ from model.report.analysis import (
 )
 from model.report.matrix import MOST_IN_TABLE, matrix_for_page, picture_of
 from model.report.order import likeness, similar_order
+from model.scoring.metrics import wilson
 
 K = 6
 

@@ -8,11 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import path_aware_map
 
+from model.compute.steps import TrainState
 from model.networks import make_config, make_network
 from model.runs.card import RunCard
 from model.runs.checkpoint import Position
 from model.runs.folder import Run
-from model.compute.steps import TrainState
 
 CLASSES = ("ant", "hot dog", "猫", "The Eiffel Tower", "swan")
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, state_of
 
 from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, load_checkpoint, save_checkpoint
 from model.runs.find import list_runs, new_folder, newest_run, newest_unfinished, unfinished_run
 from model.runs.folder import Run, open_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import seal
+from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, state_of
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.made_runs import made
 from PIL import Image
-from tests.small import in_process
 
 from model.runs.comparison import differing, ranked
 from model.runs.overview import RunSummary, summarize
 from pipeline.cli.comparing import tell_sweep
 from pipeline.cli.tables import grid, seeds_table
+from tests.runs.made_runs import made
+from tests.small import in_process
 
 SCORES = ["best", "top-1", "at", "epoch", "last", "top-1", "epochs", "minutes"]
 AUGMENT = "rotation=15,shift=3"

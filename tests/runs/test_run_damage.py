@@ -9,13 +9,13 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
-from tests.small import in_process, trained
-from tests.runs.small_runs import FILES, config_of, run_in, state_of, two_checkpoints
 
 from model.runs.checkpoint import Position, load_checkpoint
 from model.runs.find import new_folder
 from model.runs.folder import Run, is_free, open_run
 from pipeline.errors import CheckpointError, LockedError, MismatchError
+from tests.runs.small_runs import FILES, config_of, run_in, state_of, two_checkpoints
+from tests.small import in_process, trained
 
 FLIPS = 300
 RUN = "runs/001-sketch-classifier"

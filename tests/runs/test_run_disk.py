@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.shards.faults import CALLS, Faults
-from tests.small import SMALL, command, in_process, sample_shards
-from tests.runs.small_runs import assert_same, run_in, state_of
 
 from model.runs.checkpoint import Position, load_checkpoint
 from model.runs.folder import Run, is_free, open_run
 from pipeline.errors import OutputError
+from tests.runs.small_runs import assert_same, run_in, state_of
+from tests.shards.faults import CALLS, Faults
+from tests.small import SMALL, command, in_process, sample_shards
 
 AT = Position(1, 0, 1.0, 0.5, 0.5)
 LATER = dataclasses.replace(AT, epoch=2, best="00001-0000000")

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.small import SMALL, change_card, in_process, sample_shards, trained
 
 from model.runs.folder import open_run
+from tests.small import SMALL, change_card, in_process, sample_shards, trained
 
 RUN = "runs/001-sketch-classifier"
 COMMANDS = ("evaluate --json --run {}", "predict --random --seed 1 --json --run {}")

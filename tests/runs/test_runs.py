@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.runs.made_runs import made
-from tests.small import command, in_process, trained
 
 from model.runs.folder import open_run
 from model.runs.overview import FORMAT_VERSION, summarize
 from pipeline.cli.comparing import tell_sweep
 from pipeline.storage.sealed import seal, unseal
+from tests.runs.made_runs import made
+from tests.small import command, in_process, trained
 
 RUN = "runs/001-sketch-classifier"
 SCORES = ["best", "top-1", "at", "epoch", "last", "top-1", "epochs", "minutes"]

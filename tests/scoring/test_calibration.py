@@ -6,19 +6,19 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.small import SMALL, change_card, in_process, sample_shards, trained
 
-from model.scoring.calibration import FEWEST_DRAWINGS, calibrate_run
-from model.scoring.loaded import load_run
-from model.scoring.predict import Predictor
-from model.scoring.reliability import fit_temperature, negative_log_likelihood
 from model.runs import calibration
 from model.runs.calibration import CALIBRATION, read_calibration
 from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
+from model.scoring.calibration import FEWEST_DRAWINGS, calibrate_run
+from model.scoring.loaded import load_run
+from model.scoring.predict import Predictor
+from model.scoring.reliability import fit_temperature, negative_log_likelihood
 from pipeline.errors import CheckpointError, InputError
 from pipeline.rendering.render import render
 from pipeline.shards.read import open_split
+from tests.small import SMALL, change_card, in_process, sample_shards, trained
 
 RUN = "runs/001-sketch-classifier"
 SCORES = ("top1", "top3", "map3", "balanced_top1", "classes")

@@ -7,19 +7,19 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from tests.small import damaged_copy, in_process, sample_shards, sample_sketches, sketchpipe, trained
 
+from model.runs.folder import open_run
 from model.scoring.evaluate import Look, labels_in
 from model.scoring.loaded import load_run
 from model.scoring.metrics import Scores, add, score
 from model.scoring.predict import Predictor
-from model.runs.folder import open_run
 from pipeline.errors import MismatchError
 from pipeline.rendering.raster import render_batch
 from pipeline.rendering.render import render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split
+from tests.small import damaged_copy, in_process, sample_shards, sample_sketches, sketchpipe, trained
 
 WORDS = ("ant", "bird", "cat", "dog")
 RUN = "runs/001-sketch-classifier"

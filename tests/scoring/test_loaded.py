@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.runs.fresh_runs import CLASSES, fresh_run
 
-from model.scoring import loaded
-from model.scoring.loaded import load_run
+from model.compute.steps import TrainState
 from model.runs.calibration import Calibration
 from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import Run
-from model.compute.steps import TrainState
+from model.scoring import loaded
+from model.scoring.loaded import load_run
 from pipeline.errors import CheckpointError
+from tests.runs.fresh_runs import CLASSES, fresh_run
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.small import in_process, sample_sketches, sketchpipe, trained
 
+from model.networks import NETWORKS
+from model.runs.folder import open_run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_run
-from model.networks import NETWORKS
 from model.scoring.predict import Predictor
-from model.runs.folder import open_run
 from pipeline.shards.read import open_split
+from tests.small import in_process, sample_sketches, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+
+from pipeline.errors import InputError
+from pipeline.shards.manifest import read_manifest
 from tests.shards.builds import (
     STROKES,
     build,
@@ -20,9 +23,6 @@ from tests.shards.builds import (
     rows_of,
     write,
 )
-
-from pipeline.errors import InputError
-from pipeline.shards.manifest import read_manifest
 
 
 def test_a_file_given_twice_is_read_once_and_its_copy_counts_as_duplicates(tmp_path: Path) -> None:

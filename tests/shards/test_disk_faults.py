@@ -6,11 +6,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.shards.builds import build, files_of, records, staging, write
-from tests.shards.faults import CALLS, Faults
 
 from pipeline.errors import OutputError
 from pipeline.shards.commit import is_pending
+from tests.shards.builds import build, files_of, records, staging, write
+from tests.shards.faults import CALLS, Faults
 
 pytestmark = pytest.mark.long
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.shards.builds import build, random_drawings, record, records, write
 
 from pipeline.errors import OutputError
 from pipeline.shards.estimate import Estimate, check_space, estimate_build
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.spill import SpillWriter
 from pipeline.sources.files import find_sources
+from tests.shards.builds import build, random_drawings, record, records, write
 
 pytestmark = pytest.mark.long
 

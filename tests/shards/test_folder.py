@@ -1,11 +1,11 @@
 from pathlib import Path
 
 import pytest
-from tests.shards.builds import build, files_of, keys_of, records, staging, write
 
 from pipeline.errors import OutputError
-from pipeline.shards.manifest import read_manifest
 from pipeline.sample.doodles import write_sample
+from pipeline.shards.manifest import read_manifest
+from tests.shards.builds import build, files_of, keys_of, records, staging, write
 
 
 def test_a_rebuild_without_rejects_removes_their_list(tmp_path: Path) -> None:

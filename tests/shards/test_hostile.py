@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import zstandard
-from tests.shards.builds import build, counts_of, files_of, keys_of, record, records, rows_of, write
 
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
+from tests.shards.builds import build, counts_of, files_of, keys_of, record, records, rows_of, write
 
 pytestmark = pytest.mark.long
 

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.shards.builds import build, files_of, random_drawings, records, staging, write
 
 from pipeline.errors import LockedError, ShardError
 from pipeline.shards import commit
@@ -22,6 +21,7 @@ from pipeline.shards.commit import is_pending, locked, roll_forward
 from pipeline.shards.manifest import MANIFEST, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import find_sources
+from tests.shards.builds import build, files_of, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
 

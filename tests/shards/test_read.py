@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.shards.builds import build, files_of, record, records, rows_of, write
 
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
+from pipeline.sample.doodles import write_sample
 from pipeline.shards.commit import BUILD
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, from_table, pack_table, to_table
-from pipeline.sample.doodles import write_sample
+from tests.shards.builds import build, files_of, record, records, rows_of, write
 
 COLUMNS = ("x", "y", "stroke_end", "drawing_end", "key_id", "word", "recognized")
 STROKES_AND_WORD = ("x", "y", "stroke_end", "drawing_end", "word")

@@ -3,18 +3,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from tests import naive_hashing
-from tests.sources import naive_ndjson
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.shards.builds import build, counts_of, files_of, keys_of, random_drawings, record, records, rows_of, write
 
 from pipeline.classes import WORDS
 from pipeline.errors import UsageError
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.shuffle import first_of_part, order_hash, parse_splits, part_of, partition_of, split_of
+from tests import naive_hashing
+from tests.shards.builds import build, counts_of, files_of, keys_of, random_drawings, record, records, rows_of, write
+from tests.sources import naive_ndjson
 
 SPLITS = ("train", "validation", "test")
 

@@ -13,7 +13,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.shards.builds import build, files_of, records, staging, write
 
 from pipeline.errors import InputError, MismatchError, OutputError, ShardError
 from pipeline.shards.manifest import MANIFEST, file_hash, footer_hash, read_manifest
@@ -22,6 +21,7 @@ from pipeline.shards.repair import repair_folder
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.verify import verify_folder
+from tests.shards.builds import build, files_of, records, staging, write
 
 pytestmark = pytest.mark.long
 

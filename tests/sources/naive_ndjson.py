@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.naive_hashing import content_hash
-from tests.sources.naive_simplify import simplify
 
 from pipeline.sources.chunks import Chunk
 from pipeline.sources.ndjson import ScannedChunk, scan_chunk
 from pipeline.sources.rejects import Reject
+from tests.naive_hashing import content_hash
+from tests.sources.naive_simplify import simplify
 
 MAX_LINE_BYTES = 1 << 20
 MAX_DEPTH = 64

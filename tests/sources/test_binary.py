@@ -5,18 +5,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import naive_binary as naive
 import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sources.naive_binary import pack
 
 from pipeline.sources.binary import ScannedRecords, read_binary_chunks, scan_binary, scan_binary_chunk
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import open_stream
+from tests.sources import naive_binary as naive
+from tests.sources.naive_binary import pack
 
 JIT = not numba.config.DISABLE_JIT
 EXAMPLES = 2000 if JIT else 60

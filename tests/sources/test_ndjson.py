@@ -4,23 +4,23 @@ import tracemalloc
 from pathlib import Path
 from typing import Any
 
-import naive_ndjson as naive
 import numba
 import numpy as np
 import pytest
-from tests.sources.hostile_lines import HOSTILE
+import xxhash
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.sources.naive_ndjson import assert_as_naive, records, rejects, scan
-from tests.sources.ndjson_lines import MALFORMED, VALID, line
 
 from pipeline.errors import InputError
-from pipeline.hashing import xxh64
-from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
+from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.sources.rejects import Reject
+from tests.sources import naive_ndjson as naive
+from tests.sources.hostile_lines import HOSTILE
+from tests.sources.naive_ndjson import assert_as_naive, records, rejects, scan
+from tests.sources.ndjson_lines import MALFORMED, VALID, line
 
 BAD = MALFORMED | HOSTILE
 JIT = not numba.config.DISABLE_JIT
@@ -205,7 +205,7 @@ def test_blocks_are_hashed_as_they_are_read_whatever_the_chunks(tmp_path: Path) 
     text = (b"\n" * 99 + b"\r") * (BLOCK_BYTES // 40)
     path.write_bytes(text)
     buf = np.frombuffer(text, np.uint8)
-    blocks = [f"{xxh64(buf[k : k + BLOCK_BYTES]):016x}" for k in range(0, len(text), BLOCK_BYTES)]
+    blocks = [xxhash.xxh64_hexdigest(buf[k : k + BLOCK_BYTES].data) for k in range(0, len(text), BLOCK_BYTES)]
     assert len(blocks) == 3
     source = Source(path, path.name, None)
     for count in (1, 2, 4):

@@ -1,7 +1,8 @@
 """A seeded fuzz of the scanner: lines of Google's shape, mutated, scanned and held against the slow reader.
 
-`SKETCHPIPE_FUZZ=100000 pytest tests/test_ndjson_fuzz.py`, or `python tests/test_ndjson_fuzz.py 100000 [SEED]`, which
-prints what it found; with `NUMBA_BOUNDSCHECK=1` and a fresh `NUMBA_CACHE_DIR` no kernel may leave its arrays either.
+`SKETCHPIPE_FUZZ=100000 pytest tests/sources/test_ndjson_fuzz.py`, or
+`python -m tests.sources.test_ndjson_fuzz 100000 [SEED]`, which prints what it found; with
+`NUMBA_BOUNDSCHECK=1` no kernel may leave its arrays either.
 """
 
 import os
@@ -11,6 +12,7 @@ from collections import Counter
 
 import numba
 import pytest
+
 from tests.sources.hostile_lines import HOSTILE
 from tests.sources.naive_ndjson import assert_as_naive, rejects, scan
 from tests.sources.ndjson_lines import FIELDS, MALFORMED, VALID, line

@@ -3,19 +3,19 @@ import json
 import math
 from pathlib import Path
 
-import naive_simplify as naive
 import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.sources.raw_drawings import LEGAL_NUMBERS, MALFORMED, SHAPES
 
 from pipeline.errors import UsageError
+from pipeline.sources.raw import simplify
 from pipeline.sources.scanner import faults
 from pipeline.sources.scanner import raw_strokes as rk
-from pipeline.sources.raw import simplify
 from pipeline.sources.scanner.simplify import MAX_SAMPLES
+from tests.sources import naive_simplify as naive
+from tests.sources.raw_drawings import LEGAL_NUMBERS, MALFORMED, SHAPES
 
 JIT = not numba.config.DISABLE_JIT
 EXAMPLES = 300 if JIT else 30

@@ -1,11 +1,11 @@
 from concurrent.futures import ThreadPoolExecutor
 
-import naive_ndjson as naive
 import numba
-from tests.sources.naive_ndjson import assert_as_naive, records, rejects, scan
-from tests.sources.ndjson_lines import VALID, line
 
 from pipeline.sources.chunks import BLOCK_BYTES
+from tests.sources import naive_ndjson as naive
+from tests.sources.naive_ndjson import assert_as_naive, records, rejects, scan
+from tests.sources.ndjson_lines import VALID, line
 
 JIT = not numba.config.DISABLE_JIT  # without it fewer lines do: each takes a millisecond
 SHORTEST = b'{"word":"x","drawing":[[[0],[0]]]}\n'

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from tests.sources.compressed_files import LARGE, LEGAL, TEXT, flushed, read_all, zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from tests.sources.compressed_files import LARGE, LEGAL, TEXT, flushed, read_all, zstd
 
 pytestmark = pytest.mark.long
 

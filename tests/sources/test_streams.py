@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
-from tests.sources.compressed_files import CONTENT, LARGE, LEGAL, TEXT, read_all, zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.sources.streams import Stream, open_stream
+from tests.sources.compressed_files import CONTENT, LARGE, LEGAL, TEXT, read_all, zstd
 
 pytestmark = pytest.mark.long
 

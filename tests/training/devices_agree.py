@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import optax
 
-from model.networks import QuickdrawClassifier, SketchNet
 from model.compute.steps import TrainState, compile_steps, create_train_state
+from model.networks import QuickdrawClassifier, SketchNet
 
 BATCH, STEPS = 16, 6
 

@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.small import in_process, sample_shards
 
 SWEEP = ("sweep", "--network", "sketch-classifier", "--epochs", "1")

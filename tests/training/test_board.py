@@ -17,19 +17,19 @@ import numpy as np
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from PIL import Image
-from tests.small import SMALL, command, in_process, sample_shards
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
-from model.training import meter
 from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
+from model.training import meter
 from model.training.stopping import StoppedError
 from model.training.tensorboard import summaries
 from model.training.tensorboard.events import read_events, write_events
 from model.training.tensorboard.summaries import DRAWINGS, SCALARS, confusions_table
 from model.training.train import Progress, Trainer, open_validation
 from pipeline.shards.read import open_split
+from tests.small import SMALL, command, in_process, sample_shards
 
 STEPS_PER_EPOCH = 7  # of 64 of 492 drawings
 CALLS = ("loss", "top1", "learning_rate", "images_per_second", "waiting")

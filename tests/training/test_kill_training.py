@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_training.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_training.py"
 KILLS = 4
 
 

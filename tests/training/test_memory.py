@@ -6,16 +6,16 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-from tests.small import sample_shards
 
 from model.config import TrainConfig
-from model.training.memory import bytes_needed, fitting_batch, is_out_of_memory, memory_of, no_room, room_told
 from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
+from model.training.memory import bytes_needed, fitting_batch, is_out_of_memory, memory_of, no_room, room_told
 from model.training.train import Progress, Trainer
 from pipeline.errors import UsageError
 from pipeline.shards.read import open_split
+from tests.small import sample_shards
 
 CPU = jax.devices("cpu")[:1]
 

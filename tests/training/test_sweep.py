@@ -12,14 +12,14 @@ import jax
 import numpy as np
 import pytest
 from PIL import Image
-from tests.small import beside_shards, command, in_process
-from tests.training.sweeps import GRID, SWEEP, swept_once
 
-from model.training.choice import plan_run
 from model.runs.folder import Run, open_run
+from model.training.choice import plan_run
 from model.training.sweep import combinations
 from model.training.train import Trainer, open_validation
 from pipeline.shards.read import open_split
+from tests.small import beside_shards, command, in_process
+from tests.training.sweeps import GRID, SWEEP, swept_once
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import jax.numpy as jnp
 import pytest
-from tests.small import beside_shards, in_process, sample_shards
-from tests.training.sweeps import GRID, SWEEP, swept_once
 
 from model.runs.folder import open_run
 from model.training.train import Progress
 from pipeline.cli.training import TrainingLine
 from pipeline.storage.sealed import seal, unseal
+from tests.small import beside_shards, in_process, sample_shards
+from tests.training.sweeps import GRID, SWEEP, swept_once
 
 
 @pytest.fixture

@@ -13,18 +13,18 @@ import jax
 import numpy as np
 import optax
 import pytest
-from tests.small import sample_shards
 
-from model.training import meter
+from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.networks import SketchClassifier, make_config
 from model.runs.card import RunCard
 from model.runs.checkpoint import Position, load_checkpoint
 from model.runs.folder import Run, open_run
-from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
+from model.training import meter
 from model.training.stopping import StoppedError
 from model.training.train import Progress, Trainer, open_validation
 from pipeline.errors import DivergedError, LockedError, UsageError
 from pipeline.shards.read import open_split
+from tests.small import sample_shards
 
 STEPS_PER_EPOCH = 7  # of 64 of 492 drawings
 
@@ -268,7 +268,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused() -> None:
 def on_eight_devices() -> dict[str, dict[str, Any]]:
     script = Path(__file__).with_name("devices_agree.py")
     flags = "--xla_force_host_platform_device_count=8"
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parents[1])}
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parents[2])}
     ran = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     out: dict[str, dict[str, Any]] = json.loads(ran.stdout)

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tests.small import change_card, in_process, sample_shards, trained
 
+from model.compute.steps import TrainState
 from model.networks import make_config
 from model.runs.folder import open_run
-from model.compute.steps import TrainState
 from model.training.transfer import Start, started
+from tests.small import change_card, in_process, sample_shards, trained
 
 SMALL = ("--network", "sketch-classifier", "--batch", "64", "--epochs", "1")
 

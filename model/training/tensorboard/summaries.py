@@ -20,13 +20,13 @@ from tensorboardX.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboardX.summary import text
 
 from model.config import TrainConfig
-from model.training.meter import Reading
-from model.scoring.metrics import Scores
 from model.runs.folder import Run
 from model.runs.overview import number
+from model.scoring.metrics import Scores
+from model.training.meter import Reading
 from model.training.tensorboard.board import Board
 from model.training.tensorboard.events import EventFile, read_events, write_events
-from pipeline.drawings import Int64Array, UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.loading.loader import Batch
 from pipeline.pictures.captions import PLAIN, RIGHT, WRONG, Caption, captioned_grid
 from pipeline.pictures.matrix import matrix_picture

@@ -6,8 +6,8 @@ fault returns -1.
 
 import numpy as np
 from numpy import int64, uint64
-from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inner_kernel
 from pipeline.sources.scanner.faults import BAD_KEY_ID, BAD_TIMESTAMP, FIELDS, KEY_ID, TRUNCATED, UNKNOWN
 from pipeline.sources.scanner.json_values import (
@@ -23,10 +23,6 @@ from pipeline.sources.scanner.json_values import (
     scan_string,
 )
 from pipeline.sources.scanner.swar import NO_MARKS, ZERO_DIGITS, above_nine, digits8, load8, trailing_zeros
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-UInt64Array = NDArray[np.uint64]
 
 NO_TIMESTAMP = -(2**63)  # numpy's NaT
 _FIELD_BYTES = np.frombuffer("".join(FIELDS).encode(), np.uint8)

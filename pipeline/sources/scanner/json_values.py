@@ -6,10 +6,9 @@ the length of `buf`. On a fault a kernel returns -1 and leaves in `fault`, (4,) 
 numbers that its message shows. The grammar is RFC 8259's, with strings checked to be UTF-8 (RFC 3629).
 """
 
-import numpy as np
 from numpy import int64, uint64
-from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inner_kernel
 from pipeline.sources.scanner.faults import (
     CONTROL,
@@ -24,10 +23,6 @@ from pipeline.sources.scanner.faults import (
     WRONG_TYPE,
 )
 from pipeline.sources.scanner.swar import NO_MARKS, first_mark, load8, not_plain
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-
 
 NEWLINE, QUOTE, BACKSLASH, COMMA, COLON = 10, 34, 92, 44, 58
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125

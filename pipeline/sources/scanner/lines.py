@@ -4,8 +4,8 @@ import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inlined_kernel, inner_kernel, kernel
-from pipeline.sources.scanner.strokes import scan_drawing
 from pipeline.sources.scanner.faults import (
     DRAWING,
     EMPTY_WORD,
@@ -38,11 +38,8 @@ from pipeline.sources.scanner.json_values import (
     skip_value,
 )
 from pipeline.sources.scanner.raw_strokes import Scratch, has_times, scan_raw_drawing
+from pipeline.sources.scanner.strokes import scan_drawing
 from pipeline.sources.scanner.swar import load8
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-UInt64Array = NDArray[np.uint64]
 
 # The least bytes of a good line: {"word":"x","drawing":[[[0],[0]]]} and its newline.
 MIN_LINE_BYTES = 35

@@ -7,8 +7,8 @@ fault returns -1.
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float64Array, Int64Array, UInt8Array
 from pipeline.jit import kernel
 from pipeline.sources.scanner.faults import (
     DRAWING,
@@ -46,10 +46,7 @@ from pipeline.sources.scanner.json_values import (
 )
 from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
 
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
-FloatArray = NDArray[np.float64]
-Scratch = tuple[FloatArray, FloatArray, FloatArray, FloatArray, Int64Array]
+Scratch = tuple[Float64Array, Float64Array, Float64Array, Float64Array, Int64Array]
 
 
 X, Y, T = range(3)
@@ -160,7 +157,7 @@ def scan_float(buf: UInt8Array, i: int, start: int, stroke: int, axis: int, faul
 
 @kernel
 def scan_floats(
-    buf: UInt8Array, i: int, start: int, out: FloatArray, stroke: int, axis: int, fault: Int64Array
+    buf: UInt8Array, i: int, start: int, out: Float64Array, stroke: int, axis: int, fault: Int64Array
 ) -> tuple[int, int]:
     """Read a list of numbers into `out`; returns the position and how many there are, which may be more than fit."""
     if buf[i] != OPEN_LIST:
@@ -200,7 +197,7 @@ def scan_floats(
 
 @kernel
 def scan_raw_stroke(
-    buf: UInt8Array, i: int, start: int, x: FloatArray, y: FloatArray, number: int, fault: Int64Array
+    buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, fault: Int64Array
 ) -> tuple[int, int]:
     """Read stroke `number` at `i` into `x` and `y`; returns the position and how many points it has."""
     if buf[i] != OPEN_LIST:

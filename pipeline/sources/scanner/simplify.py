@@ -12,13 +12,9 @@ Coordinates are float64 in pixels, 0 to 255 once they are scaled. No kernel call
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 
+from pipeline.arrays import Float64Array, Int64Array, UInt8Array
 from pipeline.jit import kernel
-
-FloatArray = NDArray[np.float64]
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
 
 EPSILON = 2.0
 LARGEST = 255.0
@@ -30,14 +26,14 @@ TOO_LONG_PATH, TOO_MANY_KEPT = -1, -2  # what `simplify_strokes` returns for a d
 
 
 @kernel
-def scale_coordinates(values: FloatArray, low: float, size: float) -> None:
+def scale_coordinates(values: Float64Array, low: float, size: float) -> None:
     """Move `values` by `low` to 0 and scale them, in place, so that `size` becomes 255."""
     for k in range(len(values)):
         values[k] = (values[k] - low) * LARGEST / size
 
 
 @kernel
-def scale_drawing(x: FloatArray, y: FloatArray) -> None:
+def scale_drawing(x: Float64Array, y: Float64Array) -> None:
     """Align finite coordinates, (P,) each, to 0 and scale the larger side to 255, in place."""
     low_x, high_x, low_y, high_y = x[0], x[0], y[0], y[0]
     for k in range(len(x)):
@@ -60,7 +56,7 @@ def scale_drawing(x: FloatArray, y: FloatArray) -> None:
 
 @kernel
 def resample_stroke(
-    x: FloatArray, y: FloatArray, first: int, end: int, sample_x: FloatArray, sample_y: FloatArray, room: int
+    x: Float64Array, y: Float64Array, first: int, end: int, sample_x: Float64Array, sample_y: Float64Array, room: int
 ) -> int:
     """Sample the line through points `first` to `end` at 0, 1, 2, ... pixels of its length, and at its last point.
 
@@ -106,7 +102,7 @@ def chord_length(dx: float, dy: float) -> float:
 
 
 @kernel
-def farthest_sample(x: FloatArray, y: FloatArray, first: int, last: int) -> int:
+def farthest_sample(x: Float64Array, y: Float64Array, first: int, last: int) -> int:
     """The first of the samples between `first` and `last` that are farthest from the line through these two.
 
     Returns `first` where none is farther than `EPSILON`. The distance is to the line, not to the segment; where both
@@ -144,8 +140,8 @@ def nearest_uint8(value: float) -> int:
 
 @kernel
 def keep_samples(
-    sample_x: FloatArray, sample_y: FloatArray, count: int, ends: Int64Array, x: UInt8Array, y: UInt8Array, point: int,
-    limit: int,
+    sample_x: Float64Array, sample_y: Float64Array, count: int, ends: Int64Array, x: UInt8Array, y: UInt8Array,
+    point: int, limit: int,
 ) -> int:  # fmt: skip
     """Ramer-Douglas-Peucker without recursion: put the samples that stay, rounded, into `x` and `y` from `point` on.
 
@@ -176,7 +172,7 @@ def keep_samples(
 
 @kernel
 def simplify_strokes(
-    raw_x: FloatArray, raw_y: FloatArray, sample_x: FloatArray, sample_y: FloatArray, ends: Int64Array,
+    raw_x: Float64Array, raw_y: Float64Array, sample_x: Float64Array, sample_y: Float64Array, ends: Int64Array,
     stroke_end: Int64Array, strokes: int, x: UInt8Array, y: UInt8Array, point: int, max_points: int,
 ) -> int:  # fmt: skip
     """Simplify a drawing of strokes that have a point or more each.

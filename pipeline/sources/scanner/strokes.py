@@ -10,8 +10,8 @@ list read last ends in `x` or `y`.
 
 import numpy as np
 from numpy import int64, uint64
-from numpy.typing import NDArray
 
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inlined_kernel, inner_kernel
 from pipeline.sources.scanner.faults import (
     DRAWING,
@@ -42,9 +42,6 @@ from pipeline.sources.scanner.json_values import (
     skip_space,
 )
 from pipeline.sources.scanner.swar import ZERO_DIGITS, load8, swap_bytes, trailing_zeros
-
-UInt8Array = NDArray[np.uint8]
-Int64Array = NDArray[np.int64]
 
 _NONE, _ONE, _THREE, _EIGHT = uint64(0), uint64(1), uint64(3), uint64(8)
 _BYTE, _WHOLE_BYTES, _LAST_BIT = uint64(0xFF), uint64(0x38), uint64(1 << 63)

@@ -15,11 +15,9 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 from numpy import uint64
-from numpy.typing import NDArray
 
+from pipeline.arrays import UInt8Array
 from pipeline.jit import inner_kernel
-
-UInt8Array = NDArray[np.uint8]
 
 NO_MARKS = uint64(0)
 ZERO_DIGITS = uint64(0x3030303030303030)
