@@ -13,6 +13,8 @@ from pathlib import Path
 
 import jax
 
+from pipeline.kernel_cache import user_cache
+
 _MARK = ".sha256"
 
 
@@ -24,8 +26,7 @@ def keep_compiled() -> None:
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined] # made when jax is imported
         return
     try:
-        base = os.environ.get("XDG_CACHE_HOME")
-        folder = (Path(base) if base else Path.home() / ".cache") / "sketchpipe" / "xla"
+        folder = user_cache("xla")
         folder.mkdir(parents=True, exist_ok=True)
         remove_unproved(folder)
         if not os.access(folder, os.W_OK):
