@@ -1,12 +1,13 @@
-"""Google's packed binary drawings as Drawings: whole records in bounded chunks, bad records named.
+"""Reads Google's packed binary drawings in bounded chunks of whole records, and rejects bad records one by one.
 
 A record is key_id uint64, countrycode 2 bytes of ASCII, recognized int8, timestamp uint32 in seconds since 1970,
-n_strokes uint16, and for each stroke n_points uint16, its x and its y, one byte a point; all little-endian, nothing
-between records (https://github.com/googlecreativelab/quickdraw-dataset, examples/binary_file_parser.py). The word is
-not in it.
+n_strokes uint16, and for each stroke n_points uint16, then its x and its y, one byte a point; all little-endian, with
+nothing between records (https://github.com/googlecreativelab/quickdraw-dataset, examples/binary_file_parser.py). A
+record does not contain its word.
 
-No byte marks where a record begins. So a record that has a length is at most rejected itself; where two headers in a
-row are none, or a record is longer than any drawing or than the file, everything from there on is one reject.
+No byte marks where a record begins. So a bad record whose length is known is one reject, and reading resumes after it;
+but if two headers in a row are invalid, or a record is longer than any drawing or than the rest of the file, everything
+from there on is one reject.
 """
 
 from collections.abc import Iterator
@@ -26,12 +27,12 @@ from pipeline.sources.streams import Stream
 HEADER = np.dtype(
     [("key_id", "<u8"), ("countrycode", "<u2"), ("recognized", "i1"), ("timestamp", "<u4"), ("strokes", "<u2")]
 )  # packed
-MAX_RECORD_BYTES = 1 << 20  # as long as the longest line
+MAX_RECORD_BYTES = 1 << 20  # the same limit as for a line
 _HEADER_BYTES = 17
 _LEAST_RECORD_BYTES, _LEAST_STROKE_BYTES = 21, 4
 _WHOLE, _NO_STROKES, _NO_POINTS, _TOO_MANY, _COUNTRYCODE, _RECOGNIZED, _TOO_LONG, _CUT = range(8)
 _ONE = np.uint64(1)
-_WAIT, _LOST = -1, -2  # in the place of a record's end: more bytes are needed; nothing behind can be told apart
+_WAIT, _LOST = -1, -2  # instead of a record's end: more bytes are needed; no later record can be found
 _RECORD, _START, _FAULT, _NUMBER, _IS_LOST = range(5)  # the columns of `faults`
 _REASONS = {
     _NO_STROKES: ("no-strokes", "the drawing has no strokes"),
@@ -46,15 +47,16 @@ _REASONS = {
 
 @dataclass(frozen=True)
 class ScannedRecords:
-    """The drawings of a chunk and its bad records.
+    """The drawings of a chunk and its rejected records.
 
     Attributes:
         drawings: N drawings in the order of the records.
-        ends: (N,) int64, the byte of the file behind each drawing's record.
-        end: the byte of the file behind the chunk.
-        lines: how many records the chunk holds, the bad ones included; what cannot be told apart is one.
-        offset: the byte of the file at which the chunk begins.
-        faults: (R, 5) int64, of each bad record its number and its first byte in the chunk, from 0, and what is wrong.
+        ends: (N,) int64, for each drawing the offset in the file where its record ends.
+        end: the offset in the file where the chunk ends.
+        lines: how many records the chunk holds, rejected ones included; a part in which no record can be found is one.
+        offset: the offset in the file where the chunk begins.
+        faults: (R, 5) int64, for each rejected record its index and its first byte in the chunk, its error code, the
+            number that the message shows, and whether no record can be found after it.
     """
 
     drawings: Drawings
@@ -65,24 +67,24 @@ class ScannedRecords:
     faults: Int64Array
 
     def rejects(self, name: str, lines: int) -> list[Reject]:
-        """The bad records of the file called `name`, `lines` records of which stand before this chunk."""
+        """The rejects of this chunk of the file called `name`, which has `lines` records before this chunk."""
         return [_reject(name, self.offset, lines, *fault) for fault in self.faults.tolist()]
 
 
 def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
-    """Yield the records of a stream from byte `start` on, where one begins, in chunks of about `chunk_bytes`.
+    """Yield the records of a stream from byte `start` on, where a record begins, in chunks of about `chunk_bytes`.
 
-    `chunk_bytes` is a multiple of `BLOCK_BYTES`; the first chunk's `fresh` begins at the block that `start` lies in.
-    Where records cannot be told apart any more, the chunk goes on to the end of what was read, and those behind it
-    hold nothing. To know that, what lies before `start` is read too.
+    `chunk_bytes` is a multiple of `BLOCK_BYTES`; the first chunk's `fresh` begins at the block that contains `start`.
+    Where no more records can be found, the chunk extends to the end of what was read, and later chunks hold no records.
+    To know whether this has happened, the bytes before `start` are read too.
 
     Raises:
         InputError: the file cannot be read.
     """
     block = start - start % BLOCK_BYTES
     stream.seek_to(0)
-    rest = np.empty(0, np.uint8)  # of a record that the next read goes on with
-    offset, position = 0, 0  # of the first byte that is in no chunk yet, of the next to read
+    rest = np.empty(0, np.uint8)  # the beginning of a record that the next read continues
+    offset, position = 0, 0  # of the first byte that is in no chunk yet, and of the next byte to read
     lost, last = False, False
     place = np.empty(2, np.int64)
     while not last:
@@ -96,7 +98,7 @@ def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHU
             lost = bool(end_of_records(_frozen(buffer), last, MAX_POINTS, place))
             low, cut = max(0, start - offset), len(buffer) if lost or last else int(place[0])
             if lost and low > place[1]:
-                low = cut  # an earlier chunk had where they were lost
+                low = cut  # records were lost in an earlier chunk, which has the reject
         if not is_early or last:
             low = min(low, cut)
             yield Chunk(buffer[low:cut], offset + low, offset + cut, None, buffer[len(rest) :])
@@ -104,7 +106,7 @@ def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHU
 
 
 def scan_binary_chunk(chunk: Chunk, word: str) -> ScannedRecords:
-    """Read the records of a chunk; `word` is what all of its drawings show."""
+    """Read the records of a chunk; `word` is the word of all its drawings."""
     return scan_binary(chunk.text, word, offset=chunk.offset, end=chunk.end)
 
 
@@ -112,10 +114,10 @@ def scan_binary(buf: UInt8Array, word: str, *, offset: int = 0, end: int | None 
     """Read records.
 
     Args:
-        buf: (B,) uint8, whole records, or records to the file's end or to where they cannot be told apart.
-        word: what the drawings show.
+        buf: (B,) uint8, whole records; the last may be cut if the file ends there or no later record can be found.
+        word: the word of all drawings.
         offset: where `buf` begins in its file.
-        end: where it ends there, if that is not `offset + B`.
+        end: where `buf` ends in its file, if that is not `offset + B`.
     """
     buf = _frozen(np.ascontiguousarray(buf, np.uint8))
     most = len(buf) // _LEAST_RECORD_BYTES
@@ -127,7 +129,7 @@ def scan_binary(buf: UInt8Array, word: str, *, offset: int = 0, end: int | None 
     records, count, rejected, points = totals.tolist()
     header = headers[:count].reshape(-1).view(HEADER)
     codes, countrycode = _countrycodes(header["countrycode"])
-    drawings = Drawings(  # of copies, so that the generous arrays go with this call
+    drawings = Drawings(  # of copies, so that the larger arrays are freed when this call returns
         x=x[:points].copy(),
         y=y[:points].copy(),
         stroke_end=stroke_end[: drawing_end[count - 1] if count else 0].copy(),
@@ -145,7 +147,7 @@ def scan_binary(buf: UInt8Array, word: str, *, offset: int = 0, end: int | None 
 
 
 def _frozen(buf: UInt8Array) -> UInt8Array:
-    """A view that cannot be written: numba compiles a kernel for each of the two kinds."""
+    """A read-only view, because numba would compile each kernel twice, for writeable and for read-only arrays."""
     view = buf.view()
     view.flags.writeable = False
     return view
@@ -166,13 +168,13 @@ def _reject(
     reason, sentence = _REASONS[fault]
     message = sentence.format(number, number.to_bytes(2, "little").hex(" ") if fault == _COUNTRYCODE else "")
     if lost:
-        message += f"; records have no delimiter, so that all from byte {offset + start} on is left out"
+        message += f"; records have no delimiter, so everything from byte {offset + start} on is skipped"
     return Reject(name, offset + start, records + record + 1, reason, message)
 
 
 @kernel
 def header_fault(buf: UInt8Array, i: int, shape: Int64Array) -> int:
-    """What is wrong with the header at `i`, none of whose bytes can be more than odd: its code and recognized."""
+    """The error code of the header at `i`; only its countrycode and recognized can be invalid."""
     first, second = np.int64(buf[i + 8]), np.int64(buf[i + 9])
     if not (32 < first < 127 and 32 < second < 127):
         shape[1] = first | second << 8
@@ -187,10 +189,11 @@ def header_fault(buf: UInt8Array, i: int, shape: Int64Array) -> int:
 def measure_record(
     buf: UInt8Array, start: int, after_bad: bool, is_last: bool, max_points: int, shape: Int64Array
 ) -> int:
-    """What is wrong with the record at `start`, or `_WHOLE`.
+    """The error code of the record at `start`, or `_WHOLE`.
 
-    `shape`, (2,), gets the record's end, `_WAIT` where `buf` is too short to tell and not the file's last, or `_LOST`;
-    and a number that the fault's sentence shows. `after_bad` says that the header before was none.
+    `shape`, (2,), receives the record's end, or `_WAIT` if `buf` ends before the record and is not the last of its
+    file, or `_LOST`; and the number that the error's message shows. `after_bad` says that the header before this one
+    was invalid.
     """
     count = len(buf)
     unfinished = _LOST if is_last else _WAIT
@@ -230,10 +233,10 @@ def measure_record(
 
 @kernel
 def end_of_records(buf: UInt8Array, is_last: bool, max_points: int, place: Int64Array) -> bool:
-    """Whether records get lost in `buf`.
+    """Whether `buf` has a place after which no record can be found.
 
-    `place`, (2,), gets the end of the last record that is whole and has a header, and where the walk stopped: only
-    such an end lets the next chunk know that no bad header stands before it.
+    `place`, (2,), receives the end of the last whole record with a valid header, and where the walk stopped. A chunk
+    ends at the former, so that the next chunk knows that no invalid header precedes it.
     """
     shape = np.zeros(2, np.int64)
     i = 0
@@ -256,7 +259,7 @@ def scan_records(
     buf: UInt8Array, max_points: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array,
     headers: UInt8Array, ends: Int64Array, faults: Int64Array, totals: Int64Array,
 ) -> None:  # fmt: skip
-    """Copy every good record of `buf` into the arrays; `totals`, (4,), gets records, drawings, rejects and points."""
+    """Copy the valid records of `buf` into the arrays; `totals`, (4,), receives records, drawings, rejects, points."""
     shape = np.zeros(2, np.int64)
     i = record = drawing = rejected = stroke = point = 0
     after_bad = False

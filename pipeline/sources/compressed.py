@@ -1,4 +1,4 @@
-"""gzip and zstd, decompressed piece by piece, and damage in them named with its place in the file.
+"""Decompresses gzip and zstd files piece by piece, and reports damage with its place in the file.
 
 Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB.
 """

@@ -1,4 +1,4 @@
-"""Chunks of Quick, Draw! ndjson, simplified or raw, as Drawings: bad lines named, no Python object a good one."""
+"""Parses chunks of Quick, Draw! ndjson, simplified or raw, to Drawings and rejects."""
 
 import json
 import threading
@@ -21,16 +21,16 @@ _REJECTS_A_CALL = 1024
 
 @dataclass(frozen=True)
 class ScannedChunk:
-    """The drawings of a chunk and its bad lines.
+    """The drawings of a chunk and its rejected lines.
 
     Attributes:
         drawings: N drawings in the order of the lines.
-        ends: (N,) int64, the byte of the file behind each drawing's line.
-        end: the byte of the file behind the chunk.
-        lines: how many lines it holds, with the over-long one that was passed over before it.
-        offset: the byte of the file at which its text begins.
-        too_long: where that over-long line began, or None.
-        faults: (R, 6) int32, of each bad line its number and first byte in the text, from 0, and its fault.
+        ends: (N,) int64, for each drawing the offset in the file where its line ends.
+        end: the offset in the file where the chunk ends.
+        lines: how many lines the chunk holds, including an overlong line skipped before it.
+        offset: the offset in the file where the chunk's text begins.
+        too_long: the offset in the file where that overlong line begins, or None.
+        faults: (R, 6) int32, for each rejected line its index and its first byte in the text, from 0, and its error.
     """
 
     drawings: Drawings
@@ -42,7 +42,7 @@ class ScannedChunk:
     faults: NDArray[np.int32]
 
     def rejects(self, name: str, lines: int) -> Iterator[Reject]:
-        """The bad lines, in order, of the file called `name`, so many lines of which stand before this chunk."""
+        """The rejects of this chunk, in order, of the file called `name`, which has `lines` lines before the chunk."""
         if self.too_long is not None:
             yield Reject(name, self.too_long, lines + 1, *reason_and_message(TOO_LONG, MAX_LINE_BYTES, 0, 0))
             lines += 1
@@ -68,7 +68,7 @@ def scan_chunk(chunk: Chunk) -> ScannedChunk:
     rows = rows[:, :count]
     word, words = _intern(buf, rows[nd.WORD_START], rows[nd.WORD_END])
     countrycode, countrycodes = _intern(buf, rows[nd.COUNTRY_START], rows[nd.COUNTRY_END])
-    # Copies all, for the next chunk writes over the scanner's arrays.
+    # Everything is copied, because the next chunk overwrites the scanner's arrays.
     drawings = Drawings(
         x=x[:points].copy(),
         y=y[:points].copy(),
@@ -93,15 +93,15 @@ def scan_chunk(chunk: Chunk) -> ScannedChunk:
 
 
 class _Scratch(threading.local):
-    """A thread's arrays for the scanner, kept from chunk to chunk: the pages of fresh ones took a fifth of the time.
+    """A thread's arrays for the scanner, reused for each chunk: mapping fresh pages took a fifth of the time.
 
-    Large enough for whatever a text of `size` bytes may hold; what is never written takes no memory.
+    They are large enough for anything that a text of `size` bytes may hold; pages never written take no memory.
     """
 
     size = -1
 
     def fit(self, size: int) -> None:
-        """Have arrays for a text of `size` bytes."""
+        """Make the arrays large enough for a text of `size` bytes."""
         if size <= self.size:
             return
         self.size = size = -(-size // BLOCK_BYTES) * BLOCK_BYTES
@@ -123,7 +123,7 @@ def _intern(buf: UInt8Array, starts: NDArray[np.int64], ends: NDArray[np.int64])
     spans = [buf[starts[row] : ends[row]].tobytes() for row in firsts[:count]]
     strings = [json.loads(b'"' + span + b'"') if b"\\" in span else span.decode() for span in spans]
     vocabulary = list(dict.fromkeys(strings))
-    if len(vocabulary) < count:  # the same string, once plain and once with escapes
+    if len(vocabulary) < count:  # a string occurs both plain and with escapes
         number = {string: k for k, string in enumerate(vocabulary)}
         merged = np.array([*(number[string] for string in strings), -1], np.int32)
         ids = merged[ids]

@@ -1,4 +1,4 @@
-"""Raw Quick, Draw! strokes, in coordinates of any range, to Google's simplified form of 0 to 255."""
+"""Simplifies raw Quick, Draw! strokes given as NumPy arrays or lists: any range in, Google's 0-255 out."""
 
 from collections.abc import Sequence
 
@@ -14,21 +14,21 @@ from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simpli
 def simplify(strokes: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[tuple[UInt8Array, UInt8Array]]:
     """Simplify one drawing as Google did: align, scale to 255, resample at 1 pixel, Ramer-Douglas-Peucker, round.
 
-    The recipe is that of https://github.com/googlecreativelab/quickdraw-dataset; its points come out as Google's.
-    Not every side reaches 255, and not every minimum is 0: corners that stand out by less than 2 pixels are cut off.
+    The recipe is that of https://github.com/googlecreativelab/quickdraw-dataset, and the points are those of Google's
+    files. Not every drawing reaches 0 and 255, because corners that protrude by less than 2 pixels are cut off.
 
     >>> [(x.tolist(), y.tolist()) for x, y in simplify([([100, 110, 120], [-50, -50, -50]), ([110], [-45])])]
     [([0, 255], [0, 0]), ([128, 128], [64, 64])]
 
     Args:
-        strokes: one or more strokes, each its x and y: (P,) numbers of any range and unit, finite, P of 1 or more.
+        strokes: one or more strokes, each its x and y: (P,) finite numbers of any range and unit, P >= 1.
 
     Returns:
-        As many strokes, each its x and y: (Q,) uint8, 0-255, Q of 2 or more; a dot is two equal points.
+        The same number of strokes, each its x and y: (Q,) uint8, 0-255, Q >= 2; a dot is two equal points.
 
     Raises:
-        UsageError: for no strokes, a stroke without points or with other than two lists of as many finite numbers, a
-            drawing whose strokes are longer than `MAX_SAMPLES` pixels once it is scaled, or with more than 65,535
+        UsageError: there are no strokes, a stroke has no points or is not two equally long lists of finite numbers, or
+            the drawing's strokes are longer than `MAX_SAMPLES` pixels once it is scaled, or it has more than 65,535
             points once it is simplified.
     """
     pairs = [_coordinates(number, stroke) for number, stroke in enumerate(strokes, 1)]
@@ -42,7 +42,9 @@ def simplify(strokes: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[tuple[UInt8
         raw_x, raw_y, sample_x, sample_y, ends, stroke_end, len(pairs), x, y, 0, MAX_POINTS
     )  # fmt: skip
     if points == TOO_LONG_PATH:
-        raise UsageError(f"the drawing's strokes are longer than {MAX_SAMPLES} pixels at a size of 255: draw less")
+        raise UsageError(
+            f"the drawing's strokes are longer than {MAX_SAMPLES} pixels once it is scaled to 255: draw less"
+        )
     if points < 0:
         raise UsageError(f"the simplified drawing has more than {MAX_POINTS} points: draw less")
     cuts = stroke_end[:-1]
@@ -50,7 +52,7 @@ def simplify(strokes: Sequence[tuple[ArrayLike, ArrayLike]]) -> list[tuple[UInt8
 
 
 def _coordinates(number: int, stroke: tuple[ArrayLike, ArrayLike]) -> tuple[Float64Array, Float64Array]:
-    """The x and y of stroke `number`, from 1, as float64."""
+    """The x and y of stroke `number`, counted from 1, as float64."""
     try:
         x, y = (np.asarray(values, np.float64) for values in stroke)
     except (TypeError, ValueError, OverflowError) as error:

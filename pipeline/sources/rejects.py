@@ -1,4 +1,4 @@
-"""Why a line was rejected: a short name to count by, and a sentence with the numbers of the case."""
+"""Why a line or a record was rejected: a short reason to count by, and a message for the user."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -17,14 +17,14 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Reject:
-    """A line that is in no shard.
+    """A line or a record of a source that is in no shard.
 
     Attributes:
         file: the source's name in the manifest.
         offset: where the line begins, in bytes of the (decompressed) file.
         line: its number, from 1.
-        reason: the short name to count by.
-        message: the sentence for a person.
+        reason: a short name, by which rejects are counted.
+        message: what is wrong with the line, for the user.
     """
 
     file: str
@@ -42,7 +42,7 @@ class Reject:
 
 
 def reason_and_message(code: int, a: int, b: int, c: int) -> tuple[str, str]:
-    """The reason's name and its sentence, from what a kernel left in `fault`."""
+    """The reason and the message of a reject, from the code and the three numbers that a kernel wrote to `fault`."""
     name, sentence = _REASONS[code]
     return name, sentence(a, b, c)
 
@@ -81,15 +81,15 @@ def _wrong_type(name: int) -> str:
 _Sentence = Callable[[int, int, int], str]
 _REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.SYNTAX: ("syntax", _syntax),
-    faults.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON does"),
+    faults.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON is complete"),
     faults.NOT_UTF8: ("not-utf8", lambda a, b, _: f"column {a}: byte 0x{b:02x} is not UTF-8"),
     faults.CONTROL: ("control-character", lambda a, b, _: f"column {a}: control character 0x{b:02x} in a string"),
-    faults.ESCAPE: ("bad-escape", lambda a, *_: f"column {a}: a backslash that begins no JSON escape"),
+    faults.ESCAPE: ("bad-escape", lambda a, *_: f"column {a}: not a valid JSON escape"),
     faults.SURROGATE: ("lone-surrogate", lambda a, *_: f"column {a}: half of a surrogate pair"),
     faults.NUMBER: ("bad-number", lambda a, *_: f"column {a}: not a JSON number"),
     faults.DEPTH: ("too-deep", lambda a, b, _: f"column {a}: nested deeper than {b} levels"),
     faults.NOT_OBJECT: ("not-an-object", lambda a, *_: f"expected a JSON object, found {_char(a)}"),
-    faults.TWICE: ("field-twice", lambda a, *_: f'"{faults.FIELDS[a]}" stands twice'),
+    faults.TWICE: ("field-twice", lambda a, *_: f'"{faults.FIELDS[a]}" appears twice'),
     faults.MISSING: ("field-missing", lambda a, *_: f'"{faults.FIELDS[a]}" is missing'),
     faults.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
     faults.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
@@ -97,10 +97,10 @@ _REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.BAD_KEY_ID: ("bad-key-id", lambda *_: '"key_id" is not a whole number below 2**64'),
     faults.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
     faults.NOT_STROKE: ("not-a-stroke", _not_stroke),
-    faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a} has {b} of the two lists x and y"),
+    faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a}: expected two lists, x and y, found {b}"),
     faults.RAW_STROKE: (
         "raw-stroke",
-        lambda a, *_: f"stroke {a} has more lists than the x and y of the strokes before it",
+        lambda a, *_: f"stroke {a} has more than the two lists x and y that the strokes before it have",
     ),
     faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
     faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
@@ -121,11 +121,11 @@ _REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.TIMES: ("time-count", lambda a, b, c: f"stroke {a} has {b} points but {c} times"),
     faults.RAW_LISTS: (
         "raw-list-count",
-        lambda a, b, _: f"stroke {a} has {'more than three' if b > 3 else b} lists, not the three of a raw drawing",
+        lambda a, b, _: f"stroke {a}: expected the three lists of a raw drawing, found {'more' if b > 3 else b}",
     ),
     faults.LONG_PATH: (
         "path-too-long",
-        lambda a, *_: f"the drawing's strokes are longer than {a} pixels at a size of 255",
+        lambda a, *_: f"the drawing's strokes are longer than {a} pixels once it is scaled to 255",
     ),
     faults.TOO_LONG: ("line-too-long", lambda a, *_: f"the line is longer than {a} bytes"),
 }

@@ -1,7 +1,7 @@
-"""Input streams: plain, gzip and zstd files as one stream of bytes, told apart by how they begin, never by name.
+"""Opens plain, gzip and zstd files as one stream of bytes; the format is detected from the file's first bytes.
 
-Damage is no error here: the stream ends early, with all that was whole before, and says what is wrong and where.
-Offsets in `Stream.damage` count the bytes of the file as it lies on the disk, from 0.
+Damage raises no error here: the stream ends early, after all undamaged bytes before, and its `damage` says what is
+wrong and where. Offsets in `Stream.damage` count the bytes of the file on disk, from 0.
 """
 
 import io
@@ -12,14 +12,14 @@ from pipeline.sources.compressed import PIECE_BYTES, DamageError, RawFile, gunzi
 
 
 class Stream:
-    """The bytes of a file, decompressed where they begin as gzip's or zstd's do; made by `open_stream`.
+    """The bytes of a file, decompressed if its first bytes are those of gzip or zstd; made by `open_stream`.
 
     Attributes:
         path: the file.
         format: "plain", "gzip" or "zstd".
-        offset: how many decompressed bytes were read or passed over.
-        damage: what is wrong with the compressed file, once reading has come there; None where all was well so far.
-            zstd notices changed bytes only where the file carries checksums, as the command's files do.
+        offset: how many decompressed bytes were read or skipped.
+        damage: what is wrong with the compressed file, once reading has reached the damage; None until then. zstd
+            detects changed bytes only in files with checksums, which the `zstd` command writes by default.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,16 +29,16 @@ class Stream:
         self._restart()
 
     def read(self, count: int) -> bytes:
-        """The next `count` (0 or more) decompressed bytes, or what is left.
+        """The next `count` (0 or more) decompressed bytes, or as many as are left.
 
         Raises:
-            InputError: the file cannot be read; damage of its content is in `damage` instead.
+            InputError: the file cannot be read; damage of its content is reported in `damage` instead.
         """
         if self.format == "plain":
             read = self._file.read(count)
             self.offset += len(read)
             return read
-        taken = io.BytesIO()  # which hands its bytes over without a copy
+        taken = io.BytesIO()  # its `getvalue` does not copy the bytes
         missing = count
         while missing > 0 and (part := self._next(missing)):
             taken.write(part)
@@ -46,7 +46,7 @@ class Stream:
         return taken.getvalue()
 
     def read_into(self, view: memoryview) -> int:
-        """Fill `view`, of bytes, with what comes next, or its first part at the end; returns how many bytes that are.
+        """Fill `view` with the next bytes, or only its first part at the end; returns how many bytes were written.
 
         Raises:
             InputError: as `read`.
@@ -62,10 +62,10 @@ class Stream:
         return count
 
     def seek_to(self, offset: int) -> None:
-        """Go to a decompressed offset, or to the end where there is less: a plain file seeks, others read up to it.
+        """Go to a decompressed offset, or to the end if that comes before: a plain file seeks, others read up to it.
 
         Raises:
-            InputError: the file cannot be read, or is a pipe that would have to go back.
+            InputError: the file cannot be read, or is a pipe and the offset has been passed.
         """
         if self.format == "plain" and self._file.seekable:
             self._file.seek(offset)
@@ -79,11 +79,11 @@ class Stream:
 
     @property
     def file_offset(self) -> int:
-        """How many bytes of the file itself were read: of the same size as its `stat`, for progress."""
+        """How many bytes of the file on disk were read, for progress against its size on disk."""
         return self._file.offset
 
     def close(self) -> None:
-        """Close the file; nothing can be read afterwards."""
+        """Close the file; it cannot be read afterwards."""
         self._file.close()
 
     def __enter__(self) -> "Stream":
@@ -101,7 +101,7 @@ class Stream:
         self._piece = memoryview(b"")
 
     def _next(self, count: int) -> memoryview:
-        """At most `count` bytes, 1 or more; none at the end."""
+        """The next 1 to `count` bytes; empty at the end."""
         while not self._piece and self.damage is None:
             try:
                 self._piece = memoryview(next(self._pieces))
@@ -117,7 +117,8 @@ class Stream:
 def open_stream(path: Path) -> Stream:
     """Open a plain, gzip or zstd file for reading, whatever its name.
 
-    gzip of several members (and with zeros behind the last, as on tapes) and zstd of several frames are one stream.
+    A gzip file of several members (also with zeros after the last, as on tapes) and a zstd file of several frames are
+    read as one stream.
 
     Raises:
         InputError: the file cannot be opened or read.

@@ -3,7 +3,7 @@
 from tests.sources.ndjson_lines import DEEP, NOT_KEY, NOT_TIME, drawing, line
 
 HOSTILE: dict[str, tuple[bytes, str, str]] = {}  # name: the line, its reason, its message
-_HALF, _SYNTAX = "half of a surrogate pair", "a backslash that begins no JSON escape"
+_HALF, _SYNTAX = "half of a surrogate pair", "not a valid JSON escape"
 _VALUE = "stroke 1: x at column 137 is not an integer"
 for _reason, _lines in {
     # reason: name: the line, its message
@@ -38,12 +38,12 @@ for _reason, _lines in {
         "eight digits": (drawing("[[[1,12345678],[1,2]]]"), "stroke 1: x at column 139 is not in 0-255"),
     },
     "field-twice": {
-        "the countrycode twice": (line()[:-1] + b',"countrycode":"US"}', '"countrycode" stands twice'),
+        "the countrycode twice": (line()[:-1] + b',"countrycode":"US"}', '"countrycode" appears twice'),
         "the timestamp twice, and null": (
             line(timestamp="null")[:-1] + b',"timestamp":null}',
-            '"timestamp" stands twice',
+            '"timestamp" appears twice',
         ),
-        "recognized twice, once escaped": (line()[:-1] + rb',"recogn\u0069zed":true}', '"recognized" stands twice'),
+        "recognized twice, once escaped": (line()[:-1] + rb',"recogn\u0069zed":true}', '"recognized" appears twice'),
     },
     "syntax": {
         "a hexadecimal value": (drawing("[[[0x1],[2]]]"), 'column 138: expected ",", found "x"'),

@@ -150,7 +150,7 @@ LOST = {
 def test_where_a_record_has_no_end_the_rest_of_the_file_is_one_reject(message: str) -> None:
     content = GOOD + GOOD + LOST[message]
     (reject,) = scan(content).rejects("dog.bin", 0)
-    where = f"so that all from byte {2 * len(GOOD)} on is left out"
+    where = f"so everything from byte {2 * len(GOOD)} on is skipped"
     assert str(reject) == f"dog.bin:3: {message}; records have no delimiter, {where}"
     assert len(scan(content).drawings) == 2
     assert_as_naive(content)

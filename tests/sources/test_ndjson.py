@@ -98,7 +98,7 @@ def test_a_last_line_without_its_newline_counts_only_if_it_is_complete(tmp_path:
     path.write_bytes(line() + b"\n" + line()[:-5])
     drawings, bad, _ = scan_file(path, BLOCK_BYTES)
     assert len(drawings) == 1
-    assert [str(reject) for reject in bad] == ["cat.ndjson:2: the line ends before its JSON does"]
+    assert [str(reject) for reject in bad] == ["cat.ndjson:2: the line ends before its JSON is complete"]
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", b"\r\n \t\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])

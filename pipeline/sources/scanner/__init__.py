@@ -1,1 +1,1 @@
-"""The kernels that read lines of ndjson: bytes in, flat arrays out, no Python object a line."""
+"""Kernels that parse ndjson lines: they take bytes and fill flat arrays, with no Python object for each line."""

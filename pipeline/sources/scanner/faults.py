@@ -1,6 +1,7 @@
-"""What can be wrong with a line, as numbers: kernels cannot raise. `rejects.py` puts each into words.
+"""Error codes that kernels return for a line they reject, because a kernel cannot raise an exception.
 
-A fault is (4,) int64: one of these codes, and up to three numbers that its sentence shows.
+A kernel's argument `fault`, (4,) int64, receives one of these codes and up to three numbers that the error's message
+shows. `rejects.py` holds the message of each code.
 """
 
 # JSON itself.
@@ -10,13 +11,13 @@ NOT_OBJECT, TWICE, MISSING, WRONG_TYPE, EMPTY_WORD, BAD_TIMESTAMP, BAD_KEY_ID = 
 # The drawing.
 NO_STROKES, NOT_STROKE, LIST_COUNT, RAW_STROKE, NO_POINTS, LENGTHS, NOT_INTEGER, OUT_OF_RANGE, TOO_MANY = range(30, 39)
 TOO_LONG = 40
-# A raw drawing. The numbers of the first two are stroke, axis and place, of TIMES stroke, points and times, of
-# RAW_LISTS stroke and lists (4 for all above 3), of LONG_PATH its limit.
+# A raw drawing. The numbers of the first two codes are stroke, axis and offset in the line; of TIMES stroke, points and
+# times; of RAW_LISTS stroke and lists (4 for any number above 3); of LONG_PATH the limit.
 NOT_NUMBER, NOT_FINITE, TIMES, RAW_LISTS, LONG_PATH = range(50, 55)
 
 MAX_DEPTH = 64
-MAX_POINTS = 65_535  # a shard keeps the ends of strokes as uint16
-MAX_LINE_BYTES = 1 << 20  # Google's longest raw line has 37,210
+MAX_POINTS = 65_535  # a shard stores the ends of strokes as uint16
+MAX_LINE_BYTES = 1 << 20  # Google's longest raw line has 37,210 bytes
 
 FIELDS = ("word", "countrycode", "timestamp", "recognized", "key_id", "drawing")
 WORD, COUNTRYCODE, TIMESTAMP, RECOGNIZED, KEY_ID, DRAWING, UNKNOWN = range(7)

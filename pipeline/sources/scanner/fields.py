@@ -1,7 +1,7 @@
-"""Kernels for the fields of a line but its drawing: their names, the key_id and the timestamp.
+"""Kernels that parse a line's field names, its key_id and its timestamp.
 
-As in `json_values.py`, a kernel takes `buf` and a position in it, returns the position behind what it read, and on a
-fault returns -1.
+As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after what it read, or -1 on
+an error.
 """
 
 import numpy as np
@@ -30,7 +30,7 @@ _FIELD_ENDS = np.cumsum([len(name) for name in FIELDS])
 
 
 def _words(texts: list[bytes]) -> UInt64Array:
-    """(6, 2) uint64, the 16 bytes of each text, filled up with zeros, as `load8` gives them."""
+    """(6, 2) uint64, the bytes of each text, padded with zeros to 16, in the layout of `load8`."""
     return np.frombuffer(b"".join(text.ljust(16, b"\0") for text in texts), "<u8").astype(np.uint64).reshape(-1, 2)
 
 
@@ -38,7 +38,7 @@ _NAMES = [f'"{name}":'.encode() for name in FIELDS]
 _NAME_WORDS, _NAME_MASKS = _words(_NAMES), _words([b"\xff" * len(name) for name in _NAMES])
 NAME_BYTES = np.array([len(name) for name in _NAMES])
 
-# The bytes of a timestamp around its digits, which are 0 here, and masks that leave just them.
+# A timestamp's fixed bytes, with 0 in place of each digit, and masks that select the fixed bytes only.
 _YEAR_MONTH, _DAY_HOUR_MINUTE, _SECOND, _UTC = (
     uint64(int.from_bytes(text, "little")) for text in (b"0000-00-", b"00 00:00", b":00.", b' UTC"')
 )
@@ -48,7 +48,10 @@ _SECOND_MASK, _UTC_MASK = uint64(0xFFFFFFFF), uint64(0xFFFFFFFFFF)
 
 @inner_kernel
 def plain_name(buf: UInt8Array, i: int, guess: int) -> int:
-    """Which of `FIELDS` stands at `i` with quotes and colon, as it is; `UNKNOWN` if none. `guess` is tried first."""
+    """Which of `FIELDS` is at `i`, quoted, without escapes and followed by a colon; `UNKNOWN` if none.
+
+    `guess` is tried first.
+    """
     if i + 16 > len(buf):
         return UNKNOWN
     head, tail = load8(buf, i), load8(buf, i + 8)
@@ -63,7 +66,7 @@ def plain_name(buf: UInt8Array, i: int, guess: int) -> int:
 
 @inner_kernel
 def field_of(buf: UInt8Array, i: int) -> int:
-    """Which of `FIELDS` the checked string at `i` names, escapes resolved; `UNKNOWN` if none."""
+    """Which of `FIELDS` the string at `i`, already validated, names once its escapes are decoded; `UNKNOWN` if none."""
     begin = 0
     for name in range(len(_FIELD_ENDS)):
         end = _FIELD_ENDS[name]
@@ -119,14 +122,14 @@ def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int, fault: 
 
 @inner_kernel
 def micros_since_1970(year: int, month: int, day: int, hour: int, minute: int, second: int) -> int:
-    """Microseconds since 1970, or `NO_TIMESTAMP` where there is no such day or no such time of it."""
+    """Microseconds since 1970, or `NO_TIMESTAMP` if the date or the time of day does not exist."""
     leap = year % 4 == 0 and (year % 100 != 0 or year % 400 == 0)
     days_in_month = 30 if month == 4 or month == 6 or month == 9 or month == 11 else 31
     if month == 2:
         days_in_month = 28 + leap
     if year < 1 or month < 1 or month > 12 or day < 1 or day > days_in_month or hour > 23 or minute > 59 or second > 59:
         return NO_TIMESTAMP
-    # Days since 1970 with years that begin in March (H. Hinnant, "chrono-compatible low-level date algorithms").
+    # Days since 1970, counted in years that begin in March (H. Hinnant, "chrono-compatible low-level date algorithms").
     year -= month <= 2
     day_of_year = (153 * (month + (9 if month <= 2 else -3)) + 2) // 5 + day - 1
     days = year * 365 + year // 4 - year // 100 + year // 400 + day_of_year - 719_468
@@ -135,14 +138,14 @@ def micros_since_1970(year: int, month: int, day: int, hour: int, minute: int, s
 
 @inner_kernel
 def pair_at(digits: uint64, place: int) -> int:
-    """The number that two bytes of 0-9 spell, the first `place` bits from the lowest."""
+    """The two-digit number in two bytes of 0-9, the first of which begins `place` bits above the lowest bit."""
     pair = int64(digits >> uint64(place))
     return (pair & 255) * 10 + (pair >> 8 & 255)
 
 
 @inner_kernel
 def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: int) -> int:
-    """Read a timestamp just like "2017-03-02 23:25:10.07453 UTC" into `timestamps[row]`; -1 where another stands."""
+    """Read a timestamp of exactly the form "2017-03-02 23:25:10.07453 UTC" into `timestamps[row]`; else return -1."""
     if i + 38 > len(buf):
         return -1
     first, second = load8(buf, i + 1) ^ _YEAR_MONTH, load8(buf, i + 9) ^ _DAY_HOUR_MINUTE
@@ -150,7 +153,7 @@ def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: i
     gaps = above_nine(fraction)
     if gaps == NO_MARKS:
         return -1
-    end = trailing_zeros(gaps) + uint64(1)  # 8 more than the digits have bits
+    end = trailing_zeros(gaps) + uint64(1)  # the bits of the digits, and 8 more
     j = i + 20 + int64(end >> uint64(3))
     if (
         end == uint64(8)
@@ -169,7 +172,7 @@ def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: i
     )
     if since == NO_TIMESTAMP:
         return -1
-    # The digits, and zeros behind them up to the eighth: hundredths of a microsecond.
+    # The digits, padded with zeros to eight: hundredths of a microsecond.
     fraction = fraction & ((uint64(1) << (end - uint64(8))) - uint64(1))
     timestamps[uint64(row)] = since + int64(digits8(fraction) // uint64(100))
     return j + 5
@@ -177,9 +180,10 @@ def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: i
 
 @inner_kernel
 def parse_timestamp(buf: UInt8Array, i: int) -> int:
-    """Microseconds since 1970 of a checked string such as "2017-03-02 23:25:10.07453 UTC", or `NO_TIMESTAMP`.
+    """Microseconds since 1970 of a validated string such as "2017-03-02 23:25:10.07453 UTC", or `NO_TIMESTAMP`.
 
-    Between one and nine digits of fraction, or none; `T` for the space and `Z` for ` UTC` are read too.
+    The fraction may be missing or have one to nine digits. `T` instead of the space, and `Z` or nothing instead of
+    ` UTC`, are accepted too.
     """
     stamp = 0
     j = i + 1
@@ -218,7 +222,7 @@ def parse_timestamp(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def scan_timestamp(buf: UInt8Array, i: int, start: int, timestamps: Int64Array, row: int, fault: Int64Array) -> int:
-    """Read a timestamp, a string whose opening quote stands at `i`, into `timestamps[row]`."""
+    """Read a timestamp, a string whose opening quote is at `i`, into `timestamps[row]`."""
     j = scan_plain_timestamp(buf, i, timestamps, row)
     if j >= 0:
         return j

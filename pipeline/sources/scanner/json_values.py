@@ -1,9 +1,9 @@
-"""Strict JSON, byte by byte: the kernels beneath the ndjson scanner.
+"""Kernels that parse strict JSON byte by byte: strings, numbers, literals and nested values.
 
 Every kernel takes `buf`, (B,) uint8 whose last byte is a newline, and a position `i` in it, and returns the position
-behind what it read. A newline is legal nowhere inside a JSON text of one line, so it stops every loop: no kernel needs
-the length of `buf`. On a fault a kernel returns -1 and leaves in `fault`, (4,) int64, a code of `faults.py` and the
-numbers that its message shows. The grammar is RFC 8259's, with strings checked to be UTF-8 (RFC 3629).
+after what it read. A newline is legal nowhere inside a JSON text of one line, so it stops every loop: no kernel needs
+the length of `buf`. On an error a kernel returns -1 and writes to `fault`, (4,) int64, a code of `faults.py` and the
+numbers that its message shows. The grammar is that of RFC 8259; strings must be valid UTF-8 (RFC 3629).
 """
 
 from numpy import int64, uint64
@@ -31,7 +31,7 @@ MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
 
 @inner_kernel
 def fail(fault: Int64Array, code: int, a: int = 0, b: int = 0, c: int = 0) -> int:
-    """Note a fault and return -1."""
+    """Write an error to `fault` and return -1."""
     fault[0] = code
     fault[1] = a
     fault[2] = b
@@ -41,7 +41,7 @@ def fail(fault: Int64Array, code: int, a: int = 0, b: int = 0, c: int = 0) -> in
 
 @inner_kernel
 def fail_at(buf: UInt8Array, i: int, start: int, expected: int, fault: Int64Array) -> int:
-    """Note that something else than `expected` stands at `i`; `start` is where the line begins."""
+    """Write to `fault` that the byte at `i` is not `expected`, and return -1; `start` is where the line begins."""
     if buf[i] == NEWLINE:
         return fail(fault, TRUNCATED)
     return fail(fault, SYNTAX, i - start + 1, expected, int64(buf[i]))
@@ -59,7 +59,7 @@ def skip_space(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def scan_hex4(buf: UInt8Array, i: int) -> int:
-    """The value of four hexadecimal digits at `i`; -1 where other bytes stand, -2 where the line ends before."""
+    """The value of the four hexadecimal digits at `i`; -1 if one is no such digit, -2 if the line ends before."""
     value = 0
     for k in range(4):
         c = int64(buf[i + k])
@@ -75,7 +75,7 @@ def scan_hex4(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read an escape whose backslash stands at `i`; surrogates must come in pairs."""
+    """Read an escape whose backslash is at `i`; surrogates must come in pairs."""
     c = buf[i + 1]
     if c != 117:  # not \\u
         if c in (QUOTE, BACKSLASH, 47, 98, 102, 110, 114, 116):  # / b f n r t
@@ -98,7 +98,7 @@ def scan_escape(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
 
 @inner_kernel
 def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read one character of two to four UTF-8 bytes; overlong forms and surrogates are faults."""
+    """Read one character of two to four UTF-8 bytes; overlong forms and surrogates are errors."""
     lead = int64(buf[i])
     second = int64(buf[i + 1])
     if 0xC2 <= lead <= 0xDF:
@@ -123,7 +123,7 @@ def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> in
 
 @inner_kernel
 def skip_plain(buf: UInt8Array, i: int) -> int:
-    """Skip what stands for itself in a string: ASCII but quotes, backslashes and control characters."""
+    """Skip the plain characters of a string: ASCII except quotes, backslashes and control characters."""
     last = len(buf) - 8
     while i <= last:
         marks = not_plain(load8(buf, i))
@@ -139,7 +139,7 @@ def skip_plain(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def scan_string(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read a string whose opening quote stands at `i`."""
+    """Read a string whose opening quote is at `i`."""
     i = skip_plain(buf, i + 1)
     while buf[uint64(i)] != QUOTE:
         c = int64(buf[i])
@@ -164,7 +164,7 @@ def scan_digits(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def scan_number(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read a number: no leading zeros, no plus, digits on both sides of a point."""
+    """Read a number: no leading zeros, no plus sign, digits on both sides of a decimal point."""
     first = i
     if buf[i] == MINUS:
         i += 1
@@ -190,7 +190,7 @@ def scan_number(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
 
 @inner_kernel
 def scan_literal(buf: UInt8Array, i: int) -> int:
-    """Read `true`, `false` or `null`; -1, without a fault, where none of them stands."""
+    """Read `true`, `false` or `null`; return -1, without writing an error, if none of them is at `i`."""
     if buf[i] == 116 and buf[i + 1] == 114 and buf[i + 2] == 117 and buf[i + 3] == 101:
         return i + 4
     if buf[i] == 110 and buf[i + 1] == 117 and buf[i + 2] == 108 and buf[i + 3] == 108:
@@ -202,7 +202,7 @@ def scan_literal(buf: UInt8Array, i: int) -> int:
 
 @inner_kernel
 def ends_early(buf: UInt8Array, i: int) -> bool:
-    """Whether the line ends at `i`, or behind the letters there, as of half a literal."""
+    """Whether the line ends at `i`, or after the letters at `i`, as it does when a literal is cut off."""
     while 97 <= buf[i] <= 122:
         i += 1
     return bool(buf[i] == NEWLINE)
@@ -210,7 +210,7 @@ def ends_early(buf: UInt8Array, i: int) -> bool:
 
 @inner_kernel
 def fail_type(buf: UInt8Array, i: int, name: int, fault: Int64Array) -> int:
-    """Note that what stands at `i` is no value of the field `name`, or that nothing stands there."""
+    """Write to `fault` that the value at `i` has the wrong type for the field `name`, or that the line ends there."""
     return fail(fault, TRUNCATED) if ends_early(buf, i) else fail(fault, WRONG_TYPE, name)
 
 
@@ -230,7 +230,7 @@ def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
 
 @inner_kernel
 def scan_key(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read the name of a field and the colon behind it, and the space around them."""
+    """Read the name of a field, the colon after it, and the space before and after the colon."""
     if buf[i] != QUOTE:
         return fail_at(buf, i, start, QUOTE, fault)
     i = scan_string(buf, i, start, fault)
@@ -244,8 +244,8 @@ def scan_key(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
 
 @inner_kernel
 def skip_value(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
-    """Read any value, however nested up to `MAX_DEPTH`, and keep nothing of it."""
-    objects = uint64(0)  # a bit for each level that `i` stands in, the innermost lowest: 1 in an object, 0 in a list
+    """Validate and skip any value, nested up to `MAX_DEPTH` levels."""
+    objects = uint64(0)  # a bit for each open level, the innermost lowest: 1 for an object, 0 for a list
     depth = 0
     while True:
         c = buf[i]
@@ -265,7 +265,7 @@ def skip_value(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
             i = scan_scalar(buf, i, start, fault)
             if i < 0:
                 return -1
-        while depth > 0:  # behind a value: close what ends here, or go on to the next value
+        while depth > 0:  # after a value: close the levels that end here, or move to the next value
             i = skip_space(buf, i)
             in_object = objects & uint64(1) != uint64(0)
             if buf[i] == (CLOSE_OBJECT if in_object else CLOSE_LIST):

@@ -1,4 +1,4 @@
-"""The scanner of Quick, Draw! ndjson: strict, one pass over the bytes, no Python object a line."""
+"""The strict scanner of Quick, Draw! ndjson: parses every line of a chunk in one pass over its bytes."""
 
 import numpy as np
 from numpy import int64, uint64
@@ -41,9 +41,9 @@ from pipeline.sources.scanner.raw_strokes import Scratch, has_times, scan_raw_dr
 from pipeline.sources.scanner.strokes import scan_drawing
 from pipeline.sources.scanner.swar import load8
 
-# The least bytes of a good line: {"word":"x","drawing":[[[0],[0]]]} and its newline.
+# The bytes of the shortest valid line: {"word":"x","drawing":[[[0],[0]]]} and its newline.
 MIN_LINE_BYTES = 35
-# The columns of the scanner's output `rows`, one row an accepted line.
+# The first index of the scanner's output `rows`; the second is the accepted line.
 LINE, START, END, WORD_START, WORD_END, COUNTRY_START, COUNTRY_END, ROW_RECOGNIZED, ROW_TIMESTAMP, HAS_KEY_ID = range(
     10
 )
@@ -54,7 +54,7 @@ ROW_COLUMNS = 10
 def scan_field(
     buf: UInt8Array, i: int, start: int, name: int, rows: Int64Array, key_ids: UInt64Array, row: int, fault: Int64Array
 ) -> int:
-    """Read the value of a known field but `drawing` into `row`; null is as good as missing, except for `word`."""
+    """Read the value of a known field other than `drawing` into `row`; except for `word`, null means missing."""
     if buf[uint64(i)] == 110 and name != WORD:
         return scan_scalar(buf, i, start, fault)
     if name == RECOGNIZED:
@@ -89,7 +89,10 @@ def scan_line(
     buf: UInt8Array, i: int, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array, y: UInt8Array,
     stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
-    """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes; -1 and a fault if it is not whole."""
+    """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes into the arrays after them.
+
+    Returns the position after the line, or -1 with the error in `fault`.
+    """
     start = i
     rows[COUNTRY_START, row] = -1
     rows[ROW_RECOGNIZED, row] = -1
@@ -149,7 +152,7 @@ def scan_line(
 
 @inner_kernel
 def end_of_line(buf: UInt8Array, i: int) -> int:
-    """The position behind the line that `i` stands in."""
+    """The position after the line that contains `i`."""
     while buf[i] != NEWLINE:
         i += 1
     return i + 1
@@ -160,12 +163,12 @@ def scan_lines(
     buf: UInt8Array, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
     key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
-    """Read the lines of `buf` into the arrays behind it, until it ends or `rejects` is full; returns how many are bad.
+    """Read the lines of `buf` into the other arrays, until `buf` ends or `rejects` is full; returns how many rejects.
 
-    `place`, (5,), says where to go on, and is moved on: a position in `buf`, and the numbers of lines, drawings,
+    `place`, (5,), says where to begin and is updated in place: a position in `buf`, and the numbers of lines, drawings,
     strokes and points before it. `rows`, (ROW_COLUMNS, R), and `key_ids`, (R,), have one row more than there can be
-    drawings: the next is filled before it is known whether its line is good. `rejects`, (K, 6), gets line, start, and
-    the fault of each bad line. A blank line is passed over. `raw` is memory for raw drawings.
+    drawings, because a row is filled before it is known whether its line is valid. `rejects`, (K, 6), receives the
+    line, the start and the error of each rejected line. Blank lines are skipped. `raw` is scratch for raw drawings.
     """
     fault = np.zeros(4, np.int64)
     size = np.zeros(3, np.int64)
@@ -212,7 +215,7 @@ def scan_lines(
 
 @inner_kernel
 def same_bytes(buf: UInt8Array, i: int, j: int, length: int) -> bool:
-    """Whether the `length` bytes at `i` are those at `j`."""
+    """Whether the `length` bytes at `i` equal those at `j`."""
     k = int64(0)
     while k < length:
         if length - k >= 8:
@@ -232,7 +235,7 @@ def intern_spans(
 ) -> int:
     """Number the distinct byte strings `buf[start:end]` in order of appearance; a start of -1 gets id -1.
 
-    `ids`, (N,), gets the numbers and `firsts`, (N,), the first row of each; returns how many there are.
+    `ids`, (N,), receives the numbers, and `firsts`, (N,), the first row of each; returns how many strings there are.
     """
     slots = 16
     while slots < 2 * len(starts):

@@ -1,7 +1,7 @@
-"""Kernels for a raw drawing: strokes of three lists, x, y and milliseconds, in coordinates of any range.
+"""Kernels that parse the strokes of a raw drawing: three lists each, x, y and time, coordinates of any range.
 
-As in `json_values.py`, a kernel takes `buf` and a position in it, returns the position behind what it read, and on a
-fault returns -1.
+Times are milliseconds. As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after
+what it read, or -1 on an error.
 """
 
 import math
@@ -50,28 +50,28 @@ Scratch = tuple[Float64Array, Float64Array, Float64Array, Float64Array, Int64Arr
 
 
 X, Y, T = range(3)
-TIMES_OF_STROKE = 3  # the axis of the times in NOT_STROKE, where 2 is the stroke itself
+TIMES_OF_STROKE = 3  # the number for the list of times in NOT_STROKE, where 2 means the stroke itself
 
-MAX_RAW_POINTS = MAX_LINE_BYTES // 6  # a point is three digits and three commas
-ENOUGH_DIGITS = 10**17  # a mantissa from here on takes no more digits: ten times as much is still an int64
+MAX_RAW_POINTS = MAX_LINE_BYTES // 6  # a point takes at least three digits and three commas
+ENOUGH_DIGITS = 10**17  # digits are added to a mantissa below this only, so that it stays within int64
 POWERS = np.array([float(f"1e{power}") for power in range(309)])
-EXACT_POWER = 22  # 10**22 is the last whole power of ten that is a float64
+EXACT_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly
 EXACT_INTEGER = 1 << 53
 
 
 def make_scratch() -> Scratch:
-    """Memory for `scan_raw_drawing`, 6 MB of which a drawing touches what it needs: to be made once a chunk."""
+    """Scratch for `scan_raw_drawing`: 6 MB, of which a drawing touches only what it needs; kept from chunk to chunk."""
     points, samples = MAX_RAW_POINTS, MAX_SAMPLES
     return np.empty(points), np.empty(points), np.empty(samples), np.empty(samples), np.empty(samples, np.int64)
 
 
 @kernel
 def to_float(mantissa: int, exponent: int) -> float:
-    """The float64 of `mantissa * 10**exponent`, of 0 <= mantissa < 10**18; infinite where it is too large.
+    """The float64 of `mantissa * 10**exponent`, with 0 <= mantissa < 10**18; infinite if it is too large.
 
-    With at most 15 digits and an exponent within 22 of 0 the one operation rounds correctly (Clinger 1990). More
-    digits of a fraction are divided as the sum of two floats: right but for a hair beside the middle between two
-    floats. Other exponents leave an error of at most two units in the last place, three below 1e-290.
+    With at most 15 digits and an exponent from -22 to 22 the single operation rounds correctly (Clinger 1990). A
+    fraction with more digits is divided as the sum of two floats, which rounds correctly except extremely close to the
+    midpoint of two floats. Other exponents leave an error of at most two units in the last place, three below 1e-290.
     """
     value = float(mantissa)
     if mantissa == 0 or exponent == 0:
@@ -81,7 +81,7 @@ def to_float(mantissa: int, exponent: int) -> float:
         quotient = value / power
         if mantissa <= EXACT_INTEGER:
             return quotient
-        # What is left of the mantissa: quotient * power as a float and its error (Dekker 1971).
+        # The remainder of the division needs quotient * power as a float and its rounding error (Dekker 1971).
         upper, power_upper = 134217729.0 * quotient, 134217729.0 * power
         upper, power_upper = upper - (upper - quotient), power_upper - (power_upper - power)
         lower, power_lower = quotient - upper, power - power_upper
@@ -100,7 +100,7 @@ def to_float(mantissa: int, exponent: int) -> float:
 
 @kernel
 def fail_number(buf: UInt8Array, i: int, first: int, start: int, stroke: int, axis: int, fault: Int64Array) -> int:
-    """Note that at `i` the number that began at `first`, if it did, does not go on as numbers do."""
+    """Write to `fault` that the byte at `i` cannot continue the number that begins at `first`, or cannot begin one."""
     if buf[i] == NEWLINE or (i == first and ends_early(buf, i)):
         return fail(fault, TRUNCATED)
     if i > first:
@@ -110,7 +110,7 @@ def fail_number(buf: UInt8Array, i: int, first: int, start: int, stroke: int, ax
 
 @kernel
 def scan_mantissa(buf: UInt8Array, i: int, mantissa: int) -> tuple[int, int, int]:
-    """Add the digits at `i` to the right of a mantissa; returns the position, the mantissa and the digits left out."""
+    """Append the digits at `i` to a mantissa; returns the position, the mantissa and how many digits were left out."""
     left_out = 0
     while ZERO <= buf[i] <= NINE:
         if mantissa < ENOUGH_DIGITS:
@@ -123,7 +123,7 @@ def scan_mantissa(buf: UInt8Array, i: int, mantissa: int) -> tuple[int, int, int
 
 @kernel
 def scan_float(buf: UInt8Array, i: int, start: int, stroke: int, axis: int, fault: Int64Array) -> tuple[int, float]:
-    """Read a JSON number as float64; what no float64 holds is a fault. Digits beyond the 18th do not count."""
+    """Read a JSON number as float64; one too large for a float64 is an error. Digits after the 18th are ignored."""
     first = i
     if buf[i] == MINUS:
         i += 1
@@ -159,7 +159,7 @@ def scan_float(buf: UInt8Array, i: int, start: int, stroke: int, axis: int, faul
 def scan_floats(
     buf: UInt8Array, i: int, start: int, out: Float64Array, stroke: int, axis: int, fault: Int64Array
 ) -> tuple[int, int]:
-    """Read a list of numbers into `out`; returns the position and how many there are, which may be more than fit."""
+    """Read a list of numbers into `out`; returns the position and their count, which may exceed the room in `out`."""
     if buf[i] != OPEN_LIST:
         return fail(
             fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, stroke, TIMES_OF_STROKE if axis == T else axis
@@ -199,7 +199,7 @@ def scan_floats(
 def scan_raw_stroke(
     buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, fault: Int64Array
 ) -> tuple[int, int]:
-    """Read stroke `number` at `i` into `x` and `y`; returns the position and how many points it has."""
+    """Read stroke `number`, which begins at `i`, into `x` and `y`; returns the position and its number of points."""
     if buf[i] != OPEN_LIST:
         return fail(fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, number, 2), 0
     i = skip_space(buf, i + 1)
@@ -234,10 +234,10 @@ def scan_raw_drawing(
     buf: UInt8Array, i: int, start: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, size: Int64Array,
     fault: Int64Array, scratch: Scratch,
 ) -> int:  # fmt: skip
-    """Read the raw strokes at `i` and put them simplified behind what `x`, `y` and `stroke_end` hold.
+    """Read the raw strokes at `i`, simplify them, and append them to `x`, `y` and `stroke_end`.
 
-    As `scan_drawing` does: `size`, (2,), counts strokes and points. A point has 6 bytes or more and becomes 2 points
-    at most, so that `len(buf) // 2 + 1` of them are room enough.
+    As in `scan_drawing`, `size` counts the strokes and points of all drawings. A raw point has 6 bytes or more and
+    becomes at most 2 points, so room for `len(buf) // 2 + 1` points is enough.
     """
     raw_x, raw_y, sample_x, sample_y, ends = scratch
     if buf[i] != OPEN_LIST:
@@ -276,7 +276,7 @@ def scan_raw_drawing(
 
 @kernel
 def has_times(buf: UInt8Array, i: int) -> bool:
-    """Whether the first stroke of the drawing at `i` has a third list; only brackets are looked at."""
+    """Whether the first stroke of the drawing at `i` has a third list; only brackets are examined."""
     depth, lists = 0, 0
     while buf[i] != NEWLINE and lists < 3:
         if buf[i] == OPEN_LIST:

@@ -1,12 +1,12 @@
-"""Google's simplification of a drawing, operation by operation.
+"""Kernels that simplify a raw drawing as Google did, with the same floating-point operations in the same order.
 
-The recipe stands in https://github.com/googlecreativelab/quickdraw-dataset ("Simplified Drawing files"): align to the
-top left, scale uniformly to 255, resample at 1 pixel, Ramer-Douglas-Peucker with epsilon 2. Many samples of a straight
-line lie equally far from a chord, and then the last bit of a float decides which of them stays. So the order of the
-operations below is part of the result: this one, found by experiment, gives Google's own points in all of the 6,441
-drawings that could be compared (benchmarks/simplify.py). Nothing may be fused but what `chord_length` fuses.
+The recipe is described at https://github.com/googlecreativelab/quickdraw-dataset ("Simplified Drawing files"): align to
+the top left, scale uniformly to 255, resample at 1 pixel, Ramer-Douglas-Peucker with epsilon 2. Many samples of a
+straight line are equally far from a chord, and then the last bit of a float decides which of them is kept. So the order
+of the operations below is part of the result: this order, found by experiment, gives Google's own points in all of the
+6,441 drawings that could be compared (benchmarks/simplify.py). No operations may be fused except in `chord_length`.
 
-Coordinates are float64 in pixels, 0 to 255 once they are scaled. No kernel calls one in another file.
+Coordinates are float64 in pixels, 0 to 255 once they are scaled. No kernel calls a kernel of another file.
 """
 
 import math
@@ -18,23 +18,24 @@ from pipeline.jit import kernel
 
 EPSILON = 2.0
 LARGEST = 255.0
-# Pixels that all strokes of a drawing may be long, and so its samples: Google's longest of 8,277 has 23,634. It bounds
-# the time too, which is samples times points kept: the worst drawing tried, a zigzag 4 pixels high, took 0.1 s.
+# The greatest total length of a drawing's strokes in pixels, and so of its number of samples: the longest of 8,277 of
+# Google's drawings has 23,634. It also bounds the time, which grows with samples times points kept: the worst drawing
+# tried, a zigzag 4 pixels high, took 0.1 s.
 MAX_SAMPLES = 1 << 17
 
-TOO_LONG_PATH, TOO_MANY_KEPT = -1, -2  # what `simplify_strokes` returns for a drawing that it refuses
+TOO_LONG_PATH, TOO_MANY_KEPT = -1, -2  # `simplify_strokes` returns one of these for a drawing that it refuses
 
 
 @kernel
 def scale_coordinates(values: Float64Array, low: float, size: float) -> None:
-    """Move `values` by `low` to 0 and scale them, in place, so that `size` becomes 255."""
+    """Subtract `low` from `values` and scale them, in place, so that a length of `size` becomes 255."""
     for k in range(len(values)):
         values[k] = (values[k] - low) * LARGEST / size
 
 
 @kernel
 def scale_drawing(x: Float64Array, y: Float64Array) -> None:
-    """Align finite coordinates, (P,) each, to 0 and scale the larger side to 255, in place."""
+    """Move finite coordinates, (P,) each, to 0 and scale the larger side of their box to 255, in place."""
     low_x, high_x, low_y, high_y = x[0], x[0], y[0], y[0]
     for k in range(len(x)):
         low_x, high_x = min(low_x, x[k]), max(high_x, x[k])
@@ -58,9 +59,9 @@ def scale_drawing(x: Float64Array, y: Float64Array) -> None:
 def resample_stroke(
     x: Float64Array, y: Float64Array, first: int, end: int, sample_x: Float64Array, sample_y: Float64Array, room: int
 ) -> int:
-    """Sample the line through points `first` to `end` at 0, 1, 2, ... pixels of its length, and at its last point.
+    """Sample the line through the points from `first` to before `end`, at 0, 1, 2, ... pixels and at its last point.
 
-    Returns the number of samples, or -1 where they are more than `room`. A single point gives two samples.
+    Returns the number of samples, or -1 if there are more than `room`. A single point gives two samples.
     """
     count = 1
     before = 0.0
@@ -72,7 +73,7 @@ def resample_stroke(
         if behind >= room - 2:
             return -1
         place = float(count)
-        # A length below the last bit of `before` leaves it as it is, so `length` is at least half of what we divide.
+        # A `length` too small to change `before` never enters this loop, so the quotient is at most 2.
         while place < behind:
             part = (place - before) / length
             sample_x[count] = (1 - part) * x0 + part * x1
@@ -86,9 +87,9 @@ def resample_stroke(
 
 @kernel
 def chord_length(dx: float, dy: float) -> float:
-    """The square root of `fma(dx, dx, dy * dy)`, as a dot product of two makes it on processors with fused operations.
+    """The square root of `fma(dx, dx, dy * dy)`, which is what a dot product gives on a CPU with fused multiply-add.
 
-    The product and the sum are split into a float and its error (Dekker 1971, Knuth 1969), for |dx| up to 1e150.
+    Product and sum are each split into a float and its rounding error (Dekker 1971, Knuth 1969), for |dx| up to 1e150.
     """
     square = dx * dx
     upper = 134217729.0 * dx
@@ -103,10 +104,10 @@ def chord_length(dx: float, dy: float) -> float:
 
 @kernel
 def farthest_sample(x: Float64Array, y: Float64Array, first: int, last: int) -> int:
-    """The first of the samples between `first` and `last` that are farthest from the line through these two.
+    """The sample between `first` and `last` that is farthest from the line through these two; the first of equals.
 
-    Returns `first` where none is farther than `EPSILON`. The distance is to the line, not to the segment; where both
-    ends are one place, it is to that place.
+    Returns `first` if no sample is farther than `EPSILON`. The distance is to the line, not to the segment; if both
+    ends coincide, it is the distance to that point.
     """
     x0, y0 = x[first], y[first]
     dx, dy = x[last] - x0, y[last] - y0
@@ -122,8 +123,8 @@ def farthest_sample(x: Float64Array, y: Float64Array, first: int, last: int) -> 
         area = 0.0
         for k in range(first + 1, last):
             next_area = abs(dx * (y0 - y[k]) - dy * (x0 - x[k]))
-            # Two areas that differ may be one distance, of which the first counts; the larger area is tried first
-            # because a division costs as much as the rest.
+            # Two different areas can round to the same distance, and then the first sample counts. Areas are compared
+            # before the division, which costs as much as the rest.
             if next_area > area:
                 area = next_area
                 distance = area / length
@@ -134,7 +135,7 @@ def farthest_sample(x: Float64Array, y: Float64Array, first: int, last: int) -> 
 
 @kernel
 def nearest_uint8(value: float) -> int:
-    """The nearest integer, of two the even one, within 0 to 255."""
+    """The nearest integer, clipped to 0-255; halves are rounded to the even integer."""
     return min(max(int(np.rint(value)), 0), 255)
 
 
@@ -143,10 +144,10 @@ def keep_samples(
     sample_x: Float64Array, sample_y: Float64Array, count: int, ends: Int64Array, x: UInt8Array, y: UInt8Array,
     point: int, limit: int,
 ) -> int:  # fmt: skip
-    """Ramer-Douglas-Peucker without recursion: put the samples that stay, rounded, into `x` and `y` from `point` on.
+    """Ramer-Douglas-Peucker without recursion: write the kept samples, rounded, to `x` and `y` from `point` on.
 
-    `ends`, scratch of `count` int64, holds where the pieces to the right of the present one end. Returns the point
-    behind the last, or `TOO_MANY_KEPT` where that would be past `limit`.
+    `ends`, scratch of `count` int64, is the stack of the ends of the pieces still to be split. Returns the index after
+    the last point, or `TOO_MANY_KEPT` if that would exceed `limit`.
     """
     if limit - point < 2:
         return TOO_MANY_KEPT
@@ -175,21 +176,21 @@ def simplify_strokes(
     raw_x: Float64Array, raw_y: Float64Array, sample_x: Float64Array, sample_y: Float64Array, ends: Int64Array,
     stroke_end: Int64Array, strokes: int, x: UInt8Array, y: UInt8Array, point: int, max_points: int,
 ) -> int:  # fmt: skip
-    """Simplify a drawing of strokes that have a point or more each.
+    """Simplify a drawing whose strokes have one or more points each.
 
     Args:
-        raw_x: (P,) float64, finite, of all strokes; scaled in place.
-        raw_y: the same of y.
+        raw_x: (P,) float64, finite, the x of all strokes; scaled in place.
+        raw_y: (P,) float64, the same for y.
         sample_x: scratch of `MAX_SAMPLES` float64.
-        sample_y: the same.
+        sample_y: scratch of `MAX_SAMPLES` float64.
         ends: scratch of `MAX_SAMPLES` int64.
-        stroke_end: gets where each stroke ends in `x` and `y`; holds, when called, where it ends in `raw_x`.
-        strokes: how many strokes there are.
-        x: gets the simplified x, 0-255, from `point` on.
-        y: the same of y.
+        stroke_end: on entry, where each stroke ends in `raw_x`; on return, where it ends in `x` and `y`.
+        strokes: the number of strokes.
+        x: receives the simplified x, 0-255, from `point` on.
+        y: receives the simplified y in the same way.
         point: where the drawing begins in `x` and `y`.
-        max_points: how many points it may have; as many as `x` has room for if that is less. A stroke of n points
-            gets at most 2 n: what stays lies beside a corner, or once within a straight piece.
+        max_points: the most points that the drawing may have; the room in `x` if that is less. A stroke of n points
+            keeps at most 2 n samples: each is beside a corner, or the only one within a straight piece.
 
     Returns:
         The end of the drawing in `x` and `y`; `TOO_LONG_PATH` if its strokes are longer than `MAX_SAMPLES` pixels,
@@ -205,7 +206,7 @@ def simplify_strokes(
         if count < 0:
             return TOO_LONG_PATH
         raw_first = raw_end
-        room -= count - 2  # the two ends of a stroke are free: many dots are no long path
+        room -= count - 2  # the two ends of a stroke do not count, so that many dots are not a long path
         point = keep_samples(sample_x, sample_y, count, ends, x, y, point, limit)
         if point < 0:
             return TOO_MANY_KEPT

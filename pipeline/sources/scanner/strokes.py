@@ -1,11 +1,11 @@
-"""Kernels for the strokes of a simplified drawing: lists of integers 0-255, two a stroke.
+"""Kernels that parse the strokes of a simplified drawing: two lists of integers 0-255 for each stroke.
 
-As in `json_values.py`, a kernel takes `buf` and a position in it, returns the position behind what it read, and on a
-fault returns -1. `size`, (3,) int64, counts the strokes and the points of all drawings read so far, and where the
-list read last ends in `x` or `y`.
+As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after what it read, or -1 on
+an error. `size`, (3,) int64, holds the number of strokes and of points of all drawings read so far, and where the list
+read last ends in `x` or `y`.
 """
 
-# In compiled code numpy's int64 and Python's int are one type.
+# In compiled code numpy's int64 and Python's int are the same type.
 # mypy: disable-error-code="arg-type, assignment, no-any-return, return-value"
 
 import numpy as np
@@ -46,7 +46,8 @@ from pipeline.sources.scanner.swar import ZERO_DIGITS, load8, swap_bytes, traili
 _NONE, _ONE, _THREE, _EIGHT = uint64(0), uint64(1), uint64(3), uint64(8)
 _BYTE, _WHOLE_BYTES, _LAST_BIT = uint64(0xFF), uint64(0x38), uint64(1 << 63)
 _COMMA, _CLOSE = uint64(COMMA), uint64(CLOSE_LIST)
-# The least and the greatest spelling of a number by its digits, one byte each; none has no digits or more than three.
+# Digits are kept one a byte. The least value by the bit width of the digits, above `_MOST` for no digits or more than
+# three, so that nothing is valid there; and the greatest value, the digits 2, 5, 5.
 _LEAST = np.array([1 << 24, 0, 1 << 8, 1 << 16, 1 << 24, 1 << 24, 1 << 24, 1 << 24])
 _MOST = 0x020505
 _X, _Y = int64(0), int64(1)
@@ -60,31 +61,31 @@ def last_of(digits: uint64, width: uint64) -> uint64:
 
 @inlined_kernel
 def how_wrong(spelled: int, width: uint64) -> int:
-    """Below 0 where `spelled`, digits a byte each with the first in the highest, is not a number from 0 to 255.
+    """Below 0 if `spelled`, digits one a byte with the first in the highest byte, is not a number from 0 to 255.
 
-    Spellings of the same width compare as their numbers do; a sum with 6 shows in the high half of a byte above 9.
+    Digits of the same width compare as their numbers do; adding 6 sets the high half of a byte above 9.
     """
     return (spelled - _LEAST[width >> _THREE]) | (_MOST - spelled) | -((spelled + 0x060606) & 0xF0F0F0)
 
 
 @inlined_kernel
 def value_of(last: uint64) -> uint64:
-    """The number that the last three bytes spell, the others being 0: 100, 10 and 1 times them, in one product."""
+    """The number whose digits are the last three bytes, the others being 0: the sum of 100, 10 and 1 times them."""
     return ((last >> uint64(40)) * uint64(0x640A01)) >> uint64(16) & _BYTE
 
 
 @inlined_kernel
 def scan_pairs(buf: UInt8Array, i: int, out: UInt8Array, size: Int64Array) -> int:
-    """Read values into `out` from `size[2]` on, two at a time, as long as they are written as Google writes them.
+    """Read values into `out` from `size[2]` on, two at a time, while they are written as in Google's files.
 
-    Stops behind the list, or at a value that is anything else: a fault, or beside wide space. What may be wrong of a
-    pair is summed up, for branches cost more.
+    Stops after the list, or at the first value in another form: invalid, or with space beside it. The checks of a pair
+    are combined into one number, because branches cost more.
     """
     count = size[2]
     last = len(buf) - 8
     while i <= last:
         word = load8(buf, i)
-        # Digits have both these bits, comma and bracket one of them: the shortest way to where the next pair begins.
+        # Digits have both bits of 0x30 set, comma and bracket only one: the fastest way to find where the digits end.
         gaps = (~word & ZERO_DIGITS) | _LAST_BIT
         gap = trailing_zeros(gaps) & _WHOLE_BYTES
         digits = word ^ ZERO_DIGITS
@@ -117,7 +118,7 @@ def scan_pairs(buf: UInt8Array, i: int, out: UInt8Array, size: Int64Array) -> in
 
 @inlined_kernel
 def scan_short(buf: UInt8Array, i: int, out: UInt8Array, size: Int64Array) -> int:
-    """Read one value into `out[size[2]]`, up to what follows its digits; `i` itself where it is not plain."""
+    """Read one value into `out[size[2]]` up to the end of its digits; return `i` itself if it has another form."""
     if i + 8 > len(buf):
         return i
     word = load8(buf, i)
@@ -134,7 +135,7 @@ def scan_short(buf: UInt8Array, i: int, out: UInt8Array, size: Int64Array) -> in
 def scan_value(
     buf: UInt8Array, i: int, start: int, out: UInt8Array, count: int, stroke: int, axis: int, fault: Int64Array
 ) -> int:
-    """Read one integer 0-255 into `out[count]`, and the space behind it."""
+    """Read one integer 0-255 into `out[count]`, and the space after it."""
     first = i
     value = int64(buf[i]) - ZERO
     if value < 0 or value > 9:
@@ -229,7 +230,7 @@ def scan_drawing(
     buf: UInt8Array, i: int, start: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, size: Int64Array,
     fault: Int64Array,
 ) -> int:  # fmt: skip
-    """Read the strokes at `i` behind what `x`, `y` and `stroke_end` hold, and count them in `size`."""
+    """Read the strokes at `i`, append them to `x`, `y` and `stroke_end`, and count them in `size`."""
     stroke, point = size[0], size[1]
     if buf[i] != OPEN_LIST:
         return fail_type(buf, i, DRAWING, fault)

@@ -1,11 +1,11 @@
-"""Eight bytes at a time in one uint64 ("SIMD within a register"): the kernels that make the ndjson scanner fast.
+"""Kernels that examine eight bytes at a time in one uint64 ("SIMD within a register"), which makes the scanner fast.
 
-A word holds eight bytes of `buf`, the first in its lowest bits. Marks are a word with the highest bit of a byte set
-where something is true of that byte, and all other bits clear. No sum or product here leaves 64 bits, so that numpy
-has nothing to warn of where kernels run without JIT.
+A word holds eight bytes of `buf`, the first in its lowest bits. Marks are a word in which the highest bit of a byte is
+set where a condition is true for that byte, and all other bits are clear. No sum or product here exceeds 64 bits, so
+numpy warns of no overflow when kernels run without JIT.
 """
 
-# In compiled code numpy's int64 and Python's int are one type.
+# In compiled code numpy's int64 and Python's int are the same type.
 # mypy: disable-error-code="return-value"
 
 from typing import Any
@@ -23,14 +23,14 @@ NO_MARKS = uint64(0)
 ZERO_DIGITS = uint64(0x3030303030303030)
 _HIGH = uint64(0x8080808080808080)
 _LOW = uint64(0x7F7F7F7F7F7F7F7F)
-_ABOVE_NINE = uint64(0x7676767676767676)  # 9 and this is 0x7f: what is more than 9 reaches the highest bit
-_PRINTABLE = uint64(0x6060606060606060)  # a space and this is 0x80
+_ABOVE_NINE = uint64(0x7676767676767676)  # 9 plus this is 0x7f, so a larger value sets the highest bit
+_PRINTABLE = uint64(0x6060606060606060)  # a space (0x20) plus this is 0x80
 _QUOTES = uint64(0x2222222222222222)
 _BACKSLASHES = uint64(0x5C5C5C5C5C5C5C5C)
 
 
 def trailing_zeros(word: uint64) -> uint64:
-    """How many zero bits stand below the lowest set bit of a word that is not 0."""
+    """The number of zero bits below the lowest set bit of a word that is not 0."""
     return uint64((int(word) & -int(word)).bit_length() - 1)
 
 
@@ -39,7 +39,7 @@ def swap_bytes(word: uint64) -> uint64:
     return uint64(int.from_bytes(int(word).to_bytes(8, "little"), "big"))
 
 
-# Both are one machine instruction each that numba has no name for; without JIT the functions above are called.
+# Each of the two is one machine instruction that numba does not offer; without JIT the functions above are called.
 @intrinsic
 def _cttz(_context: Any, _word: Any) -> Any:
     def codegen(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
@@ -84,13 +84,13 @@ def load8(buf: UInt8Array, i: int) -> uint64:
 
 @inner_kernel
 def above_nine(word: uint64) -> uint64:
-    """Marks of the bytes above 9: of those that were no digits, where `ZERO_DIGITS` was taken off by xor."""
+    """Marks of the bytes above 9; after an xor with `ZERO_DIGITS` these are the bytes that are not digits."""
     return (((word & _LOW) + _ABOVE_NINE) | word) & _HIGH
 
 
 @inner_kernel
 def not_plain(word: uint64) -> uint64:
-    """Marks of the bytes that end a plain run in a string: quote, backslash, control characters and those above 127."""
+    """Marks of the bytes in a string that are not plain: quotes, backslashes, control characters, bytes above 127."""
     quote, backslash = word ^ _QUOTES, word ^ _BACKSLASHES
     neither = (((quote & _LOW) + _LOW) | quote) & (((backslash & _LOW) + _LOW) | backslash)
     return (word | ~(((word & _LOW) + _PRINTABLE) & neither)) & _HIGH
@@ -98,13 +98,13 @@ def not_plain(word: uint64) -> uint64:
 
 @inner_kernel
 def first_mark(marks: uint64) -> int:
-    """Which byte, 0-7, is the first that is marked."""
+    """The index, 0-7, of the first marked byte."""
     return np.int64(trailing_zeros(marks) >> uint64(3))
 
 
 @inner_kernel
 def digits8(digits: uint64) -> uint64:
-    """The number that eight bytes of 0-9 spell."""
+    """The number whose eight decimal digits are the bytes, each 0-9."""
     pairs = (digits * uint64(10) + (digits >> uint64(8))) & uint64(0x00FF00FF00FF00FF)
     fours = (pairs * uint64(100) + (pairs >> uint64(16))) & uint64(0x0000FFFF0000FFFF)
     return (fours * uint64(10_000) + (fours >> uint64(32))) & uint64(0xFFFFFFFF)
