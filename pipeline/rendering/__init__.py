@@ -1,1 +1,1 @@
-"""Drawings to images: the one renderer, its encodings, and augmentation before it."""
+"""Drawings to images: the only renderer, its encodings, and the augmentation before rendering."""

@@ -1,10 +1,10 @@
-"""Augmentation of strokes before they are drawn: every drawing a little other in every epoch.
+"""Augments strokes before they are rendered: every drawing is slightly different in every epoch.
 
-Each drawing's changes are a function of (seed, epoch, row), whatever the batch, the threads or the processes. They
-come in the order of their making: the drawing is cut after a share of its points; strokes are dropped, and later ones
-move up in colour and position as if the dropped had never been drawn; what is left is aligned as the whole drawing
-was, which is how an unfinished drawing would be seen; it is turned, sheared, scaled, mirrored and shifted about the
-middle of its own box; its points are jittered. The width of the line is the renderer's to apply.
+Each drawing's changes are a function of (seed, epoch, row) and do not depend on the batch, the threads or the
+processes. They are applied in this order: the drawing is cut after a share of its points; strokes are dropped, and
+later strokes take the colours and positions that they would have had without the dropped ones; the rest is aligned as
+Google aligned the whole drawing, which is how an unfinished drawing would be seen; it is mirrored, scaled, sheared and
+rotated about the middle of its own box, and shifted; its points are jittered. The renderer applies the line width.
 """
 
 import difflib
@@ -22,7 +22,7 @@ from pipeline.hashing import salted
 from pipeline.rendering.augment_kernels import CANVAS, Amounts, augment_drawings, centre_drawings
 from pipeline.rendering.raster import as_ends
 
-OFF = "off"  # in a text: no augmentation; "none" will do
+OFF = "off"  # as a text: no augmentation; "none" means the same
 _LIMITS = {
     "rotation": (0, 180),
     "shear": (0, 2),
@@ -36,32 +36,33 @@ _LIMITS = {
     "jitter": (0, 64),
     "line_width": (0.1, 10),
 }
-"""What each amount may be; together they keep every point within the renderer's limit."""
+"""The least and the greatest value of each amount; within them every point stays within the renderer's limit."""
 _RANGES = ("scale", "line_width")
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How far drawings are changed.
+    """How much drawings are changed.
 
-    Amounts are drawn evenly between minus and plus, sizes and widths evenly in their logarithm. `str` gives a text
-    that `parse` reads back.
+    A change is uniform between minus and plus its amount; `scale` and `line_width` are uniform in their logarithm.
+    `str` gives a text that `parse` reads back.
 
     Attributes:
         rotation: degrees.
-        shear: pixels of x a pixel of y.
-        scale: the smallest and the largest size.
+        shear: pixels of x for each pixel of y.
+        scale: the smallest and the largest factor of the size.
         stretch: logarithm of the factor by which x grows and y shrinks.
-        shift: canvas pixels of 256, each axis.
-        mirror: share of drawings whose strokes are mirrored left to right.
+        shift: canvas pixels, of which an image has 256, on each axis.
+        mirror: share of drawings that are mirrored left to right.
         prefix: share of drawings that are cut before their end.
-        shortest: of a drawing that is cut, the smallest share of its points that stays; at least one point does.
-        dropout: share of strokes that are dropped; of each drawing at least one with points stays.
-        jitter: canvas pixels of 256, each point and axis.
-        line_width: the smallest and the largest factor of the line's width.
+        shortest: the smallest share of its points that a cut drawing keeps; it keeps at least one point.
+        dropout: share of strokes that are dropped; each drawing keeps at least one stroke with points.
+        jitter: canvas pixels, for each point and axis.
+        line_width: the smallest and the largest factor of the line width.
 
     Raises:
-        UsageError: an amount is not a number, not two where a smallest and a largest are asked for, or out of range.
+        UsageError: an amount is not a number, is out of range, or is not a pair where a smallest and a largest value
+            are needed.
 
     >>> Augmentation.parse("rotation=5,prefix=0.3").rotation
     5.0
@@ -82,7 +83,7 @@ class Augmentation:
     def __post_init__(self) -> None:
         for name in _LIMITS:
             value = getattr(self, name)
-            # JSON makes a list of a tuple, and a user writes 1 for 1.0.
+            # JSON turns a tuple into a list, and a user may write 1 for 1.0.
             object.__setattr__(self, name, _as_range(name, value) if name in _RANGES else _as_amount(name, value))
 
     def __str__(self) -> str:
@@ -90,12 +91,12 @@ class Augmentation:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The defaults with the changes that `text` names, "name=value,name=value"; None for "off" or "none".
+        """The defaults with the changes in `text`, written "name=value,name=value"; None for "off" or "none".
 
-        A smallest and a largest are written "0.75..1.1"; one number there stands for both.
+        A smallest and a largest value are written "0.75..1.1"; a single number is used for both.
 
         Raises:
-            UsageError: a name is unknown or stands twice, or a value is not one that its name takes.
+            UsageError: a name is unknown or appears twice, or a value does not fit its name.
         """
         if text.strip().casefold() in (OFF, "none"):
             return None
@@ -107,15 +108,17 @@ class Augmentation:
             if name not in _LIMITS:
                 nearest = difflib.get_close_matches(name, _LIMITS, n=1, cutoff=0.0)[0]
                 known = ", ".join(_LIMITS)
-                raise UsageError(f"no augmentation is called {name!r}: did you mean {nearest!r}? There are {known}")
+                raise UsageError(
+                    f"no augmentation is called {name!r}: did you mean {nearest!r}? Expected one of {known}"
+                )
             if name in changes:
                 raise UsageError(f"augmentation names {name} twice: {text!r}")
             changes[name] = _value_of(name, value)
-        return cls(**changes)  # type: ignore[arg-type] # a name's own kind of value, which a dict of both does not tell
+        return cls(**changes)  # type: ignore[arg-type] # the dict's type does not say which name has which kind of value
 
 
 def canonical(text: str) -> str:
-    """The text that names every amount of the augmentation that `text` asks for, or `OFF`; as runs store it.
+    """The augmentation in `text` with every amount written out, or `OFF`; runs store this form.
 
     Raises:
         UsageError: as `Augmentation.parse`.
@@ -124,14 +127,14 @@ def canonical(text: str) -> str:
 
 
 class Augmented(NamedTuple):
-    """What augmentation leaves of N drawings.
+    """N drawings after augmentation.
 
     Attributes:
-        x: (P,) float32, canvas pixels, some beyond 0-255.
-        y: (P,) float32.
-        stroke_end: (S,) int64.
-        drawing_end: (N,) int64.
-        line_width: (N,) float32, factors.
+        x: (P,) float32, canvas pixels, possibly outside 0-255.
+        y: (P,) float32, the same.
+        stroke_end: (S,) int64, ends of the strokes in `x` and `y`.
+        drawing_end: (N,) int64, ends of the drawings in `stroke_end`.
+        line_width: (N,) float32, factors of the line width.
     """
 
     x: Float32Array
@@ -150,19 +153,18 @@ def augment(
     epoch: int,
     margin: float | None = None,
 ) -> Augmented:
-    """N drawings, changed.
+    """Augment N drawings.
 
     Args:
         drawings: N drawings.
         rows: (N,) integers, their rows in the split.
-        augmentation: how far.
-        seed: of the loader.
-        epoch: from 0.
-        margin: canvas pixels around drawings that are put in the middle, as `centre` does; None leaves them where
-            they are stored.
+        augmentation: how much they are changed.
+        seed: the loader's seed.
+        epoch: counted from 0.
+        margin: canvas pixels around each drawing, which is then centred as by `centre`; None keeps the stored place.
 
     Raises:
-        UsageError: `rows` are not as many as the drawings, or negative; ends or `margin` do not fit.
+        UsageError: `rows` has not one entry for each drawing or a negative one, or the ends or `margin` are invalid.
     """
     stored_x, stored_y, stroke_end, drawing_end = _checked(drawings)
     rows = _as_rows(rows, len(drawing_end))
@@ -172,7 +174,7 @@ def augment(
     left, ends = stroke_end, drawing_end
     if augmentation.prefix > 0 or augmentation.dropout > 0:
         left, ends = np.empty_like(stroke_end), np.empty_like(drawing_end)
-    with np.errstate(over="ignore"):  # where kernels run without JIT: products are meant to wrap
+    with np.errstate(over="ignore"):  # without JIT numpy would warn of overflows, which these products rely on
         augment_drawings(
             stored_x, stored_y, stroke_end, drawing_end, rows, salted("sketchpipe augment", seed, epoch),
             _amounts_of(augmentation), margin is not None, room, runs, x, y, left, ends, line_width,
@@ -183,20 +185,20 @@ def augment(
 
 
 def centre(drawings: Drawings, margin: float) -> tuple[Float32Array, Float32Array]:
-    """The points of N drawings, each with its box in the middle of the canvas, its larger side up to the margin.
+    """The points of N drawings, each centred on the canvas and scaled so that its larger side reaches the margin.
 
-    Drawings are enlarged 8 times at most: their points are whole numbers, and beyond that a drawing of a few pixels
-    would show more of their rounding than of itself. One without extent is only moved.
+    Drawings are enlarged at most 8 times: their points are whole numbers, and a drawing of a few pixels that is
+    enlarged more would show mostly their rounding. A drawing of a single place is only moved.
 
     Args:
         drawings: N drawings.
-        margin: canvas pixels of 256 that stay free on either side of the larger side, 0 to below 128.
+        margin: canvas pixels, of which an image has 256, left free at both ends of the larger side; 0 to below 128.
 
     Returns:
         x, y: (P,) float32, canvas pixels.
 
     Raises:
-        UsageError: ends or `margin` do not fit.
+        UsageError: the ends or `margin` are invalid.
     """
     stored_x, stored_y, stroke_end, drawing_end = _checked(drawings)
     room = _room_in(margin)
@@ -214,15 +216,15 @@ def _as_amount(name: str, value: object) -> float:
 
 def _as_range(name: str, value: object) -> tuple[float, float]:
     if not isinstance(value, tuple | list) or len(value) != 2:
-        raise UsageError(f"augmentation {name} must be a smallest and a largest, not {value!r}")
+        raise UsageError(f"augmentation {name} must be a smallest and a largest value, not {value!r}")
     smallest, largest = (_as_amount(name, end) for end in value)
     if smallest > largest:
-        raise UsageError(f"augmentation {name} must rise, not {_text_of((smallest, largest))}")
+        raise UsageError(f"augmentation {name} must have its smallest value first, not {_text_of((smallest, largest))}")
     return smallest, largest
 
 
 def _value_of(name: str, text: str) -> float | tuple[float, float]:
-    """The value that a user wrote."""
+    """The value that the user wrote as `text`."""
     smallest, dots, largest = text.partition("..")
     try:
         if name not in _RANGES:
@@ -240,10 +242,13 @@ def _text_of(value: float | tuple[float, float]) -> str:
 
 
 def _checked(drawings: Drawings) -> tuple[UInt8Array, UInt8Array, Int64Array, Int64Array]:
-    """Points and ends, writeable for numba's types; of strokes only those that belong to drawings."""
+    """Points and ends as the kernels take them, writeable because numba types depend on it.
+
+    Strokes that belong to no drawing are left out.
+    """
     x, y = np.asarray(drawings.x), np.asarray(drawings.y)
     if x.dtype != np.uint8 or y.dtype != np.uint8 or x.ndim != 1 or x.shape != y.shape:
-        raise UsageError(f"x and y must be (P,) uint8 and alike, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+        raise UsageError(f"x and y must both be (P,) uint8, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     stroke_end = as_ends("stroke_end", drawings.stroke_end, len(x))
     drawing_end = as_ends("drawing_end", drawings.drawing_end, len(stroke_end))
     stroke_end = stroke_end[: drawing_end[-1] if len(drawing_end) else 0]
@@ -266,7 +271,7 @@ def _room_in(margin: float) -> float:
 
 
 def _outputs(stroke_end: Int64Array) -> tuple[Float32Array, Float32Array, Int64Array]:
-    """Arrays for the points, and scratch for as many runs as there can be."""
+    """Arrays for the points, and scratch for as many ranges as there can be."""
     points = int(stroke_end[-1]) if len(stroke_end) else 0
     return np.empty(points, np.float32), np.empty(points, np.float32), np.empty(2 * len(stroke_end) + 2, np.int64)
 

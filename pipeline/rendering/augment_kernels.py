@@ -1,11 +1,11 @@
-"""The kernels behind `pipeline.rendering.augment`: what is left of each drawing, and where its points go.
+"""Kernels of the augmentation: which points of a drawing are kept, and where each of them is moved.
 
-Axes: N drawings, S strokes, P points. Lengths are canvas pixels, 256 of which are an image's side. The points that are
-left of a drawing are told as runs, (2R,) int64, each run's first point and the one behind its last in `x` and `y`, so
-that they are copied only once, to where they go. A drawing's random numbers are hashes of its key and of a stream.
+Axes: N drawings, S strokes, P points. Lengths are canvas pixels, 256 of which are an image's side. The kept points of a
+drawing are stored as ranges, `runs`, (2R,) int64: the start and the end (exclusive) of each range in `x` and `y`. So
+each point is copied only once, to its new place. A drawing's random numbers are hashes of its key and a stream number.
 """
 
-# In compiled code numpy's int64 and Python's int are one type.
+# In compiled code numpy's int64 and Python's int are the same type.
 # mypy: disable-error-code="arg-type, assignment"
 
 import math
@@ -19,17 +19,17 @@ from pipeline.hashing import mixed
 from pipeline.jit import inlined_kernel, inner_kernel, kernel
 
 CANVAS = 256.0
-ENLARGE = 8.0  # at most: stored points are whole numbers, whose rounding would become wider than a line of 5 pixels
+ENLARGE = 8.0  # the largest factor: beyond it the rounding of the stored whole numbers is wider than a 5-pixel line
 F32 = np.float32
 
 TURN, SHEAR, STRETCH, RIGHT, DOWN, SCALE, MIRROR, CUT, SHARE, WIDTH, NOISE, STROKE = (
     uint64(stream) for stream in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 16)
 )
-"""Streams of random numbers; stroke s has STROKE + s."""
+"""The stream number of each random choice; that of stroke s is STROKE + s."""
 
 
 class Amounts(NamedTuple):
-    """`Augmentation` as kernels take it: angles in radians, sizes and widths as a logarithm and the range above."""
+    """`Augmentation` for kernels: angles in radians; sizes and widths as the least logarithm and the range above it."""
 
     rotation: float
     shear: float
@@ -47,7 +47,7 @@ class Amounts(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Where a drawing goes: the middle of its box, where that is to lie, and how many times larger it becomes."""
+    """How a drawing is placed: the middle of its box, the point to which it moves, and the factor of enlargement."""
 
     middle_x: float
     middle_y: float
@@ -58,19 +58,19 @@ class Frame(NamedTuple):
 
 @inlined_kernel
 def uniform(key: np.uint64, stream: np.uint64) -> float:
-    """A number in [0, 1), another for each key and stream."""
+    """A random number in [0, 1), a function of key and stream."""
     return float(int64(mixed(key + stream) >> uint64(11))) * 2.0**-53
 
 
 @inlined_kernel
 def even(key: np.uint64, stream: np.uint64) -> float:
-    """A number in [-1, 1)."""
+    """A random number in [-1, 1), a function of key and stream."""
     return 2.0 * uniform(key, stream) - 1.0
 
 
 @inlined_kernel
 def scrambled(value: np.uint32) -> np.uint32:
-    """32 mixed bits of a counter: `lowbias32` of https://github.com/skeeto/hash-prospector, which is SIMD code."""
+    """32 mixed bits of a counter: `lowbias32` of https://github.com/skeeto/hash-prospector, which compiles to SIMD."""
     value = uint32((value ^ (value >> uint32(16))) * uint32(0x7FEB352D))
     value = uint32((value ^ (value >> uint32(15))) * uint32(0x846CA68B))
     return uint32(value ^ (value >> uint32(16)))
@@ -78,7 +78,7 @@ def scrambled(value: np.uint32) -> np.uint32:
 
 @inlined_kernel
 def span_of(values: UInt8Array, start: int, stop: int) -> tuple[np.uint8, np.uint8]:
-    """The least and the greatest of values[start:stop]; 255 and 0 where there are none."""
+    """The least and the greatest of values[start:stop]; 255 and 0 if there are none."""
     low, high = np.uint8(255), np.uint8(0)
     for p in range(start, stop):
         value = values[uint64(p)]
@@ -88,7 +88,7 @@ def span_of(values: UInt8Array, start: int, stop: int) -> tuple[np.uint8, np.uin
 
 @inner_kernel
 def span_of_runs(values: UInt8Array, runs: Int64Array, count: int) -> tuple[float, float]:
-    """The least and the greatest value in the first `count` runs."""
+    """The least and the greatest value in the first `count` ranges."""
     low, high = np.uint8(255), np.uint8(0)
     for r in range(count):
         run_low, run_high = span_of(values, runs[2 * r], runs[2 * r + 1])
@@ -98,7 +98,7 @@ def span_of_runs(values: UInt8Array, runs: Int64Array, count: int) -> tuple[floa
 
 @inner_kernel
 def frame_in_middle(x: UInt8Array, y: UInt8Array, runs: Int64Array, count: int, room: float) -> Frame:
-    """The box of the runs in the middle of the canvas, its larger side `room` long."""
+    """The frame that centres the box of the ranges on the canvas, with a larger side of `room`."""
     x0, x1 = span_of_runs(x, runs, count)
     y0, y1 = span_of_runs(y, runs, count)
     factor = min(room / max(x1 - x0, y1 - y0, 1.0), ENLARGE)
@@ -109,9 +109,9 @@ def frame_in_middle(x: UInt8Array, y: UInt8Array, runs: Int64Array, count: int, 
 def frame_in_corner(
     x: UInt8Array, y: UInt8Array, runs: Int64Array, count: int, begin: int, end: int, whole: bool
 ) -> Frame:
-    """What is left of the points begin..end in the place of all of them.
+    """The frame that aligns what is left of the points begin..end as Google would have aligned it.
 
-    It takes the corner and the larger side of the whole drawing, as if Google had aligned it: top left, 255 long.
+    The rest gets the top left corner and the larger side of the whole drawing.
     """
     x0, x1 = span_of_runs(x, runs, count)
     y0, y1 = span_of_runs(y, runs, count)
@@ -131,12 +131,12 @@ def thin_strokes(
     stroke_end: Int64Array, first: int, last: int, begin: int, end: int, key: np.uint64, amounts: Amounts,
     runs: Int64Array, points: int, strokes: int, out_stroke_end: Int64Array,
 ) -> tuple[int, int, int]:  # fmt: skip
-    """Cut a drawing after a share of its points and drop strokes of what is left; never all of it.
+    """Cut a drawing after a share of its points and drop some of its strokes, but never all.
 
-    The ends of the strokes that are left go to `out_stroke_end` from `strokes` on, as if `points` were before them.
+    The ends of the kept strokes are written to `out_stroke_end` from `strokes` on, counted from `points`.
 
     Returns:
-        The number of runs, of the points in them and of strokes.
+        The number of ranges, of points in them, and of strokes.
     """
     cut = end
     if uniform(key, CUT) < amounts.prefix:
@@ -162,7 +162,7 @@ def thin_strokes(
             out_stroke_end[strokes + strokes_left] = points + points_left
             strokes_left += 1
         start = stop
-    if points_left == 0 and kept_stop > kept_start:  # all are dropped: the one that was nearest to staying stays
+    if points_left == 0 and kept_stop > kept_start:  # all were dropped: keep the stroke with the highest number
         runs[0], runs[1] = kept_start, kept_stop
         runs_left, points_left = 1, kept_stop - kept_start
         out_stroke_end[strokes + strokes_left] = points + points_left
@@ -175,7 +175,10 @@ def move_points(
     x: UInt8Array, y: UInt8Array, runs: Int64Array, count: int, frame: Frame, xx: F32, xy: F32, yx: F32, yy: F32,
     to_x: F32, to_y: F32, points: int, out_x: Float32Array, out_y: Float32Array,
 ) -> None:  # fmt: skip
-    """Write the runs' points from `points` on: a matrix about the middle of their box, which goes to (to_x, to_y)."""
+    """Write the points of the ranges from `points` on, mapped by the matrix xx, xy, yx, yy about the frame's middle.
+
+    The middle moves to (to_x, to_y).
+    """
     middle_x, middle_y = F32(frame.middle_x), F32(frame.middle_y)
     for r in range(count):
         start, stop = runs[2 * r], runs[2 * r + 1]
@@ -192,7 +195,7 @@ def transform_points(
     x: UInt8Array, y: UInt8Array, runs: Int64Array, count: int, frame: Frame, key: np.uint64, amounts: Amounts,
     points: int, out_x: Float32Array, out_y: Float32Array,
 ) -> None:  # fmt: skip
-    """Write the runs' points from `points` on: framed, then rotation x shear x scale, then the shift."""
+    """Write the points of the ranges from `points` on: placed by `frame`, by rotation x shear x scale, then shifted."""
     angle = amounts.rotation * even(key, TURN)
     lean = amounts.shear * even(key, SHEAR)
     stretch = math.exp(amounts.stretch * even(key, STRETCH))
@@ -213,7 +216,7 @@ def transform_points(
 def jitter_points(
     key: np.uint64, jitter: float, start: int, stop: int, out_x: Float32Array, out_y: Float32Array
 ) -> None:
-    """Move the points start..stop by up to `jitter`: 16 random bits an axis, in the middle of their step."""
+    """Move the points start..stop by up to `jitter` on each axis, in one of 65,536 equal steps, at its middle."""
     noise = uint32(mixed(key + NOISE) >> uint64(32))
     step = F32(jitter / 65536)
     for p in range(start, stop):
@@ -228,7 +231,7 @@ def augment_drawings(
     amounts: Amounts, centred: bool, room: float, runs: Int64Array, out_x: Float32Array, out_y: Float32Array,
     out_stroke_end: Int64Array, out_drawing_end: Int64Array, line_width: Float32Array,
 ) -> None:  # fmt: skip
-    """Fill the five arrays that come last; the ends only where amounts are such that strokes may go."""
+    """Fill the five last arrays; the ends only if the amounts allow that points or strokes are removed."""
     thins = amounts.prefix > 0.0 or amounts.dropout > 0.0
     first, begin, strokes, points = 0, 0, 0, 0
     for n in range(len(drawing_end)):
@@ -261,7 +264,7 @@ def centre_drawings(
     x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, room: float, runs: Int64Array,
     out_x: Float32Array, out_y: Float32Array,
 ) -> None:  # fmt: skip
-    """Fill `out_x` and `out_y` with each drawing in the middle of the canvas, its larger side `room` long."""
+    """Fill `out_x` and `out_y` with each drawing centred on the canvas, with a larger side of `room`."""
     begin = 0
     for n in range(len(drawing_end)):
         end = stroke_end[drawing_end[n] - 1] if drawing_end[n] > 0 else 0

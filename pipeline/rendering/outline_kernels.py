@@ -1,9 +1,9 @@
-"""A stroke's points to its segments: the box of pixels each may touch, and the linear functions that bound it.
+"""Kernels that turn strokes into segments: the pixels each may touch and the linear functions that bound it.
 
-- The strip between its edges: the mean of two trapezoids of the distance to its middle line, that is, the box filter
-  over a pixel with one of the two integrals replaced by Gauss's two points.
-- A cut at each end: a ramp a pixel wide at a cap, a step along the bisector at a joint. A pixel near a joint belongs to
-  one of the two segments, never to both, and the strips on either side of the bisector are the miter.
+- The strip between a segment's edges: its coverage is the mean of two trapezoids of the distance to the middle line,
+  that is, the box filter over a pixel with one of its two integrals replaced by Gauss's two points.
+- A cut at each end: a ramp one pixel wide at a cap, a step along the bisector at a joint. A pixel near a joint belongs
+  to one of the two segments, never to both, and the strips on both sides of the bisector form the miter.
 
 Lengths are in pixels, x to the right, y downwards, and pixel i spans [i, i + 1).
 """
@@ -17,31 +17,31 @@ F32 = np.float32
 ZERO, HALF, ONE, TWO = F32(0), F32(0.5), F32(1), F32(2)  # a Python float would widen to float64
 
 SHARP = F32(0.04)  # |u + v|^2 of unit vectors u, v at a joint where the miter is 10 line widths long
-BACKWARD = F32(0.003)  # the same where a line runs back over itself, within 3 degrees
-# Measured against Cairo's images, 42.8 dB as it is:
+BACKWARD = F32(0.003)  # the same where a line turns back over itself, within 3 degrees
+# Chosen by likeness to Cairo's images, which is 42.8 dB with these values:
 STEP = F32(64)  # slope of a joint's cut, 1 / pixels; 40.1 dB at 4, 42.2 at 16
-NUDGE = F32(0.8)  # of 1 / STEP, by which cuts move off pixel centres, where joints on a grid have them; 41.4 dB at 0
-INNER = F32(0.15)  # of the shorter leg; an inner corner that reaches further is filled whole; 42.1 dB without
+NUDGE = F32(0.8)  # of 1 / STEP: moves cuts off the pixel centres, on which joints of a grid lie; 41.4 dB at 0
+INNER = F32(0.15)  # of the shorter segment; an inner corner that reaches further is filled; 42.1 dB without
 GAUSS = F32(0.5 / np.sqrt(3))  # Gauss's two points on [-1/2, 1/2]
 TINY = F32(1e-4)  # keeps divisors from 0
-FLAT = F32(1e-9)  # the same of a strip's slope: at 1e-4 level lines of thousands of pixels ended early
-FULL = F32(128)  # a cut's full weight; two trapezoids of it make a coverage of 256
-NEVER = F32(-1e9)  # a cut's offset that no point reaches
+FLAT = F32(1e-9)  # keeps a strip's slope from 0; at 1e-4 horizontal lines of thousands of pixels ended early
+FULL = F32(128)  # the greatest value of a cut; two trapezoids of that height make a coverage of 256
+NEVER = F32(-1e9)  # the offset of a cut that is never the greater one
 
-BLOCK = 16  # segments whose fields lie side by side: one base pointer, or LLVM gives up on proving them apart
-# Fields of a segment, as offsets in its block: its box, and linear functions, of three fields each: the value at the
-# centre of the box's first pixel, and the slopes.
+BLOCK = 16  # segments whose fields are interleaved: with several base pointers LLVM could not prove them disjoint
+# Fields of a segment, as offsets in its block: its box, and linear functions of three fields each, which are the value
+# at the centre of the box's first pixel and the two slopes.
 FIELDS = 24
 TOP, BOTTOM, LEFT, RIGHT, STRIP, PLATEAU, PEAK, SPREAD, APART, START, STOP, BACK = (
     field * BLOCK for field in (0, 1, 2, 3, 4, 7, 8, 9, 10, 11, 17, 23)
 )
 SLOPE_X, SLOPE_Y, CORNER = BLOCK, 2 * BLOCK, 3 * BLOCK
-POINT_ROWS = 9  # of `points`: x, y, where strokes begin, and what `join_points` fills
+POINT_ROWS = 9  # rows of `points`: x, y, whether a stroke begins, and six that `join_points` fills
 
 
 @inlined_kernel
 def reach_of(u: F32, v: F32, jx: F32, jy: F32, half: F32) -> tuple[F32, F32]:
-    """How far the end of a segment of direction (u, v) reaches to the sides and up and down, its miter included."""
+    """How far the end of a segment of direction (u, v), its miter included, reaches horizontally and vertically."""
     cap = jx * jx + jy * jy == ZERO
     a = TWO * u if cap else jx
     b = TWO * v if cap else jy
@@ -53,10 +53,10 @@ def reach_of(u: F32, v: F32, jx: F32, jy: F32, half: F32) -> tuple[F32, F32]:
 def place_cut(
     segments: Float32Array, o: int, x: F32, y: F32, u: F32, v: F32, jx: F32, jy: F32, inner: F32, offset: F32, less: F32
 ) -> None:
-    """Place the cut at the end of a segment that leaves it in the direction (u, v), (x, y) before the first pixel.
+    """Write the cut at an end of a segment: (u, v) points from that end into it, (x, y) from there to the first pixel.
 
-    The cut is the greater of two linear functions: the cap or the joint's bisector, and, where the joint is an inner
-    one, the segment's own end, so that short legs of thick lines leave no holes. Both are lowered by `less`.
+    The cut is the greater of two linear functions: that of the cap or of the joint's bisector and, at an inner corner,
+    that of the segment's own end, so that short segments of thick lines leave no holes. Both are lowered by `less`.
     """
     cap = jx * jx + jy * jy == ZERO
     a = TWO * u if cap else jx
@@ -75,9 +75,9 @@ def place_cut(
 def join_points(points: Float32Array, count: int, half_width: F32) -> None:
     """Fill rows 3 and 4 of `points` with the unit direction to the next point, 5-8 with the joint at each point.
 
-    Row 5 is 1 where the inner corner reaches far along the shorter leg. Rows 6 and 7 are the sum of the directions
-    before and after, normal to the bisector; 0 where two caps take the joint's place: at a stroke's ends, and past the
-    miter limit, where Cairo's bevel is all but that. Row 8 is 1 where the line runs back over itself.
+    Row 5 is 1 where the inner corner reaches far along the shorter segment. Rows 6 and 7 are the sum of the directions
+    before and after, normal to the bisector; they are 0 where two caps replace the joint: at a stroke's ends, and
+    beyond the miter limit, where Cairo's bevel is almost the same. Row 8 is 1 where the line turns back over itself.
     """
     px, py, begins, ux, uy, inner = points[0], points[1], points[2], points[3], points[4], points[5]
     jx, jy, back = points[6], points[7], points[8]
@@ -105,7 +105,7 @@ def join_points(points: Float32Array, count: int, half_width: F32) -> None:
 
 @inner_kernel
 def outline_segments(points: Float32Array, count: int, half_width: F32, size: F32, segments: Float32Array) -> None:
-    """Fill the fields of the segment from each point to the next; those between strokes are never drawn."""
+    """Fill the fields of the segment from each point to the next; segments between two strokes are never drawn."""
     px, py, ux, uy = points[0], points[1], points[3], points[4]
     inner, jx, jy, back = points[5], points[6], points[7], points[8]
     for block in range((count + BLOCK - 1) // BLOCK):

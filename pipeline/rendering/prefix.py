@@ -1,4 +1,4 @@
-"""Unfinished drawings, as `augment` cuts them where its `prefix` says so, but each after a given number of points."""
+"""Cuts each drawing after a given number of points, as augmentation's `prefix` cuts it after a random share."""
 
 from dataclasses import replace
 
@@ -11,13 +11,13 @@ from pipeline.rendering.augment_kernels import ENLARGE
 
 
 def points_of(drawings: Drawings) -> Int64Array:
-    """(N,) int64, how many points each drawing has."""
+    """(N,) int64, the number of points of each drawing."""
     ends = np.append(0, drawings.stroke_end)[drawings.drawing_end]
     return np.diff(ends, prepend=0)
 
 
 def leading(drawings: Drawings, points: Int64Array) -> Drawings:
-    """The first so many points of each drawing, (N,) from 1 to all that it has; strokes behind them are gone."""
+    """The first `points` points of each drawing, (N,), from 1 to all of them; later strokes are removed."""
     of_each = points_of(drawings)
     begin = np.cumsum(of_each) - of_each
     place = np.arange(len(drawings.x)) - np.repeat(begin, of_each)
@@ -39,13 +39,13 @@ def leading(drawings: Drawings, points: Int64Array) -> Drawings:
 
 
 def aligned_as(part: Drawings, whole: Drawings) -> tuple[Float32Array, Float32Array]:
-    """The points of what is left of drawings, in the corner and at the size of the whole ones.
+    """The points of cut drawings, moved and scaled to the corner and the size of the whole drawings.
 
     That is how Google would have aligned the unfinished drawing.
 
     Args:
         part: N drawings with points.
-        whole: what they were cut from.
+        whole: the drawings from which they were cut.
 
     Returns:
         x, y: (P,) float32, canvas pixels.
@@ -63,7 +63,7 @@ def aligned_as(part: Drawings, whole: Drawings) -> tuple[Float32Array, Float32Ar
 
 
 def _boxes(drawings: Drawings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(N, 2) the least and the greatest x and y of drawings with points."""
+    """The least and the greatest x and y, (N, 2) each, of drawings with points."""
     points = points_of(drawings)
     starts = np.cumsum(points) - points
     xy = np.stack([drawings.x, drawings.y], axis=1)

@@ -1,6 +1,6 @@
-"""Drawings to antialiased images: `render_batch` checks its arguments once and guards the kernels that draw.
+"""Renders drawings to antialiased images: `render_batch` checks its arguments and calls the kernels.
 
-Strokes look as Cairo draws them, butt caps and miter joins up to a limit of 10, with one difference: a stroke that
+Strokes look as Cairo draws them, with butt caps and miter joins up to a limit of 10, with one difference: a stroke that
 stays in one place is a visible dot.
 """
 
@@ -40,10 +40,10 @@ class Encoding:
     """What the channels of an image show.
 
     Attributes:
-        description: in a line.
+        description: what the encoding shows, in a line.
         channels: of an image, 1 or 3.
         table: (K, 3) uint8; stroke s of a drawing has the colour s modulo K.
-        by_segment: each segment has a colour of its own instead: ink, place in the drawing, direction.
+        by_segment: each segment has a colour of its own instead: ink, position in the drawing, direction.
     """
 
     description: str
@@ -52,7 +52,7 @@ class Encoding:
     by_segment: bool = False
 
     def __post_init__(self) -> None:
-        table = np.array(self.table)  # a copy of its own, and writeable, for numba's types
+        table = np.array(self.table)  # a writeable copy, because numba types depend on it
         if table.dtype != np.uint8 or table.ndim != 2 or table.shape[1] != 3 or len(table) == 0:
             raise UsageError(f"table must be (K, 3) uint8 with K > 0, not {table.dtype} {table.shape}")
         if isinstance(self.channels, bool) or self.channels not in (1, 3):
@@ -68,7 +68,7 @@ ENCODINGS = {
 
 LINE_WIDTH = 5 / 256  # of the image's size
 SIZE_LIMIT = 4096  # pixels
-COORDINATE_LIMIT = 65536.0  # 256 canvases: float32 still places such a point within 1/50 of a pixel at 512
+COORDINATE_LIMIT = 65536.0  # 256 canvases: in a 512-pixel image float32 is still exact to 1/50 of a pixel there
 
 
 def render_batch(
@@ -84,32 +84,32 @@ def render_batch(
 ) -> UInt8Array:
     """Render N drawings, antialiased, later strokes over earlier ones.
 
-    Safe to call from several threads side by side; scratch memory is a call's own and follows from `size` and the
-    largest drawing.
+    Safe to call from several threads at once: each call allocates its own scratch memory, whose size depends on `size`
+    and the largest drawing.
 
     Args:
-        x: (P,) uint8 or float, from left to right; 0 and 256 are the image's borders. What lies outside is clipped.
+        x: (P,) uint8 or float, from left to right; 0 and 256 are the image's borders. Anything outside is clipped.
         y: (P,) of the dtype of `x`, from top to bottom.
         stroke_end: (S,) integer, the end of each stroke in `x` and `y`.
         drawing_end: (N,) integer, the end of each drawing in `stroke_end`.
         size: height and width of the images in pixels, 1-4096.
-        line_width: in pixels of the image, for all or (N,) for each; 5/256 of `size` where None.
-        encoding: what the C channels show, a name in `ENCODINGS`, or a table of your own.
-        out: (N, size, size, C) uint8, C-contiguous, to fill and return; allocated where None.
+        line_width: in pixels of the image, one for all drawings or (N,); None means 5/256 of `size`.
+        encoding: what the C channels show: a name in `ENCODINGS`, or an `Encoding` of your own.
+        out: (N, size, size, C) uint8, C-contiguous, to fill and return; None allocates it.
 
     Returns:
         (N, size, size, C) uint8 on black.
 
     Raises:
-        UsageError: an array has the wrong shape or dtype, ends fall or pass what they index, a coordinate is not
-            within +-65536 (so NaN and infinity), or `size`, `line_width`, `encoding` or `out` does not fit.
+        UsageError: an array has the wrong shape or dtype, ends decrease or exceed what they index, a coordinate is not
+            within +-65536 (NaN and infinity are not), or `size`, `line_width`, `encoding` or `out` is invalid.
 
     >>> int(render_batch(np.uint8([0, 255]), np.uint8([130, 130]), np.array([2]), np.array([1])).max())
     255
     """
     x, y = _as_coordinates("x", x), _as_coordinates("y", y)
     if x.dtype != y.dtype or x.shape != y.shape:
-        raise UsageError(f"x and y must be alike, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+        raise UsageError(f"x and y must have one dtype and shape, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     stroke_end = as_ends("stroke_end", stroke_end, len(x))
     drawing_end = as_ends("drawing_end", drawing_end, len(stroke_end))
     size = _as_size(size)
@@ -128,7 +128,7 @@ def render_batch(
     first_stroke = np.append(0, drawing_end)
     first_point = np.append(0, stroke_end)[first_stroke]
     strokes = int(np.diff(first_stroke).max())
-    blocks = -(-(int(np.diff(first_point).max()) + strokes) // BLOCK)  # a dot has one point and becomes two
+    blocks = -(-(int(np.diff(first_point).max()) + strokes) // BLOCK)  # a dot of one point becomes two points
     render_drawings(
         x,
         y,
@@ -150,14 +150,18 @@ def render_batch(
 
 
 def encoding_of(name: str) -> Encoding:
-    """The entry of `ENCODINGS`, or a `UsageError` that names them all."""
+    """The entry of `ENCODINGS` called `name`.
+
+    Raises:
+        UsageError: there is none; the message names all encodings.
+    """
     if not isinstance(name, str) or name not in ENCODINGS:
         raise UsageError(f'encoding "{name}": expected one of {", ".join(ENCODINGS)}')
     return ENCODINGS[name]
 
 
 def _as_size(size: int) -> int:
-    """A checked size as a Python integer: a small one of NumPy's would wrap around where the scratch is measured."""
+    """A checked size as a Python integer: a small NumPy integer would overflow when the scratch size is computed."""
     try:
         number = -1 if isinstance(size, bool | np.bool) else operator.index(size)
     except TypeError:
@@ -168,7 +172,7 @@ def _as_size(size: int) -> int:
 
 
 def _as_widths(line_width: float | NDArray[np.floating] | None, size: int, count: int) -> NDArray[np.float32]:
-    """(count,) float32, checked widths in pixels."""
+    """Checked line widths in pixels, (count,) float32."""
     widths = np.asarray(size * LINE_WIDTH if line_width is None else line_width)
     if widths.shape not in ((), (count,)) or widths.dtype.kind not in "fiu":
         raise UsageError(f"line_width must be a number or ({count},), not {widths.dtype} {widths.shape}")
@@ -178,20 +182,20 @@ def _as_widths(line_width: float | NDArray[np.floating] | None, size: int, count
 
 
 def _as_coordinates(name: str, values: ArrayLike) -> NDArray[np.uint8] | NDArray[np.float32]:
-    """Checked coordinates as the kernels take them: uint8 or float32, contiguous and, for numba's types, writeable."""
+    """Checked coordinates as the kernels take them: uint8 or float32, contiguous, and writeable as numba types need."""
     array = np.asarray(values)
     if array.ndim != 1 or not (array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)):
         raise UsageError(f"{name} must be (P,) uint8 or float, not {array.dtype} {array.shape}")
     if array.dtype == np.uint8:
         return np.require(array, np.uint8, ["C", "W"])
-    with np.errstate(invalid="ignore"):  # NaN is refused here, not warned of
+    with np.errstate(invalid="ignore"):  # NaN is refused below and needs no warning
         if len(array) and not (float(array.min()) >= -COORDINATE_LIMIT and float(array.max()) <= COORDINATE_LIMIT):
             raise UsageError(f"{name} must be finite and within +-{COORDINATE_LIMIT:.0f}")
     return np.require(array, np.float32, ["C", "W"])
 
 
 def as_ends(name: str, values: ArrayLike, limit: int) -> Int64Array:
-    """Checked ends as the kernels take them: int64, contiguous and, for numba's types, writeable."""
+    """Checked ends as the kernels take them: int64, contiguous, and writeable as numba types need."""
     array = np.asarray(values)
     if array.ndim != 1 or not np.issubdtype(array.dtype, np.integer):
         raise UsageError(f"{name} must be one axis of integers, not {array.dtype} {array.shape}")

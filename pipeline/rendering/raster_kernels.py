@@ -1,7 +1,7 @@
-"""The kernel behind `pipeline.rendering.raster.render_batch`: points to segments, segments to planes, planes to images.
+"""The kernel that renders drawings: points to segments, segments to colour planes, planes to images.
 
-Coverage is not sampled: `outline_kernels` bounds each segment by a few linear functions, `strip_kernels` clamps and
-multiplies them, a vector of pixels at a time.
+`pipeline.rendering.raster.render_batch` calls it. Coverage is computed, not sampled: `outline_kernels` bounds each
+segment by a few linear functions, and `strip_kernels` clamps and multiplies them, a vector of pixels at a time.
 
 Axes: N drawings, S strokes, P points.
 """
@@ -15,7 +15,7 @@ from pipeline.rendering.simd import LANES
 from pipeline.rendering.strip_kernels import draw_segments
 
 U8, U64 = np.uint8, np.uint64
-MERGE = F32(1 / 64)  # pixels; points nearer than this to the one before are dropped
+MERGE = F32(1 / 64)  # pixels; a point nearer than this to the one before it is dropped
 
 
 @inner_kernel
@@ -33,10 +33,10 @@ def place_points(
 ) -> int:
     """Scale the points of strokes first..last into rows 0 and 1 of `points`, and return their number.
 
-    Row 2 marks where strokes begin; the rows of `inks` get each point's red, green and blue.
+    Row 2 is marked where a stroke begins; the rows of `inks` receive each point's red, green and blue.
 
-    Of points closer than MERGE the first stays, so that every segment has a direction; where it is the only one left,
-    it becomes a line as long as it is wide.
+    Of points closer than MERGE the first is kept, so that every segment has a direction; if a stroke has only one point
+    left, it becomes a line as long as it is wide.
     """
     px, py, begins = points[0], points[1], points[2]
     count = 0
@@ -63,10 +63,10 @@ def place_points(
 
 @inner_kernel
 def colour_segments(points: Float32Array, count: int, inks: UInt8Array) -> None:
-    """Colour each segment by where it stands: red is ink, green its place in the drawing, blue its direction.
+    """Colour each segment for the encoding `order`: red is ink, green its position in the drawing, blue its direction.
 
-    The place is the share of all that is drawn, by length, up to the segment's middle, 0-255. The direction is turned
-    into 0-255 without trigonometry, as the place on the square |u| + |v| = 1, from left by up, right and down.
+    The position is the share of the drawing's length up to the segment's middle, as 0-255. The direction is mapped to
+    0-255 without trigonometry, as the position on the square |u| + |v| = 1, from left through up, right and down.
     """
     px, py, begins, ux, uy = points[0], points[1], points[2], points[3], points[4]
     total = ZERO
@@ -126,8 +126,9 @@ def render_drawings(
 ) -> None:
     """Fill `images`, (N * size * size * channels,) uint8.
 
-    `line_widths` has one entry a drawing. Strokes have the colours of `table`, (K, 3), in turn, or, `by_segment`, each
-    segment its own: ink, place in the drawing, direction. `points`, `inks`, `segments` and `planes` are scratch.
+    `line_widths` has one entry for each drawing. Strokes have the colours of `table`, (K, 3), in turn; if `by_segment`
+    is set, each segment has its own colour: ink, position in the drawing, direction. `points`, `inks`, `segments` and
+    `planes` are scratch.
     """
     stride = size + LANES
     for n in range(len(drawing_end)):

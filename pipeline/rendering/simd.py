@@ -1,11 +1,11 @@
-"""Eight numbers at once in a kernel: vectors of LLVM's own, which it maps to AVX, SSE or NEON.
+"""Vectors of eight numbers for kernels: LLVM vector types, which LLVM maps to AVX, SSE or NEON instructions.
 
-LLVM makes vector code of loops by itself, but keeps no vector from one turn of an outer loop to the next, and unrolls
-short loops before it looks at them; for the rows of a segment that cost half of the renderer's speed.
+LLVM vectorizes loops by itself, but it keeps no vector from one iteration of an outer loop to the next, and it unrolls
+short loops before it tries to vectorize them; for the rows of a segment that cost half of the renderer's speed.
 
-Two kinds of vector: of float32 and of uint16. The operators +, -, * and, of uint16, >> take two of a kind. The
-functions below say what they do of numbers (not of NaN) as NumPy does it, and that is how they run without JIT, on
-arrays of eight; compiled, each is the instruction that `_compile_as` gives it.
+There are two kinds of vector, of float32 and of uint16. The operators +, -, * and, for uint16, >> take two vectors of
+one kind. The functions below are NumPy operations, valid for numbers but not for NaN, and without JIT they run as
+such on arrays of eight; compiled, each is the instruction that `_compile_as` gives it.
 """
 
 import operator
@@ -21,17 +21,17 @@ from numba.extending import models, register_model
 
 LANES = 8
 
-Vector = Any  # a `_Lanes` in compiled code, an array of eight without JIT
+Vector = Any  # of type `_Lanes` in compiled code, an array of eight without JIT
 UInt8Array = np.ndarray[Any, np.dtype[np.uint8]]
 
 
 def floats(value: np.float32) -> Vector:
-    """A vector of equal float32."""
+    """A vector of eight copies of one float32."""
     return np.full(LANES, value, np.float32)
 
 
 def shorts(value: np.uint16) -> Vector:
-    """A vector of equal uint16."""
+    """A vector of eight copies of one uint16."""
     return np.full(LANES, value, np.uint16)
 
 
@@ -41,44 +41,44 @@ def count_up() -> Vector:
 
 
 def least(a: Vector, b: Vector) -> Vector:
-    """The lesser of each two float32."""
+    """The elementwise minimum of two float32 vectors."""
     return np.minimum(a, b)
 
 
 def greatest(a: Vector, b: Vector) -> Vector:
-    """The greater of each two float32."""
+    """The elementwise maximum of two float32 vectors."""
     return np.maximum(a, b)
 
 
 def magnitude(a: Vector) -> Vector:
-    """Float32 without their signs."""
+    """The absolute values of a float32 vector."""
     return np.abs(a)
 
 
 def quotient(a: Vector, b: Vector) -> Vector:
-    """Each float32 of `a` by that of `b`, which is not 0."""
+    """The elementwise quotient of two float32 vectors; no element of `b` is 0."""
     return a / b
 
 
 def truncated(a: Vector) -> Vector:
-    """Float32 of 0 to 65535 as uint16, towards 0."""
+    """Float32 values from 0 to 65535 as uint16, rounded towards 0."""
     return a.astype(np.uint16)
 
 
 def load(array: UInt8Array, index: np.uint64) -> Vector:
-    """Eight uint8 from `index` on, as uint16; compiled, nothing checks that they lie in the array."""
+    """Read eight uint8 from `index` on as uint16; compiled code does not check that they are inside the array."""
     if int(index) + LANES > len(array):
         raise IndexError(f"{LANES} bytes at {index} of {len(array)}")
     return array[int(index) : int(index) + LANES].astype(np.uint16)
 
 
 def store(array: UInt8Array, index: np.uint64, values: Vector) -> None:
-    """Eight uint16 of 0 to 255 as the uint8 from `index` on; compiled, nothing checks that they lie in the array."""
+    """Write eight uint16 of 0 to 255 as uint8 from `index` on; compiled code does not check that they fit the array."""
     array[int(index) : int(index) + LANES] = values
 
 
 class _Lanes(types.Type):
-    """The type of a vector."""
+    """The numba type of a vector."""
 
     def __init__(self, name: str, element: ir.Type) -> None:
         self.vector = ir.VectorType(element, LANES)
@@ -98,7 +98,7 @@ _INTS, _BYTES = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.IntType(8
 def _compile_as(
     function: Callable[..., Any], result: types.Type, *arguments: Any, code: Callable[[Any, Any], Any]
 ) -> None:
-    """Let kernels call `function` of such arguments: `code` gives its result from LLVM's builder and values."""
+    """Let kernels call `function` with these argument types: `code` emits its result with LLVM's builder and values."""
 
     class Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002 - numba's signature
@@ -119,7 +119,10 @@ def _compile_as(
 
 
 def _fits(found: types.Type, wanted: Any) -> bool:
-    """Whether an argument may be passed: plain bytes as `types.Array`, any number as a scalar, else just that type."""
+    """Whether an argument's type fits: a C-contiguous uint8 array for `types.Array`, any number for a scalar.
+
+    Any other wanted type must be found exactly.
+    """
     if wanted is types.Array:
         return bool(found == types.Array(types.uint8, 1, "C"))
     return found == wanted or (isinstance(wanted, types.Number) and isinstance(found, types.Number))

@@ -1,10 +1,10 @@
-"""Segments to pixels: the coverage of eight pixels at once, blended as it is found.
+"""Kernels that draw segments: compute the coverage of eight pixels at once and blend it into the planes.
 
-Where two segments of one colour overlap, blending one after the other is the union of two coverages that know nothing
-of each other. Only where a line runs back over itself is the segment before taken out of the one that follows.
+Where two segments of one colour overlap, blending one after the other gives the union of two coverages as if they were
+independent. Only where a line turns back over itself is the previous segment's coverage taken out of the next one's.
 
-Planes are one uint8 array of three equal parts, one a channel; rows in them are `stride` apart, with `LANES` pixels of
-padding, so that the last vector of a row needs no mask.
+Planes are one uint8 array of three equal parts, one for each channel; their rows are `stride` apart, with `LANES`
+pixels of padding, so that the last vector of a row needs no mask.
 """
 
 import numba
@@ -41,14 +41,14 @@ from pipeline.rendering.outline_kernels import (
 )
 from pipeline.rendering.simd import LANES, Vector
 
-U16, U64 = np.uint16, np.uint64  # indices are unsigned: numba's handling of negative ones costs as much as a row
+U16, U64 = np.uint16, np.uint64  # indices are unsigned: numba's check for negative ones takes as long as a row
 WHOLE = F32(256)  # coverage of a pixel that a stroke covers
 CHECKED = bool(vars(numba.config).get("BOUNDSCHECK"))
 
 
 @inlined_kernel
 def along(segments: Float32Array, o: np.uint64, column: F32, row: F32) -> Vector:
-    """The linear function whose fields begin at `o`, at eight pixels."""
+    """The values at eight pixels of the linear function whose fields begin at `o`."""
     slope = segments[o + SLOPE_X]
     return (
         simd.floats(segments[o] + slope * column + segments[o + SLOPE_Y] * row) + simd.floats(slope) * simd.count_up()
@@ -64,7 +64,7 @@ def cover_of(
     peak: Vector,
     apart: Vector,
 ) -> Vector:
-    """Coverage, 0 to 256, of pixels by the strip and the cuts at its ends; `stop` is lowered by FULL."""
+    """The coverage, 0 to 256, of pixels by the strip and the cuts at its ends; `stop` is already lowered by FULL."""
     zero = simd.floats(ZERO)
     near = simd.least(simd.greatest(plateau - simd.magnitude(strip - apart), zero), peak)
     far = simd.least(simd.greatest(plateau - simd.magnitude(strip + apart), zero), peak)
@@ -74,7 +74,7 @@ def cover_of(
 
 @inlined_kernel
 def cover_at(segments: Float32Array, o: np.uint64, column: F32, row: F32) -> Vector:
-    """The coverage by a segment of eight pixels, the first so many columns and rows from its box's first."""
+    """A segment's coverage of eight pixels, the first of them at (column, row) of the segment's box."""
     start = simd.greatest(along(segments, o + START, column, row), along(segments, o + START + CORNER, column, row))
     stop = simd.greatest(along(segments, o + STOP, column, row), along(segments, o + STOP + CORNER, column, row))
     strip = along(segments, o + STRIP, column, row)
@@ -84,8 +84,8 @@ def cover_at(segments: Float32Array, o: np.uint64, column: F32, row: F32) -> Vec
 
 @inlined_kernel
 def blend_plane(planes: UInt8Array, i: np.uint64, opaque: Vector, clear: Vector, ink: Vector) -> None:
-    """Blend one channel."""
-    if CHECKED:  # numba's own check, which vectors have none of
+    """Blend eight pixels of one channel."""
+    if CHECKED:  # vector loads and stores have no bounds check, so an indexed read makes numba do its own
         planes[i + U64(LANES - 1)] = planes[i + U64(LANES - 1)]
     mixed = simd.load(planes, i) * clear + ink * opaque + simd.shorts(U16(128))
     simd.store(planes, i, mixed >> simd.shorts(U16(8)))
@@ -101,7 +101,7 @@ def blend(
     blue: Vector,
     channels: int,
 ) -> None:
-    """Blend a colour into eight pixels from `i` on, `cover` 0 to 256."""
+    """Blend a colour into eight pixels from `i` on; `cover` is 0 to 256."""
     opaque = simd.truncated(cover + simd.floats(HALF))
     clear = simd.shorts(U16(WHOLE)) - opaque
     blend_plane(planes, i, opaque, clear, red)
@@ -113,7 +113,7 @@ def blend(
 
 @inlined_kernel
 def block_of(p: int) -> np.uint64:
-    """Where the fields of segment `p` begin."""
+    """The index in `segments` where the fields of segment `p` begin."""
     return U64(p) // U64(BLOCK) * U64(BLOCK * FIELDS) + U64(p) % U64(BLOCK)
 
 
@@ -128,9 +128,9 @@ def draw_narrow(
     channels: int,
     planes: UInt8Array,
 ) -> None:
-    """Blend a segment whose box is no wider than a vector: functions go from row to row by adding their slope.
+    """Blend a segment whose box is no wider than a vector: for each row the linear functions grow by their slope.
 
-    Over 4,096 rows the rounding of those sums changes a pixel by 1 of 255 at most.
+    Over 4,096 rows the rounding of these sums changes a pixel by at most 1 of 255.
     """
     lanes = simd.count_up()
     strip = simd.floats(segments[o + STRIP]) + simd.floats(segments[o + STRIP + SLOPE_X]) * lanes
@@ -171,7 +171,7 @@ def draw_wide(
     segments: Float32Array, p: int, rows: int, columns: F32, inks: UInt8Array, stride: int, channels: int,
     planes: UInt8Array,
 ) -> None:  # fmt: skip
-    """Blend any segment: of each row the pixels that the strip may reach, a vector at a time."""
+    """Blend any segment: in each row the pixels that the strip may reach, a vector at a time."""
     o = block_of(p)
     before = block_of(p - 1) if segments[o + BACK] != ZERO else o
     down, right = segments[o + TOP] - segments[before + TOP], segments[o + LEFT] - segments[before + LEFT]
@@ -185,7 +185,7 @@ def draw_wide(
         i = U64(row + int(segments[o + TOP])) * U64(stride) + U64(segments[o + LEFT] + column)
         while True:
             cover = cover_at(segments, o, column, F32(row))
-            if before != o:  # the greater coverage, as the line before lies beneath
+            if before != o:  # blend only what is missing to the greater coverage: `before` is already drawn
                 beneath = cover_at(segments, before, column + right, F32(row) + down)
                 rest = simd.greatest(simd.floats(WHOLE) - beneath, simd.floats(ONE))
                 cover = simd.quotient(simd.greatest(cover - beneath, simd.floats(ZERO)) * simd.floats(WHOLE), rest)
@@ -207,7 +207,7 @@ def draw_segments(
     channels: int,
     planes: UInt8Array,
 ) -> None:
-    """Blend the segments of all strokes, one after the other, into the planes."""
+    """Blend the segments of all strokes into the planes, one after the other."""
     for p in range(count):
         if begins[p + 1] != ZERO:
             continue

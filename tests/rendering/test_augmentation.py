@@ -17,8 +17,8 @@ EVERY_KIND = Augmentation(prefix=0.6, shortest=0.1, dropout=0.3, jitter=4, line_
         ({"jitter": math.nan}, "jitter must be a number from 0 to 64, not nan"),
         ({"mirror": True}, "mirror must be a number"),
         ({"dropout": "0.1"}, "dropout must be a number"),
-        ({"scale": 1}, "scale must be a smallest and a largest, not 1"),
-        ({"scale": (1.1, 0.75)}, r"scale must rise, not 1.1\.\.0.75"),
+        ({"scale": 1}, "scale must be a smallest and a largest value, not 1"),
+        ({"scale": (1.1, 0.75)}, r"scale must have its smallest value first, not 1.1\.\.0.75"),
         ({"line_width": (0, 1)}, "line_width must be a number from 0.1 to 10, not 0"),
     ],
 )

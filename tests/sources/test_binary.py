@@ -49,7 +49,7 @@ def records(scanned: ScannedRecords) -> list[dict[str, Any]]:
 
 
 def faults(rejects: list[Reject]) -> list[tuple[int, int, str, bool]]:
-    return [(reject.line, reject.offset, reject.reason, "is left out" in reject.message) for reject in rejects]
+    return [(reject.line, reject.offset, reject.reason, "is skipped" in reject.message) for reject in rejects]
 
 
 def assert_as_naive(content: bytes) -> None:
@@ -159,8 +159,8 @@ def test_where_a_record_has_no_end_the_rest_of_the_file_is_one_reject(message: s
 def test_two_headers_in_a_row_that_are_none_lose_the_rest() -> None:
     bad = pack(1, STROKES, code=b"\0\0")
     first, second = scan(GOOD + bad + bad + GOOD).rejects("dog.bin", 0)
-    assert "is left out" not in first.message
-    assert "is left out" in second.message
+    assert "is skipped" not in first.message
+    assert "is skipped" in second.message
     assert len(scan(GOOD + bad + bad + GOOD).drawings) == 1
     assert len(scan(GOOD + bad + GOOD + bad + GOOD).drawings) == 3
     assert_as_naive(GOOD + bad + bad + GOOD)
