@@ -1,4 +1,4 @@
-"""Google's 345 words, and the word that a file's name declares."""
+"""Google's 345 words, the word that a file's name declares, and words that resemble a text."""
 
 import difflib
 import functools
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from urllib.parse import unquote
 
-# From the dataset's own list (googlecreativelab/quickdraw-dataset, categories.txt), in UTF-8 order.
+# From the list of the data set (googlecreativelab/quickdraw-dataset, categories.txt), in UTF-8 order.
 WORDS: tuple[str, ...] = tuple(
     """
 The Eiffel Tower, The Great Wall of China, The Mona Lisa, aircraft carrier, airplane, alarm clock, ambulance,
@@ -47,7 +47,7 @@ _SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".bin", ".npy")
 
 
 def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
-    """The word of `known` that a file's name declares, as files are named in the wild; None if none.
+    """The word of `known` that a file's name declares, however such files are usually named; None if there is none.
 
     >>> declared_word("full_simplified_The%20Eiffel%20Tower.ndjson.gz")
     'The Eiffel Tower'
@@ -58,7 +58,7 @@ def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
 
 
 def plain_stem(name: str) -> str:
-    """A file's name without its folders, its ending, and what Google's files begin with.
+    """A file's name without its folders, its suffixes, and the prefixes of Google's files.
 
     >>> plain_stem("full_binary_hot%20dog.bin")
     'hot dog'
@@ -73,11 +73,11 @@ def plain_stem(name: str) -> str:
 
 @functools.cache
 def _by_plain(known: tuple[str, ...]) -> dict[str, str]:
-    return {_plain(word): word for word in reversed(known)}  # of words that look the same the first one wins
+    return {_plain(word): word for word in reversed(known)}  # of words with the same plain form the first one wins
 
 
 def resembling(text: str, known: Iterable[str] = WORDS, count: int = 5) -> list[str]:
-    """The words of `known` that contain `text` or are spelled almost like it, best first."""
+    """The words of `known` that contain `text` or are spelled almost like it, the best match first."""
     words = list(known)
     plain = {_plain(word): word for word in words}
     whole = sorted((word for word in words if f" {_plain(text)} " in f" {_plain(word)} "), key=len)

@@ -1,4 +1,4 @@
-"""The 64-bit hashes that order, splits, identities and blocks of sources are told by; the same on every machine."""
+"""64-bit hashes, equal on every machine, that decide order, splits, identities and random choices."""
 
 import hashlib
 
@@ -12,8 +12,8 @@ from pipeline.jit import inlined_kernel
 def mix64(values: UInt64Array) -> UInt64Array:
     """Mix every bit of each value into every bit of its result; a bijection.
 
-    The finaliser of splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). Google's
-    key_ids have 21 trailing zero bits each, so that nothing weaker will do.
+    The finalizer of splitmix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014). A weaker
+    hash would not be enough, because each of Google's key_ids ends in 21 zero bits.
     """
     mixed = np.array(values, np.uint64)
     mixed += np.uint64(0x9E3779B97F4A7C15)
@@ -27,7 +27,7 @@ def mix64(values: UInt64Array) -> UInt64Array:
 
 @inlined_kernel
 def mixed(value: np.uint64) -> np.uint64:
-    """`mix64` of one value, for kernels."""
+    """`mix64` of one value, callable from kernels."""
     value += uint64(0x9E3779B97F4A7C15)
     value = (value ^ (value >> uint64(30))) * uint64(0xBF58476D1CE4E5B9)
     value = (value ^ (value >> uint64(27))) * uint64(0x94D049BB133111EB)
@@ -35,6 +35,6 @@ def mixed(value: np.uint64) -> np.uint64:
 
 
 def salted(salt: str, *numbers: int) -> np.uint64:
-    """A 64-bit salt from a name and numbers such as a seed."""
+    """A 64-bit salt made of a name and of numbers such as a seed."""
     text = ":".join([salt, *map(str, numbers)]).encode()
     return np.uint64(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))

@@ -1,9 +1,10 @@
-"""How every kernel is compiled: serial, without the GIL, cached on disk where a cache can be written.
+"""Compiles all numba kernels with the project's options: serial, without the GIL, cached on disk.
 
-Kernels that only other kernels call are compiled bare, as part of the machine code of their callers: they make no
-array and return none, so numba need not count references to the arrays they are passed. That counting, two atomic
-steps an array a call, took half of the scanner's time; numba finds it needless by itself in very small functions only.
-Such a kernel cannot be called from Python, but where kernels run without JIT, and has no file in numba's cache.
+Kernels that only other kernels call are compiled without wrappers and without reference counting, as part of the
+machine code of their callers: they create and return no array, so numba need not count references to their array
+arguments. The counting, two atomic operations for each array and call, took half of the scanner's time; numba omits it
+by itself in very small functions only. Such a kernel can be called from Python only without JIT, and it has no file in
+numba's cache.
 """
 
 import importlib
@@ -23,34 +24,37 @@ F = TypeVar("F", bound=Callable[..., object])
 def kernel(function: F) -> F:
     """Compile a function with numba, with the project's options.
 
-    A kernel fills arrays that its caller made, does not raise and releases the GIL, so that threads run it side by
-    side. Its machine code is kept in the user's cache folder (`kernel_cache.py`); where that cannot be written, it is
-    compiled anew in each process.
+    A kernel fills arrays that its caller made, does not raise and releases the GIL, so that several threads can run it
+    at once. Its machine code is stored in the user's cache folder (`kernel_cache.py`); if that cannot be written, each
+    process compiles it again.
     """
     folder = cache_folder(Path(inspect.getfile(function)))
     before = _config.CACHE_DIR
     try:
-        _config.CACHE_DIR = str(folder or "")  # numba reads it when it makes the function, and only then
+        _config.CACHE_DIR = str(folder or "")  # numba reads it only while it creates the function
         return cast(F, _njit(nogil=True, cache=folder is not None)(function))
     finally:
         _config.CACHE_DIR = before
 
 
 def inner_kernel(function: F) -> F:
-    """Compile a function that kernels call and that fills arrays of its caller's."""
+    """Compile a function that only kernels call and that fills arrays of its caller."""
     return cast(F, _njit(**_BARE)(function))
 
 
 def inlined_kernel(function: F) -> F:
-    """The same for what runs for every list of a drawing: arrays as arguments are seven numbers each on the stack."""
+    """Compile an inner kernel that LLVM inlines: for every list of a drawing a call would cost too much.
+
+    Each array argument of a call is seven numbers on the stack.
+    """
     return cast(F, _njit(**_BARE, forceinline=True)(function))
 
 
 def _load_numba_without_scipy() -> None:
-    """Load the part of numba that looks for scipy's BLAS, which no kernel needs and takes a fifth of a second."""
+    """Import the part of numba that imports scipy's BLAS, but without scipy: no kernel needs it, and it takes 0.2 s."""
     if "scipy.linalg" in sys.modules:
         return
-    sys.modules["scipy.linalg"] = None  # type: ignore[assignment] # which makes an import of it fail
+    sys.modules["scipy.linalg"] = None  # type: ignore[assignment] # makes `import scipy.linalg` fail
     try:
         importlib.import_module("numba.np.arraymath")
     finally:
@@ -58,6 +62,6 @@ def _load_numba_without_scipy() -> None:
 
 
 _load_numba_without_scipy()
-_njit: Any = numba.njit  # its type leaves out the options below
-_config: Any = numba.config  # its type leaves out its settings
+_njit: Any = numba.njit  # numba's type does not have the options below
+_config: Any = numba.config  # numba's type does not have the settings
 _BARE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

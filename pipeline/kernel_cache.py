@@ -1,8 +1,9 @@
-"""Where numba keeps the machine code of kernels: a folder for each state of the sources, in the user's cache folder.
+"""Chooses where numba caches compiled kernels: a folder in the user's cache for each state of the sources.
 
-numba compiles a kernel anew when the kernel's own file changes, but not when a file changes whose kernels or constants
-went into the same machine code. So each file's code is kept in a folder that is named by a digest of that file, of the
-files of this package that it imports, and of all else that decides the machine code.
+numba compiles a kernel again when the kernel's own file changes, but not when another file changes whose kernels or
+constants are part of the same machine code. So the machine code of each file is stored in a folder that is named by a
+digest of that file, of the files of this package that it imports, and of everything else that the machine code depends
+on.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ import llvmlite
 import llvmlite.binding
 import numba
 
-UNUSED_SECONDS = 30 * 24 * 3600  # folders that no process has used for so long are removed
-_TOUCH_SECONDS = 24 * 3600  # how old a folder's time of use may be before it is set anew
+UNUSED_SECONDS = 30 * 24 * 3600  # folders that no process has used for this long are removed
+_TOUCH_SECONDS = 24 * 3600  # a folder's time of use is updated when it is older than this
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(rb"^from (pipeline(?:\.\w+)*) import \(?([\w, ]*)", re.MULTILINE)
 _NO_MACHINE_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # variables of numba that do not change the code
@@ -31,16 +32,16 @@ def user_cache(name: str) -> Path:
     """The folder for one kind of cached files: `$XDG_CACHE_HOME/sketchpipe/<name>`, by default below `~/.cache`.
 
     Raises:
-        RuntimeError: this user has no home.
+        RuntimeError: this user has no home folder.
     """
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "sketchpipe" / name
 
 
 def cache_folder(source: Path) -> Path | None:
-    """The folder for the kernels of one source file, made and marked as used; None where none can be written.
+    """The cache folder for the kernels of one source file, created and marked as used; None if it cannot be written.
 
-    `NUMBA_CACHE_DIR` takes the place of the user's cache folder; nothing is ever removed from there.
+    `NUMBA_CACHE_DIR` replaces the user's cache folder; nothing is ever removed from there.
     """
     chosen = os.environ.get("NUMBA_CACHE_DIR")
     try:
@@ -53,7 +54,7 @@ def cache_folder(source: Path) -> Path | None:
             os.utime(folder)
         if not chosen:
             _remove_unused(base)
-    except (OSError, RuntimeError):  # no home, a file in its place, a disk that cannot be written
+    except (OSError, RuntimeError):  # no home folder, a file of that name, or a disk that cannot be written
         return None
     return folder
 
@@ -65,7 +66,7 @@ def digest_of(source: Path) -> str:
 
 @functools.cache
 def _environment() -> bytes:
-    """What decides the machine code beside the sources, numba's own variables among it."""
+    """What the machine code depends on besides the sources, including numba's environment variables."""
     variables = [item for item in sorted(os.environ.items()) if item[0].startswith("NUMBA_")]
     features = sorted(llvmlite.binding.get_host_cpu_features().items())
     parts = (sys.version, numba.__version__, llvmlite.__version__, llvmlite.binding.get_host_cpu_name(), features)
@@ -90,7 +91,7 @@ def _direct_imports(file: Path) -> tuple[Path, ...]:
 
 @functools.cache
 def _imported_by(source: Path) -> tuple[Path, ...]:
-    """A file and all that it imports of this package, directly or not, each once, in a fixed order."""
+    """A file and all files of this package that it imports, directly or indirectly, sorted."""
     found: dict[Path, None] = {}
     waiting = [source]
     while waiting:
@@ -103,7 +104,7 @@ def _imported_by(source: Path) -> tuple[Path, ...]:
 
 @functools.cache
 def _remove_unused(base: Path) -> None:
-    """Remove, once a process, the folders that nobody has used for a month, unless another process is at it."""
+    """Remove, once in a process, the folders unused for a month, unless another process is doing so now."""
     with (base / ".lock").open("a") as lock, contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for folder in base.iterdir():

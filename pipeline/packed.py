@@ -1,7 +1,8 @@
-"""Drawings as training needs them, close to how shards store them: strokes and labels, without what only describes.
+"""`PackedDrawings`, the compact form of drawings for training: strokes and labels only.
 
-A drawing's strokes take a quarter of the memory that they take in `Drawings`, and its description none, so that whole
-epochs are permuted at the speed of copying. Axes as in `Drawings`: N drawings, S strokes, P points. `first_point` and
+It is close to the form in which shards store drawings. The ends of strokes take a quarter of the memory that they take
+in `Drawings`, and the fields that only describe a drawing, such as its key_id, are left out, so whole epochs are
+permuted at the speed of copying. Axes as in `Drawings`: N drawings, S strokes, P points. `first_point` and
 `first_stroke` are offsets: they rise, have N + 1 entries, and need not begin at 0.
 """
 
@@ -19,7 +20,7 @@ _UNKNOWN_TIME = np.datetime64("NaT", "us")
 
 @dataclass(frozen=True)
 class PackedDrawings:
-    """N drawings.
+    """N drawings in the compact form for training.
 
     Attributes:
         x: (P,) uint8, from left to right, 0-255.
@@ -50,7 +51,7 @@ class PackedDrawings:
         return bool(_is_sound(self.first_point, self.stroke_end, self.first_stroke))
 
     def unpack(self, words: Sequence[str]) -> Drawings:
-        """The same as `Drawings` of these `words`, points as views; what describes them comes as unknown."""
+        """The same drawings as `Drawings` with these `words`; points are views, and all fields left out are unknown."""
         count = len(self)
         point, points = int(self.first_point[0]), int(self.first_point[-1])
         stroke, strokes = int(self.first_stroke[0]), int(self.first_stroke[-1])
@@ -71,18 +72,18 @@ class PackedDrawings:
 
 
 def without_strokes(count: int) -> PackedDrawings:
-    """So many drawings of nothing, label 0: they keep the place of drawings that cannot be read."""
+    """`count` drawings without strokes and with label 0, which keep the places of drawings that cannot be read."""
     points, offsets = np.empty(0, np.uint8), np.zeros(count + 1, np.int64)
     return PackedDrawings(points, points, offsets, np.empty(0, np.uint16), offsets, np.zeros(count, np.uint16))
 
 
 def assemble(parts: Iterable[tuple[PackedDrawings, Int64Array, Int64Array]], count: int) -> PackedDrawings:
-    """Drawings of several parts, each at a place of its own, every point copied once.
+    """Gather rows of several parts into one, each at a given place; every point is copied once.
 
     Args:
-        parts: drawings, (M,) int64 rows of them, and (M,) int64 the places that these rows take. No place is taken
-            twice; one that none takes is a drawing without strokes.
-        count: places.
+        parts: for each part its drawings, (M,) int64 rows of them, and (M,) int64 the places of these rows in the
+            result. No place may occur twice; a place that does not occur becomes a drawing without strokes.
+        count: the number of places.
     """
     parts = list(parts)
     first_point, first_stroke = np.zeros(count + 1, np.int64), np.zeros(count + 1, np.int64)
@@ -101,7 +102,7 @@ def assemble(parts: Iterable[tuple[PackedDrawings, Int64Array, Int64Array]], cou
 
 
 def join(parts: Iterable[PackedDrawings]) -> PackedDrawings:
-    """The drawings of `parts`, one part or more, one after the other."""
+    """The drawings of one or more parts, concatenated."""
     parts = list(parts)
     places = np.cumsum([0, *map(len, parts)]).tolist()
     rows = [np.arange(len(part)) for part in parts]
@@ -110,10 +111,10 @@ def join(parts: Iterable[PackedDrawings]) -> PackedDrawings:
 
 
 def _allocate(points: int, strokes: int) -> tuple[UInt8Array, UInt8Array, UInt16Array]:
-    """`x`, `y` and `stroke_end` in one piece of memory.
+    """`x`, `y` and `stroke_end` in one allocation.
 
-    Three fresh pieces of a pool took as long to be mapped, page by page, as to be filled; one of some megabytes takes
-    huge pages where the system has them.
+    Mapping three fresh allocations page by page took as long as filling them; a single one of some megabytes gets huge
+    pages if the system has them.
     """
     memory = np.empty(2 * strokes + 2 * points, np.uint8)
     x, y = np.split(memory[2 * strokes :], 2)
@@ -138,7 +139,7 @@ def _is_sound(first_point: Int64Array, stroke_end: UInt16Array, first_stroke: In
 def _rebase(
     first_point: Int64Array, stroke_end: UInt16Array, first_stroke: Int64Array, out_stroke_end: Int64Array
 ) -> None:
-    """Fill the ends of the strokes, counted from the first point of the first drawing."""
+    """Write the ends of all strokes, counted from the first point of the first drawing."""
     for drawing in range(len(first_point) - 1):
         start = first_point[drawing] - first_point[0]
         for stroke in range(first_stroke[drawing], first_stroke[drawing + 1]):
@@ -150,7 +151,7 @@ def _sizes(
     first_point: Int64Array, first_stroke: Int64Array, rows: Int64Array, places: Int64Array,
     points: Int64Array, strokes: Int64Array,
 ) -> None:  # fmt: skip
-    """Write each row's numbers of points and strokes behind its place."""
+    """Write each row's numbers of points and of strokes to the entry after its place."""
     for k in range(len(rows)):
         row, behind = rows[k], places[k] + 1
         points[behind] = first_point[row + 1] - first_point[row]
@@ -163,9 +164,9 @@ def _copy(
     label: UInt16Array, rows: Int64Array, places: Int64Array, to_point: Int64Array, to_stroke: Int64Array,
     out_x: UInt8Array, out_y: UInt8Array, out_stroke_end: UInt16Array, out_label: UInt16Array,
 ) -> None:  # fmt: skip
-    """Copy the drawings at `rows` to their places, whose offsets are given."""
+    """Copy the drawings at `rows` to their places, at the given offsets."""
     for k in range(len(rows)):
-        # Unsigned, because numba checks signed indices for being negative.
+        # Unsigned, because numba checks whether signed indices are negative.
         row, place = np.uint64(rows[k]), np.uint64(places[k])
         out_label[place] = label[row]
         start, to = np.uint64(first_point[row]), np.uint64(to_point[place])

@@ -1,4 +1,4 @@
-"""Work on threads, its results in order, and its time: kernels release the GIL, so that threads are enough."""
+"""Runs work on threads with results in order; also the usable cores and where a loader's time goes."""
 
 import contextlib
 import os
@@ -19,12 +19,12 @@ B = TypeVar("B")
 
 @dataclass
 class Times:
-    """Where the time of a loader goes, in seconds, added up over threads.
+    """Where the time of a loader goes, in seconds, summed over threads.
 
     Attributes:
-        waiting: of callers for batches.
-        reading: shards, and drawings put in order.
-        rendering: augmentation included.
+        waiting: time that callers wait for batches.
+        reading: time spent reading shards and ordering drawings.
+        rendering: time spent rendering, including augmentation.
     """
 
     waiting: float = 0.0
@@ -45,7 +45,7 @@ class Times:
 
 
 def core_count() -> int:
-    """The cores that this process may use: fewer than the machine's where it is pinned to some."""
+    """The number of cores that this process may use; fewer than the machine has if it is pinned to some of them."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -53,9 +53,9 @@ def core_count() -> int:
 
 @contextlib.contextmanager
 def brisk_switching() -> Iterator[None]:
-    """Let threads that wait for the interpreter's lock have it after half a millisecond instead of five.
+    """Let a thread that waits for the interpreter lock get it after half a millisecond instead of five.
 
-    Between two kernels a thread needs it for microseconds; a whole build on two workers took a tenth less time.
+    Between two kernels a thread needs the lock for microseconds; a build on two workers took a tenth less time.
     """
     before = sys.getswitchinterval()
     sys.setswitchinterval(_SWITCH_SECONDS)
@@ -68,9 +68,10 @@ def brisk_switching() -> Iterator[None]:
 def ordered_map(
     function: Callable[[A], B], items: Iterable[A], workers: int, ahead: int = 1
 ) -> Generator[B, None, None]:
-    """`map` on `workers` threads, results in the order of `items`, of which `workers + ahead` are in work at most.
+    """`map` on `workers` threads with results in the order of `items`; at most `workers + ahead` are in progress.
 
-    One worker means this thread itself, and nothing ahead. When the caller stops, so do the threads.
+    One worker means the calling thread itself, which works on nothing ahead. When the caller stops iterating, items
+    that have not begun are cancelled. Kernels release the GIL, so threads are enough.
     """
     if workers == 1:
         yield from map(function, items)

@@ -1,4 +1,4 @@
-"""Kernels of the augmentation: which points of a drawing are kept, and where each of them is moved.
+"""Kernels of the augmentation: they choose which points of a drawing are kept and move them.
 
 Axes: N drawings, S strokes, P points. Lengths are canvas pixels, 256 of which are an image's side. The kept points of a
 drawing are stored as ranges, `runs`, (2R,) int64: the start and the end (exclusive) of each range in `x` and `y`. So

@@ -1,4 +1,4 @@
-"""Kernels that turn strokes into segments: the pixels each may touch and the linear functions that bound it.
+"""Kernels that turn strokes into segments: the pixels each may touch and the functions that bound it.
 
 - The strip between a segment's edges: its coverage is the mean of two trapezoids of the distance to the middle line,
   that is, the box filter over a pixel with one of its two integrals replaced by Gauss's two points.

@@ -1,4 +1,4 @@
-"""Cuts each drawing after a given number of points, as augmentation's `prefix` cuts it after a random share."""
+"""Cuts drawings after a given number of points, as augmentation's `prefix` does after a random share."""
 
 from dataclasses import replace
 

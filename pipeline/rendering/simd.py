@@ -1,4 +1,4 @@
-"""Vectors of eight numbers for kernels: LLVM vector types, which LLVM maps to AVX, SSE or NEON instructions.
+"""Vectors of eight numbers for kernels, which LLVM maps to AVX, SSE or NEON instructions.
 
 LLVM vectorizes loops by itself, but it keeps no vector from one iteration of an outer loop to the next, and it unrolls
 short loops before it tries to vectorize them; for the rows of a segment that cost half of the renderer's speed.

@@ -1,4 +1,4 @@
-"""Kernels that draw segments: compute the coverage of eight pixels at once and blend it into the planes.
+"""Kernels that draw segments: they compute the coverage of eight pixels at once and blend it.
 
 Where two segments of one colour overlap, blending one after the other gives the union of two coverages as if they were
 independent. Only where a line turns back over itself is the previous segment's coverage taken out of the next one's.

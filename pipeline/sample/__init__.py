@@ -1,1 +1,1 @@
-"""The built-in sample: synthetic doodles, the same on every machine."""
+"""The built-in sample: synthetic drawings, identical on every machine."""

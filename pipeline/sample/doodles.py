@@ -1,6 +1,6 @@
-"""The built-in sample: made-up doodles of ten classes in Google's simplified ndjson, for trying everything offline.
+"""Writes the built-in sample: synthetic drawings of ten classes as simplified ndjson, for offline use.
 
-Drawing i of a word depends on nothing but the seed, the word and i, on any machine. The layout of a line is that of
+Drawing i of a word depends only on the seed, the word and i, on any machine. The layout of a line is that of
 https://github.com/googlecreativelab/quickdraw-dataset (the simplified drawing files).
 """
 
@@ -20,12 +20,12 @@ from pipeline.sample.pen import Dice, Figure, Stroke, direction, dot, line, trem
 
 SAMPLE_WORDS = tuple(FIGURES)
 
-# The commonest of Google's 159, commonest first.
+# The most common of Google's 159 country codes, the most common first.
 CODES = "US GB CA DE RU AU BR FI SE CZ PL FR TH IT KR SA NL PH HU RO ID VN SK IN UA JP TW AE MY NO HR MX"
 COUNTRIES = CODES.split()
 OUTDOORS = ("bicycle", "flower", "house", "sun", "tree")
 FIRST_DAY = datetime.datetime(2017, 1, 23)
-SECONDS = 66 * 24 * 3600  # Google's drawings end on 2017-03-29
+SECONDS = 66 * 24 * 3600  # the last of Google's drawings is of 2017-03-29
 
 Points = list[tuple[int, int]]
 
@@ -33,20 +33,20 @@ Points = list[tuple[int, int]]
 def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> list[Path]:
     """Write `<to>/<word>.ndjson` for each of `SAMPLE_WORDS`, in Google's simplified format.
 
-    The same seed gives the same bytes, and more drawings a class extend the same files. Each file is complete or
-    not there: it is put in place by renaming.
+    The same seed gives the same bytes; with more drawings for each class the files are the same at the beginning and
+    longer. A file is renamed to its final name when it is complete.
 
     Args:
-        to: a folder; it is made where it is missing, and files of these names in it are replaced.
-        drawings_per_class: how many drawings of each word, 1 or more.
+        to: a folder; it is created if it is missing, and files of these names in it are replaced.
+        drawings_per_class: the number of drawings of each word, 1 or more.
         seed: chooses the drawings.
 
     Returns:
         The files, in the order of `SAMPLE_WORDS`.
 
     Raises:
-        UsageError: for fewer than one drawing a class.
-        OSError: where the folder or a file cannot be written.
+        UsageError: `drawings_per_class` is less than 1.
+        OSError: the folder or a file cannot be written.
     """
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class must be 1 or more, not {drawings_per_class}")
@@ -65,7 +65,7 @@ def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> 
 
 
 def sample_line(word: str, i: int, *, seed: int = 0) -> str:
-    """Drawing `i` of a word, one of `SAMPLE_WORDS`, as a line of ndjson with its end.
+    """Drawing `i` of a word, one of `SAMPLE_WORDS`, as a line of ndjson with its newline.
 
     >>> sample_line("cat", 0).startswith('{"word":"cat","countrycode":"')
     True
@@ -87,17 +87,17 @@ def sample_line(word: str, i: int, *, seed: int = 0) -> str:
 
 
 def key_id_of(seed: int, number: int) -> int:
-    """A key_id like Google's, a multiple of 2^21 below 2^63; no two numbers below 2^41 share one under one seed."""
+    """A key_id like Google's, a multiple of 2^21 below 2^63; with one seed it differs for all numbers below 2^41."""
     mask = 2**41 - 1
     start = int.from_bytes(hashlib.sha256(f"key_id/{seed}".encode()).digest()[:8], "little")
     mixed = (start + number) & mask
-    for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # splitmix64's: odd, so that nothing is lost modulo 2^41
+    for odd in (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9):  # splitmix64's; odd factors are invertible modulo 2^41
         mixed = (mixed ^ mixed >> 20) * odd & mask
     return (2**41 + (mixed ^ mixed >> 20)) << 21
 
 
 def draw(dice: Dice, word: str) -> Figure:
-    """A figure of this word from an unsteady hand, in the figure's own frame."""
+    """A figure of this word as an unsteady hand draws it, in the figure's own coordinates."""
     sloppy = dice.roll() * dice.roll()  # most people are careful
     strokes = FIGURES[word](dice)
     strokes = forget_and_repeat(dice, strokes, sloppy)
@@ -118,7 +118,7 @@ def draw(dice: Dice, word: str) -> Figure:
 
 
 def draw_badly(dice: Dice, word: str) -> Figure:
-    """What nobody would recognise as this word: another class's figure, a scribble, or hardly begun."""
+    """A drawing that nobody would recognize as this word: another class's figure, a scribble, or only its beginning."""
     style = dice.roll()
     if style < 0.35:
         return draw(dice, dice.pick(SAMPLE_WORDS))
@@ -133,7 +133,7 @@ def draw_badly(dice: Dice, word: str) -> Figure:
 
 
 def company(dice: Dice, word: str) -> Figure:
-    """What people add around a figure: another one like it, and out of doors some ground, a sun, a tree or a flower."""
+    """What people add to a figure: a second one of its class or, outdoors, some ground, a sun, a tree or a flower."""
     if word not in OUTDOORS or dice.chance(0.3):
         size, x, y = dice.between(0.35, 0.8), dice.pick((-1, 1)) * dice.between(1.3, 1.8), dice.around(0.2, 0.25)
         return [stroke * size + [[x], [y]] for stroke in FIGURES[word](dice)]
@@ -149,7 +149,7 @@ def company(dice: Dice, word: str) -> Figure:
 
 
 def forget_and_repeat(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
-    """Without some parts, the first three of which are seldom forgotten, and with some drawn twice."""
+    """The strokes with some left out (the first never, the next two seldom) and some drawn twice."""
     kept = []
     for place, stroke in enumerate(strokes):
         if place and dice.chance((0.01 if place < 3 else 0.06) + 0.06 * sloppy):
@@ -161,9 +161,9 @@ def forget_and_repeat(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
 
 
 def shake(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
-    """Each stroke a little out of place, turned and stretched about its middle, trembling, perhaps drawn backwards."""
+    """Each stroke slightly moved, rotated and stretched about its middle, with a tremor, perhaps drawn backwards."""
     counts = [stroke.shape[1] for stroke in strokes]
-    owner = np.repeat(np.arange(len(strokes)), counts)  # all points at once: numpy costs by the call here
+    owner = np.repeat(np.arange(len(strokes)), counts)  # all points at once: here numpy's cost is the number of calls
     points = np.concatenate(strokes, axis=1)
     starts = np.cumsum([0, *counts[:-1]])
     low, high = np.minimum.reduceat(points, starts, axis=1), np.maximum.reduceat(points, starts, axis=1)
@@ -175,17 +175,17 @@ def shake(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
     x, y = points - middle[:, owner]
     moved = np.stack([x + 2 * wide * x - turn * y + right, y + 2 * tall * y + turn * x + below]) + middle[:, owner]
     moved = tremble(dice, moved, 9, ((0.02 + 0.06 * sloppy) * np.minimum(1, size))[owner])
-    slight = np.where(size > 0, np.minimum(1, 0.3 + size), 0)  # a dot stays one
+    slight = np.where(size > 0, np.minimum(1, 0.3 + size), 0)  # a dot stays a dot
     moved = tremble(dice, moved, 3, ((0.01 + 0.025 * sloppy) * slight)[owner])
     return [stroke[:, ::-1] if dice.chance(0.3) else stroke for stroke in cut(moved, strokes)]
 
 
 def join_and_split(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
-    """Some strokes drawn on without lifting the pen, and some long ones with the pen lifted on the way."""
+    """The strokes with some joined, as if the pen was not lifted, and some long ones split."""
     joined: Figure = []
     reach = 0.2 + 0.4 * sloppy
     likely = 0.08 + 0.1 * sloppy
-    if dice.chance(0.15):  # some draw all in one go
+    if dice.chance(0.15):  # some people never lift the pen
         reach, likely = 0.9, 0.95
     for stroke in strokes:
         points = stroke.shape[1]
@@ -203,7 +203,7 @@ def join_and_split(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
 
 
 def leave_unfinished(dice: Dice, strokes: Figure, *, least: int) -> Figure:
-    """The first strokes only, at least so many, and the last of them perhaps broken off."""
+    """The first strokes only, at least `least` of them, the last perhaps cut short."""
     kept = strokes[: dice.count(least, len(strokes))]
     if dice.chance(0.5):
         points = kept[-1].shape[1]
@@ -212,7 +212,7 @@ def leave_unfinished(dice: Dice, strokes: Figure, *, least: int) -> Figure:
 
 
 def bend(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
-    """The whole drawing turned, stretched, sheared and warped, as drawn with a mouse."""
+    """The whole drawing rotated, stretched, sheared and warped, as if drawn with a mouse."""
     cosine, sine = direction(dice.around(0, 0.03 + 0.04 * sloppy))
     wide, shear = dice.around(1, 0.17), dice.around(0, 0.08 + 0.08 * sloppy)
     warp = [dice.around(0, 0.07) for _ in range(4)]
@@ -223,7 +223,7 @@ def bend(dice: Dice, strokes: Figure, sloppy: float) -> Figure:
 
 
 def cut(points: Stroke, strokes: Figure) -> Figure:
-    """Points cut into strokes as long as these."""
+    """The points of a drawing cut into strokes with as many points each as `strokes` have."""
     ends = itertools.accumulate(stroke.shape[1] for stroke in strokes)
     return [points[:, end - stroke.shape[1] : end] for end, stroke in zip(ends, strokes, strict=True)]
 
@@ -231,7 +231,8 @@ def cut(points: Stroke, strokes: Figure) -> Figure:
 def simplify_drawing(dice: Dice, strokes: Figure) -> list[Points]:
     """The strokes as Google simplifies them: at the top left, scaled to 255, Ramer-Douglas-Peucker with epsilon 2.
 
-    In some of Google's drawings the box reaches beyond the strokes (19 % do not begin at 0, 11 % end before 255).
+    As in some of Google's drawings, the box may be larger than the strokes (19 % do not begin at 0, 11 % end before
+    255).
     """
     points = np.concatenate(strokes, axis=1)
     low, high = points.min(axis=1), points.max(axis=1)
@@ -248,7 +249,7 @@ def simplify_drawing(dice: Dice, strokes: Figure) -> list[Points]:
 
 
 def simplify(points: Points) -> Points:
-    """Points no farther than 2 from the line between their neighbours left out (Ramer-Douglas-Peucker)."""
+    """The points without those that lie within 2 of the line through kept points (Ramer-Douglas-Peucker)."""
     kept = {0, len(points) - 1}
     spans = [(0, len(points) - 1)]
     while spans:
@@ -260,7 +261,7 @@ def simplify(points: Points) -> Points:
         square = across * across + down * down
         if square:
             far = [(across * (y - y0) - down * (x - x0)) ** 2 for x, y in points[first + 1 : last]]
-        else:  # a loop: how far from where it closes
+        else:  # a closed loop: distances from the point where it closes
             square = 1
             far = [(x - x0) ** 2 + (y - y0) ** 2 for x, y in points[first + 1 : last]]
         farthest = max(far)
@@ -272,7 +273,7 @@ def simplify(points: Points) -> Points:
 
 
 def replace_file(path: Path, lines: Iterator[str]) -> None:
-    """Write lines to a hidden file beside `path`, flush them to the disk, and rename."""
+    """Write lines to a hidden file beside `path`, sync it to the disk, and rename it to `path`."""
     partial = path.with_name(f".{path.name}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="\n") as file:

@@ -1,10 +1,10 @@
-"""The figures of the built-in sample that have a face: bear and cat, told apart by ears, nose and whiskers."""
+"""The sample's figures with a face: bear and cat, which differ in ears, nose and whiskers."""
 
 from pipeline.sample.pen import Dice, Figure, Stroke, arc, curve, direction, dot, line, ring, zigzag
 
 
 def bear(dice: Dice) -> Figure:
-    """A broad head with round ears and a muzzle; now and then a body below."""
+    """A broad head with round ears and a muzzle, sometimes with a body below."""
     width, height = dice.between(0.75, 1.0), dice.between(0.7, 0.95)
     strokes = [ring(dice, 0, 0, width, height)]
     spot, size = dice.around(0.125, 0.018), dice.between(0.2, 0.38)
@@ -31,7 +31,7 @@ def bear(dice: Dice) -> Figure:
 
 
 def cat(dice: Dice) -> Figure:
-    """A head with pointed ears and whiskers; now and then a body with a tail."""
+    """A head with pointed ears and whiskers, sometimes with a body and a tail."""
     width, height = dice.between(0.7, 1.0), dice.between(0.65, 0.95)
     strokes = [ring(dice, 0, 0, width, height)]
     spot, size = dice.around(0.115, 0.018), dice.between(0.3, 0.6)
@@ -61,13 +61,13 @@ def cat(dice: Dice) -> Figure:
 
 
 def pointed_ear(dice: Dice, x: float, y: float, size: float, side: int) -> Stroke:
-    """Two straight lines up from a head at (x, y); `side` is -1 at the left and 1 at the right."""
+    """An ear of two straight lines on a head at (x, y); `side` is -1 for the left ear and 1 for the right."""
     tip = (x + side * size * dice.around(0.25, 0.12), y - size * dice.around(1, 0.1))
     return line((x - side * size * 0.55, y - size * 0.1), tip, (x + side * size * 0.35, y + size * 0.45))
 
 
 def eyes(dice: Dice, width: float, height: float) -> Figure:
-    """A pair of eyes in a head with these half axes: dots, circles, circles with pupils, or short lines."""
+    """Two eyes in a head with these half axes: dots, circles, circles with pupils, or short lines."""
     apart, high, size = dice.around(0.38, 0.05) * width, dice.around(-0.22, 0.06) * height, dice.between(0.06, 0.15)
     style = dice.roll()
     strokes: Figure = []
@@ -84,7 +84,7 @@ def eyes(dice: Dice, width: float, height: float) -> Figure:
 
 
 def mouth(dice: Dice, low: float) -> Figure:
-    """A smile, the two bows of an animal's mouth, or a line; sometimes none."""
+    """A smile, the two arcs of an animal's mouth, or a line; sometimes no mouth."""
     wide, style = dice.between(0.12, 0.3), dice.roll()
     if style < 0.35:
         return [arc(0, low, wide, wide * 0.6, 0.03, 0.44)]

@@ -1,8 +1,8 @@
-"""Ten figures that the built-in sample draws, each as strokes in the order of their importance.
+"""The figures of the sample's ten classes, each a list of strokes with the most important ones first.
 
-A figure makes up its own proportions, style and parts; `pipeline.sample.doodles` then draws it with an unsteady hand.
-Several pairs are meant to be hard to tell apart when badly drawn: cat and bear, sun and flower, flower and tree,
-bicycle and eyeglasses, apple and fish.
+A figure chooses its proportions, style and parts at random; `pipeline.sample.doodles` then distorts it as an unsteady
+hand would. Several pairs are meant to be hard to distinguish when drawn badly: cat and bear, sun and flower, flower and
+tree, bicycle and eyeglasses, apple and fish.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from pipeline.sample.pen import Dice, Figure, arc, cloud, curve, direction, dot,
 
 
 def apple(dice: Dice) -> Figure:
-    """A round outline, mostly with a dip at the top, a stem and perhaps a leaf."""
+    """A round outline, usually with a dip at the top, a stem and perhaps a leaf."""
     width, height, dip = dice.between(0.7, 1.05), dice.between(0.75, 1.0), dice.around(0.22, 0.07)
     if dice.chance(0.3):
         strokes = [ring(dice, 0, 0, width, height)]
@@ -40,7 +40,7 @@ def apple(dice: Dice) -> Figure:
 
 
 def bicycle(dice: Dice) -> Figure:
-    """Two wheels with a frame, handlebars and a saddle between them, from careful to three lines."""
+    """Two wheels with a frame, handlebars and a saddle between them, from a detailed one down to three lines."""
     radius, apart = dice.between(0.3, 0.48), dice.between(0.58, 0.75)
     wheels = [ring(dice, side * apart, 0, radius, radius * dice.around(1, 0.08)) for side in (-1, 1)]
     rise = dice.between(0.5, 0.9)
@@ -72,7 +72,7 @@ def bicycle(dice: Dice) -> Figure:
 
 
 def eyeglasses(dice: Dice) -> Figure:
-    """Two lenses, a bridge, and mostly temples that go up or down at the sides."""
+    """Two lenses, a bridge, and usually temples that go up or down at the sides."""
     width, apart = dice.between(0.33, 0.5), dice.between(0.56, 0.75)
     height = width * dice.between(0.65, 1.05)
     strokes = []
@@ -128,7 +128,7 @@ def fish(dice: Dice) -> Figure:
 
 
 def flower(dice: Dice) -> Figure:
-    """Petals around a centre, mostly on a stem with a leaf or two; now and then a tulip."""
+    """Petals around a centre, usually on a stem with a leaf or two; sometimes a tulip."""
     high = dice.around(-0.55, 0.1)
     radius, core = dice.between(0.4, 0.65), dice.between(0.12, 0.26)
     petals, style = dice.count(4, 8), dice.roll()
@@ -164,7 +164,7 @@ def flower(dice: Dice) -> Figure:
 
 
 def house(dice: Dice) -> Figure:
-    """Walls and a gabled roof, with some of a door, windows, a chimney and smoke."""
+    """Walls and a gabled roof, with or without a door, windows, a chimney and smoke."""
     width, top, base = dice.between(0.6, 0.95), dice.around(-0.15, 0.1), dice.between(0.7, 1.0)
     eaves, peak = dice.pick((0.0, dice.between(0.1, 0.3))), top - dice.between(0.4, 0.9)
     wall = [(-width, top), (-width, base), (width, base), (width, top)]
@@ -196,7 +196,7 @@ def house(dice: Dice) -> Figure:
 
 
 def sun(dice: Dice) -> Figure:
-    """A disc with rays: lines, or a ring of points; now and then with a face, or in a corner."""
+    """A disc with rays, which are lines or a ring of spikes; sometimes with a face, or in a corner."""
     radius, number, long = dice.between(0.35, 0.65), dice.count(6, 14), dice.between(0.2, 0.5)
     style = dice.roll()
     if style < 0.08:
@@ -224,7 +224,7 @@ def sun(dice: Dice) -> Figure:
 
 
 def tree(dice: Dice) -> Figure:
-    """A crown of bumps, round, or a fir's triangles, on a trunk of two lines; now and then bare."""
+    """A bumpy or round crown, or a fir's triangles, on a trunk of two lines; sometimes without leaves."""
     high, width, height = dice.around(-0.45, 0.08), dice.between(0.5, 0.95), dice.between(0.45, 0.7)
     base, half, style = dice.between(0.8, 1.1), dice.between(0.08, 0.24), dice.roll()
     low = high + height

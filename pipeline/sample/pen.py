@@ -1,8 +1,8 @@
-"""A pen for made-up doodles: random choices and lines that come out the same on every machine.
+"""Random choices and curves for the sample's figures, with the same result on every machine.
 
-A stroke is (2, P) float64, x from left to right and y from top to bottom, in a frame of about -1 to 1; a figure is a
-list of strokes. All is made of additions, multiplications and a rounded table of cosines, because `sin`, fused
-multiply-adds and numpy's own distributions may differ in the last bit, or altogether, between processors and versions.
+A stroke is (2, P) float64, x from left to right and y from top to bottom, in coordinates of about -1 to 1; a figure is
+a list of strokes. Only additions, multiplications and a rounded table of cosines are used, because `sin`, fused
+multiply-adds and numpy's distributions may differ, in the last bit or altogether, between processors and versions.
 """
 
 import functools
@@ -19,27 +19,27 @@ Stroke = NDArray[np.float64]
 Figure = list[Stroke]
 T = TypeVar("T")
 
-SPACING = 0.07  # between two points of a stroke: nine of 255 pixels
-TABLE = 4096  # steps in a full turn
+SPACING = 0.07  # between two points of a stroke: nine pixels of 255
+TABLE = 4096  # entries for a full turn
 COSINE = np.array([round(math.cos(step / TABLE * math.tau), 9) for step in range(TABLE)])
 
 
 class Dice:
-    """Random choices from a seed; of `random.Random`, only `random()` is promised to stay the same."""
+    """Random choices from a seed, all made of `random.Random.random()`, whose values Python promises not to change."""
 
     def __init__(self, seed: str) -> None:
         self.roll = random.Random(seed).random
 
     def between(self, low: float, high: float) -> float:
-        """A number from `low` to `high`, all equally likely."""
+        """A number from `low` to `high`, uniformly distributed."""
         return low + (high - low) * self.roll()
 
     def around(self, middle: float, spread: float) -> float:
-        """A number near `middle`: a bell with standard deviation `spread`, cut at three of them."""
+        """A number near `middle`, bell-shaped with standard deviation `spread`, within three of them."""
         return middle + spread * (2 * (self.roll() + self.roll() + self.roll()) - 3)
 
     def chance(self, probability: float) -> bool:
-        """True in this share of the calls."""
+        """True with this probability."""
         return self.roll() < probability
 
     def count(self, low: int, high: int) -> int:
@@ -51,7 +51,7 @@ class Dice:
         return options[int(len(options) * self.roll())]
 
     def shuffled(self, items: Sequence[T]) -> list[T]:
-        """The items in another order."""
+        """The items in a random order."""
         order = sorted((self.roll(), place) for place in range(len(items)))
         return [items[place] for _, place in order]
 
@@ -63,18 +63,18 @@ def cosine(turns: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 def direction(turns: float) -> tuple[float, float]:
-    """The unit vector at this angle; 0 points right, a quarter turn down."""
+    """The unit vector at an angle in turns; 0 points right, a quarter turn points down."""
     step = int(turns * TABLE)
     return float(COSINE[step % TABLE]), float(COSINE[(step - TABLE // 4) % TABLE])
 
 
 def dot(x: float, y: float) -> Stroke:
-    """A touch of the pen: two equal points."""
+    """A dot: two equal points."""
     return np.array([[x, x], [y, y]])
 
 
 def line(*corners: tuple[float, float]) -> Stroke:
-    """Straight from corner to corner."""
+    """A straight line from corner to corner."""
     pieces = []
     for (x0, y0), (x1, y1) in itertools.pairwise(corners):
         steps = 1 + int(max(abs(x1 - x0), abs(y1 - y0)) / SPACING)
@@ -84,14 +84,14 @@ def line(*corners: tuple[float, float]) -> Stroke:
 
 
 def arc(x: float, y: float, width: float, height: float, start: float = 0.0, sweep: float = 1.0) -> Stroke:
-    """A part of an ellipse around (x, y) with these half axes; `start` and `sweep` are turns, clockwise."""
+    """An arc of an ellipse around (x, y) with these half axes; `start` and `sweep` are in turns, clockwise."""
     steps = max(6, int(abs(sweep) * 6 * max(width, height) / SPACING))
     turns = start + sweep / steps * np.arange(steps + 1)
     return np.stack([x + width * cosine(turns), y + height * cosine(turns - 0.25)])
 
 
 def curve(*corners: tuple[float, float]) -> Stroke:
-    """A smooth line through the corners (Catmull-Rom); closed where the last corner is the first."""
+    """A smooth curve through the corners (Catmull-Rom), closed if the last corner equals the first."""
     inner = np.array(corners).T
     closed = corners[0] == corners[-1]
     before, after = (inner[:, -2:-1], inner[:, 1:2]) if closed else (inner[:, :1], inner[:, -1:])
@@ -105,7 +105,7 @@ def curve(*corners: tuple[float, float]) -> Stroke:
 
 
 def ring(dice: Dice, x: float, y: float, width: float, height: float) -> Stroke:
-    """A round outline as a hand closes it: from anywhere, either way round, with a gap or too far, egg-shaped."""
+    """A round, slightly egg-shaped outline as drawn by hand: any start, either direction, with a gap or an overlap."""
     sweep = dice.around(1.0, 0.035) * dice.pick((-1, 1))
     stroke = arc(x, y, width, height, dice.around(0.75, 0.15), sweep)
     egg, drift = dice.around(0, 0.06), dice.around(0, 0.04)
@@ -116,7 +116,7 @@ def ring(dice: Dice, x: float, y: float, width: float, height: float) -> Stroke:
 
 
 def cloud(dice: Dice, x: float, y: float, width: float, height: float, bumps: int) -> Stroke:
-    """A round outline of bumps, as of a crown of leaves or of petals drawn in one go."""
+    """A round outline of bumps, like a crown of leaves, or petals drawn in one stroke."""
     depth = dice.between(0.15, 0.4)
     start = dice.roll()
     corners = []
@@ -129,7 +129,7 @@ def cloud(dice: Dice, x: float, y: float, width: float, height: float, bumps: in
 
 
 def zigzag(dice: Dice, x: float, y: float, width: float, height: float, turns: int) -> Stroke:
-    """To and fro between left and right from top to bottom, as one shades an area."""
+    """A zigzag between left and right from top to bottom, as people shade an area."""
     corners = []
     for turn in range(turns):
         side = width if turn % 2 else -width
@@ -138,7 +138,7 @@ def zigzag(dice: Dice, x: float, y: float, width: float, height: float, turns: i
 
 
 def tremble(dice: Dice, stroke: Stroke, length: int, amplitude: float | NDArray[np.float64]) -> Stroke:
-    """The stroke moved by smooth noise that changes about every `length` points; one amplitude, or one a point."""
+    """The stroke with smooth noise that changes about every `length` points; one amplitude, or one for each point."""
     points = stroke.shape[1]
     knots = 2 + points // length
     noise = np.array([dice.roll() for _ in range(2 * knots)]).reshape(2, knots) * 2 - 1
@@ -149,7 +149,7 @@ def tremble(dice: Dice, stroke: Stroke, length: int, amplitude: float | NDArray[
 
 @functools.lru_cache(maxsize=4096)
 def knots_between(points: int, knots: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Of points spread evenly over knots: the knot before each, (P,), and how much of the next, (P,), eased 0 to 1."""
+    """For points spread evenly over knots: the knot before each, (P,), and the eased weight, 0-1, of the next, (P,)."""
     place = np.arange(points) * ((knots - 1) / points)
     knot = place.astype(np.int64)
     part = place - knot

@@ -1,4 +1,4 @@
-"""Reads Google's packed binary drawings in bounded chunks of whole records, and rejects bad records one by one.
+"""Reads Google's packed binary drawings in bounded chunks of whole records; rejects bad records.
 
 A record is key_id uint64, countrycode 2 bytes of ASCII, recognized int8, timestamp uint32 in seconds since 1970,
 n_strokes uint16, and for each stroke n_points uint16, then its x and its y, one byte a point; all little-endian, with

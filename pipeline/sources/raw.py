@@ -1,4 +1,4 @@
-"""Simplifies raw Quick, Draw! strokes given as NumPy arrays or lists: any range in, Google's 0-255 out."""
+"""Simplifies raw strokes, given as arrays or lists of numbers of any range, to Google's 0-255."""
 
 from collections.abc import Sequence
 

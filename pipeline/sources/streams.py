@@ -1,4 +1,4 @@
-"""Opens plain, gzip and zstd files as one stream of bytes; the format is detected from the file's first bytes.
+"""Reads plain, gzip and zstd files as one stream of bytes; the first bytes of a file tell its format.
 
 Damage raises no error here: the stream ends early, after all undamaged bytes before, and its `damage` says what is
 wrong and where. Offsets in `Stream.damage` count the bytes of the file on disk, from 0.

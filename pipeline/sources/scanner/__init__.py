@@ -1,1 +1,1 @@
-"""Kernels that parse ndjson lines: they take bytes and fill flat arrays, with no Python object for each line."""
+"""Kernels that parse lines of ndjson into flat arrays, with no Python object for each line."""

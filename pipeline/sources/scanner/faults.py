@@ -1,4 +1,4 @@
-"""Error codes that kernels return for a line they reject, because a kernel cannot raise an exception.
+"""The error codes that kernels give for a rejected line, because a kernel cannot raise an exception.
 
 A kernel's argument `fault`, (4,) int64, receives one of these codes and up to three numbers that the error's message
 shows. `rejects.py` holds the message of each code.

@@ -1,7 +1,7 @@
-"""Kernels that parse the strokes of a raw drawing: three lists each, x, y and time, coordinates of any range.
+"""Kernels that parse the strokes of a raw drawing: a list of x, of y and of times for each stroke.
 
-Times are milliseconds. As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after
-what it read, or -1 on an error.
+Coordinates may have any range, and times are milliseconds. As in `json_values.py`, a kernel takes `buf` and a position
+in it and returns the position after what it read, or -1 on an error.
 """
 
 import math

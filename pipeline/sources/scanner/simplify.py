@@ -1,10 +1,11 @@
-"""Kernels that simplify a raw drawing as Google did, with the same floating-point operations in the same order.
+"""Kernels that simplify a raw drawing to exactly the points that Google's simplification gives.
 
 The recipe is described at https://github.com/googlecreativelab/quickdraw-dataset ("Simplified Drawing files"): align to
 the top left, scale uniformly to 255, resample at 1 pixel, Ramer-Douglas-Peucker with epsilon 2. Many samples of a
 straight line are equally far from a chord, and then the last bit of a float decides which of them is kept. So the order
-of the operations below is part of the result: this order, found by experiment, gives Google's own points in all of the
-6,441 drawings that could be compared (benchmarks/simplify.py). No operations may be fused except in `chord_length`.
+of the floating-point operations is part of the result: this order, found by experiment, gives Google's own points in
+all of the 6,441 drawings that could be compared (benchmarks/simplify.py). No operations may be fused except in
+`chord_length`.
 
 Coordinates are float64 in pixels, 0 to 255 once they are scaled. No kernel calls a kernel of another file.
 """

@@ -1,4 +1,4 @@
-"""Kernels that parse the strokes of a simplified drawing: two lists of integers 0-255 for each stroke.
+"""Kernels that parse the strokes of a simplified drawing: two lists of 0-255 for each stroke.
 
 As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after what it read, or -1 on
 an error. `size`, (3,) int64, holds the number of strokes and of points of all drawings read so far, and where the list

@@ -1,8 +1,8 @@
-"""Kernels that examine eight bytes at a time in one uint64 ("SIMD within a register"), which makes the scanner fast.
+"""Kernels that examine eight bytes at a time in one uint64, which makes the ndjson scanner fast.
 
-A word holds eight bytes of `buf`, the first in its lowest bits. Marks are a word in which the highest bit of a byte is
-set where a condition is true for that byte, and all other bits are clear. No sum or product here exceeds 64 bits, so
-numpy warns of no overflow when kernels run without JIT.
+The technique is known as SWAR ("SIMD within a register"). A word holds eight bytes of `buf`, the first in its lowest
+bits. Marks are a word in which the highest bit of a byte is set where a condition is true for that byte, and all other
+bits are clear. No sum or product here exceeds 64 bits, so numpy warns of no overflow when kernels run without JIT.
 """
 
 # In compiled code numpy's int64 and Python's int are the same type.
