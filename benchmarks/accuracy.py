@@ -1,19 +1,19 @@
-"""How many real drawings the networks name rightly, on three sets: theirs as their authors trained them, and ours.
+"""Measures the accuracy of sketchnet and of the seed networks on real drawings, on three data sets.
 
     python benchmarks/accuracy.py animals|parts20|all345 QUICKDRAW [--seeds N] [--rows NAME ...] [--work FOLDER]
 
 QUICKDRAW holds excerpts of Google's data: simplified/ (all 345 classes), nokey/ (all, without key_id and recognized)
-and parts/ (20 classes, without recognized). All rows of a table have the same shards, split as `sketchpipe shards`
-does, and are trained by `sketchpipe train`: seeds change weights, order and augmentation. The best checkpoint by
-validation top-1 is scored on the test split; "recognized" is the same checkpoint on those drawings of the same split
-that Google's own network recognized. Class-balanced top-1 is the mean over classes that have a test drawing. Minutes
-are the run's own, all its validations but the last and compiling included; what was compiled before comes from the
-cache on disk. The authors' 50 epochs hold for 6,000 to 12,000 training drawings: on other numbers sketchpipe's own rule
-scales the epochs of all networks, and on few it halves their batches, sketch-classifier's of 1,024 first
-(`default_epochs` and `default_batch` in model/config.py). The table names both.
+and parts/ (20 classes, without recognized). All rows of a table use the same shards, split as `sketchpipe shards`
+splits them, and are trained by `sketchpipe train`; the seed changes weights, order and augmentation. The best
+checkpoint by validation top-1 is scored on the test split; "recognized" is the score of the same checkpoint on those
+test drawings that Google's own network recognized. Class-balanced top-1 is the mean over classes that have a test
+drawing. Minutes are those that the run reports, including compiling and all validations but the last; anything compiled
+before comes from the cache on disk. The authors' 50 epochs are meant for 6,000 to 12,000 training drawings: for other
+numbers sketchpipe's own rule scales the epochs of all networks, and for few drawings it halves the batches, beginning
+with sketch-classifier's of 1,024 (`default_epochs` and `default_batch` in model/config.py). The table shows both.
 
-A line is printed as soon as a run is scored, the table at the end. With --work the shards and runs are kept there:
-the same command goes on where it was broken off, and trains nothing twice.
+A line is printed as soon as a run is scored, the table at the end. With --work the shards and runs are kept there, and
+the same command resumes where it was interrupted without training anything twice.
 """
 
 import argparse
@@ -45,13 +45,13 @@ ANIMALS = "dog,cat,horse,bird,flamingo,duck,scorpion,swan,owl,butterfly,mosquito
 
 @dataclass(frozen=True)
 class DrawingSet:
-    """What a table is made on.
+    """The data set of a table.
 
     Attributes:
-        folders: in QUICKDRAW.
-        classes: to take of them; None takes all.
-        seeds: runs of each row, unless told otherwise.
-        recognized: whether its drawings say whether they were.
+        folders: its folders in QUICKDRAW.
+        classes: the classes to use; None uses all.
+        seeds: the default number of runs for each row.
+        recognized: whether its drawings have the field `recognized`.
     """
 
     folders: tuple[str, ...]
@@ -62,7 +62,7 @@ class DrawingSet:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a network, and the one whose recipe and epochs it is trained by; None: its own."""
+    """A row of the table: a network, and the network whose recipe and epochs it is trained with; None means its own."""
 
     name: str
     network: str
@@ -71,7 +71,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Result:
-    """What one run came to; shares from 0 to 1, `recognized` None where the drawings do not say."""
+    """The scores of one run; shares are from 0 to 1, `recognized` is None if the drawings do not have that field."""
 
     parameters: int
     epochs: int
@@ -111,17 +111,17 @@ def main() -> None:
     parser.add_argument("quickdraw", type=Path)
     parser.add_argument("--seeds", type=positive, help="runs of each row (2 of animals, 1 of the others)")
     parser.add_argument("--rows", nargs="+", choices=[row.name for row in ROWS], metavar="NAME", help="all")
-    parser.add_argument("--epochs", type=positive, help="of every row, to try this out; else what each recipe says")
-    parser.add_argument("--work", type=Path, help="folder that keeps shards and runs")
+    parser.add_argument("--epochs", type=positive, help="epochs of every row, for a trial; default: each recipe's own")
+    parser.add_argument("--work", type=Path, help="folder in which shards and runs are kept")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # an exception, which ends the child and the folder as well
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # raises, so that the child ends and the folder is removed
     rows = [row for row in ROWS if options.rows is None or row.name in options.rows]
     seeds = options.seeds if options.seeds is not None else SETS[options.set].seeds
     results: dict[str, list[Result]] = {row.name: [] for row in rows}
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve() / options.set
         build_shards(SETS[options.set], options.quickdraw.resolve(), work)
-        for seed in range(seeds):  # outermost: broken off, it has compared all rows on one seed
+        for seed in range(seeds):  # outermost, so that an interrupted benchmark has all rows of the first seeds
             for row in rows:
                 result = score(work, train(work, row, seed, options.epochs), row.network)
                 results[row.name].append(result)
@@ -132,10 +132,10 @@ def main() -> None:
 
 
 def build_shards(drawings: DrawingSet, quickdraw: Path, work: Path) -> None:
-    """Shards of a set in `work`/shards, and in `work`/recognized of what was recognized.
+    """Build the shards of a data set in `work`/shards, and in `work`/recognized those of its recognized drawings.
 
     Raises:
-        SystemExit: a test drawing of the second is none of the first's.
+        SystemExit: a test drawing of the second is not a test drawing of the first.
     """
     work.mkdir(parents=True, exist_ok=True)
     classes = ["--classes", drawings.classes] if drawings.classes else []
@@ -153,7 +153,7 @@ def keys(shards: Path, split: str) -> set[int]:
 
 
 def train(work: Path, row: Row, seed: int, epochs: int | None = None, shards: str = "shards") -> Path:
-    """The folder of a row's run with all its epochs, of which nothing is trained again; `shards` lies in `work`."""
+    """The folder of a row's run, trained to its last epoch unless it is already; `shards` is a folder in `work`."""
     run = run_folder(work, row, seed, shards)
     command = ["train", "--shards", shards, "--run", str(run), "--network", row.network, "--seed", str(seed)]
     recipe = ["--recipe", row.recipe] if row.recipe else []
@@ -162,12 +162,12 @@ def train(work: Path, row: Row, seed: int, epochs: int | None = None, shards: st
 
 
 def run_folder(work: Path, row: Row, seed: int, shards: str = "shards") -> Path:
-    """Where a row's run on these shards is kept."""
+    """The folder of a row's run on these shards."""
     return work / "runs" / shards / f"{re.sub(r'[^a-z]+', '-', row.name)}-{seed}"
 
 
 def score(work: Path, run: Path, network: str) -> Result:
-    """What a run of a network came to."""
+    """The scores of a run of a network."""
     scores = evaluate(work, run)
     recognized = evaluate(work, run, "--shards", "recognized")["top1"] if (work / "recognized").exists() else None
     config = json.loads((run / "config.json").read_text())
@@ -197,12 +197,12 @@ def evaluate(work: Path, run: Path, *args: str) -> dict[str, Any]:
 
 
 def metrics(run: Path) -> list[dict[str, Any]]:
-    """What each epoch of a run came to."""
+    """The metrics of each epoch of a run."""
     return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
 
 
 def describe(result: Result) -> str:
-    """A run in a line."""
+    """The scores of a run in one line."""
     recognized = "" if result.recognized is None else f", {result.recognized:.2%} of those recognized"
     return (
         f"top-1 {result.top1:.2%}{recognized}, top-3 {result.top3:.2%}, MAP@3 {result.map3:.4f}, class-balanced "
@@ -211,7 +211,7 @@ def describe(result: Result) -> str:
 
 
 def counts(work: Path) -> str:
-    """How many drawings the splits hold, and what may be read out of the test split."""
+    """How many drawings the splits hold, and the standard error of a score on the test split."""
     manifest = read_manifest(work / "shards")
     splits = ", ".join(f"{manifest.rows(split):,} {split}" for split in ("train", "validation", "test"))
     if (work / "recognized").exists():
@@ -225,7 +225,7 @@ def counts(work: Path) -> str:
 
 
 def table(results: dict[str, list[Result]]) -> list[str]:
-    """The lines of a markdown table: means over seeds, of top-1 the least and the most beside it."""
+    """The lines of a markdown table: means over seeds, for top-1 also the lowest and the highest."""
     best = least_error(results, AS_AUTHORS, lambda one: one.top1)
     lines = [f"| {' | '.join(HEADINGS)} |", f"|{'---|' * len(HEADINGS)}"]
     for name, runs in results.items():
@@ -250,13 +250,13 @@ def table(results: dict[str, list[Result]]) -> list[str]:
 
 
 def spread(shares: Sequence[float]) -> str:
-    """The mean in percent, and of several the least and the most."""
+    """The mean in percent and, for several values, the lowest and the highest."""
     mean = f"{statistics.mean(shares):.1%}"
     return mean if len(shares) == 1 else f"{mean} ({min(shares):.1%}..{max(shares):.1%})"
 
 
 def ratios(results: dict[str, list[Result]]) -> list[str]:
-    """Our network's error as a share of the best seed network's by its author's recipe, and of one's by ours."""
+    """The ratios of sketchnet's error to the best seed network's, with its author's recipe and with our recipe."""
     lines = []
     columns: dict[str, Callable[[Result], float | None]] = {
         "all drawings": lambda one: one.top1,
@@ -277,16 +277,18 @@ def ratios(results: dict[str, list[Result]]) -> list[str]:
 def least_error(
     results: dict[str, list[Result]], names: Sequence[str], top1: Callable[[Result], float | None]
 ) -> float | None:
-    """The smallest mean error of these rows; None where none of them was scored so."""
+    """The smallest mean error of these rows; None if none of them has that score."""
     shares = [[share for one in results.get(name, ()) if (share := top1(one)) is not None] for name in names]
     return min((1 - statistics.mean(found) for found in shares if found), default=None)
 
 
 def sketchpipe(folder: str | Path, *args: str) -> str:
-    """Run a command of the tree this script is in, in `folder`; its progress goes to stderr, its output comes back.
+    """Run a sketchpipe command of this script's source tree in `folder`, and return its stdout.
+
+    Its stderr is passed on.
 
     Raises:
-        SystemExit: it failed, and has told on stderr why.
+        SystemExit: the command failed; its message is on stderr.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [*SKETCHPIPE, *args]

@@ -1,12 +1,12 @@
-"""What augmentation and framing cost beside the renderer, on real drawings, on one thread.
+"""Measures the time of augmentation and framing against rendering, on real drawings and one thread.
 
-Run from the repository's root, with the drawings of ../shared/reference beside it or their path given:
+Run from the repository's root, with the drawings in ../shared/reference or their path given:
 
     python benchmarks/augment.py [cairo64.npz]
 
-Batches of 256, as stored, each kind by itself and all at once; `render_batch` draws the same drawings as they are
-stored. Augmentation is timed without the drawing, which prefixes and dropped strokes make shorter. Rounds alternate
-between the kinds; the table shows the best round of each.
+Batches of 256 drawings are augmented by each kind alone and by all kinds at once; `render_batch` renders the same
+drawings without changes. Augmentation is timed without rendering, because prefixes and dropped strokes make rendering
+shorter. Rounds alternate between the kinds; the table shows the best round of each.
 """
 
 import dataclasses
@@ -27,10 +27,10 @@ from pipeline.rendering.render import RenderConfig
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
 BATCH = 256
 ROUNDS = 200
-BUDGET = 0.15  # of the renderer's time
+BUDGET = 0.15  # the share of the renderer's time that augmentation may take
 
 NONE = Augmentation(rotation=0, shear=0, scale=(1, 1), stretch=0, shift=0, mirror=0)
-# Each with as much as may be wanted in training.
+# Each kind with the largest amount that training may want.
 KINDS: dict[str, dict[str, object]] = {
     "rotation": {"rotation": 15},
     "shear": {"shear": 0.2},
@@ -90,7 +90,7 @@ def read_batches(path: Path) -> list[Drawings]:
 
 
 def best_of(timed: dict[str, Callable[[Drawings], object]], batches: list[Drawings]) -> dict[str, float]:
-    """The best seconds of each for all batches, over rounds that alternate between them."""
+    """The best time of each function for all batches, in seconds, over rounds that alternate between them."""
     best = dict.fromkeys(timed, float("inf"))
     for _ in range(ROUNDS):
         for name, change in timed.items():

@@ -1,4 +1,4 @@
-"""A command as a child process: its time, its CPU time and its peak memory, on cores of one's choice."""
+"""Runs a command as a child process on chosen cores and measures its time, CPU time and peak memory."""
 
 import os
 import re
@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 SKETCHPIPE = (sys.executable, "-c", "from pipeline.cli.main import main; main()")
 _POLL_SECONDS = 0.01
-_ERROR = re.compile(r"[\w.]+(Error|Exception): ")  # of a traceback; its message may go on for lines
+_ERROR = re.compile(r"[\w.]+(Error|Exception): ")  # in a traceback; the message may have several lines
 _STATM = Path(f"/proc/{os.getpid()}/statm")
 
 
@@ -25,11 +25,11 @@ class Finished:
 
     Attributes:
         seconds: from its start to its end.
-        cpu_seconds: of all its threads, in user and system mode.
-        peak_bytes: the most memory it held resident. What its parent holds counts as well at the moment of the start,
-            so a parent that measures imports nothing large.
+        cpu_seconds: the CPU time of all its threads, in user and system mode.
+        peak_bytes: the most resident memory it had. At its start this includes the memory of its parent, so a parent
+            that measures imports nothing large.
         code: its exit code, negative for a signal.
-        killed: why it was killed from here, or None.
+        killed: why `run_child` killed it, or None.
         said: its stdout and stderr.
     """
 
@@ -42,7 +42,7 @@ class Finished:
 
     @property
     def complaint(self) -> str:
-        """The line that says what went wrong: the last that names an error, else the last."""
+        """The line of the output that says what went wrong: the last that names an error, else the last."""
         lines = [line.strip() for line in self.said.splitlines() if line.strip()]
         named = [line for line in lines if _ERROR.match(line)]
         return (named or lines or [f"exit code {self.code}, no message"])[-1]
@@ -54,10 +54,10 @@ def run_child(
     """Run a command to its end.
 
     Args:
-        command: the program and its arguments; Python finds the project whatever the folder.
-        cores: on how many cores it may run; None for all there are.
-        kill_after: seconds until SIGKILL, if it still runs then.
-        most_bytes: of resident memory, above which it gets SIGKILL; on Linux only.
+        command: the program and its arguments; Python finds the project from any working folder.
+        cores: the number of cores on which it may run; None for all.
+        kill_after: the seconds after which it gets SIGKILL if it still runs.
+        most_bytes: the resident memory above which it gets SIGKILL; on Linux only.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with tempfile.TemporaryFile() as output:
@@ -66,7 +66,7 @@ def run_child(
             child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
         killed = None
         try:
-            # Polled, because nothing else reaps a child with its usage and wakes at a time of one's choice.
+            # Polled, because no other call returns a child's resource usage and has a timeout.
             while True:
                 pid, status, usage = os.wait4(child.pid, os.WNOHANG)
                 seconds = time.perf_counter() - start
@@ -91,7 +91,7 @@ def run_child(
 
 
 def _reason(pid: int, seconds: float, kill_after: float | None, most_bytes: int | None) -> str | None:
-    """Why to kill it now."""
+    """The reason to kill the process now, or None."""
     if kill_after is not None and seconds >= kill_after:
         return f"killed after {kill_after:.3f} s"
     if most_bytes is not None and _resident(pid) > most_bytes:
@@ -100,24 +100,24 @@ def _reason(pid: int, seconds: float, kill_after: float | None, most_bytes: int 
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process holds; 0 where the system does not say."""
+    """The resident memory of a process in bytes; 0 if the system does not report it."""
     if not _STATM.exists():
         return 0
     try:
         fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:  # it ended just now
+    except OSError:  # the process has just ended
         return 0
     return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def can_pin() -> bool:
-    """Whether this system can tie a process to cores."""
+    """Whether this system can pin a process to cores."""
     return sys.platform == "linux"
 
 
 @contextmanager
 def _pinned(cores: int | None) -> Iterator[None]:
-    """Who is started inside runs on the last `cores` cores only: the first ones serve most interrupts."""
+    """Processes started inside run on the last `cores` cores only, because the first cores serve most interrupts."""
     if cores is None or sys.platform != "linux":
         yield
         return

@@ -1,16 +1,16 @@
-"""Two learning curves as one picture: accuracy against training drawings, and against minutes of training.
+"""Draws two learning curves: accuracy against the number of training drawings, and against minutes.
 
     python benchmarks/curves.py QUICKDRAW WORK [--rows NAME ...] [--seeds N] [--out docs/learning-curves.png]
     python benchmarks/curves.py --redraw [--out docs/learning-curves.png]
 
-WORK is what `benchmarks/accuracy.py animals QUICKDRAW --work WORK` left. Runs that are there are not trained again;
-runs on a part of the drawings are added, so that this can be broken off and gone on with.
+WORK is the folder that `benchmarks/accuracy.py animals QUICKDRAW --work WORK` filled. Runs in it are not trained again;
+runs on a part of the drawings are added to it, so that an interrupted command can be repeated.
 
-Drawings: test top-1 of the rows asked for, each trained on 1/16, 1/8, 1/4, 1/2 and all of the training split by its
-recipe, which gives few drawings more epochs. A part holds all smaller ones; validation and test are the same always.
-Minutes: validation top-1 after each epoch of all runs of the benchmark in WORK; the clock is the run's own.
+Drawings: test top-1 of the requested rows, each trained on 1/16, 1/8, 1/4, 1/2 and all of the training split by its
+recipe, which gives fewer drawings more epochs. Each part contains all smaller ones; validation and test never change.
+Minutes: validation top-1 after each epoch of all runs of the benchmark in WORK, at the time that the run reports.
 
-The measured points stand beside the picture as JSON, from which --redraw draws it again.
+The measured points are stored beside the picture as JSON, from which --redraw draws it again.
 """
 
 import argparse
@@ -42,7 +42,7 @@ SET = "animals"
 PARTS = (16, 8, 4, 2, 1)  # 1/16 to all of the training split
 TRAIN = Fraction("0.8")  # the default share of the training split
 DRAWINGS_ROWS = ("sketchnet", "quickdraw-classifier")
-MARKERS = ("o", "s", "^", "D")  # for print
+MARKERS = ("o", "s", "^", "D")  # so that a black-and-white print shows the rows
 SOURCE = "Drawings: Quick, Draw! by Google, CC BY 4.0; dog, cat, horse, bird, flamingo and seven more."
 
 
@@ -53,13 +53,13 @@ def main() -> None:
     names = [row.name for row in ROWS]
     parser.add_argument("--rows", nargs="+", choices=names, default=DRAWINGS_ROWS, metavar="NAME", help="%(default)s")
     parser.add_argument("--seeds", type=positive, default=1, help="runs of each row on each part (%(default)s)")
-    parser.add_argument("--epochs", type=positive, help="of every run, to try this out; else what each recipe says")
+    parser.add_argument("--epochs", type=positive, help="epochs of every run, for a trial; default: each recipe's own")
     parser.add_argument("--out", type=Path, default=Path("docs/learning-curves.png"))
-    parser.add_argument("--redraw", action="store_true", help="from the points beside the picture")
+    parser.add_argument("--redraw", action="store_true", help="draw the stored points again, without measuring")
     options = parser.parse_args()
     points_file = options.out.with_suffix(".json")
     if options.redraw and not points_file.exists():
-        sys.exit(f"curves: {points_file}: there are no points to draw again; measure them, without --redraw")
+        sys.exit(f"curves: {points_file}: not found, so there are no points to draw; measure them without --redraw")
     if not options.redraw:
         if options.quickdraw is None or options.work is None:
             parser.error("QUICKDRAW and WORK are missing")
@@ -79,7 +79,7 @@ def main() -> None:
 def drawings_curve(
     work: Path, quickdraw: Path, rows: list[Row], seeds: int, epochs: int | None
 ) -> list[dict[str, Any]]:
-    """A point for each part, seed and row: the drawings it was trained on, and its test top-1."""
+    """A point for each part, seed and row: the number of training drawings and the test top-1."""
     points = []
     for part, seed, row in itertools.product(PARTS, range(seeds), rows):
         shards = part_shards(work, quickdraw, part)
@@ -91,7 +91,7 @@ def drawings_curve(
 
 
 def part_shards(work: Path, quickdraw: Path, part: int) -> str:
-    """The name in `work` of shards with 1/part of the training split and all of the others.
+    """Build shards in `work` with 1/part of the training split and the whole other splits; returns the folder's name.
 
     Raises:
         SystemExit: validation or test differ from those of `work`/shards.
@@ -105,15 +105,15 @@ def part_shards(work: Path, quickdraw: Path, part: int) -> str:
         write_part(quickdraw / "simplified" / f"{word}.ndjson", sketches / f"{word}.ndjson", part)
     sketchpipe(work, "shards", str(sketches), "--to", name)
     if any(keys(work / name, split) != keys(work / "shards", split) for split in ("validation", "test")):
-        raise SystemExit(f"{work / name}: validation or test are not those of {work / 'shards'}")
+        raise SystemExit(f"{work / name}: its validation or test split differs from that of {work / 'shards'}")
     return name
 
 
 def write_part(source: Path, target: Path, part: int) -> None:
-    """Copy the lines of `source` but those of the training split that are not in its first 1/part.
+    """Copy the lines of `source`, except those of the training split that are not in its first 1/part.
 
-    A split is a range of a hash of key_id, the training split from 0 to 0.8: a lesser bound takes a part of it. With
-    `sketchpipe shards --splits` what is left over would go to validation.
+    A split is a range of a hash of key_id, the training split from 0 to 0.8, so a lower bound selects a part of it.
+    With `sketchpipe shards --splits` the rest would go to validation.
     """
     lines = source.read_bytes().splitlines(keepends=True)
     keys = np.array([int(json.loads(line)["key_id"]) for line in lines], np.uint64)
@@ -122,7 +122,7 @@ def write_part(source: Path, target: Path, part: int) -> None:
 
 
 def minutes_curve(work: Path) -> list[dict[str, Any]]:
-    """A point for each epoch of each run on all drawings: when it ended, and its validation top-1."""
+    """A point for each epoch of each run on all drawings: the minutes at its end, and its validation top-1."""
     points = []
     for row in ROWS:
         for seed in itertools.count():
@@ -142,7 +142,7 @@ def minutes_curve(work: Path) -> list[dict[str, Any]]:
 
 
 def as_json(points: dict[str, Any]) -> str:
-    """The points as JSON, one a line."""
+    """The points as JSON, one on each line."""
     lists = [
         f'"{name}": [\n' + ",\n".join(json.dumps(one) for one in points[name]) + "\n]"
         for name in ("drawings", "minutes")
@@ -168,7 +168,7 @@ def draw(points: dict[str, Any]) -> Figure:
 
 
 def draw_drawings(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any]) -> None:
-    """A row's line through the means over seeds, and a marker for each seed."""
+    """Draw a row's line through the means over seeds, and a marker for each seed."""
     scores: dict[int, list[float]] = {}
     for one in points:
         scores.setdefault(one["drawings"], []).append(one["test_top1"])
@@ -177,7 +177,7 @@ def draw_drawings(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any]
 
 
 def draw_minutes(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any], name: str) -> None:
-    """A row's line for each seed, with a marker at its end."""
+    """Draw a row's line for each seed, with a marker at its end."""
     for seed in sorted({one["seed"] for one in points}):
         line = [one for one in points if one["seed"] == seed]
         minutes, scores = [one["minutes"] for one in line], [one["validation_top1"] for one in line]
@@ -186,7 +186,7 @@ def draw_minutes(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any],
 
 
 def finish(left: Axes, right: Axes, points: dict[str, Any]) -> None:
-    """Axes and what they say."""
+    """Set the axes' labels, titles and limits."""
     ticks = sorted({one["drawings"] for one in points["drawings"]})
     left.set_xscale("log", base=2)
     left.xaxis.set_major_locator(FixedLocator(ticks))

@@ -1,14 +1,15 @@
-"""pmap, as `compile_steps` has it, against jit over a mesh: one train step on 1, 2, 4 and 8 devices.
+"""Measures pmap, which `compile_steps` uses, against jit over a mesh: a train step on 1 to 8 devices.
 
     python benchmarks/devices.py [--counts 1 2 4 8] [--batch 64] [--rounds 5] [--seconds 0.5]
 
-The measuring is done in a child, where XLA shows the CPU as 8 devices; where there are several GPUs, it is those that
-are measured. The step is that of a small residual network, which has no dropout, on random images of 32 pixels under
-SGD: half of the time goes into compiling it. On one device `compile_steps` takes plain jit.
+A child process measures, in which XLA presents the CPU as 8 devices; if there are several GPUs, these are measured. The
+step is that of a small residual network without dropout, on random images of 32 pixels, with SGD; half of the time is
+spent compiling it. On one device `compile_steps` uses plain jit.
 
-Ways alternate within a round, and the ratio is the median over the rounds: another process slows both alike. Devices
-that are one CPU share its cores, so that the rows compare the two ways on so many devices, not one count with another.
-The difference is the largest of any parameter or batch statistic after 6 steps from the same state on the same batches.
+The two ways alternate within a round, and the ratio is the median over the rounds, so that another process slows both
+equally. Devices that are one CPU share its cores, so the rows compare the two ways on the same number of devices, not
+different numbers. The difference is the largest of any parameter or batch statistic after 6 steps from the same state
+on the same batches.
 """
 
 import argparse
@@ -46,10 +47,10 @@ Arrays = tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="pmap against jit over a mesh, the same train step.")
-    parser.add_argument("--counts", type=positive, nargs="+", default=[1, 2, 4, 8], help="of devices (%(default)s)")
-    parser.add_argument("--batch", type=positive, default=64, help="drawings a step, over all devices (%(default)s)")
-    parser.add_argument("--rounds", type=positive, default=5, help="of which the ratio is the median (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="on the clock each time (%(default)s)")
+    parser.add_argument("--counts", type=positive, nargs="+", default=[1, 2, 4, 8], help="devices (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=64, help="drawings in a step, on all devices (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="rounds; the ratio is their median (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=0.5, help="seconds of each measurement (%(default)s)")
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     uneven = [count for count in arguments.counts if arguments.batch % count]
@@ -58,14 +59,14 @@ def main() -> None:
     if arguments.child:
         print_table(arguments)
         return
-    # Read when JAX looks for devices, and without a meaning for GPUs.
+    # JAX reads it when it looks for devices; it has no effect on GPUs.
     flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count={CPU_DEVICES}"
     command = [sys.executable, __file__, *sys.argv[1:], "--child"]
     sys.exit(subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags.strip()}, check=False).returncode)
 
 
 def print_table(arguments: argparse.Namespace) -> None:
-    """What the child does."""
+    """Measure and print the table; this runs in the child."""
     devices = jax.devices()
     if len(devices) == 1:  # one GPU: nothing to share
         devices = jax.devices("cpu")
@@ -81,7 +82,7 @@ def print_table(arguments: argparse.Namespace) -> None:
 
 
 def row(devices: Sequence[jax.Device], arguments: argparse.Namespace) -> str:
-    """Both ways on these devices."""
+    """Measure both ways on these devices; returns a row of the table."""
     dice = np.random.default_rng(0)
     shape = (arguments.batch, IMAGE_SIZE, IMAGE_SIZE, 3)
     batches = [
@@ -104,10 +105,10 @@ class Way:
     """One way to train on some devices.
 
     Args:
-        steps: as `CompiledSteps.train_steps`.
-        put_state: a state to the devices.
-        put_batch: images and labels to the devices, in equal shares.
-        get_state: a state back from them.
+        steps: has the signature of `CompiledSteps.train_steps`.
+        put_state: copies a state to the devices.
+        put_batch: copies images and labels to the devices, in equal shares.
+        get_state: copies a state back from the devices.
     """
 
     def __init__(self, steps: Step, put_state: Put, put_batch: Callable[..., Any], get_state: Put) -> None:
@@ -115,7 +116,7 @@ class Way:
         self._state = put_state(first_state())
 
     def after(self, batches: Sequence[Arrays]) -> TrainState:
-        """The state after a step on each, on the host; the last batch stays on the devices."""
+        """The state after a step on each of `batches`, on the host; the last batch stays on the devices."""
         for images, labels in batches:
             self._batch = [(array,) for array in self._put_batch(images, labels)]
             self._state, _ = self._steps(self._state, *self._batch)
@@ -123,7 +124,7 @@ class Way:
         return found
 
     def rate(self, seconds: float) -> float:
-        """Steps a second, one begun while the one before runs."""
+        """Steps per second; each step is started while the one before runs."""
         count, start, before = 0, time.perf_counter(), None
         while time.perf_counter() - start < seconds:
             self._state, metrics = self._steps(self._state, *self._batch)
@@ -135,17 +136,17 @@ class Way:
 
 
 def by_pmap(devices: Sequence[jax.Device], batch: int) -> Way:
-    """As `sketchpipe train` does it."""
+    """The way of `sketchpipe train`: pmap."""
     steps = compile_steps(network, devices=devices, batch=batch, fused=1, **SETTINGS)
     return Way(steps.train_steps, steps.put_state, steps.put_batch, steps.get_state)
 
 
 def by_mesh(devices: Sequence[jax.Device]) -> Way:
-    """The whole state on every device, the batch shared out; XLA finds out what to add up."""
+    """The way of jit over a mesh: the whole state on every device, the batch divided; XLA decides what to sum."""
     mesh = Mesh(np.asarray(devices), ("data",))  # jax.make_mesh has explicit axes, which refuse this step
     whole, shared = (NamedSharding(mesh, spec) for spec in (PartitionSpec(), PartitionSpec("data")))
     step = partial(train_step, network=network(None), **SETTINGS)
-    # Told where results lie, or a second step might be compiled for another place.
+    # The placement of results is given, because otherwise a second step might be compiled for another placement.
     steps = jax.jit(partial(train_steps, step=step), donate_argnums=0, out_shardings=whole)
     return Way(
         steps,
@@ -163,12 +164,12 @@ def first_state() -> TrainState:
 
 
 def network(axis_name: str | None) -> SketchNet:
-    """With batch norm, whose averages go over all devices."""
+    """A small network with batch norm, whose averages are over all devices."""
     return SketchNet(classes=CLASSES, axis_name=axis_name, stem_width=8, widths=(16, 32), blocks=(1, 1))
 
 
 def largest_difference(one: TrainState, other: TrainState) -> float:
-    """Of any parameter or batch statistic."""
+    """The largest difference of any parameter or batch statistic of two states."""
     moved = jax.tree.map(
         lambda a, b: float(np.abs(a - b).max()), (one.params, one.batch_stats), (other.params, other.batch_stats)
     )

@@ -1,16 +1,17 @@
-"""From shards to batches of images and labels, beside what people would use: PyTorch, Grain and tf.data with OpenCV.
+"""Measures loading batches of images against PyTorch, Grain and tf.data, which render with OpenCV.
 
     python benchmarks/feed.py SKETCHES [--rounds 3] [--seconds 2] [--work DIR]
 
-SKETCHES holds ndjson drawings; the training split of the shards built of them is what all loaders read, as batches of
-256 images of 64 x 64 x 3 bytes with labels. sketchpipe reads, checks and decodes its shards on the clock. The peers
-have an easier task: their points are OpenCV's own fixed point before the clock starts, in memory or in Parquet
-(benchmarks/feed_store.py), and they draw antialiased straight at 64 pixels, or by the usual recipe at 256 pixels,
-area-resized. Every loader is a process of its own and is checked first (benchmarks/feed_peers.py). Rounds alternate;
-the table has the best of them. The figure that counts is images a second of CPU time of the whole process tree, which
-is nearly the same on idle and on busy cores; starting and compiling are not counted.
+SKETCHES holds ndjson drawings. All loaders read the training split of the shards built from them, as batches of 256
+images of 64 x 64 x 3 bytes with labels. For sketchpipe the time includes reading, checking and decoding the shards. The
+peers have an easier task: their points are converted to OpenCV's fixed point before the clock starts, in memory or in
+Parquet (benchmarks/feed_store.py), and they draw antialiased directly at 64 pixels or, as is usual, at 256 pixels
+followed by an area resize. Every loader is a process of its own and is checked first (benchmarks/feed_peers.py). Rounds
+alternate, and the table has the best of them. The figure to compare is images per second of CPU time of the whole
+process tree, which is nearly the same on idle and on busy cores; starting and compiling are not counted.
 
-What is not installed is left out; `pip install -e ".[dev,bench]"` has them all, and psutil, which counts CPU time.
+Libraries that are not installed are left out; `pip install -e ".[dev,bench]"` installs all of them, and psutil, which
+counts CPU time.
 """
 
 import argparse
@@ -33,13 +34,13 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table.
+    """A row of the table.
 
     Attributes:
-        title: what it is.
-        loader: its name in benchmarks/feed_peers.py.
-        drawings: the folder that it reads: shards, or the store of a recipe.
-        workers: processes or threads; 0 is the caller's own.
+        title: its name in the table.
+        loader: the loader's name in benchmarks/feed_peers.py.
+        drawings: the folder that the loader reads: shards, or the store of a recipe.
+        workers: the number of processes or threads; 0 means the caller's own thread.
     """
 
     title: str
@@ -67,11 +68,11 @@ DRAWN = {"shards": "by sketchpipe", "straight": "at 64 px", "reduced": "at 256 p
 
 @dataclass(frozen=True)
 class Rate:
-    """What a loader reached in its best rounds.
+    """A loader's rates in its best rounds.
 
     Attributes:
-        per_second: images.
-        per_cpu_second: images.
+        per_second: images per second.
+        per_cpu_second: images per second of CPU time.
     """
 
     per_second: float
@@ -79,11 +80,11 @@ class Rate:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Batches of images from shards, beside what people would use.")
+    parser = argparse.ArgumentParser(description="Load batches of images with sketchpipe, PyTorch, Grain and tf.data.")
     parser.add_argument("sketches", type=Path, help="folder of ndjson drawings")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the best counts (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=2.0, help="on the clock each time, at least (%(default)s)")
-    parser.add_argument("--work", type=Path, help="folder to make for shards and stores; a temporary one by default")
+    parser.add_argument("--rounds", type=int, default=3, help="rounds, of which the best counts (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=2.0, help="least seconds of each measurement (%(default)s)")
+    parser.add_argument("--work", type=Path, help="new folder for shards and stores; a temporary one by default")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = arguments.work or Path(temporary) / "feed"
@@ -108,7 +109,7 @@ def prepare(sketches: Path, work: Path) -> int:
 
 
 def run(row: Row, work: Path, seconds: float, rates: dict[Row, Rate]) -> None:
-    """Run a loader once and keep the better of what it and its earlier rounds reached."""
+    """Run a loader once, and keep the better of its rates and those of its earlier rounds."""
     ran = run_child([*PROGRAM, row.loader, str(row.workers), str(work / row.drawings), str(seconds)])
     if ran.code:
         sys.exit(f"feed: {row.title}: {ran.complaint}")
@@ -122,9 +123,9 @@ def run(row: Row, work: Path, seconds: float, rates: dict[Row, Rate]) -> None:
 
 
 def table(rates: dict[Row, Rate]) -> str:
-    """The table, with how many times a loader's images sketchpipe makes in a CPU second, and each recipe's best."""
+    """The table, with the ratio of sketchpipe's images per CPU second to each loader's, and each recipe's best peer."""
     ours = max(rate.per_cpu_second for row, rate in rates.items() if row.loader == "sketchpipe")
-    lines = ["| loader | drawn | images/s | images per CPU second | sketchpipe against it |", "|---|---|---|---|---|"]
+    lines = ["| loader | drawn | images/s | images per CPU second | sketchpipe / loader |", "|---|---|---|---|---|"]
     best: dict[str, Row] = {}
     for row, rate in rates.items():
         times = f"{ours / rate.per_cpu_second:.2f}"
@@ -136,7 +137,7 @@ def table(rates: dict[Row, Rate]) -> str:
     for drawn, row in best.items():
         if row.drawings != "shards":
             times = f"{ours / rates[row].per_cpu_second:.1f}"
-            lines.append(f"Best peer {drawn}: {row.title}; sketchpipe makes {times} times its images in a CPU second.")
+            lines.append(f"Best peer {drawn}: {row.title}; sketchpipe makes {times} times its images per CPU second.")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Grain for benchmarks/feed_peers.py: its Parquet dataset, and drawings in memory."""
+"""Grain's loaders for benchmarks/feed_peers.py: its Parquet dataset, and drawings in memory."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,11 +10,11 @@ import numpy as np
 from feed_store import BATCH, ROW_GROUP_ROWS, WINDOW, Batch, black, draw_all, read_store, store_files, strokes_of
 from raster_peers import SIZE
 
-AHEAD = 2  # batches of each worker or thread
+AHEAD = 2  # batches that each worker or thread prepares ahead
 
 
 def from_parquet(folder: Path, workers: int) -> Iterator[Batch]:
-    """Rows shuffled in windows; each worker process has a file, since interleaving files costs 40 us a row."""
+    """Rows shuffled in windows; each worker process has its own file, because interleaving files costs 40 us a row."""
     rows = grain.experimental.ParquetIterDataset(store_files(folder, max(1, workers)))
     shuffled = grain.experimental.WindowShuffleIterDataset(rows, window_size=WINDOW * ROW_GROUP_ROWS, seed=0)
     batches = shuffled.batch(BATCH, drop_remainder=True, batch_fn=DrawRows(folder.name))
@@ -26,7 +26,7 @@ def from_parquet(folder: Path, workers: int) -> Iterator[Batch]:
 
 
 def from_memory(folder: Path, threads: int) -> Iterator[Batch]:
-    """Rows shuffled as a whole; batches drawn on threads."""
+    """All rows shuffled together; batches drawn on threads."""
     store = read_store(folder)
     rows = grain.MapDataset.range(len(store)).seed(0).shuffle()
     batches = rows.batch(BATCH, drop_remainder=True).map(store.batch).repeat()
@@ -34,7 +34,7 @@ def from_memory(folder: Path, threads: int) -> Iterator[Batch]:
 
 
 class DrawRows:
-    """Rows of a store to a batch, in shared memory where Grain's workers ask for it."""
+    """Draws rows of a store as a batch, in shared memory if Grain's workers ask for it."""
 
     def __init__(self, recipe: str) -> None:
         self.recipe = recipe
@@ -45,7 +45,7 @@ class DrawRows:
         self.shared = True
 
     def __call__(self, rows: Sequence[dict[str, Any]]) -> Batch:
-        """Draw them."""
+        """Draw the rows as one batch."""
         shape = (len(rows), SIZE, SIZE, 3)
         images = grain.multiprocessing.SharedMemoryArray(shape, np.uint8) if self.shared else black(len(rows))
         draw_all([strokes_of(row["points"], row["stroke_end"]) for row in rows], images, self.recipe)

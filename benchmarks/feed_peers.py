@@ -1,14 +1,14 @@
-"""One loader of benchmarks/feed.py in a process of its own: batches of 256 images and labels, shuffled, without end.
+"""Checks and times one loader of benchmarks/feed.py in a process of its own, and prints JSON.
 
     python benchmarks/feed_peers.py LOADER WORKERS FOLDER SECONDS
 
-LOADER is a name of `LOADERS`; FOLDER its drawings: shards for sketchpipe, a store of benchmarks/feed_store.py for the
-peers. Batches are checked for an epoch: shapes, dtypes, labels, images as the recipe or sketchpipe's renderer draws
-them, no drawing twice. Then the clock runs over whole epochs, for SECONDS at least; CPU time is that of the whole
-process tree. What came of it is printed as JSON.
+A loader gives shuffled batches of 256 images and labels without end. LOADER is a name of `LOADERS`; FOLDER holds its
+drawings: shards for sketchpipe, a store of benchmarks/feed_store.py for the peers. The batches of one epoch are checked
+first: shapes, dtypes, labels, images against the recipe or sketchpipe's renderer, and that no drawing occurs twice.
+Then whole epochs are timed, for at least SECONDS; CPU time is that of the whole process tree.
 
-The peers are written as their experts would: a batch is drawn at once into the one array that goes to the caller, in
-shared memory where the caller is another process, and workers stay from epoch to epoch.
+The peers are written as an expert would write them: a whole batch is drawn into the one array that the caller gets, in
+shared memory if the caller is another process, and workers are kept from epoch to epoch.
 """
 
 import importlib
@@ -41,7 +41,7 @@ LOADERS = {
     "grain-memory": ("feed_grain", "from_memory"),
     "tensorflow": ("feed_tensorflow", "from_memory"),
 }
-DRAWN_AGAIN = 8  # images of each batch, to see that they are their rows'
+DRAWN_AGAIN = 8  # images of each batch that are drawn again to check that they belong to their rows
 
 
 def main() -> None:
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 class Expected:
-    """What sketchpipe's first epoch holds: all drawings in memory, rendered without the loader."""
+    """The expected content of sketchpipe's first epoch: all drawings in memory, rendered without the loader."""
 
     def __init__(self, folder: Path, augmented: bool) -> None:
         split = open_split(folder, "train")
@@ -85,9 +85,10 @@ class Expected:
 
 
 def check_epoch(batches: Iterator[Batch], folder: Path, workers: int, *, augmented: bool) -> int:
-    """Look at an epoch's batches, and stop the process at one that is wrong; returns how many an epoch has.
+    """Check an epoch's batches and stop the process at a wrong one; returns how many batches an epoch has.
 
-    Each of several workers may drop a partial batch of its own, so that many less one are not looked at.
+    Each of several workers may drop a partial batch of its own, so one batch less than there are workers is not
+    checked.
     """
     shards = (folder / "manifest.json").exists()
     expected = Expected(folder, augmented) if shards else read_store(folder)
@@ -98,17 +99,17 @@ def check_epoch(batches: Iterator[Batch], folder: Path, workers: int, *, augment
         if images.shape != (BATCH, SIZE, SIZE, 3) or images.dtype != np.uint8 or labels.shape != (BATCH,):
             sys.exit(f"WRONG: a batch of {images.dtype} {images.shape}, labels {labels.shape}")
         if labels.dtype.kind not in "iu" or len(np.unique(rows)) < BATCH or seen[rows].any():
-            sys.exit(f"WRONG: a drawing came twice, or labels are {labels.dtype}")
+            sys.exit(f"WRONG: a drawing occurs twice, or labels are {labels.dtype}")
         seen[rows] = True
         again = black(DRAWN_AGAIN)
         expected.draw(rows[:DRAWN_AGAIN].tolist(), again)
         if not np.array_equal(again, images[:DRAWN_AGAIN]) or not np.array_equal(expected.labels[rows], labels):
-            sys.exit("WRONG: images or labels are not those of their rows")
+            sys.exit("WRONG: images or labels do not belong to their rows")
     return count // BATCH
 
 
 def cpu_seconds(tree: psutil.Process) -> float:
-    """Of a process, of its descendants, and of those that have ended."""
+    """The CPU time of a process, of its descendants, and of those that have ended."""
     return sum(sum(process.cpu_times()[:4]) for process in (tree, *tree.children(recursive=True)))
 
 

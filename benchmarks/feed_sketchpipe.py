@@ -1,4 +1,4 @@
-"""sketchpipe for benchmarks/feed_peers.py: from shards, each epoch with a loader of its own that decodes them again."""
+"""sketchpipe's loaders for benchmarks/feed_peers.py; each epoch has a new loader, which decodes the shards again."""
 
 import itertools
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from pipeline.shards.read import open_split
 
 
 def plain(folder: Path, threads: int, augmentation: Augmentation | None = None) -> Iterator[Batch]:
-    """Batches whose images' memory goes back to the loader, as in `train`."""
+    """Batches whose image memory is given back to the loader, as in `train`."""
     split = open_split(folder, "train")
     config = LoaderConfig(BATCH, augmentation=augmentation, threads=threads)
     for epoch in itertools.count():

@@ -1,8 +1,8 @@
-"""Drawings in the forms that the peers of benchmarks/feed.py read: better ones than people have, made before the clock.
+"""Writes drawings in the forms that the peers of benchmarks/feed.py read, before the clock starts.
 
-Points are (P, 2) int32 as `cv2.polylines` takes them: fixed point at 64 pixels for the recipe "straight", canvas points
-for "reduced". They lie in Parquet files, a row a drawing, binary and not compressed, so that a stroke is a view of the
-bytes that were read; or in memory, every stroke an array already.
+The forms are faster to read than those in use. Points are (P, 2) int32 as `cv2.polylines` takes them: fixed point at 64
+pixels for the recipe "straight", canvas points for "reduced". They are stored in Parquet files, a row for each drawing,
+as uncompressed binary, so that a stroke is a view of the bytes that were read; or in memory, each stroke as an array.
 """
 
 import itertools
@@ -21,13 +21,13 @@ from pipeline.shards.read import open_split
 
 RECIPES = ("straight", "reduced")
 BATCH = 256
-WINDOW = 8  # row groups that are shuffled together where the drawings are a stream
+WINDOW = 8  # row groups that are shuffled together when drawings are streamed
 ROW_GROUP_ROWS = 1024
-READERS = (1, 2)  # processes that have a file each
+READERS = (1, 2)  # numbers of reading processes, each of which has its own file
 
 Batch = tuple[
     Any, Any, Any
-]  # images (256, 64, 64, 3) uint8, labels (256,) and rows (256,), all as the library has them
+]  # images (256, 64, 64, 3) uint8, labels (256,) and rows (256,), all as arrays of the library
 
 
 def write_store(shards: Path, to: Path, recipe: str) -> int:
@@ -62,7 +62,7 @@ def write_store(shards: Path, to: Path, recipe: str) -> int:
 
 
 def store_files(folder: Path, readers: int) -> list[str]:
-    """The files that hold all drawings in as many parts."""
+    """The files that hold all drawings, one file for each of `readers`."""
     return [str(folder / f"{number}-of-{readers}.parquet") for number in range(readers)]
 
 
@@ -71,9 +71,9 @@ class Store:
     """All drawings in memory.
 
     Attributes:
-        strokes: of each drawing, the arrays that OpenCV takes.
+        strokes: for each drawing, the arrays that OpenCV takes.
         labels: (N,) int32.
-        recipe: for which they are.
+        recipe: the recipe that the strokes are made for.
     """
 
     strokes: list[list[Stroke]]
@@ -84,7 +84,7 @@ class Store:
         return len(self.labels)
 
     def draw(self, rows: Sequence[int], images: Image) -> None:
-        """Draw rows into (B, 64, 64, 3) images that are black."""
+        """Draw rows into black (B, 64, 64, 3) images."""
         draw_all([self.strokes[row] for row in rows], images, self.recipe)
 
     def batch(self, rows: NDArray[np.int64]) -> Batch:
@@ -95,7 +95,7 @@ class Store:
 
 
 def read_store(folder: Path) -> Store:
-    """Read what `write_store` wrote."""
+    """Read a store that `write_store` wrote."""
     table = pq.read_table(store_files(folder, 1)[0])
     points, ends = table["points"].to_pylist(), table["stroke_end"].to_pylist()
     strokes = [strokes_of(*row) for row in zip(points, ends, strict=True)]
@@ -103,7 +103,7 @@ def read_store(folder: Path) -> Store:
 
 
 def strokes_of(points: bytes, stroke_end: bytes) -> list[Stroke]:
-    """A row's strokes, views of its bytes."""
+    """A row's strokes, as views of its bytes."""
     whole = np.frombuffer(points, np.int32).reshape(-1, 2)
     ends = np.frombuffer(stroke_end, np.int32).tolist()
     return [whole[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -114,7 +114,7 @@ def black(count: int) -> Image:
 
 
 def draw_all(drawings: list[list[Stroke]], images: Image, recipe: str) -> None:
-    """Draw each drawing into its black image, by OpenCV."""
+    """Draw each drawing into its black image with OpenCV."""
     if recipe == "straight":
         for image, strokes in zip(images, drawings, strict=True):
             draw_straight(image, strokes)

@@ -1,4 +1,4 @@
-"""tf.data for benchmarks/feed_peers.py: drawings in memory, shuffled as a whole, drawn on its threads."""
+"""tf.data's loader for benchmarks/feed_peers.py: drawings in memory, drawn on its threads."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,11 @@ from pathlib import Path
 import tensorflow as tf
 from feed_store import BATCH, Batch, read_store
 
-AHEAD = 2  # batches
+AHEAD = 2  # batches that are prepared ahead
 
 
 def from_memory(folder: Path, threads: int) -> Iterator[Batch]:
-    """A batch is drawn at once, so that Python is called once for it."""
+    """All rows shuffled together; a whole batch is drawn in one call of Python."""
     store = read_store(folder)
     rows = tf.data.Dataset.range(len(store)).shuffle(len(store), seed=0).batch(BATCH, drop_remainder=True).repeat()
     types = (tf.uint8, tf.int32, tf.int64)

@@ -1,4 +1,4 @@
-"""PyTorch's DataLoader for benchmarks/feed_peers.py: drawings in memory by the batch or one by one, or from Parquet."""
+"""PyTorch's loaders for benchmarks/feed_peers.py: drawings in memory, by batch or one by one, or in Parquet."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,23 +13,23 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_in
 
 
 def by_batch(folder: Path, workers: int) -> Iterator[Batch]:
-    """The dataset asked for a batch at a time."""
+    """The DataLoader asks the dataset for a batch at a time."""
     return epochs(Batches(read_store(folder)), workers, BATCH, shuffle=True, drop_last=True, collate_fn=unchanged)
 
 
 def by_drawing(folder: Path, workers: int) -> Iterator[Batch]:
-    """The dataset asked for a drawing at a time, as tutorials have it."""
+    """The DataLoader asks the dataset for a drawing at a time, as in tutorials."""
     return epochs(Samples(read_store(folder)), workers, BATCH, shuffle=True, drop_last=True)
 
 
 def from_parquet(folder: Path, workers: int) -> Iterator[Batch]:
-    """Row groups in a random order, shuffled some at a time; each worker has a file."""
+    """Row groups in a random order, some of them shuffled together at a time; each worker has its own file."""
     stream = Stream(store_files(folder, max(1, workers)), folder.name)
     return epochs(stream, workers, None, collate_fn=unchanged)
 
 
 def epochs(dataset: Any, workers: int, batch: int | None, **options: Any) -> Iterator[Batch]:
-    """The batches of a dataset, epoch after epoch; its workers stay."""
+    """The batches of a dataset, epoch after epoch; its workers are kept."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(0)
     loader: DataLoader[Batch] = DataLoader(
@@ -40,7 +40,7 @@ def epochs(dataset: Any, workers: int, batch: int | None, **options: Any) -> Ite
 
 
 class Batches(Dataset[Batch]):
-    """Drawings in memory, drawn by the batch."""
+    """Drawings in memory, drawn a batch at a time."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -103,7 +103,7 @@ class Stream(IterableDataset[Batch]):
 
 
 def new_images(count: int) -> tuple[torch.Tensor, Image]:
-    """Black images and their array: in a worker in shared memory, as PyTorch's own collate does to save a copy."""
+    """Black images and their array; in a worker in shared memory, which saves a copy, as in PyTorch's own collate."""
     shape = (count, SIZE, SIZE, 3)
     if get_worker_info() is None:
         array = black(count)

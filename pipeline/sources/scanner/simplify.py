@@ -1,4 +1,4 @@
-"""Kernels that simplify a raw drawing to exactly the points that Google's simplification gives.
+"""Kernels that simplify a raw drawing to the points that Google's simplification gives.
 
 The recipe is described at https://github.com/googlecreativelab/quickdraw-dataset ("Simplified Drawing files"): align to
 the top left, scale uniformly to 255, resample at 1 pixel, Ramer-Douglas-Peucker with epsilon 2. Many samples of a
