@@ -156,9 +156,9 @@ def draw(points: dict[str, Any]) -> Figure:
     figure = Figure(figsize=(10, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
     for k, row in enumerate(ROWS):
-        look = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4}
-        draw_drawings(left, [one for one in points["drawings"] if one["row"] == row.name], look)
-        draw_minutes(right, [one for one in points["minutes"] if one["row"] == row.name], look, row.name)
+        style = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 4}
+        draw_drawings(left, [one for one in points["drawings"] if one["row"] == row.name], style)
+        draw_minutes(right, [one for one in points["minutes"] if one["row"] == row.name], style, row.name)
     finish(left, right, points)
     figure.legend(*right.get_legend_handles_labels(), loc="outside upper center", ncols=len(ROWS))
     figure.supxlabel(
@@ -167,22 +167,22 @@ def draw(points: dict[str, Any]) -> Figure:
     return figure
 
 
-def draw_drawings(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any]) -> None:
+def draw_drawings(axes: Axes, points: list[dict[str, Any]], style: dict[str, Any]) -> None:
     """Draw a row's line through the means over seeds, and a marker for each seed."""
     scores: dict[int, list[float]] = {}
     for one in points:
         scores.setdefault(one["drawings"], []).append(one["test_top1"])
-    axes.plot(list(scores), [statistics.mean(several) for several in scores.values()], color=look["color"])
-    axes.plot([one["drawings"] for one in points], [one["test_top1"] for one in points], **look, linestyle="none")
+    axes.plot(list(scores), [statistics.mean(several) for several in scores.values()], color=style["color"])
+    axes.plot([one["drawings"] for one in points], [one["test_top1"] for one in points], **style, linestyle="none")
 
 
-def draw_minutes(axes: Axes, points: list[dict[str, Any]], look: dict[str, Any], name: str) -> None:
+def draw_minutes(axes: Axes, points: list[dict[str, Any]], style: dict[str, Any], name: str) -> None:
     """Draw a row's line for each seed, with a marker at its end."""
     for seed in sorted({one["seed"] for one in points}):
         line = [one for one in points if one["seed"] == seed]
         minutes, scores = [one["minutes"] for one in line], [one["validation_top1"] for one in line]
         label = name if seed == 0 else None
-        axes.plot(minutes, scores, **look, markevery=[-1], linewidth=1, label=label)
+        axes.plot(minutes, scores, **style, markevery=[-1], linewidth=1, label=label)
 
 
 def finish(left: Axes, right: Axes, points: dict[str, Any]) -> None:

@@ -125,7 +125,7 @@ def run(row: Row, work: Path, seconds: float, rates: dict[Row, Rate]) -> None:
 def table(rates: dict[Row, Rate]) -> str:
     """The table, with the ratio of sketchpipe's images per CPU second to each loader's, and each recipe's best peer."""
     ours = max(rate.per_cpu_second for row, rate in rates.items() if row.loader == "sketchpipe")
-    lines = ["| loader | drawn | images/s | images per CPU second | sketchpipe / loader |", "|---|---|---|---|---|"]
+    lines = ["| loader | drawn | images/s | images per CPU second | sketchpipe against it |", "|---|---|---|---|---|"]
     best: dict[str, Row] = {}
     for row, rate in rates.items():
         times = f"{ours / rate.per_cpu_second:.2f}"

@@ -1,28 +1,28 @@
-"""Training on one GPU, the whole table in one go: steps alone, end to end from shards, and what the chip could do.
+"""Measures training on one GPU: steps alone, end to end from shards, and the chip's matrix rate.
 
     python benchmarks/gpu.py SKETCHES [--whole-pass] [--networks ...] [--batch 1024] [--drawings N] [--classes 65]
                              [--seconds S] [--limit S] [--work DIR] [--device auto]
 
-SKETCHES holds Google's simplified ndjson, one file a class; the lines of the first `--classes` files are replicated
-with key_ids of their own (benchmarks/replicate.py) and built into shards, which `--work` keeps for the next time.
+SKETCHES holds Google's simplified ndjson, one file for each class; the lines of the first `--classes` files are
+replicated with new key_ids (benchmarks/replicate.py) and built into shards, which `--work` keeps for the next time.
 
 - Matrix rate: the product of two large square matrices of random numbers, the best of several. float32 is measured at
-  JAX's default precision, which on NVIDIA GPUs since Ampere means TF32, and at "highest", which never does: where the
-  two are alike, the default is no TF32.
-- Step alone: the compiled steps of `sketchpipe train` on one batch that stays on the device, again and again; the
-  better of two rates, one taken before and one after end to end.
-- Share of the matrix rate: the operations of a step x steps a second, over the matrix rate of the same precision at
-  JAX's default. Operations are XLA's count of the step before it is optimized, elementwise ones included; for
-  sketch-classifier that is 5 % above a hand count of its convolutions and its dense layer.
-- End to end: loader with the recipe's augmentation, feed, meter and steps as `sketchpipe train` has them. Waiting is
-  the share of its time spent waiting for the loader. With `--whole-pass` it is one real pass over 9 million drawings,
-  the reading of the shards included, for sketch-classifier in the precision that `sketchpipe train` would choose
-  (that is 4.8 GB of lines and 1.2 GB of shards: a minute to make on two cores); every other end to end runs for
-  `--seconds` once the loader has begun, and its times for 9 and 50 million drawings are computed from its rate (~) with
-  networks of `--classes`: give `--classes 345` for a rate with all that there are.
+  JAX's default precision, which means TF32 on NVIDIA GPUs since Ampere, and at "highest", which never does: if the two
+  rates are equal, the default is not TF32.
+- Step alone: the compiled steps of `sketchpipe train`, repeated on one batch that stays on the device; the better of
+  two rates, one measured before and one after the end-to-end run.
+- Share of the matrix rate: the operations of a step times steps per second, divided by the matrix rate of the same
+  precision at JAX's default. Operations are XLA's count before it optimizes the step, elementwise operations included;
+  for sketch-classifier that is 5 % more than a hand count of its convolutions and its dense layer.
+- End to end: the loader with the recipe's augmentation, feed, meter and steps as in `sketchpipe train`. Waiting is the
+  share of the time spent waiting for the loader. With `--whole-pass` sketch-classifier makes one real pass over 9
+  million drawings, reading the shards included, in the precision that `sketchpipe train` would choose (4.8 GB of lines
+  and 1.2 GB of shards, which take a minute to make on two cores). Every other end-to-end run lasts `--seconds` after
+  the loader has begun, and its times for 9 and 50 million drawings are computed from its rate (~) with networks of
+  `--classes` classes: give `--classes 345` for a rate with all classes.
 
-First calls compile: nothing comes from a cache on disk. Each row has compiled its steps once and given all its buffers
-away, or it says what went wrong. After `--limit` seconds no row is begun.
+First calls compile; nothing comes from a cache on disk. A row is reported as failed unless its steps were compiled only
+once and all their buffers were donated. After `--limit` seconds no new row is started.
 """
 
 import argparse
@@ -51,7 +51,7 @@ from pipeline.shards.read import ShardSplit, open_split
 
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "numba", "numpy", "pyarrow")
 PRECISIONS = ("bfloat16", "float32")
-MATRIX_SIZE = {"cpu": 1024, "gpu": 8192}  # of a side; a second or two of either
+MATRIX_SIZE = {"cpu": 1024, "gpu": 8192}  # rows and columns; each takes a second or two
 FEEDING_SECONDS = 3.0
 WHOLE_PASS = 9_000_000  # drawings
 WHOLE_PASS_NETWORK = "sketch-classifier"
@@ -64,7 +64,7 @@ HEADER = """\
 def main() -> None:
     arguments = parse()
     try:
-        # Empty, so that each first call compiles.
+        # An empty cache folder, so that each first call compiles.
         with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as work:
             jax.config.update("jax_compilation_cache_dir", cache)
             measure(arguments, arguments.work or Path(work))
@@ -74,19 +74,19 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
-    """Print all of it; `work` keeps the shards.
+    """Measure and print everything; `work` keeps the shards.
 
     Raises:
-        SketchpipeError: there is no such device, the drawings cannot be built, or are too few for a rate.
+        SketchpipeError: the device does not exist, the shards cannot be built, or are too small for a rate.
     """
     began = time.perf_counter()
-    # A state whose buffers cannot be given away is held twice, and says so in a warning only.
+    # JAX only warns of buffers that cannot be donated, and then the state takes twice its memory.
     warnings.filterwarnings("error", message=".*donated buffers")
     device = choose_devices(arguments.device)[0]
     drawings = arguments.drawings or (WHOLE_PASS if arguments.whole_pass else 1_000_000)
     least = least_drawings(device, arguments.batch)
     if drawings < least:
-        raise UsageError(f"{drawings:,} drawings: a rate takes {least:,}; give more --drawings or a smaller --batch")
+        raise UsageError(f"{drawings:,} drawings: a rate needs {least:,}; give more --drawings or a smaller --batch")
     print(f"{machine(PACKAGES)}; {describe([device])}{driver(device)}.\n", flush=True)
     matrix_rates = print_matrix_rates(device)
     folder = build_shards(arguments.sketches, work, drawings, arguments.classes)
@@ -98,31 +98,31 @@ def measure(arguments: argparse.Namespace, work: Path) -> None:
     )
     bench.print_feeding()
     bench.print_networks()
-    print(f"\nAll of it in {time.perf_counter() - began:.0f} s.")
+    print(f"\nTotal time: {time.perf_counter() - began:.0f} s.")
 
 
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Training on one GPU: steps alone, end to end, and the chip's rate.")
     parser.add_argument("sketches", type=Path, help="folder of simplified ndjson, one file a class")
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS), help="all by default")
-    parser.add_argument("--batch", type=positive, default=1024, help="drawings a step (%(default)s)")
-    parser.add_argument("--drawings", type=positive, help="in the shards (1,000,000; 9,000,000 with --whole-pass)")
-    parser.add_argument("--classes", type=positive, default=65, help="of the shards and the networks (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="on the clock each time (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=1024, help="drawings in a step (%(default)s)")
+    parser.add_argument("--drawings", type=positive, help="drawings in the shards (1,000,000; --whole-pass: 9,000,000)")
+    parser.add_argument("--classes", type=positive, default=65, help="classes of shards and networks (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each measurement (%(default)s)")
     parser.add_argument("--limit", type=float, default=500.0, help="seconds after which no row begins (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder that keeps the shards")
-    parser.add_argument("--whole-pass", action="store_true", help="run a whole pass through sketch-classifier")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="the first of these (%(default)s)")
+    parser.add_argument("--whole-pass", action="store_true", help="train sketch-classifier for a whole pass")
+    parser.add_argument("--device", choices=DEVICES, default="auto", help="the first device of this kind (%(default)s)")
     arguments = parser.parse_args()
     if arguments.whole_pass and WHOLE_PASS_NETWORK not in arguments.networks:
-        parser.error(f"--whole-pass is one through {WHOLE_PASS_NETWORK}: name it in --networks")
+        parser.error(f"--whole-pass trains {WHOLE_PASS_NETWORK}: name it in --networks")
     return arguments
 
 
 def driver(device: jax.Device) -> str:
-    """The GPU's driver, memory and the platform that JAX has for it; of the CPU that the figures are no GPU's."""
+    """The GPU's driver, memory and JAX platform version; for a CPU a note that the figures are not of a GPU."""
     if device.platform == "cpu":
-        return ": NO GPU, these figures only show that the script runs"
+        return ": NOT A GPU, these figures only show that the script runs"
     version = " ".join(device.client.platform_version.split())
     tool = shutil.which("nvidia-smi")
     if tool is None:
@@ -133,7 +133,7 @@ def driver(device: jax.Device) -> str:
 
 
 def print_matrix_rates(device: jax.Device) -> dict[str, float]:
-    """Print the matrix rates; returns those at JAX's default precision, operations a second by dtype."""
+    """Print the matrix rates; returns those at JAX's default precision in operations per second, by dtype."""
     size = MATRIX_SIZE["cpu" if device.platform == "cpu" else "gpu"]
     rates: dict[str, float] = {}
     print(f"| product of {size} x {size} matrices | TFLOP/s |\n|---|---|")
@@ -150,11 +150,11 @@ class Bench:
     """What every row of the networks' table needs.
 
     Attributes:
-        arguments: of the command.
-        device: trains.
-        split: the shards.
-        matrix_rates: operations a second, by dtype.
-        began: when the script did.
+        arguments: the arguments of the command.
+        device: the device that trains.
+        split: the split of the shards to train on.
+        matrix_rates: operations per second, by dtype.
+        began: when the script began.
     """
 
     arguments: argparse.Namespace
@@ -169,38 +169,38 @@ class Bench:
         self._epochs = itertools.count()
 
     def print_feeding(self) -> None:
-        """The rates of what feeds the device: each recipe's loader alone, and its images' way to the device alone."""
+        """Print the rates of each recipe's loader alone, and of copying its batches to the device alone."""
         print("| feeding, alone | images/s |\n|---|---|")
         for network in self.arguments.networks:
             config = self.config(network, "float32")
-            if look(config) in self._loader_rates:
+            if render_settings(config) in self._loader_rates:
                 continue
             loader = self.loader(config)
             rate = loader_rate(loader, next(self._epochs), FEEDING_SECONDS)
-            self._loader_rates[look(config)] = rate
-            print(f"| loader: {look(config)} | {rate:,.0f} |", flush=True)
+            self._loader_rates[render_settings(config)] = rate
+            print(f"| loader: {render_settings(config)} | {rate:,.0f} |", flush=True)
             moved = put_rate(next(loader.epoch(0)), self.device, FEEDING_SECONDS)
             print(f"| its batches to the device | {moved:,.0f} |", flush=True)
         print()
 
     def print_networks(self) -> None:
-        """A row for each network in each precision."""
+        """Print a row for each network in each precision."""
         print(HEADER, flush=True)
-        # The whole pass comes while there is time for it.
+        # The whole pass comes first, while there is time for it.
         networks = sorted(self.arguments.networks, key=lambda name: name != WHOLE_PASS_NETWORK)
         for name, precision in itertools.product(networks, PRECISIONS):
             before = f"| {name} | {precision} |"
             if self.left() < 0:
-                print(f"{before} left out: --limit is over |", flush=True)
+                print(f"{before} left out: --limit is reached |", flush=True)
                 continue
             try:
                 row = self.row(self.config(name, precision))
-            except Exception as error:  # whatever it is (memory, a compiler), the other rows are worth having
+            except Exception as error:  # after any error (of memory, of a compiler) the other rows are still measured
                 row = f"failed: {type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]} |"
             print(f"{before} {row}", flush=True)
 
     def row(self, config: TrainConfig) -> str:
-        """The cells behind a network and its precision."""
+        """The cells of a row after the network and the precision."""
         loader, seconds = self.loader(config), self.arguments.seconds
         training = Training(config, loader.steps_per_epoch, self.device)
         first = training.first_call(next(loader.epoch(0)))
@@ -208,7 +208,7 @@ class Bench:
         rates = [training.step_rate(seconds)]
         whole = self.passes_whole(config, rates[0])
         say(f"{config.network}, {config.precision}: {'a whole pass' if whole else 'end to end'}")
-        if whole:  # nothing read before
+        if whole:  # a new loader, so that the reading of the shards is timed
             done = training.end_to_end(Loader(self.split, loader.config), 0, None)
         else:
             done = training.end_to_end(loader, next(self._epochs), seconds)
@@ -225,21 +225,21 @@ class Bench:
         )
 
     def passes_whole(self, config: TrainConfig, step_rate: float) -> bool:
-        """Whether this is the row of the whole pass, and there is time for it."""
+        """Whether this is the row of the whole pass and there is time for it."""
         chosen = choose_precision("auto", [self.device])
         if not self.arguments.whole_pass or (config.network, config.precision) != (WHOLE_PASS_NETWORK, chosen):
             return False
-        expected, left = len(self.split) / min(step_rate, self._loader_rates[look(config)]), self.left()
+        expected, left = len(self.split) / min(step_rate, self._loader_rates[render_settings(config)]), self.left()
         if expected >= left:
             say(f"no whole pass: it would take about {expected:.0f} s, and {left:.0f} s are left of --limit")
         return expected < left
 
     def left(self) -> float:
-        """Seconds until no row is begun."""
+        """Seconds left until no new row is started."""
         return self.arguments.limit - (time.perf_counter() - self.began)
 
     def config(self, network: str, precision: str) -> TrainConfig:
-        """A network's recipe for `--classes`; words of none stand for those that the shards do not have."""
+        """A network's recipe for `--classes`; placeholder words stand for classes that the shards do not have."""
         words, count = self.split.manifest.classes, self.arguments.classes
         words = (*words, *(f"class {number}" for number in range(len(words), count)))
         return make_config(
@@ -247,17 +247,17 @@ class Bench:
         )
 
     def loader(self, config: TrainConfig) -> Loader:
-        """The loader of a recipe, the same for all of its rows: what it has read it keeps."""
-        if look(config) not in self._loaders:
+        """The loader of a recipe, shared by all rows of that recipe, because it keeps the drawings it has read."""
+        if render_settings(config) not in self._loaders:
             settings = LoaderConfig(
                 config.batch, render=config.render_config(), augmentation=config.augmentation(), seed=config.seed
             )
-            self._loaders[look(config)] = Loader(self.split, settings)
-        return self._loaders[look(config)]
+            self._loaders[render_settings(config)] = Loader(self.split, settings)
+        return self._loaders[render_settings(config)]
 
 
-def look(config: TrainConfig) -> str:
-    """What a recipe's images are made of, in words."""
+def render_settings(config: TrainConfig) -> str:
+    """A recipe's encoding, framing and augmentation, in words."""
     augmented = "augmented" if config.augmentation() else "not augmented"
     return f"encoding {config.encoding}, {config.framing}, {augmented}"
 

@@ -1,6 +1,7 @@
-"""The rates that benchmarks/gpu.py sets side by side: matrix products, feeding, steps alone, steps end to end.
+"""Measures the rates that benchmarks/gpu.py prints: matrix products, feeding, steps alone and end to end.
 
-A step is "alone" on a batch that stays on the device. Whatever runs ahead of the device is bounded as in `train`.
+A step is "alone" on a batch that stays on the device. As in `train`, the host runs only a limited number of calls ahead
+of the device.
 """
 
 import contextlib
@@ -30,22 +31,22 @@ from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.threads import core_count
 
-PRODUCTS = 10  # of matrices in a call, so that its start does not count
-WARM_CALLS = 4  # before a clock starts
-SPARE = 1.005  # a drawing's line is as long as the mean only on average; more is asked for until there are enough
+PRODUCTS = 10  # matrix products in a call, so that the time to launch it does not count
+WARM_CALLS = 4  # calls before a clock starts
+SPARE = 1.005  # lines differ in length, so slightly more bytes are requested until there are enough drawings
 
 
 def least_drawings(device: jax.Device, batch: int) -> int:
-    """How many drawings a rate takes: those of the calls before its clock starts, and of one behind."""
-    fused = 1 if device.platform == "cpu" else max(1, FUSED_DRAWINGS // batch)  # as compile_steps has it
+    """How many drawings a rate needs: those of the calls before its clock starts, and of one call after."""
+    fused = 1 if device.platform == "cpu" else max(1, FUSED_DRAWINGS // batch)  # as in compile_steps
     return (WARM_CALLS + 1) * fused * batch
 
 
 def build_shards(sketches: Path, work: Path, drawings: int, classes: int) -> Path:
-    """Shards with a training split only, of at least so many drawings; taken as they are where they are there.
+    """Build shards with a training split only and at least `drawings` drawings, unless they exist already.
 
-    The lines are those of the first `classes` files of `sketches`, replicated; the folder's name tells them by a digest
-    of the files' names and sizes.
+    The lines are those of the first `classes` files of `sketches`, replicated; the folder's name contains a digest of
+    the files' names and sizes.
 
     Raises:
         InputError: `sketches` holds no ndjson.
@@ -62,7 +63,7 @@ def build_shards(sketches: Path, work: Path, drawings: int, classes: int) -> Pat
     for path in files:
         (chosen / path.name).symlink_to(path.resolve())
     start = time.perf_counter()
-    asked = sum(sizes.values()) * (drawings + len(files)) / max(1, real)  # each file ends where no whole line fits
+    asked = sum(sizes.values()) * (drawings + len(files)) / max(1, real)  # each file may be up to a line shorter
     made = replicate(chosen, lines, math.ceil(asked := asked * SPARE))
     while made.total_lines < drawings:
         made = replicate(chosen, lines, math.ceil(asked := asked * SPARE))
@@ -79,7 +80,7 @@ def build_shards(sketches: Path, work: Path, drawings: int, classes: int) -> Pat
 
 
 def real_drawings(sketches: Path, classes: int) -> int:
-    """How many drawings are replicated: the lines of the first `classes` files."""
+    """How many real drawings are replicated: the lines of the first `classes` files."""
     return sum(path.read_bytes().count(b"\n") for path in _files(sketches, classes))
 
 
@@ -88,17 +89,17 @@ def _files(sketches: Path, classes: int) -> list[Path]:
 
 
 def matrix_rate(device: jax.Device, size: int, dtype: str, precision: str | None, rounds: int = 5) -> float:
-    """Operations a second of the product of two (size, size) matrices of random numbers, the best of some rounds.
+    """Operations per second of the product of two (size, size) matrices of random numbers, in the best round.
 
     Args:
-        device: multiplies.
-        size: of a side.
+        device: the device that multiplies.
+        size: rows and columns of a matrix.
         dtype: of the matrices and the product.
-        precision: as `jnp.matmul` has it; None is JAX's default.
-        rounds: how often `PRODUCTS` of them are timed.
+        precision: as in `jnp.matmul`; None is JAX's default.
+        rounds: how often `PRODUCTS` products are timed.
     """
     key = jax.random.key(0)
-    # Random, because a chip multiplies zeros faster. Scaled, so that a chain of products stays finite.
+    # Random, because chips multiply zeros faster. Scaled, so that a chain of products stays finite.
     a, b = (
         jax.device_put(jax.random.normal(one, (size, size), dtype) / math.sqrt(size), device)
         for one in jax.random.split(key)
@@ -116,7 +117,7 @@ def matrix_rate(device: jax.Device, size: int, dtype: str, precision: str | None
 
 
 def loader_rate(loader: Loader, epoch: int, seconds: float) -> float:
-    """Drawings a second of a loader whose batches nobody uses."""
+    """Drawings per second of a loader whose batches are not used."""
     count, start = -WARM_CALLS, math.inf
     with contextlib.closing(loader.epoch(epoch)) as batches:
         for batch in batches:
@@ -130,7 +131,7 @@ def loader_rate(loader: Loader, epoch: int, seconds: float) -> float:
 
 
 def put_rate(batch: Batch, device: jax.Device, seconds: float) -> float:
-    """Drawings a second of a batch that goes to the device again and again, as many under way as in `train`."""
+    """Drawings per second when one batch is copied to the device repeatedly, as many copies in flight as in `train`."""
     under_way = deque([jax.device_put(batch.images, device)])
     count, start = 0, time.perf_counter()
     while time.perf_counter() - start < seconds:
@@ -144,12 +145,12 @@ def put_rate(batch: Batch, device: jax.Device, seconds: float) -> float:
 
 @dataclass(frozen=True)
 class EndToEnd:
-    """How the loop went.
+    """The result of training end to end.
 
     Attributes:
-        drawings: trained on.
-        seconds: the time that took.
-        waiting: the share of it spent waiting for the loader.
+        drawings: the number of drawings trained on.
+        seconds: the time that this took.
+        waiting: the share of the time spent waiting for the loader.
     """
 
     drawings: int
@@ -158,23 +159,23 @@ class EndToEnd:
 
     @property
     def rate(self) -> float:
-        """Drawings a second."""
+        """Drawings per second."""
         return self.drawings / self.seconds
 
 
 class Training:
-    """A network being trained on one device, and what its rows of the table say.
+    """A network being trained on one device, and the measurements for its rows of the table.
 
     Args:
-        config: of the run.
-        steps_per_epoch: of the schedule.
-        device: trains.
+        config: the settings of the training.
+        steps_per_epoch: steps per epoch of the schedule.
+        device: the device that trains.
     """
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int, device: jax.Device) -> None:
         self.config = config
         tx = make_tx(config, steps_per_epoch)
-        look, classes = config.render_config(), len(config.classes)
+        render, classes = config.render_config(), len(config.classes)
         self.compiled = compile_steps(
             lambda axis: make_network(config.network, classes, axis_name=axis, dtype=jnp.dtype(config.precision)),
             tx,
@@ -184,11 +185,11 @@ class Training:
             seed=config.seed,
         )
         network = make_network(config.network, classes)
-        state = create_train_state(network, tx, seed=config.seed, image_size=look.size, channels=look.channels)
+        state = create_train_state(network, tx, seed=config.seed, image_size=render.size, channels=render.channels)
         self.state = self.compiled.put_state(jax.device_get(state))
 
     def first_call(self, batch: Batch) -> float:
-        """Keep `batch` on the device; returns the seconds of the first call on it, compiling included."""
+        """Copy `batch` to the device for good; returns the seconds of the first call on it, compiling included."""
         images, labels = self.compiled.put_batch(batch.images.copy(), batch.labels)
         self._resident = (images,) * self.compiled.fused, (labels,) * self.compiled.fused
         start = time.perf_counter()
@@ -197,7 +198,7 @@ class Training:
         return time.perf_counter() - start
 
     def step_rate(self, seconds: float) -> float:
-        """Drawings a second of steps on the batch that is on the device."""
+        """Drawings per second of steps on the batch that is on the device."""
         under_way: deque[Any] = deque()
         count, start = -WARM_CALLS, math.inf
         while time.perf_counter() - start < seconds:
@@ -212,11 +213,11 @@ class Training:
         return count * self.compiled.fused * self.config.batch / (time.perf_counter() - start)
 
     def operations(self) -> float:
-        """Of a step on one drawing, as XLA counts them before it optimizes; NaN where it does not."""
+        """Operations of a step for one drawing, as XLA counts them before it optimizes; NaN if XLA gives no count."""
         one = self.state, *(arrays[:1] for arrays in self._resident)
         abstract = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), one)
-        # On the CPU, where a step of any precision counts the same: CUDA's plug-in counts nothing before optimizing,
-        # and convolutions that have become calls of a library are nothing to it afterwards.
+        # Counted on the CPU, where a step has the same count in any precision: CUDA's plug-in gives no count before
+        # optimizing, and after it convolutions are library calls, which it does not count.
         with jax.default_device(jax.devices("cpu")[0]):
             lowered = self.compiled.train_steps.lower(*abstract)
         try:
@@ -228,15 +229,16 @@ class Training:
         """The loop of `model/train.py` over a loader's epoch.
 
         Args:
-            loader: its times go on.
-            epoch: to train.
-            seconds: to train from when the loader has begun; None for the whole epoch, the loader's start included.
+            loader: gives the batches; it adds to its `times`.
+            epoch: the epoch to train.
+            seconds: how long to train after the loader has begun; None trains the whole epoch, and the loader's start
+                is timed too.
         """
         feed, fused = Feed(loader, self.compiled.put_batch, self.compiled.fused), self.compiled.fused
         meter, losses = Meter(self.config.batch, loader.times), [math.nan]
         waited, start, count = loader.times.waiting, time.perf_counter(), 0
         with contextlib.closing(loader.epoch(epoch)) as batches:
-            # What is left over makes no whole group, and another length would have to be compiled.
+            # The rest of the epoch is not a whole group, and another length would have to be compiled.
             whole = itertools.islice(batches, loader.steps_per_epoch // fused * fused)
             for calls, (group, arrays) in enumerate(feed.batches(whole), start=1):
                 self.state, metrics = self.compiled.train_steps(self.state, *arrays)

@@ -1,15 +1,16 @@
-"""Kills `sketchpipe shards` by SIGKILL at random moments until it has built its shards, a hundred times over.
+"""Kills `sketchpipe shards` at random moments until it has built its shards, and checks the result.
 
     python benchmarks/kill.py SOURCE [--trials 100] [--seed 0] [--megabytes 60] [--workers 2] [--work DIR]
 
-SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to the size. A trial starts a build
-in a new folder and kills it at a moment drawn evenly from an undisturbed build's run time, starts it again, and, as
-often as a coin says so, kills it again, until a build ends by itself. Then every file must be an undisturbed build's
-byte for byte, and `.build/` must hold nothing but its lock and the list of sources.
+SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to that size. A trial starts a build
+in a new folder and sends it SIGKILL at a random moment, uniform over the run time of an undisturbed build; it starts
+the build again, kills it again with a probability of one half, and so on until a build ends by itself. Then every file
+must be equal, byte for byte, to that of an undisturbed build, and `.build/` must contain only its lock and the list of
+sources.
 
 Repeated work is the CPU time of all attempts beyond that of an undisturbed build. Each attempt starts Python and loads
-libraries anew, so it is given twice: as it is, and with the cost of a start that finds nothing to do, or of the whole
-attempt where it died sooner, taken off each.
+libraries again, so the figure is given twice: as it is, and without the cost of a start that finds nothing to do, which
+is subtracted from each attempt (or the whole attempt, if it was killed sooner).
 """
 
 import argparse
@@ -29,17 +30,17 @@ from replicate import GIGABYTE, replicate
 from pipeline.errors import SketchpipeError
 
 KEPT_IN_BUILD = ["lock", "sources.json"]
-AGAIN = 0.5  # how likely a build that was killed is killed once more
+AGAIN = 0.5  # the probability that a build that was killed is killed once more
 TRIALS_PER_UNDISTURBED = 5
-# Several shards, so that a kill falls between them as well as into them.
+# Several shards, so that kills also occur between two shards.
 BUILD_OPTIONS = ("--num-shards", "8")
 
 
 @dataclass
 class Undisturbed:
-    """Builds that nobody killed, one after another into the same folder, and starts that found nothing to do.
+    """Builds that were not killed, one after another into the same folder, and starts that found nothing to do.
 
-    They are run among the trials, so that both meet the same machine.
+    They run between the trials, so that both run under the same load of the machine.
     """
 
     folder: Path
@@ -48,31 +49,31 @@ class Undisturbed:
 
     @property
     def seconds(self) -> float:
-        """The median of a build."""
+        """The median time of a build."""
         return statistics.median(run.seconds for run in self.builds)
 
     @property
     def cpu_seconds(self) -> float:
-        """The median of a build."""
+        """The median CPU time of a build."""
         return statistics.median(run.cpu_seconds for run in self.builds)
 
     @property
     def start_cpu_seconds(self) -> float:
-        """The median of a start."""
+        """The median CPU time of a start."""
         return statistics.median(run.cpu_seconds for run in self.starts)
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What became of a folder whose builds were killed.
+    """The result of a trial: of a folder whose builds were killed.
 
     Attributes:
         kills: how many attempts were killed.
-        kills_at_work: how many of them left work begun in `.build/`.
-        cpu_seconds: of each attempt, the last one included.
-        mismatches: files that are missing, too many, or other than the undisturbed build's.
-        leftovers: what else stands in `.build/`, or lacks there.
-        failure: an attempt's complaint where it ended with an error of its own.
+        kills_at_work: how many of them left unfinished work in `.build/`.
+        cpu_seconds: the CPU time of each attempt, the last one included.
+        mismatches: files that are missing, superfluous, or different from the undisturbed build's.
+        leftovers: unexpected and missing entries of `.build/`.
+        failure: the error message of an attempt that ended with an error, or None.
     """
 
     kills: int
@@ -94,7 +95,7 @@ def main() -> None:
         except SketchpipeError as error:
             sys.exit(f"kill: {error}")
         undisturbed = Undisturbed(work / "kill-undisturbed")
-        start_build(source, undisturbed.folder, arguments.workers)  # compiles kernels, and does not count
+        start_build(source, undisturbed.folder, arguments.workers)  # compiles kernels, so it is not counted
         generator, trials = random.Random(arguments.seed), []
         for number in range(arguments.trials):
             if number % TRIALS_PER_UNDISTURBED == 0:
@@ -108,16 +109,16 @@ def main() -> None:
     )
     print(table(trials, undisturbed, arguments.workers))
     if any(trial.mismatches or trial.leftovers or trial.failure for trial in trials):
-        sys.exit("kill: a killed build did not come out as an undisturbed one")
+        sys.exit("kill: a killed build gave other files than an undisturbed one")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Kill a build of shards at random moments and look at what comes out.")
+    parser = argparse.ArgumentParser(description="Kill a build of shards at random moments and check the result.")
     parser.add_argument("source", type=Path, help="folder of simplified ndjson")
     parser.add_argument("--trials", type=int, default=100, help="folders to build (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the moments (%(default)s)")
     parser.add_argument("--megabytes", type=float, default=60.0, help="size of the input, 10^6 bytes (%(default)s)")
-    parser.add_argument("--workers", type=int, default=2, help="of each build (%(default)s)")
+    parser.add_argument("--workers", type=int, default=2, help="workers of each build (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for the input, kept, and builds; a temporary one by default")
     arguments = parser.parse_args()
     if arguments.trials < 1 or arguments.megabytes <= 0 or arguments.workers < 1:
@@ -126,13 +127,13 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def start_build(source: Path, folder: Path, workers: int, kill_after: float | None = None) -> Finished:
-    """Run the real command, to its end or its death."""
+    """Run the real command until it ends or is killed."""
     command = [*SKETCHPIPE, "shards", str(source), "--to", str(folder), "--workers", str(workers), *BUILD_OPTIONS]
     return run_child(command, kill_after=kill_after)
 
 
 def build_undisturbed(source: Path, undisturbed: Undisturbed, workers: int) -> None:
-    """Build once more, and start once more on what is there."""
+    """Build once without disturbance, and start once more on the finished folder."""
     shutil.rmtree(undisturbed.folder, ignore_errors=True)
     for kind, counted in (("undisturbed build", undisturbed.builds), ("nothing to do", undisturbed.starts)):
         run = start_build(source, undisturbed.folder, workers)
@@ -143,7 +144,7 @@ def build_undisturbed(source: Path, undisturbed: Undisturbed, workers: int) -> N
 
 
 def run_trial(source: Path, folder: Path, undisturbed: Undisturbed, workers: int, generator: random.Random) -> Trial:
-    """Build a folder, killed once at least, and compare it."""
+    """Build a folder with at least one kill, and compare it."""
     kills, at_work, failure = 0, 0, None
     cpu_seconds: list[float] = []
     shutil.rmtree(folder, ignore_errors=True)
@@ -157,7 +158,7 @@ def run_trial(source: Path, folder: Path, undisturbed: Undisturbed, workers: int
         elif run.code:
             failure = run.complaint
             break
-        elif kills == 0:  # it was done before its moment came: another one
+        elif kills == 0:  # the build ended before the moment of the kill: choose another moment
             shutil.rmtree(folder)
             cpu_seconds.clear()
         else:
@@ -169,7 +170,7 @@ def run_trial(source: Path, folder: Path, undisturbed: Undisturbed, workers: int
 
 
 def compare(folder: Path, expected: Path) -> list[str]:
-    """The names of files outside `.build/` that differ or stand in one folder only."""
+    """The names of files outside `.build/` that differ or exist in one folder only."""
     names = {name for name in (*names_in(folder), *names_in(expected)) if name != ".build"}
     _, different, missing = filecmp.cmpfiles(folder, expected, sorted(names), shallow=False)
     return sorted(different + missing)
@@ -180,7 +181,7 @@ def names_in(folder: Path) -> list[str]:
 
 
 def told(trial: Trial, undisturbed: Undisturbed) -> str:
-    """A trial in a line."""
+    """A trial in one line."""
     faults = [f"differ: {', '.join(trial.mismatches)}"] if trial.mismatches else []
     faults += [f"in .build/: {', '.join(trial.leftovers)}"] if trial.leftovers else []
     faults += [f"failed: {trial.failure}"] if trial.failure else []
@@ -190,13 +191,13 @@ def told(trial: Trial, undisturbed: Undisturbed) -> str:
 
 
 def repeated(trial: Trial, undisturbed: Undisturbed, start: float = 0.0) -> float:
-    """CPU time beyond an undisturbed build's, as a share of it, each attempt's first `start` seconds left out."""
+    """CPU time beyond that of an undisturbed build, as a share of it, without each attempt's first `start` seconds."""
     worked = sum(max(0.0, seconds - start) for seconds in trial.cpu_seconds)
     return worked / (undisturbed.cpu_seconds - start) - 1
 
 
 def table(trials: list[Trial], undisturbed: Undisturbed, workers: int) -> str:
-    """What all trials came to."""
+    """The table of all trials' results."""
     kills = sum(trial.kills for trial in trials)
     shares = [repeated(trial, undisturbed) for trial in trials]
     start = undisturbed.start_cpu_seconds

@@ -1,18 +1,18 @@
-"""Kills `sketchpipe train` by SIGKILL at random moments, goes on with `--resume`, and looks at what comes out.
+"""Kills `sketchpipe train` at random moments, resumes it with `--resume`, and checks the result.
 
     python benchmarks/kill_training.py [--kills 30] [--most 5] [--network NAME] [--epochs 8] [--seed 0] [--work DIR]
 
-A run on the built-in sample that nobody disturbs is the reference. Each other run is killed one to `--most` times, each
-time in one of three ways: at a moment drawn evenly from the reference's whole life, start-up and all; within a second
-of a SIGTERM at such a moment, which makes it save in the middle of an epoch, as service managers and clusters stop what
-does not hurry; or within 50 ms of the sight of a checkpoint being written. Then it goes on to its end. Epochs are
-short, so that there is much saving.
+An undisturbed run on the built-in sample is the reference. Each other run is killed one to `--most` times with SIGKILL,
+each time in one of three ways: at a random moment, uniform over the reference's whole run time with its start; within a
+second after a SIGTERM at such a moment, which makes it save in the middle of an epoch, because service managers and
+clusters stop programs like this; or within 50 ms after a checkpoint is seen being written. Then it runs to its end.
+Epochs are short, so that checkpoints are saved often.
 
-Then the last checkpoint must be the reference's bit for bit, parameters, statistics and the optimizer's state; the same
-checkpoints must be kept and nothing else be left; and every batch that any attempt trained on must hold the drawings
-and pixels that the reference saw at that place, none left out. For that a wrapper around `Loader.epoch` notes a digest
-of each batch; nothing else of the program is touched. That the comparison can fail is shown first, by a run of another
-seed and by a trace with two batches exchanged.
+Then the last checkpoint must be bit-identical to the reference's: parameters, statistics and the optimizer's state. The
+same checkpoints and no other files must be left. And every batch that any attempt trained on must have the drawings and
+pixels that the reference saw at that place, with no batch left out. For that a wrapper around `Loader.epoch` records a
+digest of each batch; nothing else of the program is changed. First a run with another seed and a trace with two batches
+exchanged show that the comparison can fail.
 """
 
 import argparse
@@ -37,19 +37,19 @@ from machine import machine, say
 BATCH = 32
 # The last two are TensorBoard's.
 KEPT = {"run.json", "config.json", "metrics.jsonl", "checkpoints", "lock", "train", "validation"}
-GRACE_SECONDS = 1.0  # between SIGTERM and SIGKILL, at most
-SAVE_SECONDS = 0.05  # between the sight of a checkpoint being written and SIGKILL, at most
+GRACE_SECONDS = 1.0  # the most between SIGTERM and SIGKILL
+SAVE_SECONDS = 0.05  # the most between seeing a checkpoint being written and SIGKILL
 WATCH = "--watch"
 
 
 @dataclass
 class Attempts:
-    """What became of one run's processes.
+    """How the processes of one run ended.
 
     Attributes:
-        kills: by SIGKILL, in words where each fell.
-        stops: attempts that ended by SIGTERM before SIGKILL came, a checkpoint written where they had one to write.
-        failure: the complaint of an attempt that ended with an error of its own; None without one.
+        kills: for each SIGKILL, in words, what the run was doing.
+        stops: the number of attempts that SIGTERM ended before SIGKILL, after saving if there was anything to save.
+        failure: the error message of an attempt that ended with an error, or None.
     """
 
     kills: list[str] = field(default_factory=list)
@@ -80,16 +80,16 @@ def main() -> None:
     print(f"seed {arguments.seed}.\n")
     print(table(runs, trials.seconds))
     if any(faults for _, faults in runs):
-        sys.exit("kill_training: a killed run did not come out as one never killed")
+        sys.exit("kill_training: a killed run differs from one never killed")
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Kill training at random moments and look at what comes out.")
-    parser.add_argument("--kills", type=int, default=30, help="in all (%(default)s)")
-    parser.add_argument("--most", type=int, default=5, help="kills of one run (%(default)s)")
+    parser = argparse.ArgumentParser(description="Kill training at random moments and check the result.")
+    parser.add_argument("--kills", type=int, default=30, help="kills in total (%(default)s)")
+    parser.add_argument("--most", type=int, default=5, help="the most kills of one run (%(default)s)")
     parser.add_argument("--network", default="sketchnet", help="(%(default)s)")
-    parser.add_argument("--epochs", type=int, default=8, help="of each run (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
+    parser.add_argument("--epochs", type=int, default=8, help="epochs of each run (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="chooses the moments (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for shards and runs, kept; a temporary one by default")
     arguments = parser.parse_args()
     if min(arguments.kills, arguments.most) < 1 or arguments.epochs < 2:
@@ -98,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def watch(trace: Path, command: list[str]) -> None:
-    """Be `sketchpipe`, and append to `trace` a line for each batch that training takes: epoch, step, digest."""
+    """Run a `sketchpipe` command, and append to `trace` a line for each batch it trains on: epoch, step, digest."""
     from pipeline.cli.main import main as sketchpipe
     from pipeline.loading.loader import Batch, Loader
 
@@ -112,14 +112,14 @@ def watch(trace: Path, command: list[str]) -> None:
                 os.write(file, f"{batch.epoch} {batch.step} {digest.hexdigest()}\n".encode())
                 yield batch
 
-    Loader.epoch = watched  # type: ignore[method-assign] # this process only watches
+    Loader.epoch = watched  # type: ignore[method-assign] # only in this process, which does nothing else
     sys.argv = ["sketchpipe", *command]
     sketchpipe()
 
 
 @dataclass
 class Trials:
-    """Runs in a folder, and the reference that they are held against."""
+    """Runs in a folder, and the reference with which they are compared."""
 
     work: Path
     network: str
@@ -128,7 +128,7 @@ class Trials:
     seconds: float = 0.0  # of the reference, from start to end
 
     def prepare(self) -> None:
-        """Shards, the reference, and the proof that a comparison with it can fail."""
+        """Build the shards and the reference, and prove that a comparison with it can fail."""
         for command in (
             ("sample", "--to", "sketches", "--drawings-per-class", "30"),
             ("shards", "sketches", "--to", "shards"),
@@ -139,19 +139,19 @@ class Trials:
             process = self._start(name, *self._anew(name), "--seed", str(seed))
             said = process.communicate()[1]
             if process.returncode:
-                sys.exit(f"kill_training: a run that nobody killed failed: {said.strip().splitlines()[-1]}")
+                sys.exit(f"kill_training: an undisturbed run failed: {said.strip().splitlines()[-1]}")
             if name == "reference":
                 self.seconds = time.perf_counter() - start
         if faults := self.faults("warm"):
-            sys.exit(f"kill_training: two runs that nobody killed differ, so nothing can be said: {'; '.join(faults)}")
+            sys.exit(f"kill_training: two undisturbed runs differ, so nothing can be compared: {'; '.join(faults)}")
         swapped = self._trace("reference")
         swapped[3], swapped[4] = swapped[4], swapped[3]
         if len(self.faults("other")) < 3 or not trace_faults(swapped, self._trace("reference")):
-            sys.exit("kill_training: a run of another seed passes for the reference: the comparison is no good")
-        say(f"a run that nobody kills: {self.seconds:.1f} s; one of another seed is told from it")
+            sys.exit("kill_training: a run with another seed equals the reference: the comparison does not work")
+        say(f"an undisturbed run: {self.seconds:.1f} s; the comparison finds that another seed differs")
 
     def run(self, name: str, most: int) -> Attempts:
-        """A run that is killed up to `most` times, and goes on to its end."""
+        """Train a run that is killed up to `most` times and then resumed to its end."""
         shutil.rmtree(self.work / name, ignore_errors=True)
         (self.work / f"{name}.trace").unlink(missing_ok=True)
         attempts = Attempts()
@@ -197,11 +197,11 @@ class Trials:
         return subprocess.Popen(watched, cwd=self.work, env=environment, stderr=subprocess.PIPE, text=True)
 
     def _environment(self) -> dict[str, str]:
-        # What is compiled is kept here, so that kills fall into the writing of that as well.
+        # The compile cache is in this folder, so that kills also occur while it is written.
         return os.environ | {"PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(self.work / "cache")}
 
     def _kill(self, process: subprocess.Popen[str], checkpoints: Path) -> None:
-        """SIGKILL in one of the three ways, unless it ends before."""
+        """Kill the process in one of the three ways, unless it ends before."""
         way = self.dice.choice(("anywhere", "after SIGTERM", "in a save"))
         if way == "in a save":
             _wait(process, self.dice.uniform(0, self.seconds))
@@ -213,10 +213,10 @@ class Trials:
             if way == "after SIGTERM":
                 process.send_signal(signal.SIGTERM)
                 _wait(process, self.dice.uniform(0, GRACE_SECONDS))
-        process.kill()  # nothing, if it has ended
+        process.kill()  # does nothing if the process has ended
 
     def _where(self, name: str) -> str:
-        """Where a kill fell, by what it left."""
+        """What the run was doing when it was killed, judged by the files it left."""
         run = self.work / name
         if not (run / "run.json").exists():
             return "starting"
@@ -238,7 +238,7 @@ def _wait(process: subprocess.Popen[str], seconds: float) -> None:
 
 
 def arrays_faults(checkpoint: Path, expected: Path) -> list[str]:
-    """Which parts of a checkpoint's arrays are other bits than expected: params, batch_stats, opt_state, step."""
+    """Which parts of a checkpoint's arrays differ in any bit from `expected`: params, batch_stats, opt_state, step."""
     from safetensors.numpy import load_file
 
     if not checkpoint.exists():
@@ -256,9 +256,9 @@ def validation_scores(run: Path) -> list[tuple[int, float]]:
 
 
 def trace_faults(trace: list[str], expected: list[str]) -> list[str]:
-    """Where the batches of a run's attempts, one attempt after the other, are not those of an undisturbed run.
+    """Where the batches of a run's attempts, one attempt after the other, differ from those of an undisturbed run.
 
-    An attempt begins where a checkpoint stood: at any batch up to the one behind the last that was seen.
+    An attempt begins at the place of a checkpoint: at any batch up to the one after the last that was seen.
     """
     place = {line.rpartition(" ")[0]: number for number, line in enumerate(expected)}
     found: list[str] = []
@@ -275,7 +275,7 @@ def trace_faults(trace: list[str], expected: list[str]) -> list[str]:
 
 
 def table(runs: list[tuple[Attempts, list[str]]], seconds: float) -> str:
-    """What all runs came to."""
+    """The table of all runs' results."""
     kills = [where for attempts, _ in runs for where in attempts.kills]
     rows = {
         "runs": f"{len(runs)}",
@@ -283,7 +283,7 @@ def table(runs: list[tuple[Attempts, list[str]]], seconds: float) -> str:
         **{f"kills {where}": f"{kills.count(where)}" for where in sorted(set(kills))},
         "attempts that SIGTERM ended in time": f"{sum(attempts.stops for attempts, _ in runs)}",
         "runs that differ in a bit, a drawing or a file": f"{sum(bool(faults) for _, faults in runs)}",
-        "a run that nobody kills": f"{seconds:.1f} s",
+        "an undisturbed run": f"{seconds:.1f} s",
     }
     return "\n".join(["| what | result |", "|---|---|", *(f"| {what} | {result} |" for what, result in rows.items())])
 

@@ -84,11 +84,11 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
         network="sketchnet", classes=tuple(classes), seed=seed, epochs=setting.epochs,
         line_width=setting.line_width, image_size=setting.size, **setting.recipe,
     )  # fmt: skip
-    look = config.render_config()
-    loader = Loader(split, LoaderConfig(config.batch, render=look, augmentation=config.augmentation(), seed=seed))
+    render = config.render_config()
+    loader = Loader(split, LoaderConfig(config.batch, render=render, augmentation=config.augmentation(), seed=seed))
     network = Variant(classes=len(classes), **setting.network)
     tx = make_tx(config, loader.steps_per_epoch)
-    images = jnp.zeros((1, look.size, look.size, look.channels), jnp.uint8)
+    images = jnp.zeros((1, render.size, render.size, render.channels), jnp.uint8)
     variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
     state = (variables, tx.init(variables["params"]), jax.tree.map(jnp.copy, variables["params"]))
     step = jax.jit(partial(train_step, network=network, tx=tx, config=config, setting=setting), donate_argnums=0)
@@ -102,7 +102,7 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
     variables, _, average = state
     if setting.average:
         variables = {**variables, "params": average}
-    right = scored(network, variables, Loader(validation, LoaderConfig(EVAL_BATCH, render=look)))
+    right = scored(network, variables, Loader(validation, LoaderConfig(EVAL_BATCH, render=render)))
     return {
         "top1": float(right.mean()),
         "right": np.packbits(right).tobytes().hex(),

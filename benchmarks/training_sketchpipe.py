@@ -70,7 +70,7 @@ class Training:
     def __init__(self, config: TrainConfig, steps_per_epoch: int, devices: Sequence[jax.Device]) -> None:
         self.config = config
         tx = make_tx(config, steps_per_epoch)
-        look = config.render_config()
+        render = config.render_config()
         self.compiled = compile_steps(
             lambda axis: make_network(config.network, len(config.classes), axis_name=axis),
             tx,
@@ -81,7 +81,7 @@ class Training:
             fused=1,
         )
         network = make_network(config.network, len(config.classes))
-        state = create_train_state(network, tx, seed=config.seed, image_size=look.size, channels=look.channels)
+        state = create_train_state(network, tx, seed=config.seed, image_size=render.size, channels=render.channels)
         self.state = self.compiled.put_state(jax.device_get(state))
         self.before: Any = None
 
