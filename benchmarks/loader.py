@@ -1,14 +1,15 @@
-"""The loader against its own renderer, and what it reads: drawings a second of one core, bytes, memory.
+"""Measures the loader against its own renderer: drawings per CPU second, bytes read, and memory.
 
     python benchmarks/loader.py SOURCE WORK [--gigabytes 2.85] [--rounds 5] [--only reading|bytes|memory|ratios]
 
-SOURCE holds Google's simplified ndjson; WORK takes shards of its lines, replicated as `benchmarks/replicate.py` does,
-made once: of so many drawings that they are streamed. All rates are of CPU time over all threads, so that what else
-runs on the machine counts less; memory that others use counts all the same.
+SOURCE holds Google's simplified ndjson. WORK keeps shards of its lines, replicated as `benchmarks/replicate.py` does,
+which are built once and have so many drawings that they are streamed. All rates are per second of CPU time of all
+threads, so that other processes on the machine matter less; their use of memory bandwidth still matters.
 
 Reading: whole epochs as drawings in the order of training, on one thread, nothing rendered. Ratios: the images of a
-whole epoch of `Loader.epoch`, and of the renderer alone, which draws some of the same drawings in the same batches at
-times during that epoch. Bytes: what Linux says was read. Memory: the peak of a process that streams an epoch.
+whole epoch of `Loader.epoch`, and those of the renderer alone, which renders some of the same drawings in the same
+batches at intervals during that epoch. Bytes: what Linux reports as read. Memory: the peak of a process that streams an
+epoch.
 """
 
 import argparse
@@ -42,16 +43,16 @@ from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 
 BATCHES = (256, 1024)
-SAMPLE = 32 * 1024  # drawings that the renderer draws at a time
-SEGMENTS = 16  # of an epoch, after each of which it does so
+SAMPLE = 32 * 1024  # drawings that the renderer alone draws each time
+SEGMENTS = 16  # parts of an epoch, after each of which the renderer alone is timed
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="What the loader costs beside rendering.")
+    parser = argparse.ArgumentParser(description="Measure what the loader costs besides rendering.")
     parser.add_argument("source", type=Path, nargs="?", help="folder of simplified ndjson")
     parser.add_argument("work", type=Path, nargs="?", help="folder for shards")
-    parser.add_argument("--gigabytes", type=float, default=2.85, help="10^9 bytes of lines each (%(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="of reading (%(default)s)")
+    parser.add_argument("--gigabytes", type=float, default=2.85, help="size of the lines, 10^9 bytes (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of reading (%(default)s)")
     parser.add_argument("--only", choices=("reading", "bytes", "memory", "ratios"))
     parser.add_argument("--peak", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -64,7 +65,9 @@ def main() -> None:
     split = open_split(build_shards(arguments.source, arguments.work / "shards", arguments.gigabytes, None), "train")
     print(f"{len(split):,} drawings, {len(split.files)} shards, {len(split.row_groups)} row groups\n", flush=True)
     parts = {
-        "memory": lambda: print_memory(arguments),  # first: a child's peak counts what its parent held when it began
+        "memory": lambda: print_memory(
+            arguments
+        ),  # first, because a child's peak includes its parent's memory at start
         "reading": lambda: print_reading(split, arguments.rounds),
         "bytes": lambda: print_bytes(split),
         "ratios": lambda: print_ratios(split),
@@ -75,7 +78,7 @@ def main() -> None:
 
 
 def build_shards(source: Path, to: Path, gigabytes: float, num_shards: int | None) -> Path:
-    """A folder of shards with a training split only, made where there is none."""
+    """Build a folder of shards with a training split only, unless it exists."""
     if not to.exists():
         lines = to.with_name("lines")
         say(f"building {to}")
@@ -110,7 +113,7 @@ def print_reading(split: ShardSplit, rounds: int) -> None:
 
 
 def print_bytes(split: ShardSplit) -> None:
-    """Bytes that Linux says were read in an epoch against those of the rows of one process's lanes."""
+    """Print the bytes that Linux reports as read in an epoch, over those of the rows of one process's lanes."""
     counted = Path("/proc/self/io")
     if not counted.exists():
         return
@@ -122,7 +125,7 @@ def print_bytes(split: ShardSplit) -> None:
             read = [one for one in columns if one.path_in_schema.partition(".")[0] in STROKE_COLUMNS]
             total += sum(one.total_compressed_size for one in read)
     print(f"row groups a lane {len(split.row_groups) / LANES:.2f}; bytes read over a process's share, first epoch:")
-    next(shares(Loader(split, LoaderConfig(1024)), 1))  # kernels come from files too
+    next(shares(Loader(split, LoaderConfig(1024)), 1))  # so that reading cached kernels is not counted
     for world in (1, 2, 4, 8):
         loader = Loader(split, LoaderConfig(1024, process_index=world - 1, process_count=world))
         before = int(counted.read_text().split()[1])
@@ -133,7 +136,7 @@ def print_bytes(split: ShardSplit) -> None:
 
 
 def print_ratios(split: ShardSplit) -> None:
-    """The loader's images a second of CPU time over a whole epoch, beside the renderer's in between."""
+    """Print images per CPU second of the loader over a whole epoch and of the renderer alone, and their ratio."""
     print(f"{'images a second of one core':44}{'loader':>10}{'renderer':>10}{'ratio':>8}")
     for threads, kept, augmented, batch in itertools.product((1, 2), (False, True), (False, True), BATCHES):
         augmentation = Augmentation() if augmented else None
@@ -146,13 +149,13 @@ def print_ratios(split: ShardSplit) -> None:
 
 
 def compare(loader: Loader) -> tuple[float, float]:
-    """Images a second of one core of an epoch of the loader, and of the renderer, which draws some of it in between.
+    """Images per CPU second of the loader over an epoch, and of the renderer, which draws some of them in between.
 
-    The renderer's threads are timed by themselves, because the loader goes on reading beside them.
+    The renderer's threads are timed separately, because the loader continues to read at the same time.
     """
     config, threads = loader.config, loader.config.threads or 1
     work = list(islice(shares(loader, 1), SAMPLE // config.batch))
-    # In turn as many images as the loader has under way: one array drawn into again and again stays in the cache.
+    # As many image arrays in turn as the loader has in progress: a single array would stay in the CPU's cache.
     images = [np.empty((config.batch, 64, 64, 3), np.uint8) for _ in range(max(2, threads) + config.ahead + 1)]
 
     def draw(thread: int) -> float:
@@ -168,7 +171,7 @@ def compare(loader: Loader) -> tuple[float, float]:
                 )  # fmt: skip
         return time.thread_time() - start
 
-    for batch in islice(loader.epoch(1), 8):  # kernels, and what is kept
+    for batch in islice(loader.epoch(1), 8):  # compiles kernels, and reads shards that are kept in memory
         loader.give_back(batch)
     rendering, drawn, start = 0.0, 0, time.process_time()
     with ThreadPoolExecutor(threads) as pool, contextlib.closing(loader.epoch(0)) as batches:
@@ -182,7 +185,7 @@ def compare(loader: Loader) -> tuple[float, float]:
 
 
 def print_memory(arguments: argparse.Namespace) -> None:
-    """The peak of a process that streams the same rows from few and from many shards."""
+    """Print the peak memory of a process that streams the same rows from few and from many shards."""
     for count in (4, 200):
         folder = build_shards(arguments.source, arguments.work / f"shards-{count}", arguments.gigabytes, count)
         done = run_child([sys.executable, __file__, "--peak", str(folder)])
@@ -190,7 +193,7 @@ def print_memory(arguments: argparse.Namespace) -> None:
 
 
 def stream_epoch(folder: Path) -> None:
-    """What the child does."""
+    """Stream an epoch and print nothing; this runs in the child."""
     loader_module.KEPT_ROW_GROUPS = 0
     loader = Loader(open_split(folder, "train"), LoaderConfig(1024, threads=2))
     for _ in shares(loader, 0):

@@ -1,4 +1,4 @@
-"""What a table of figures says of where it was made, and progress while it is made."""
+"""The description of the machine and its software that a table shows, and progress messages."""
 
 import os
 import platform
@@ -22,7 +22,7 @@ def machine(packages: Sequence[str]) -> str:
 
 
 def cpu_model() -> str:
-    """As Linux names it, else what Python knows."""
+    """The CPU's model as Linux names it, else as Python does."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -30,5 +30,5 @@ def cpu_model() -> str:
 
 
 def say(text: str) -> None:
-    """A line of progress."""
+    """Print a line of progress to stderr."""
     print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)

@@ -1,11 +1,11 @@
-"""What benchmarks/shards.py runs as processes of their own: peers, the scanner, and the check of what came out.
+"""The child processes of benchmarks/shards.py: peers, the scanner alone, and the check of a result.
 
     python benchmarks/peer_programs.py duckdb FOLDER OUT TEMPORARY
     python benchmarks/peer_programs.py polars FOLDER OUT TEMPORARY
-    python benchmarks/peer_programs.py scan FILE        seconds of CPU for each round over the file's chunks, as JSON
+    python benchmarks/peer_programs.py scan FILE        CPU seconds of each round over the file's chunks, as JSON
     python benchmarks/peer_programs.py check FILE ...   rows, sum of key_ids and words of the first rows, as JSON
 
-Imports stand inside the functions: a peer's memory is its own.
+Imports are inside the functions, so that a peer's memory does not include the other libraries.
 """
 
 import itertools
@@ -21,7 +21,7 @@ _ROUNDS = 5
 
 
 def build_duckdb(folder: str, out: str, temporary: str) -> None:
-    """DuckDB's shuffle within 512 MB; drawings become lists of lists of bytes."""
+    """Shuffle with DuckDB within 512 MB of memory; drawings become lists of lists of bytes."""
     import duckdb
 
     columns = {
@@ -45,7 +45,7 @@ def build_duckdb(folder: str, out: str, temporary: str) -> None:
 
 
 def build_polars(folder: str, out: str, temporary: str) -> None:
-    """A streaming sort by polars; drawings become lists of lists of bytes."""
+    """Shuffle with a streaming sort of polars; drawings become lists of lists of bytes."""
     os.environ["POLARS_MAX_THREADS"] = "1"
     os.environ["POLARS_TEMP_DIR"] = temporary
     import polars as pl
@@ -68,7 +68,7 @@ def build_polars(folder: str, out: str, temporary: str) -> None:
 
 
 def scan(path: str) -> None:
-    """Print the CPU seconds of each round of parsing a file's chunks, which lie in memory, and their bytes."""
+    """Print the CPU seconds of each round of parsing a file's chunks from memory, and their size in bytes."""
     from pipeline.sources.chunks import CHUNK_BYTES
     from pipeline.sources.files import find_sources
     from pipeline.sources.readers import read_source, scan_source
@@ -85,7 +85,7 @@ def scan(path: str) -> None:
 
 
 def check(*paths: str) -> None:
-    """Print what a result holds; of Parquet, the rows lie in the order of the paths."""
+    """Print what a result holds; Parquet files are read in the order of `paths`."""
     if paths[0].endswith(".parquet"):
         print(json.dumps(_check_parquet(paths)))
         return
@@ -110,7 +110,7 @@ def _check_parquet(paths: tuple[str, ...]) -> dict[str, object]:
             rows += file.metadata.num_rows
             for batch in file.iter_batches(columns=["key_id"]):
                 keys = batch.column(0).to_numpy()
-                key_sum += int(keys.sum(dtype=np.uint64))  # each sum modulo 2^64, as the whole is
+                key_sum += int(keys.sum(dtype=np.uint64))  # modulo 2^64, as the total is
             if len(words) < FIRST_ROWS:
                 first = next(file.iter_batches(FIRST_ROWS - len(words), columns=["word"]))
                 words += first.column(0).to_pylist()

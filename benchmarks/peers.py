@@ -1,4 +1,4 @@
-"""The ways to shuffled drawings that benchmarks/shards.py compares, and one run of one of them, checked."""
+"""The programs that benchmarks/shards.py compares, and a function that runs one and checks its result."""
 
 import json
 import shutil
@@ -18,14 +18,14 @@ Command = list[str]
 
 @dataclass(frozen=True)
 class Peer:
-    """A way to shuffled drawings.
+    """A program that turns ndjson into shuffled drawings.
 
     Attributes:
         title: its name in the table.
-        cores: how many it may run on.
-        result: a glob of the files that it makes in its output folder.
-        commands: run one after the other; of the input and the output folder.
-        programs: what has to be installed.
+        cores: on how many cores it may run.
+        result: a glob of the files that it writes to its output folder.
+        commands: gives the commands to run, one after the other, for an input and an output folder.
+        programs: the programs that have to be installed.
     """
 
     title: str
@@ -72,7 +72,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class Row:
-    """What a peer needed for an input; `failure` says why there are no figures, `wrong` that its result was bad."""
+    """A peer's figures for an input; `failure` says why there are none, `wrong` that its result was wrong."""
 
     seconds: float = 0.0
     cpu_seconds: float = 0.0
@@ -83,7 +83,7 @@ class Row:
 
 
 def run_peer(peer: Peer, folder: Path, work: Path, most_bytes: int | None) -> Row:
-    """Run a peer once, check what it made, and remove it."""
+    """Run a peer once, check its result, and remove it."""
     out = work / "benchmark-output"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
@@ -108,9 +108,9 @@ def run_peer(peer: Peer, folder: Path, work: Path, most_bytes: int | None) -> Ro
 
 
 def check(results: Sequence[Path], made: Replicated) -> str | None:
-    """What is wrong with a result: lines lost or doubled, or an order that is no shuffle."""
+    """What is wrong with a result: lines lost or duplicated, or an order that is not shuffled; None if it is right."""
     if not results:
-        return "it made no file"
+        return "it wrote no file"
     checked = run_child([*PROGRAMS, "check", *map(str, results)])
     if checked.code:
         return f"its result cannot be read ({checked.complaint})"
@@ -118,9 +118,9 @@ def check(results: Sequence[Path], made: Replicated) -> str | None:
     if found["rows"] != made.total_lines:
         return f"{found['rows']:,} rows of {made.total_lines:,} lines"
     if found["key_sum"] not in (None, made.key_sum):
-        return "its key_ids are not the input's"
+        return "its key_ids differ from the input's"
     first = len(found["words"])
-    # Of a random choice; a fifth less is many standard deviations away, and an unshuffled input has a word or a few.
+    # Expected of a random choice; a fifth less is many standard deviations away, and unshuffled rows have few words.
     expected = sum(1 - (1 - lines / made.total_lines) ** first for lines in made.lines.values())
     distinct = len(set(found["words"]))
     return f"{distinct} words in the first {first:,} rows, not {expected:.0f}" if distinct < 0.8 * expected else None

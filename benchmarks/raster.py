@@ -1,13 +1,13 @@
-"""The renderer against the libraries that people draw with, in speed and in likeness to Cairo's images.
+"""Measures the renderer against drawing libraries: speed, and likeness to Cairo's images.
 
-Run from the repository's root, with the reference of ../shared/reference beside it or its path given:
+Run from the repository's root, with the reference in ../shared/reference or its path given:
 
     python benchmarks/raster.py [cairo64.npz]
 
-Each draws into an array that exists already, from points in the form it likes best, prepared before the clock starts
-(benchmarks/raster_peers.py). Rounds alternate between them; the table shows the CPU time of each one's best round, all
-on one thread. What is not installed is left out: `pip install -e ".[dev,bench]"` has them all. Two threads against
-one is wall time, and says how much of the cores they had.
+Each draws into an existing array, from points in the form that is fastest for it, prepared before the clock starts
+(benchmarks/raster_peers.py). Rounds alternate between the libraries; the table shows the CPU time of each one's best
+round, on one thread. Libraries that are not installed are left out: `pip install -e ".[dev,bench]"` installs all of
+them. The comparison of two threads with one is of wall time, and shows how many cores the threads had.
 """
 
 import os
@@ -33,7 +33,7 @@ from pipeline.rendering.raster import render_batch
 
 REFERENCE = Path(__file__).parents[2] / "shared" / "reference" / "cairo64.npz"
 ROUNDS = 15
-IMAGES = 2048  # of a round
+IMAGES = 2048  # images in a round
 
 
 def main() -> None:
@@ -64,13 +64,13 @@ def main() -> None:
 
 
 def peers(makers: dict[str, Maker], reference: dict[str, NDArray[Any]], count: int) -> dict[str, Peer]:
-    """What is compared, each over the first `count` drawings."""
+    """The peers to compare, each with the first `count` drawings."""
     drawings = strokes_of(reference)[:count]
     return {"sketchpipe": sketchpipe(reference, count)} | {name: make(drawings) for name, make in makers.items()}
 
 
 def sketchpipe(reference: dict[str, NDArray[Any]], count: int) -> Peer:
-    """The renderer over the first `count` drawings."""
+    """The renderer as a peer, with the first `count` drawings."""
     drawing_end = reference["drawing_end"][:count]
     stroke_end = reference["stroke_end"][: drawing_end[-1]]
     x, y = reference["x"][: stroke_end[-1]], reference["y"][: stroke_end[-1]]
@@ -86,12 +86,12 @@ def strokes_of(reference: dict[str, NDArray[Any]]) -> list[list[Stroke]]:
 
 
 def has_dots(reference: dict[str, NDArray[Any]]) -> NDArray[np.bool_]:
-    """Which drawings hold a stroke whose points are all equal: Cairo draws nothing there."""
+    """Which drawings have a stroke whose points are all equal, for which Cairo draws nothing."""
     return np.array([any((stroke == stroke[0]).all() for stroke in strokes) for strokes in strokes_of(reference)])
 
 
 def psnr(peer: Peer, reference: dict[str, NDArray[Any]], compared: NDArray[np.bool_]) -> tuple[float, float]:
-    """Over all pixels, and the 5th percentile of the images' own, in dB."""
+    """The PSNR over all pixels, and the 5th percentile of the PSNR of the single images, in dB."""
     images = np.empty_like(reference["images"])
     peer(images)
     squares = ((images.astype(np.float32) - reference["images"]) ** 2)[compared].mean((1, 2, 3), dtype=np.float64)
@@ -102,7 +102,8 @@ def psnr(peer: Peer, reference: dict[str, NDArray[Any]], compared: NDArray[np.bo
 def best_of(compared: dict[str, Peer], count: int) -> dict[str, float]:
     """The best CPU seconds of each peer for `count` images, over rounds that alternate between them.
 
-    A round draws `IMAGES`, batch after batch, as a loader does: the first one finds the caches of another peer.
+    A round draws `IMAGES` images, batch after batch as a loader does, because the first batch finds the CPU's caches
+    filled by another peer.
     """
     batches = IMAGES // count
     out = np.empty((count, 64, 64, 3), np.uint8)
@@ -117,7 +118,7 @@ def best_of(compared: dict[str, Peer], count: int) -> dict[str, float]:
 
 
 def threads(ours: Peer) -> str:
-    """Images a second of one and of two threads, 16 batches of 256 each round."""
+    """Images per second of one and of two threads, with 16 batches of 256 in each round."""
     batches, count = 16, 256
     outs = [np.empty((count, 64, 64, 3), np.uint8) for _ in range(batches)]
     best = {1: (float("inf"), 0.0), 2: (float("inf"), 0.0)}  # wall seconds, and CPU seconds of that round
@@ -135,7 +136,7 @@ def threads(ours: Peer) -> str:
 
 
 def first_calls() -> tuple[float, float]:
-    """Seconds of a process's first call without and with numba's cache; importing is not counted."""
+    """Seconds of a process's first call, without and with numba's cache; importing is not counted."""
     program = """
 import time, numpy as np
 from pipeline.rendering.raster import render_batch

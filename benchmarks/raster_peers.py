@@ -1,9 +1,9 @@
-"""The libraries that draw in benchmarks/raster.py and benchmarks/feed.py: each the same drawings into the same array.
+"""The drawing libraries that benchmarks/raster.py and benchmarks/feed.py compare with the renderer.
 
-A peer is made of drawings, lists of strokes (K, 2) int32 on the canvas of 256, and puts them into the form that its
-library likes best: paths where there are paths, colours and pens once. Calling it draws all of them into a
-(N, 64, 64, 3) uint8 RGB array on black. Lines are 5/256 of the image wide, butt caps and miter joins where the library
-has them. Imports stand inside the functions: each library is there or not.
+A peer is created from drawings, which are lists of strokes, (K, 2) int32 on the canvas of 256, and converts them to the
+form that is fastest for its library: paths if the library has them, with colours and pens created once. Calling it
+draws all of them into a (N, 64, 64, 3) uint8 RGB array on black. Lines are 5/256 of the image wide, with butt caps and
+miter joins if the library has them. Imports are inside the functions, because each library may be missing.
 """
 
 import sys
@@ -43,7 +43,7 @@ def draw_straight(image: Image, strokes: list[Stroke]) -> None:
 
 
 def draw_reduced(image: Image, strokes: list[Stroke], canvas: Image) -> None:
-    """Draw strokes as they stand on a (256, 256, 3) canvas with OpenCV, and its mean areas into a (64, 64, 3) image."""
+    """Draw strokes on a (256, 256, 3) canvas with OpenCV, and reduce it to a (64, 64, 3) image by area means."""
     canvas[:] = 0
     for s, stroke in enumerate(strokes):
         cv2.polylines(canvas, [stroke], False, COLOURS[s % 10], WIDTH, cv2.LINE_AA)
@@ -183,7 +183,7 @@ PEERS: dict[str, Maker] = {
 
 
 def installed() -> dict[str, Maker]:
-    """Those of `PEERS` whose libraries are here; the others are named on stderr."""
+    """Those of `PEERS` whose libraries are installed; the others are named on stderr."""
     found = {}
     for name, make in PEERS.items():
         try:
@@ -196,7 +196,7 @@ def installed() -> dict[str, Maker]:
 
 
 def versions() -> str:
-    """Of what is installed."""
+    """The versions of the installed libraries."""
     found = [f"OpenCV {cv2.__version__}"]
     for package in ("pycairo", "skia-python", "aggdraw", "pillow"):
         try:

@@ -1,11 +1,11 @@
-"""Real Quick, Draw! lines, replicated to a size of one's choice with a fresh key_id for each.
+"""Replicates real Quick, Draw! lines up to a given size, each with a new key_id.
 
     python benchmarks/replicate.py SOURCE TO --gigabytes 1
 
-SOURCE holds Google's simplified ndjson, one file a class. Each file's lines are repeated until it has its share of the
-size (10^9 bytes a gigabyte), so that the classes keep their proportions. A key_id is a multiple of 2^21 of sixteen
-digits, as Google's are, and stands once. All else is repeated as it stands: a compressor whose window holds two
-replicas of one drawing finds them, and writes less than it would of as many different drawings.
+SOURCE holds Google's simplified ndjson, one file for each class. Each file's lines are repeated until it has its share
+of the size (a gigabyte is 10^9 bytes), so that the classes keep their proportions. A key_id is a multiple of 2^21 with
+sixteen digits, like Google's, and occurs once. Everything else is repeated unchanged, so a compressor whose window
+contains two replicas of one drawing writes less than it would for different drawings.
 """
 
 import argparse
@@ -22,23 +22,23 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from pipeline.errors import InputError, SketchpipeError
 
 GIGABYTE = 10**9
-MARK = ".replicated.json"  # hidden, so that no reader of the folder takes it for drawings
+MARK = ".replicated.json"  # hidden, so that readers of the folder do not take it for drawings
 _KEY_ID = re.compile(rb'"key_id": ?"(\d+)"')
 _KEY_COUNT = 1 << 30
-_KEY_STEP = 0x2545F491  # odd, so that multiples of it modulo a power of two come round only after all of them
+_KEY_STEP = 0x2545F491  # odd, so that its multiples modulo a power of two take every value before they repeat
 
 
 @dataclass(frozen=True)
 class Replicated:
-    """What a folder holds.
+    """The content of a folder of replicated lines.
 
     Attributes:
-        source: the path its lines were taken from.
-        source_bytes: their size.
-        asked: the bytes that were asked for; `size` is off by less than a line a file.
-        size: the bytes that there are.
-        lines: how many, by file.
-        key_sum: of all key_ids, modulo 2^64: whoever kept every line once has the same.
+        source: the path from which the lines were taken.
+        source_bytes: the size of the source.
+        asked: the requested size in bytes; `size` differs by less than a line for each file.
+        size: the actual size in bytes.
+        lines: the number of lines of each file.
+        key_sum: the sum of all key_ids modulo 2^64; a result that has every line once has the same sum.
     """
 
     source: str
@@ -55,7 +55,7 @@ class Replicated:
 
 
 def replicate(source: Path, to: Path, size: int) -> Replicated:
-    """Make `to` of about `size` bytes, or take it as it is where it was made of the same lines before.
+    """Write about `size` bytes to the folder `to`, unless it was made from the same lines before.
 
     Raises:
         InputError: `source` holds no ndjson, a line has no key_id, or `to` holds something else.
@@ -63,14 +63,14 @@ def replicate(source: Path, to: Path, size: int) -> Replicated:
     files = sorted(source.glob("*.ndjson"))
     source_bytes = sum(path.stat().st_size for path in files)
     if not source_bytes:
-        raise InputError(f"{source}: holds no line in *.ndjson; give the folder of simplified Quick, Draw! drawings")
+        raise InputError(f"{source}: no lines in *.ndjson; give the folder of simplified Quick, Draw! drawings")
     if (to / MARK).exists():
         found = Replicated(**json.loads((to / MARK).read_text()))
         if (found.source, found.source_bytes, found.asked) == (str(source.resolve()), source_bytes, size):
             return found
         shutil.rmtree(to)
     if to.exists():
-        raise InputError(f"{to}: stands there already and is no folder of replicated lines; name another or remove it")
+        raise InputError(f"{to}: exists and is not a folder of replicated lines; name another or remove it")
     partial = to.with_name(f".{to.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -91,7 +91,7 @@ def replicate(source: Path, to: Path, size: int) -> Replicated:
 
 
 class _Keys:
-    """Fresh key_ids: each multiple of 2^21 from 2^52 to 1.5 * 2^52, the range of Google's, once, in a mixed order."""
+    """New key_ids: each multiple of 2^21 from 2^52 to 1.5 * 2^52, the range of Google's, once, in a mixed order."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -99,7 +99,7 @@ class _Keys:
 
     def take(self) -> int:
         if self.count == _KEY_COUNT:
-            raise InputError(f"{_KEY_COUNT:,} lines have taken every key_id there is; ask for a smaller size")
+            raise InputError(f"there are only {_KEY_COUNT:,} key_ids, fewer than lines; give a smaller size")
         key = ((1 << 31) + self.count * _KEY_STEP % _KEY_COUNT) << 21
         self.count += 1
         self.sum += key
@@ -107,7 +107,7 @@ class _Keys:
 
 
 def _repeat(path: Path, share: int, keys: _Keys) -> Iterator[bytes]:
-    """The lines of a file over and over, one at least, as long as they fit into `share` bytes."""
+    """The lines of a file, repeated as long as they fit into `share` bytes; at least one line."""
     parts = list(_parts(path))
     if not parts:
         raise InputError(f"{path}: has no lines; remove the file")
@@ -120,7 +120,7 @@ def _repeat(path: Path, share: int, keys: _Keys) -> Iterator[bytes]:
 
 
 def _parts(path: Path) -> Iterator[tuple[bytes, int, bytes]]:
-    """Of each line what stands before its key_id's digits, how many digits a fresh one has, and what stands behind."""
+    """For each line the bytes before its key_id's digits, the number of digits of a new key_id, and the bytes after."""
     digits = len(str(1 << 52))
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         found = _KEY_ID.search(line)

@@ -1,15 +1,15 @@
-"""What settings of sketchnet and of its training are worth: validation top-1 on real drawings, compared pairwise.
+"""Compares settings of sketchnet and of its training pairwise by validation top-1 on real drawings.
 
     python benchmarks/settings.py QUICKDRAW [--only NAME ...] [--seeds N] [--results FILE]
 
-QUICKDRAW holds Google's simplified ndjson in simplified/. Each setting of `settings_table.py` changes something of
-another; all see the same twelve animals, split 60 : 30 : 10, so that 4,379 drawings tell two settings apart and the
-test split, the same tenth as everywhere, is never looked at. Figures are of the last epoch. A difference is that to
-the other setting's run of the same seed, and its standard error counts the drawings that only one of the two names
-rightly; what another seed would change comes on top.
+QUICKDRAW holds Google's simplified ndjson in simplified/. Each setting of `settings_table.py` changes one thing of
+another setting. All are trained on the same twelve animals, split 60 : 30 : 10, so that 4,379 validation drawings
+compare two settings and the test split, the same tenth as everywhere, is never used. Figures are of the last epoch. A
+difference is taken to the other setting's run of the same seed. Its standard error counts the drawings that only one of
+the two runs classifies correctly; the variation between seeds is not included.
 
-A finished run is a line of FILE, printed as it comes: the same command goes on where it was broken off, and trains
-what FILE has for another setting of that name, other epochs or other drawings anew.
+A finished run is a line of FILE, written and printed when it ends. The same command resumes where it was interrupted;
+it trains again those runs that FILE has with another setting of that name, other epochs or other drawings.
 """
 
 import argparse
@@ -50,8 +50,8 @@ def main() -> None:
     parser.add_argument("quickdraw", type=Path)
     parser.add_argument("--only", nargs="+", choices=SETTINGS, metavar="NAME", default=list(SETTINGS))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, help="of every setting, to try this out")
-    parser.add_argument("--results", type=Path, help="file of finished runs, a JSON object a line")
+    parser.add_argument("--epochs", type=int, help="epochs of every setting, for a trial")
+    parser.add_argument("--results", type=Path, help="file of finished runs, a JSON object on each line")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as work:
         results = options.results or Path(work) / "results.jsonl"
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def read(results: Path) -> list[dict[str, Any]]:
-    """The finished runs."""
+    """The finished runs in a file of results."""
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
@@ -96,7 +96,7 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
     for count, (images, labels) in enumerate(batches(loader, config.epochs)):
         state, accuracy = step(state, images, labels, count)
         accuracy.block_until_ready()
-        if count == 0:  # which compiled
+        if count == 0:  # the first step compiles
             start = time.perf_counter()
     seconds = time.perf_counter() - start
     variables, _, average = state
@@ -115,7 +115,7 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
 
 
 def batches(loader: Loader, epochs: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    """The images and labels of all epochs; a batch's arrays are good until the next is asked for."""
+    """The images and labels of all epochs; a batch's arrays are valid until the next batch is requested."""
     for epoch in range(epochs):
         for batch in loader.epoch(epoch, 0):
             yield batch.images, batch.labels
@@ -126,7 +126,7 @@ def train_step(
     state: Any, images: jax.Array, labels: jax.Array, count: jax.Array, *,
     network: Variant, tx: optax.GradientTransformation, config: TrainConfig, setting: Setting,
 ) -> tuple[Any, jax.Array]:  # fmt: skip
-    """The product's step, with mixup and a running average of the weights."""
+    """The step of `sketchpipe train`, with mixup and a running average of the weights."""
     variables, opt_state, average = state
     dropout, mixing = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), count))
     x = images.astype(jnp.float32)
@@ -150,7 +150,7 @@ def train_step(
 
 
 def scored(network: Variant, variables: Any, loader: Loader) -> Bools:
-    """(N,) whether each drawing of the split is named rightly, in its order."""
+    """Whether each drawing of the split, in its order, is classified correctly, (N,)."""
     logits_of = jax.jit(partial(network.apply, train=False))
     right = []
     for batch in loader.once(None):
@@ -163,7 +163,7 @@ def scored(network: Variant, variables: Any, loader: Loader) -> Bools:
 def table(results: list[dict[str, Any]]) -> list[str]:
     """The lines of a markdown table, in the order of `SETTINGS`."""
     by_name: dict[str, dict[int, dict[str, Any]]] = {}
-    for one in results:  # of two, the later
+    for one in results:  # of two results for one run the later counts
         by_name.setdefault(one["name"], {})[one["seed"]] = one
     lines = ["| setting | epochs | validation top-1 | against | worth, points | parameters |"]
     lines.append("|---|---|---|---|---|---|")
@@ -181,7 +181,7 @@ def table(results: list[dict[str, Any]]) -> list[str]:
 
 
 def compared(one: dict[str, Any], base: dict[str, Any]) -> str:
-    """The points between two runs that were scored on the same drawings, and their standard error (McNemar's)."""
+    """The difference in points of two runs scored on the same drawings, and its standard error (McNemar's)."""
     right, was = (np.unpackbits(np.frombuffer(bytes.fromhex(run["right"]), np.uint8)) for run in (one, base))
     gained, lost = int((right > was).sum()), int((right < was).sum())
     drawings = one["drawings"]

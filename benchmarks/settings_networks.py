@@ -1,4 +1,4 @@
-"""Networks of sketchnet's family for `settings.py`: what the product has not, because it was tried and did not pay."""
+"""Variants of sketchnet for `settings.py` that sketchpipe does not have, because they were not worth it."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,18 +11,17 @@ from model.networks import halve
 
 
 class Variant(nn.Module):
-    """A residual network of stages, each at half the size of the one before.
+    """A residual network of stages, each at half the resolution of the one before.
 
     Attributes:
-        classes: of the logits.
-        stem: pixels of the kernel's side, stride and width of the first convolution, and whether its largest of every
-            2x2 pixels go on.
+        classes: number of classes.
+        stem: kernel size, stride and width of the first convolution, and whether 2x2 max pooling follows.
         widths: channels of each stage.
         blocks: residual blocks of each stage.
-        depthwise: whether 3x3 convolutions are a depthwise one and a 1x1 one.
-        squeeze: whether each block's channels are weighed by squeeze-and-excite (Hu et al., arXiv:1709.01507).
+        depthwise: whether a 3x3 convolution is replaced by a depthwise one and a 1x1 one.
+        squeeze: whether each block has squeeze-and-excitation (Hu et al., arXiv:1709.01507).
         activation: a name in `flax.linen`.
-        dropout: of the features before the last layer.
+        dropout: dropout rate of the features before the last layer.
     """
 
     classes: int

@@ -1,4 +1,4 @@
-"""The settings that `settings.py` compares. What is here was tried; docs/training.md says what came of it."""
+"""The settings that `settings.py` compares; docs/training.md has the results."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,9 +15,9 @@ class Setting:
         network: fields of `Variant`.
         line_width: pixels.
         size: pixels a side.
-        mixup: of images: the parameter of the beta distribution that the shares are drawn from; 0 mixes none.
-        average: the decay of a running average of the weights, which is then scored; 0 for none. It rises to that
-            from a tenth, or the first weights would stay in it.
+        mixup: the parameter of mixup's beta distribution; 0 means no mixup.
+        average: the decay of a running average of the weights, which is then scored; 0 means no average. The decay
+            rises to this value from a tenth, because otherwise the first weights would stay in the average.
     """
 
     against: str | None

@@ -1,16 +1,17 @@
-"""From Quick, Draw! ndjson to shuffled Parquet, end to end, beside DuckDB, polars and a filter with `shuf`.
+"""Measures building shuffled Parquet from ndjson against DuckDB, polars, and node with `shuf`.
 
     python benchmarks/shards.py SOURCE [--gigabytes 1 3] [--peers duckdb sketchpipe-1 ...] [--work DIR] [--rounds 1]
 
-SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to each size, into the work folder,
-once. Every peer is a process of its own on the last core or cores of the machine, its kernels compiled and its input
-read by the system before it starts; its output is checked and removed before the next. The best of the rounds counts.
+SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to each size in the work folder,
+once. Every peer is a process of its own on the last core or cores of the machine. Before it is timed its kernels are
+compiled and its input is in the system's file cache; its output is checked and removed before the next peer starts. The
+best round counts.
 
-What comes out differs. sketchpipe writes three splits, points as binary columns, checksums, and syncs to the disk;
-DuckDB and polars write one file, drawings as lists of lists of bytes; all of them zstd at level 1. node and `shuf`
-write ndjson of word, recognized and drawing.
+The outputs differ. sketchpipe writes three splits, points as binary columns, and checksums, and syncs to the disk;
+DuckDB and polars write one file, with drawings as lists of lists of bytes; all three use zstd at level 1. node and
+`shuf` write ndjson of word, recognized and drawing.
 
-Needs 4 GB of disk for the two inputs, and for the outputs up to 20 GB more, should DuckDB take all that it may.
+This needs 4 GB of disk for the two inputs and up to 20 GB more for the outputs, if DuckDB uses all that it may.
 """
 
 import argparse
@@ -30,7 +31,7 @@ from replicate import GIGABYTE, MARK
 
 WARM_UP_BYTES = 2_000_000
 SCAN_BYTES = 256_000_000
-DISK_FACTOR = 4  # free disk for a row's temporary files and output, in sizes of its input
+DISK_FACTOR = 4  # free disk for a row's temporary files and output, as a multiple of its input
 
 
 def main() -> None:
@@ -64,14 +65,16 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare ways from Quick, Draw! ndjson to shuffled Parquet.")
+    parser = argparse.ArgumentParser(
+        description="Compare programs that turn Quick, Draw! ndjson into shuffled Parquet."
+    )
     parser.add_argument("source", type=Path, help="folder of simplified ndjson")
     parser.add_argument("--gigabytes", type=float, nargs="+", default=[1.0, 3.0], help="sizes of the input, 10^9 bytes")
     parser.add_argument("--peers", nargs="+", choices=PEERS, default=list(PEERS), help="which to run; all by default")
     parser.add_argument("--rounds", type=int, default=1, help="how often each is run, alternating (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for inputs, kept, and outputs; a temporary one by default")
     parser.add_argument(
-        "--memory-gigabytes", type=float, default=12.0, help="a peer that holds more is stopped (%(default)s)"
+        "--memory-gigabytes", type=float, default=12.0, help="a peer that uses more memory is stopped (%(default)s)"
     )
     arguments = parser.parse_args()
     if min(arguments.gigabytes) <= 0 or arguments.rounds < 1 or arguments.memory_gigabytes <= 0:
@@ -80,7 +83,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def need_disk(work: Path, sizes: Sequence[int]) -> None:
-    """Leave with a line where the disk cannot hold it all."""
+    """Exit with a message if the disk is too small for all files."""
     missing = sum(size for size in sizes if not (input_folder(work, size) / MARK).exists())
     needed, free = missing + DISK_FACTOR * max(sizes), shutil.disk_usage(work).free
     if free < needed:
@@ -94,7 +97,7 @@ def input_folder(work: Path, size: int) -> Path:
 
 
 def make_input(source: Path, work: Path, size: int) -> Path:
-    """The folder of replicated lines; made by a process of its own, which keeps this one small."""
+    """Make the folder of replicated lines in a process of its own, so that this process uses little memory."""
     folder = input_folder(work, size)
     say(f"input of {size / 1e6:,.0f} MB: {folder}")
     command = [sys.executable, str(HERE / "replicate.py"), str(source), str(folder)]
@@ -105,7 +108,7 @@ def make_input(source: Path, work: Path, size: int) -> Path:
 
 
 def warm_up(peer: Peer, folder: Path, work: Path) -> str | None:
-    """Compile kernels and load libraries; why the peer cannot run, or None."""
+    """Run a peer once to compile kernels and load libraries; returns why it cannot run, or None."""
     say(f"warming up: {peer.title}")
     absent = [program for program in peer.programs if shutil.which(program) is None]
     if absent:
@@ -114,7 +117,7 @@ def warm_up(peer: Peer, folder: Path, work: Path) -> str | None:
 
 
 def run_rounds(names: Sequence[str], folder: Path, work: Path, rounds: int, most_bytes: int) -> dict[str, Row]:
-    """Run the peers in turn; of each its fastest round with the most memory of any, or the first that failed."""
+    """Run the peers in turn; returns each one's fastest round with the most memory of any, or the first that failed."""
     rows: dict[str, list[Row]] = {name: [] for name in names}
     for number in range(rounds):
         for name in names:
@@ -134,7 +137,7 @@ def best(rows: Sequence[Row]) -> Row:
 
 
 def read_all(folder: Path) -> None:
-    """Read every file, so that each peer finds its input in the system's cache."""
+    """Read every file, so that each peer finds its input in the system's file cache."""
     block = bytearray(1 << 20)
     for path in folder.glob("*.ndjson"):
         with path.open("rb", buffering=0) as file:
@@ -156,7 +159,7 @@ def table_line(name: str, size: int, folder: Path, rows: dict[tuple[str, int], R
 
 
 def memory_and_workers(rows: dict[tuple[str, int], Row], sizes: Sequence[int]) -> list[str]:
-    """How memory grows with the input and the workers, and what the second worker brings, of the rows there are."""
+    """How memory grows with the input and the workers, and the gain of a second worker, for the rows that exist."""
     lines, least, most = [], sizes[0], sizes[-1]
     peaks = {key: row.peak_bytes for key, row in rows.items() if not row.failure}
     for workers in (1, 2):
@@ -175,7 +178,7 @@ def memory_and_workers(rows: dict[tuple[str, int], Row], sizes: Sequence[int]) -
 
 
 def scanner(folder: Path, work: Path) -> str:
-    """CPU time of the scanner alone, over chunks that lie in memory."""
+    """The rate of the scanner alone, by CPU time, over chunks in memory."""
     joined, lines, of_file = work / "benchmark-joined.ndjson", 0, replicated(folder).lines
     try:
         with joined.open("wb") as file:
@@ -199,13 +202,13 @@ def scanner(folder: Path, work: Path) -> str:
 
 
 def heading(source: Path) -> str:
-    """Machine, versions, date, and what the input is."""
+    """The machine, versions, date and a description of the input."""
     versions = [machine(("sketchpipe", "numba", "numpy", "pyarrow", "duckdb", "polars"))]
     for program in ("node", "shuf"):
         if shutil.which(program):
             said = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
             versions.append(f"{program} {said.splitlines()[0].split()[-1]}" if said else program)
-    pinned = "" if can_pin() else " This system cannot tie a process to a core."
+    pinned = "" if can_pin() else " This system cannot pin a process to a core."
     return f"{', '.join(versions)}. Input: the lines of {source.name}/, replicated with fresh key_ids.{pinned}"
 
 

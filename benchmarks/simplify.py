@@ -1,12 +1,13 @@
-"""Raw drawings simplified, held against Google's own output, and the speed of doing so from ndjson on one core.
+"""Compares simplified raw drawings with Google's own, and measures the speed of simplifying on one core.
 
-Run from the repository's root, with the folder that holds raw/ (gzipped ndjson) and simplified/ (ndjson):
+Run from the repository's root, with the folder that has raw/ (gzipped ndjson) and simplified/ (ndjson):
 
     python benchmarks/simplify.py ../shared/quickdraw [--recipes]
 
-Drawings are matched by key_id. "Within 1 px" is the Hausdorff distance between the drawn lines, all strokes together.
-The speed is CPU time of one thread over the raw drawings' own bytes in memory, numbers parsed: the best of some rounds.
-With `--recipes` (minutes) the slow version of the tests shows what other readings of Google's description would give.
+Drawings are matched by key_id. "Within 1 px" refers to the Hausdorff distance between the drawn lines of all strokes.
+The speed is that of one thread by CPU time, from the raw drawings' bytes in memory and with the numbers parsed: the
+best of some rounds. With `--recipes` (minutes) the slow implementation of the tests shows what other interpretations of
+Google's description would give.
 """
 
 import argparse
@@ -29,7 +30,7 @@ from pipeline.sources.scanner.raw_strokes import make_scratch, scan_raw_drawing
 from tests.sources.naive_simplify import Recipe, simplify
 
 ROUNDS = 7
-STEP = 0.25  # pixels between the places of a line whose distance is taken
+STEP = 0.25  # pixels between the points of a line whose distances are measured
 Points = list[list[list[int]]]
 
 
@@ -54,7 +55,7 @@ RECIPES = {
 
 @dataclass(frozen=True)
 class Pair:
-    """A drawing in both forms, Google's."""
+    """A drawing in both of Google's forms, raw and simplified."""
 
     raw: list[list[list[float]]]
     simplified: Points
@@ -63,7 +64,7 @@ class Pair:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="holds raw/*.ndjson.gz and simplified/*.ndjson")
-    parser.add_argument("--recipes", action="store_true", help="try other readings of the description, too")
+    parser.add_argument("--recipes", action="store_true", help="also try other interpretations of the description")
     arguments = parser.parse_args()
     print(machine(["numba", "numpy"]))
     text, places, pairs = read_pairs(arguments.folder)
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def read_pairs(folder: Path) -> tuple[bytes, NDArray[np.int64], dict[int, Pair]]:
-    """All raw lines, where the drawing stands in each, and by a line's number what Google made of it."""
+    """All raw lines, the place of the drawing in each, and Google's simplified drawing by the line's number."""
     lines: list[bytes] = []
     pairs = {}
     for path in sorted((folder / "raw").glob("*.ndjson.gz")):
@@ -112,7 +113,7 @@ def scan_drawings(
 
 
 def scan_all(text: bytes, places: NDArray[np.int64]) -> tuple[float, list[Points]]:
-    """The seconds of CPU time that the raw drawings take, and what comes out."""
+    """The CPU seconds for simplifying all raw drawings, and the results."""
     buf = np.frombuffer(text, np.uint8)
     x, y = np.zeros(len(buf) // 2 + 1, np.uint8), np.zeros(len(buf) // 2 + 1, np.uint8)
     stroke_end, drawing_end = np.zeros(len(buf) // 9 + 1, np.int64), np.zeros(len(places), np.int64)
@@ -125,7 +126,7 @@ def scan_all(text: bytes, places: NDArray[np.int64]) -> tuple[float, list[Points
         if round_number > 0:
             seconds = min(seconds, time.thread_time() - begin)
         if fault[0] != 0:
-            sys.exit(f"raw drawing {int(np.count_nonzero(drawing_end)) + 1} is refused with fault {fault.tolist()}")
+            sys.exit(f"raw drawing {int(np.count_nonzero(drawing_end)) + 1} is rejected with error {fault.tolist()}")
     points = np.split(np.stack([x, y]), stroke_end[: drawing_end[-1]], axis=1)
     strokes = [part.tolist() for part in points[:-1]]
     ends = drawing_end.tolist()
@@ -133,7 +134,7 @@ def scan_all(text: bytes, places: NDArray[np.int64]) -> tuple[float, list[Points
 
 
 def share_line(name: str, pairs: dict[int, Pair], found: list[Points]) -> str:
-    """The row of a table: how much of what was found is Google's, and how much is near it."""
+    """A row of the table: the share of results that equal Google's, and the share within 1 pixel."""
     distances = [hausdorff(pair.simplified, drawing) for pair, drawing in zip(pairs.values(), found, strict=True)]
     identical = sum(pair.simplified == drawing for pair, drawing in zip(pairs.values(), found, strict=True))
     near = sum(distance <= 1 for distance in distances)
@@ -141,14 +142,14 @@ def share_line(name: str, pairs: dict[int, Pair], found: list[Points]) -> str:
 
 
 def hausdorff(one: Points, other: Points) -> float:
-    """The largest distance from a place on the lines of either drawing to the nearest on the other's, in pixels."""
+    """The largest distance from a point on either drawing's lines to the nearest on the other's, in pixels."""
     if one == other:
         return 0.0
     return max(farthest(one, other), farthest(other, one))
 
 
 def farthest(drawing: Points, other: Points) -> float:
-    """The largest distance of a place on the first drawing's lines, `STEP` apart, to the other's lines."""
+    """The largest distance from points on the first drawing's lines, `STEP` apart, to the other's lines."""
     begin, end = segments(other)
     along = end - begin
     squared = np.maximum((along**2).sum(1), 1e-9)
@@ -163,7 +164,7 @@ def farthest(drawing: Points, other: Points) -> float:
 
 
 def segments(drawing: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where the straight pieces of all strokes begin and end, (K, 2) each."""
+    """The beginnings and the ends of the segments of all strokes, (K, 2) each."""
     strokes = [np.array(stroke, np.float64).T for stroke in drawing]
     return np.concatenate([stroke[:-1] for stroke in strokes]), np.concatenate([stroke[1:] for stroke in strokes])
 

@@ -1,25 +1,26 @@
-"""Images a second of the whole training loop, against the same network in PyTorch with its own loader, on the CPU.
+"""Measures the whole training loop on the CPU against the same network in PyTorch with its own loader.
 
     python benchmarks/training.py SKETCHES [--rounds 5] [--seconds 5] [--batch 128] [--network NAME ...]
                                   [--peer PYTHON] [--compile]
 
-SKETCHES holds ndjson drawings; both sides train on the training split of the shards built of them, by the network's
-recipe, without augmentation, on all cores. Both have decoded strokes in memory (a Loader keeps a small split decoded).
-On the clock sketchpipe unpacks and renders them as the recipe says, framed, with an encoding, and is data-parallel over
-a device for each core, as the command is (benchmarks/training_sketchpipe.py). The peer has an easier task: its strokes
-are OpenCV's own fixed point, which OpenCV draws straight at 64 pixels (benchmarks/training_torch.py). It is one process
-whose threads share each operation, on all cores by PyTorch's default; its settings, threads among them (one, and as
-many as cores), are the quickest found at its start, and the table names them. Before that it proves that it is the same
-network: as many parameters, and from the same weights the same logits and loss on a batch of real drawings.
+SKETCHES holds ndjson drawings. Both sides train on the training split of the shards built from them, with the network's
+recipe but without augmentation, on all cores. Both have decoded strokes in memory (a Loader keeps a small split
+decoded). sketchpipe's time includes unpacking and rendering as the recipe says, with framing and encoding, and it is
+data-parallel with a device for each core, as the command is (benchmarks/training_sketchpipe.py). The peer has an easier
+task: its strokes are already in OpenCV's fixed point, and OpenCV draws them directly at 64 pixels
+(benchmarks/training_torch.py). It is one process whose threads share each operation, on all cores by PyTorch's default;
+its settings, including the number of threads (one, and as many as cores), are the fastest found at its start, and the
+table names them. Before that it proves that it is the same network: it has the same number of parameters and, with the
+same weights, the same logits and loss on a batch of real drawings.
 
-Each side is a process of its own that computes only when told to. Rounds alternate; starting, compiling and the first
-steps of a round are not counted. "Step alone" is one batch again and again. The first step compiles: nothing comes from
-a cache on disk. The ratios are those within a round, of which the table has the median. The machine has to be idle:
-beside one other busy process PyTorch's threads, which wait for each other spinning, lose far more than a core's share
-(sketchnet on 2 cores: 900 images a CPU second on one thread, 70 to 290 on two).
+Each side is a process of its own that computes only on request. Rounds alternate; starting, compiling and the first
+steps of a round are not counted. "Step alone" repeats one batch. The first step compiles; nothing comes from a cache on
+disk. A ratio is that of two rates of one round, and the table has the median over the rounds. The machine has to be
+idle: PyTorch's threads wait for each other by spinning, and beside one other busy process they lose far more than its
+share of a core (sketchnet on 2 cores: 900 images per CPU second on one thread, 70 to 290 on two).
 
 `--compile` adds PyTorch with torch.compile, which needs a C++ compiler. `--peer` names the Python of an environment
-that has PyTorch and OpenCV, where this one has not; `pip install -e ".[dev,bench]"` has them all.
+that has PyTorch and OpenCV, if this one does not; `pip install -e ".[dev,bench]"` installs everything.
 """
 
 import argparse
@@ -43,24 +44,24 @@ from machine import machine, say
 
 HERE = Path(__file__).parent
 NETWORKS = ("sketchnet", "sketch-classifier", "quickdraw-classifier")
-LARGER = ("sketchnet-base", "sketchnet-large")  # for GPUs: only where asked for
+LARGER = ("sketchnet-base", "sketchnet-large")  # for GPUs, measured only on request
 PACKAGES = ("sketchpipe", "jax", "flax", "optax", "numba", "numpy", "pyarrow")
-WARM_STEPS = 3  # of a round, before the clock
-TRIAL_SECONDS = 0.8  # of what is tried to find the quickest
-PAUSE_SECONDS = 0.3  # between two processes: threads that spin for work give up, loaders fill what they hold ahead
+WARM_STEPS = 3  # steps of a round before the clock starts
+TRIAL_SECONDS = 0.8  # of each trial to find the fastest settings
+PAUSE_SECONDS = 0.3  # between two processes, so that spinning threads stop and loaders finish working ahead
 
-Rounds = dict[str, Callable[[], object]]  # what a side can be told to do, each a step at a call
+Rounds = dict[str, Callable[[], object]]  # what a side can measure, by name: a function that makes one step
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="The whole training loop against the same network in PyTorch.")
+    parser = argparse.ArgumentParser(description="Measure training against the same network in PyTorch.")
     parser.add_argument("sketches", type=Path, help="folder of ndjson drawings")
-    parser.add_argument("--rounds", type=positive, default=5, help="of which the tables have the median (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="on the clock each time (%(default)s)")
-    parser.add_argument("--batch", type=positive, default=128, help="drawings a step (%(default)s)")
+    parser.add_argument("--rounds", type=positive, default=5, help="rounds; tables have their median (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of each measurement (%(default)s)")
+    parser.add_argument("--batch", type=positive, default=128, help="drawings in a step (%(default)s)")
     parser.add_argument("--network", nargs="+", choices=NETWORKS + LARGER, default=NETWORKS)
     parser.add_argument("--peer", default=sys.executable, help="a Python that has PyTorch; this one by default")
-    parser.add_argument("--compile", action="store_true", help="PyTorch with torch.compile as well")
+    parser.add_argument("--compile", action="store_true", help="also measure PyTorch with torch.compile")
     arguments = parser.parse_args()
     if arguments.seconds < 1:
         parser.error(f"--seconds {arguments.seconds:g}: expected 1 or more")
@@ -78,7 +79,7 @@ def main() -> None:
 
 
 def positive(text: str) -> int:
-    """An option's number, 1 or more."""
+    """The number of an option, which must be 1 or more."""
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError(f"{number}: expected 1 or more")
@@ -97,13 +98,13 @@ def prepare(sketches: Path, work: Path) -> int:
 
 @dataclass
 class Side:
-    """A process that trains when it is told to.
+    """A process that trains on request.
 
     Attributes:
-        title: what it is.
-        child: reads what to do from stdin and answers on stdout, a line of JSON each.
-        ready: what it said of itself when it was ready.
-        rates: images a second, round by round, of each thing that it does.
+        title: its name in the table.
+        child: the process; it reads requests from stdin and answers each with a line of JSON on stdout.
+        ready: its description of itself, sent when it was ready.
+        rates: images per second of each round, for each thing that it measures.
     """
 
     title: str
@@ -112,7 +113,7 @@ class Side:
     rates: dict[str, list[float]] = field(default_factory=dict)
 
     def run(self, what: str, seconds: float) -> None:
-        """Let it do something for a while, and note its rate."""
+        """Let the process do `what` for `seconds`, and record its rate."""
         assert self.child.stdin is not None
         print(what, seconds, file=self.child.stdin, flush=True)
         found = answer(self.child, self.title)
@@ -121,7 +122,7 @@ class Side:
 
 
 def measure(name: str, work: Path, arguments: argparse.Namespace) -> list[Side]:
-    """Measure a network: sketchpipe's side first, then those peers that are installed."""
+    """Measure a network: sketchpipe's side first, then the peers that are installed."""
     reference = work / f"{name}.npz"
     ours = [sys.executable, HERE / "training_sketchpipe.py", name, arguments.batch, work / "shards", reference]
     peer = [arguments.peer, HERE / "training_torch.py", work / "straight", reference]
@@ -144,11 +145,11 @@ def measure(name: str, work: Path, arguments: argparse.Namespace) -> list[Side]:
 
 @contextmanager
 def started(title: str, command: Sequence[object]) -> Iterator[Side]:
-    """A side, ready; it ends with the block."""
+    """Start a side and wait until it is ready; it is ended with the block."""
     program = [str(part) for part in command]
     pipe = subprocess.PIPE
     with ExitStack() as stack:
-        cache = stack.enter_context(tempfile.TemporaryDirectory())  # empty: the first step is to compile
+        cache = stack.enter_context(tempfile.TemporaryDirectory())  # empty, so that the first step compiles
         caches = dict.fromkeys(("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR"), cache)
         environment = os.environ | {"PYTHONPATH": str(ROOT)} | caches
         child = stack.enter_context(subprocess.Popen(program, stdin=pipe, stdout=pipe, text=True, env=environment))
@@ -163,7 +164,7 @@ def started(title: str, command: Sequence[object]) -> Iterator[Side]:
 
 
 def answer(child: "subprocess.Popen[str]", title: str) -> dict[str, Any]:
-    """The next line that a child says; where there is none, it has told on stderr why."""
+    """The next line of JSON from a child; exits if there is none, and then the child's stderr says why."""
     assert child.stdout is not None
     for line in child.stdout:
         if line.startswith("{"):
@@ -173,7 +174,7 @@ def answer(child: "subprocess.Popen[str]", title: str) -> dict[str, Any]:
 
 
 def table(name: str, sides: list[Side]) -> str:
-    """A network's table: best and median rates, and how many times a peer's images sketchpipe trains on."""
+    """A network's table: best and median rates, and the ratio of sketchpipe's rate to each peer's."""
     lines = [
         "| " + name + " | images/s, best | median | sketchpipe against it | step alone, best | median "
         "| sketchpipe against it | first step s |",
@@ -187,7 +188,7 @@ def table(name: str, sides: list[Side]) -> str:
     lines.append(f"| sketchpipe, augmented | {figures(ours, 'augmented')} | | | | | |")
     off = max((side.ready["off"] for side in sides[1:]), default=None)
     if off is not None:
-        lines += ["", f"The same weights give the same logits to {off:.1g} of the largest."]
+        lines += ["", f"With the same weights the logits differ by at most {off:.1g} of the largest."]
     return "\n".join(lines)
 
 
@@ -197,14 +198,17 @@ def figures(side: Side, what: str) -> str:
 
 
 def times(ours: Side, side: Side, what: str) -> str:
-    """The median over rounds of our rate over theirs."""
+    """The median over rounds of the ratio of sketchpipe's rate to the side's rate."""
     if side is ours:
         return ""
     return f"{statistics.median(a / b for a, b in zip(ours.rates[what], side.rates[what], strict=True)):.2f}"
 
 
 def serve(ready: dict[str, Any], rounds: Rounds, wait: Callable[[], object], batch: int) -> None:
-    """A side's life: say that it is ready, then do what each line of stdin says, as in "loop 5.0"."""
+    """Serve requests in a side's process: report that it is ready, then measure what each line of stdin names.
+
+    A line is a name and seconds, as in "loop 5.0".
+    """
     print(json.dumps(ready), flush=True)
     for line in sys.stdin:
         what, seconds = line.split()
@@ -212,7 +216,7 @@ def serve(ready: dict[str, Any], rounds: Rounds, wait: Callable[[], object], bat
 
 
 def clocked(step: Callable[[], object], wait: Callable[[], object], seconds: float, batch: int) -> dict[str, float]:
-    """Step for so many seconds; `wait` returns when all that was begun is done."""
+    """Make steps for `seconds` and return their rate; `wait` returns when all steps begun are done."""
     for _ in range(WARM_STEPS):
         step()
     wait()
@@ -225,7 +229,7 @@ def clocked(step: Callable[[], object], wait: Callable[[], object], seconds: flo
 
 
 def quickest(steps: Rounds, batch: int) -> str:
-    """The name of the step that gets most done, each tried twice in turn."""
+    """The name of the fastest step; each is tried twice, in turn."""
     rates = dict.fromkeys(steps, 0.0)
     for name in (*steps, *steps):
         tried = clocked(steps[name], lambda: None, TRIAL_SECONDS, batch)
@@ -234,7 +238,7 @@ def quickest(steps: Rounds, batch: int) -> str:
 
 
 def share_of_rate(recipe: dict[str, Any], steps: int) -> Callable[[int], float]:
-    """A recipe's schedule, for the peer: what share of the peak the learning rate is at a step."""
+    """A recipe's schedule for the peer: the learning rate at a step as a share of its peak."""
     rise = int(recipe["warmup"] * steps)
 
     def cosine(step: int) -> float:

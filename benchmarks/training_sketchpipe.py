@@ -1,8 +1,8 @@
-"""sketchpipe's side of benchmarks/training.py: loader, feed and compiled steps as `sketchpipe train` has them.
+"""sketchpipe's side of benchmarks/training.py: loader, feed and compiled steps as in `sketchpipe train`.
 
     python benchmarks/training_sketchpipe.py NETWORK BATCH SHARDS REFERENCE
 
-Writes REFERENCE, by which the peer proves that it is the same network, then trains when it is told to. Validation and
+It writes REFERENCE, with which the peer proves that it is the same network, then trains on request. Validation and
 checkpoints are left out; losses are read once a second as in `train`.
 """
 
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 class Training:
-    """A network being trained on the CPU, as the command divides it."""
+    """A network being trained on the CPU, divided over devices as `sketchpipe train` does."""
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int, devices: Sequence[jax.Device]) -> None:
         self.config = config
@@ -86,18 +86,18 @@ class Training:
         self.before: Any = None
 
     def put(self, batch: Batch) -> list[jax.Array]:
-        """Images and labels on the device."""
+        """Copy a batch's images and labels to the device."""
         return self.compiled.put_batch(batch.images, batch.labels)
 
     def step(self, arrays: list[jax.Array]) -> None:
-        """One step, begun while the step before runs, as in the loop."""
+        """Start one step while the step before runs, as in the loop."""
         images, labels = arrays
-        self.state, metrics = self.compiled.train_steps(self.state, (images,), (labels,))  # tuples as Feed's
+        self.state, metrics = self.compiled.train_steps(self.state, (images,), (labels,))  # tuples, as Feed gives
         jax.block_until_ready(self.before)
         self.before = metrics
 
     def steps_of(self, loader: Loader) -> Iterator[None]:
-        """The loop of `model/train.py`, a step at a time, epoch after epoch."""
+        """The training loop of `sketchpipe train`, a step at a time, epoch after epoch."""
         for epoch in itertools.count():
             feed = Feed(loader, self.compiled.put_batch, self.compiled.fused)
             meter = Meter(self.config.batch, loader.times)
@@ -111,15 +111,16 @@ class Training:
                     yield
 
     def wait(self) -> None:
-        """Until all that was begun is done."""
+        """Wait until all steps begun are done."""
         jax.block_until_ready(self.state)
 
 
 def write_reference(path: Path, config: TrainConfig, batch: Batch, steps_per_epoch: int) -> None:
-    """Write weights, real drawings, and what the network makes of them.
+    """Write weights, real drawings, and the network's logits and loss for them.
 
-    The arrays of `start/` are the weights that training starts from, those of `check/` the same with random scales,
-    biases and statistics: a new network has zeros where an error would hide. Each is named by its Flax path.
+    The arrays of `start/` are the weights with which training starts. Those of `check/` are the same with random
+    scales, biases and statistics, because a new network has zeros there, which would hide an error. Each array is named
+    by its Flax path.
     """
     network = make_network(config.network, len(config.classes))
     start = network.init(jax.random.key(config.seed), batch.images, train=False)
@@ -127,7 +128,7 @@ def write_reference(path: Path, config: TrainConfig, batch: Batch, steps_per_epo
     arrays = {f"{kind}/{name}": leaf for kind, one in (("start", start), ("check", check)) for name, leaf in flat(one)}
     arrays |= {"images": batch.images, "labels": batch.labels}
     logits = {"eval": network.apply(check, batch.images, train=False)}
-    # Two libraries do not draw the same dropout.
+    # Two libraries do not draw the same dropout masks.
     if not any("Dropout" in layer for layer in layers_of(network, batch)):
         logits["train"], _ = network.apply(check, batch.images, train=True, mutable=["batch_stats"])
     for mode, found in logits.items():
@@ -159,7 +160,7 @@ def layers_of(network: nn.Module, batch: Batch) -> set[str]:
 
 
 def stirred(variables: Any) -> Any:
-    """Variables with other scales, biases, means and variances; kernels stay."""
+    """Variables with random scales, biases, means and variances; kernels are unchanged."""
     generator = np.random.default_rng(0)
 
     def stir(path: Any, leaf: jax.Array) -> Any:
@@ -173,7 +174,7 @@ def stirred(variables: Any) -> Any:
 
 
 def flat(variables: Any) -> Iterator[tuple[str, jax.Array]]:
-    """Each leaf beside its path, as in "params/stage1/conv1/kernel"."""
+    """Each leaf with its path, as in "params/stage1/conv1/kernel"."""
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         yield "/".join(key.key for key in path), leaf
 

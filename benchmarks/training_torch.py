@@ -1,14 +1,14 @@
-"""PyTorch's side of benchmarks/training.py: the networks of `model/networks.py` and an expert's loop, on the CPU.
+"""PyTorch's side of benchmarks/training.py: the networks of `model/networks.py` and a tuned CPU loop.
 
     python benchmarks/training_torch.py STORE REFERENCE eager|compiled
 
-REFERENCE is what benchmarks/training_sketchpipe.py wrote: weights, drawings, logits. Layers have their names in Flax;
-`TORCH_NAMES` and `AXES` say what becomes of each array. Parameters are counted, logits and loss compared, before
-anything is timed. What is quickest here is found by trying, and said in the table: channels_last or contiguous, a fused
-or a foreach optimizer, one thread or as many as cores; then a DataLoader with 0, 1 or 2 workers over the drawings of
-STORE, which OpenCV draws by the batch (benchmarks/feed_torch.py), beside either number of threads. Bytes travel, the
-network scales them, and denormals are zeros.
-The schedule, label smoothing, dropout and which weights decay are the recipe's; a step also counts what it got right.
+REFERENCE is the file that benchmarks/training_sketchpipe.py wrote: weights, drawings, logits. Layers have the same
+names as in Flax; `TORCH_NAMES` and `AXES` say how each array is converted. Before anything is timed, parameters are
+counted, and logits and loss are compared. The fastest settings are found by trial and named in the table: channels_last
+or contiguous, a fused or a foreach optimizer, one thread or as many as cores; then a DataLoader with 0, 1 or 2 workers
+over the drawings of STORE, which OpenCV draws a batch at a time (benchmarks/feed_torch.py), with either number of
+threads. Images are passed as bytes and scaled by the network, and denormals are flushed to zero. The schedule, label
+smoothing, dropout and weight decay are the recipe's; a step also counts correct predictions.
 """
 # ruff: noqa: D101, D102 - networks and layers are their namesakes in model/networks.py
 
@@ -42,18 +42,18 @@ from pipeline.threads import core_count
 
 # Flax's name of an array, and PyTorch's.
 TORCH_NAMES = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
-AXES = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # of kernels (height, width, in, out) and (in, out), of anything else
-# Of the largest logit. In training PyTorch's with channels last are off by 4e-5, by its variances of a batch; Flax's,
-# and its own contiguous ones, are within 1e-6 of float64.
+AXES = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}  # for kernels (height, width, in, out) and (in, out), and for vectors
+# Relative to the largest logit. In training PyTorch's logits with channels_last differ by 4e-5, because of its batch
+# variances; Flax's, and PyTorch's contiguous ones, are within 1e-6 of float64.
 TOLERANCES = {"eval": 1e-5, "train": 2e-4}
 LAYOUTS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
-OPTIMIZERS = {"eager": ("fused", "foreach"), "compiled": ("fused",)}  # it stands outside of what is compiled
+OPTIMIZERS = {"eager": ("fused", "foreach"), "compiled": ("fused",)}  # the optimizer is not part of the compiled step
 WORKERS = (0, 1, 2)
 THREADS = tuple(dict.fromkeys((1, core_count())))
 
 
 class Network(nn.Module):
-    """A network whose features have one layout."""
+    """A network whose features all have one memory layout."""
 
     layout = torch.channels_last
 
@@ -96,7 +96,7 @@ class SketchNet(Network):
     def __init__(
         self, classes: int, image_size: int, stem_width: int, stem_pooled: bool, widths: list[int], blocks: list[int]
     ) -> None:
-        assert image_size % 2 == 0  # what the stem's padding is right for
+        assert image_size % 2 == 0  # the stem's padding is right for even sizes only
         super().__init__()
         self.stem, self.stem_pooled = nn.Conv2d(3, stem_width, 5, stride=2, bias=False), stem_pooled
         self.stem_norm = nn.BatchNorm2d(stem_width)
@@ -108,7 +108,7 @@ class SketchNet(Network):
         self.dense = nn.Linear(before, classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        # Flax's padding under stride 2, which PyTorch's own, the same on each side, is not; of bytes, which are quick.
+        # Flax pads unequally at stride 2, PyTorch equally on both sides; bytes are padded because that is fastest.
         x = self.stem(self.scaled(functional.pad(images, (0, 0, 1, 2, 1, 2))))
         x = functional.relu_(self.stem_norm(halve(x) if self.stem_pooled else x))
         for block in self.children():
@@ -138,7 +138,7 @@ def halve(x: Tensor) -> Tensor:
 
 
 def flattened(x: Tensor) -> Tensor:
-    """Pixel after pixel as in Flax, which costs nothing where channels are last."""
+    """Features flattened pixel by pixel as in Flax, which costs nothing with channels_last."""
     return x.permute(0, 2, 3, 1).flatten(1)
 
 
@@ -147,10 +147,10 @@ NETWORKS = {network.__name__: network for network in (SketchNet, SketchClassifie
 
 @dataclass(frozen=True)
 class Reference:
-    """What sketchpipe's side wrote.
+    """The reference that sketchpipe's side wrote.
 
     Attributes:
-        settings: the network's class and its fields, its parameters' count, the recipe, the run's steps.
+        settings: the network's class and fields, its number of parameters, the recipe, the number of steps.
         arrays: weights by their Flax paths, drawings, logits and losses.
     """
 
@@ -163,7 +163,7 @@ class Reference:
         return cls(json.loads(str(arrays.pop("settings"))), arrays)
 
     def network(self, kind: str, layout: torch.memory_format) -> Network:
-        """The network with the weights "start" or "check"; stops the process where names, shapes or counts differ."""
+        """The network with the weights "start" or "check"; exits if names, shapes or counts differ."""
         size = self.settings["recipe"]["image_size"]
         network = NETWORKS[self.settings["network"]](image_size=size, **self.settings["fields"])
         state = {}
@@ -181,7 +181,7 @@ class Reference:
         return network.to(memory_format=layout)
 
     def check(self, layout: torch.memory_format) -> float:
-        """Stop the process unless logits and loss are Flax's; returns how far logits are off, of the largest."""
+        """Exit unless logits and loss equal Flax's; returns the largest difference, relative to the largest logit."""
         network = self.network("check", layout)
         images, labels = self.batch()
         worst = 0.0
@@ -208,7 +208,7 @@ class Reference:
 
 
 class Training:
-    """A network being trained: the recipe's optimizer, schedule and loss."""
+    """A network being trained with the recipe's optimizer, schedule and loss."""
 
     def __init__(self, reference: Reference, layout: torch.memory_format, kind: str, *, compiled: bool) -> None:
         self.network = reference.network("start", layout).train()
@@ -232,7 +232,7 @@ class Training:
         return loss.detach()
 
     def steps_of(self, loader: Any) -> Iterator[None]:
-        """A step at a time, epoch after epoch; the loss is looked at when an epoch ends."""
+        """Train a step at a time, epoch after epoch; the loss is checked when an epoch ends."""
         while True:
             for images, labels, _ in loader:
                 loss = self.step(images, labels.long())
@@ -242,7 +242,7 @@ class Training:
 
 
 def make_optimizer(network: Network, recipe: dict[str, Any], kind: str) -> torch.optim.Optimizer:
-    """The recipe's Adam or AdamW, which decays what has two axes or more; `kind` is "fused" or "foreach"."""
+    """The recipe's Adam or AdamW, which decays arrays of two or more axes; `kind` is "fused" or "foreach"."""
     if recipe["optimizer"] == "adam":
         return torch.optim.Adam(network.parameters(), recipe["lr"], **{kind: True})
     kernels = [parameter for parameter in network.parameters() if parameter.ndim > 1]
@@ -253,7 +253,7 @@ def make_optimizer(network: Network, recipe: dict[str, Any], kind: str) -> torch
 
 def main() -> None:
     store, reference, mode = read_store(Path(sys.argv[1])), Reference.read(Path(sys.argv[2])), sys.argv[3]
-    torch.set_num_threads(core_count())  # of the first steps
+    torch.set_num_threads(core_count())  # for the first steps
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     cv2.setNumThreads(1)
@@ -277,7 +277,7 @@ def main() -> None:
         loops |= {f"num_workers={count}, threads={n}": partial(on_threads, n, next, loop) for n in THREADS}
     workers = quickest(loops, batch)
     rounds = {"step": steps[chosen], "loop": loops[workers]}
-    del loop, loops  # and with them the workers of the others
+    del loop, loops  # which ends the workers of the other loops
     versions = f"torch {torch.__version__}, OpenCV {cv2.__version__}"
     named = f"step: {chosen}; loop: {workers}"
     ready = {"first_step": max(first_steps), "chosen": named, "off": off, "versions": versions}
@@ -285,7 +285,7 @@ def main() -> None:
 
 
 def on_threads(count: int, step: Callable[..., object], *args: Any) -> None:
-    """Step on so many threads."""
+    """Make a step on `count` threads."""
     torch.set_num_threads(count)
     step(*args)
 
