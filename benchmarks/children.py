@@ -95,7 +95,7 @@ def _reason(pid: int, seconds: float, kill_after: float | None, most_bytes: int 
     if kill_after is not None and seconds >= kill_after:
         return f"killed after {kill_after:.3f} s"
     if most_bytes is not None and _resident(pid) > most_bytes:
-        return f"stopped: it held more than {most_bytes / 1e9:g} GB of memory"
+        return f"stopped: it used more than {most_bytes / 1e9:g} GB of memory"
     return None
 
 

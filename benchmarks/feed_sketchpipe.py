@@ -1,4 +1,4 @@
-"""sketchpipe's loaders for benchmarks/feed_peers.py; each epoch has a new loader, which decodes the shards again."""
+"""sketchpipe's loaders for benchmarks/feed_peers.py; each epoch decodes the shards again."""
 
 import itertools
 from collections.abc import Iterator

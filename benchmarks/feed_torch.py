@@ -1,4 +1,4 @@
-"""PyTorch's loaders for benchmarks/feed_peers.py: drawings in memory, by batch or one by one, or in Parquet."""
+"""PyTorch's loaders for benchmarks/feed_peers.py: drawings in memory or in Parquet."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -193,7 +193,7 @@ def print_memory(arguments: argparse.Namespace) -> None:
 
 
 def stream_epoch(folder: Path) -> None:
-    """Stream an epoch and print nothing; this runs in the child."""
+    """Stream an epoch; this runs in the child whose peak memory is measured."""
     loader_module.KEPT_ROW_GROUPS = 0
     loader = Loader(open_split(folder, "train"), LoaderConfig(1024, threads=2))
     for _ in shares(loader, 0):

@@ -99,7 +99,7 @@ class _Keys:
 
     def take(self) -> int:
         if self.count == _KEY_COUNT:
-            raise InputError(f"there are only {_KEY_COUNT:,} key_ids, fewer than lines; give a smaller size")
+            raise InputError(f"all {_KEY_COUNT:,} key_ids are used, and lines are left; give a smaller size")
         key = ((1 << 31) + self.count * _KEY_STEP % _KEY_COUNT) << 21
         self.count += 1
         self.sum += key
