@@ -7,13 +7,13 @@ and parts/ (20 classes, without recognized). All rows of a table use the same sh
 splits them, and are trained by `sketchpipe train`; the seed changes weights, order and augmentation. The best
 checkpoint by validation top-1 is scored on the test split; "recognized" is the score of the same checkpoint on those
 test drawings that Google's own network recognized. Class-balanced top-1 is the mean over classes that have a test
-drawing. Minutes are those that the run reports, including compiling and all validations but the last; anything compiled
-before comes from the cache on disk. The authors' 50 epochs are meant for 6,000 to 12,000 training drawings: for other
-numbers sketchpipe's own rule scales the epochs of all networks, and for few drawings it halves the batches, beginning
-with sketch-classifier's of 1,024 (`default_epochs` and `default_batch` in model/config.py). The table shows both.
+drawing. Minutes are those that the run reports, including compiling (unless the cache on disk has it) and all
+validations but the last. The authors' 50 epochs are meant for 6,000 to 12,000 training drawings: for other numbers
+`default_epochs` scales the epochs of all networks, and for few drawings `default_batch` halves the batches, beginning
+with sketch-classifier's of 1,024. The table shows both.
 
-A line is printed as soon as a run is scored, the table at the end. With --work the shards and runs are kept there, and
-the same command resumes where it was interrupted without training anything twice.
+A line is printed as soon as a run is scored, the table at the end. With --work shards and runs are kept, and the same
+command resumes where it was interrupted without training anything twice.
 """
 
 import argparse
@@ -283,9 +283,7 @@ def least_error(
 
 
 def sketchpipe(folder: str | Path, *args: str) -> str:
-    """Run a sketchpipe command of this script's source tree in `folder`, and return its stdout.
-
-    Its stderr is passed on.
+    """Run a sketchpipe command of this source tree in `folder`; returns its stdout, and passes its stderr on.
 
     Raises:
         SystemExit: the command failed; its message is on stderr.
