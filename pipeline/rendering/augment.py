@@ -248,7 +248,9 @@ def _checked(drawings: Drawings) -> tuple[UInt8Array, UInt8Array, Int64Array, In
     """
     x, y = np.asarray(drawings.x), np.asarray(drawings.y)
     if x.dtype != np.uint8 or y.dtype != np.uint8 or x.ndim != 1 or x.shape != y.shape:
-        raise UsageError(f"x and y must both be (P,) uint8, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+        raise UsageError(
+            f"x and y must be (P,) uint8 of the same length, not {x.dtype} {x.shape} and {y.dtype} {y.shape}"
+        )
     stroke_end = as_ends("stroke_end", drawings.stroke_end, len(x))
     drawing_end = as_ends("drawing_end", drawings.drawing_end, len(stroke_end))
     stroke_end = stroke_end[: drawing_end[-1] if len(drawing_end) else 0]

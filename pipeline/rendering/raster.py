@@ -109,7 +109,7 @@ def render_batch(
     """
     x, y = _as_coordinates("x", x), _as_coordinates("y", y)
     if x.dtype != y.dtype or x.shape != y.shape:
-        raise UsageError(f"x and y must have one dtype and shape, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
+        raise UsageError(f"x and y must have the same dtype and shape, not {x.dtype} {x.shape} and {y.dtype} {y.shape}")
     stroke_end = as_ends("stroke_end", stroke_end, len(x))
     drawing_end = as_ends("drawing_end", drawing_end, len(stroke_end))
     size = _as_size(size)

@@ -260,8 +260,8 @@ X, STROKE_END, DRAWING_END = np.zeros(4, np.uint8), np.array([2, 4]), np.array([
 @pytest.mark.parametrize(
     ("arguments", "options", "message"),
     [
-        ((X, X[:3], STROKE_END, DRAWING_END), {}, "x and y must have one dtype and shape"),
-        ((X, X.astype(np.float32), STROKE_END, DRAWING_END), {}, "x and y must have one dtype and shape"),
+        ((X, X[:3], STROKE_END, DRAWING_END), {}, "x and y must have the same dtype and shape"),
+        ((X, X.astype(np.float32), STROKE_END, DRAWING_END), {}, "x and y must have the same dtype and shape"),
         ((X.astype(np.int64), X, STROKE_END, DRAWING_END), {}, "x must be"),
         ((X, X.reshape(2, 2), STROKE_END, DRAWING_END), {}, "y must be"),
         ((np.array([0, 1, np.nan, 2]), np.zeros(4), STROKE_END, DRAWING_END), {}, "x must be finite"),
