@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import Scaling
+
 if TYPE_CHECKING:
     from pipeline.pictures.sets import PictureSet
 
@@ -22,7 +24,7 @@ def bitmaps(
     splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Another seed divides the bitmaps otherwise.")] = 0,
     size: Annotated[int, typer.Option(help="Pixels of a picture's side; the bitmaps have 28.")] = 28,
-    scaling: Annotated[str, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = "nearest",
+    scaling: Annotated[Scaling, typer.Option(help="How sizes other than 28 are computed.")] = "nearest",
     invert: Annotated[
         bool, typer.Option("--invert", help="Black strokes on white; Google's are white on black.")
     ] = False,

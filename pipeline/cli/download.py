@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import Format
+
 if TYPE_CHECKING:
     from pipeline.download.folder import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
@@ -26,7 +28,8 @@ def download(
         ),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name is the parameter's
-        str, typer.Option(help="simplified or raw (ndjson), binary (.bin) or numpy (.npy, 28 x 28 bitmaps).")
+        Format,
+        typer.Option(help="Google's form of the drawings: simplified and raw are ndjson; numpy, bitmaps of 28 x 28."),
     ] = "simplified",
     drawings_per_class: Annotated[
         int | None,

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device
+from pipeline.choices import SplitOrAll
+
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
     from model.runs.folder import Run
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
 def evaluate(
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the run's own by default.")] = None,
-    split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    split: Annotated[SplitOrAll, typer.Option(help="Split to score.")] = "test",
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
     ] = False,
@@ -28,7 +31,7 @@ def evaluate(
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="First fit the temperature on the run's validation split, and keep it.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Score a run: top-1, top-3, MAP@3, the accuracy of each class and its mean over classes.
 
@@ -41,12 +44,8 @@ def evaluate(
 
     from model.compute.devices import choose_devices
     from model.scoring.loaded import load_run
-    from pipeline.errors import UsageError
     from pipeline.pictures.sheet import check_output_path
-    from pipeline.shards.shuffle import SPLITS
 
-    if split not in (*SPLITS, "all"):
-        raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}, all')
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
     chosen = chosen_run(run)

@@ -5,6 +5,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import typer
+
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
 
@@ -35,6 +37,13 @@ def parse_list(text: str) -> tuple[str, ...]:
 def say(message: str) -> None:
     """A line for a person, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def help_without_command(context: typer.Context) -> None:
+    """Where a group of commands is called without one: its help on stderr, and the code of wrong usage."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(2)
 
 
 class Line:

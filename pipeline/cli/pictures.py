@@ -5,19 +5,21 @@ from typing import Annotated
 
 import typer
 
+from pipeline.choices import Encoding, Framing, SplitOrAll
+
 
 def pictures(
     shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
     to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
+    split: Annotated[SplitOrAll, typer.Option(help="Split to draw.")] = "all",
     classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Drawings to take of each class, a random sample; all by default.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Another seed takes another sample.")] = 0,
     size: Annotated[int, typer.Option(help="Pixels of a picture's side, 8 to 1024.")] = 64,
-    encoding: Annotated[str, typer.Option(help="palette, order or gray: what colours mean.")] = "palette",
-    framing: Annotated[str, typer.Option(help="corner, as drawings are stored, or centred.")] = "corner",
+    encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
+    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
     workers: Annotated[
         int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
     ] = None,

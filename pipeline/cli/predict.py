@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device
+
 if TYPE_CHECKING:
     from model.runs.folder import Run
     from pipeline.drawings import Drawings
@@ -28,7 +30,7 @@ def predict(
         bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a drawing.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes a GPU where there is one.")] = "auto",
 ) -> None:
     """Name drawings: every label with its probability.
 

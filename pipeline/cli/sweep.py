@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device, Precision
 from pipeline.cli.options import counted, duration, say
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
 
@@ -43,8 +44,10 @@ def sweep(
         str | None,
         typer.Option(help='How strokes are changed, "prefix=0.3,rotation=5", or off; the recipe\'s by default.'),
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on GPUs built for it.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="What to compute in; auto takes bfloat16 on GPUs built for it.")
+    ] = "auto",
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes a GPU where there is one.")] = "auto",
     curves: Annotated[
         Path | None, typer.Option(help="PNG file for the curves of all runs; runs/sweep.png by default.")
     ] = None,

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from model.compute.choices import Device, Precision
+from pipeline.choices import Encoding, Framing
+
 
 def train(
     shards: Annotated[
@@ -32,11 +35,10 @@ def train(
         int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
     ] = None,
     encoding: Annotated[
-        str | None,
-        typer.Option(help="What colours show: palette (each stroke another), order, or gray; the recipe's by default."),
+        Encoding | None, typer.Option(help="What the images' colours show; the recipe's by default.")
     ] = None,
     framing: Annotated[
-        str | None, typer.Option(help="Where drawings stand: corner, as stored, or centred; the recipe's by default.")
+        Framing | None, typer.Option(help="Where drawings stand in the images; the recipe's by default.")
     ] = None,
     augment: Annotated[
         str | None,
@@ -47,9 +49,10 @@ def train(
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Do without what cannot be read of damaged shards.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="What to compute on; auto takes a GPU where there is one.")] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="float32, bfloat16, or auto (the default): bfloat16 on GPUs built for it.")
+        Precision | None,
+        typer.Option(help="What to compute in; auto, the default, takes bfloat16 on GPUs built for it."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")

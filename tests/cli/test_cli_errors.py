@@ -282,7 +282,9 @@ def test_inspect_counts_what_is_there(run: Command, shards: Path) -> None:
 def test_a_sheet_of_unknown_classes_or_sizes_is_an_error(run: Command, shards: Path) -> None:
     run("render", "sheet", shards, "--classes", "cta").fails(3, 'has no class "cta"; did you mean cat')
     run("render", "sheet", shards, "--size", "4").fails(2, "expected 1 or more columns, and a size of 8 to 512")
-    run("render", "sheet", shards, "--split", "dev").fails(2, 'split "dev": expected one of')
+    run("render", "sheet", shards, "--split", "dev").fails(
+        2, "'--split': 'dev' is not one of 'train', 'validation', 'test'"
+    )
     assert run("render", "sheet", shards, "--columns", "3").code == 0
     assert Path("sheet.png").read_bytes().startswith(b"\x89PNG")
     assert "sheet.png: 6 drawings of 2 classes" in run.err

@@ -123,7 +123,7 @@ def test_a_server_without_checksums_is_said_to_be_one(bucket: Bucket) -> None:
         ([""], 2, 'class "": empty; `sketchpipe classes` lists them'),
         (["cat", " "], 2, 'class " ": empty; `sketchpipe classes` lists them'),
         (["cat", "--all"], 2, "--all and 'cat': name classes or take all, not both"),
-        (["cat", "--format", "png"], 2, 'format "png": expected one of simplified, raw, binary, numpy'),
+        (["cat", "--format", "png"], 2, "'--format': 'png' is not one of 'simplified', 'raw', 'binary', 'numpy'"),
         (["cat", "--format", "numpy", "--drawings-per-class", "5"], 2, "its files have no lines; leave --drawings-per"),
         (["cat", "--drawings-per-class", "0"], 2, "drawings_per_class 0: expected 1 or more"),
         (["--classes", "@none.txt"], 3, "none.txt: cannot be read as a list"),
