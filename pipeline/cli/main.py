@@ -80,7 +80,7 @@ def main() -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path or a word may not fit the terminal
     try:
-        code = app(standalone_mode=False)
+        code = app(prog_name="sketchpipe", standalone_mode=False)
         if signals:  # Typer turns Ctrl-C into a code of its own, or into an error, depending on its version
             _stop_by(signals[0])
         sys.exit(code)

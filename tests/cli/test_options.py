@@ -46,21 +46,21 @@ def test_help_lists_choices_once_and_another_word_is_refused_with_all_of_them(
     tmp_path: Path, words: str, option: str, choices: Any
 ) -> None:
     ran = in_process(*words.split(), "--help", cwd=tmp_path)
-    described = " ".join(ran.stdout[ran.stdout.index(f"--{option} ") :].split()).split(" --")
-    assert f"{option} [{'|'.join(get_args(choices))}]" in " ".join(described[:2])
-    assert "|" not in described[1].partition("]")[2]
+    described = ran.stdout[ran.stdout.rindex(f"  --{option} ") :].partition("\n  --")[0]
+    assert described.count("|".join(get_args(choices))) == 1
+    assert described.count("|") == len(get_args(choices)) - 1
     ran = in_process(*words.split(), f"--{option}", "nonsense", cwd=tmp_path)
     named = ", ".join(f"'{choice}'" for choice in get_args(choices))
-    assert ran.stderr == (
-        f"sketchpipe: invalid value for '--{option}': 'nonsense' is not one of {named} (see sketchpipe {words} --help)\n"
-    )
+    invalid = f"invalid value for '--{option}': 'nonsense' is not one of {named}"
+    assert ran.stderr == f"sketchpipe: {invalid} (see sketchpipe {words} --help)\n"
     assert (ran.returncode, ran.stdout) == (2, "")
 
 
 def test_shells_complete_choices(tmp_path: Path) -> None:
     asked = {"_SKETCHPIPE_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "sketchpipe train --device "}
-    started = [*command()[:2], "import sys; sys.argv[0] = 'sketchpipe'; " + command()[2]]
-    ran = subprocess.run(started, env={**os.environ, **asked}, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        command(), env={**os.environ, **asked}, cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert [device for device in get_args(Device) if device in ran.stdout] == list(get_args(Device)), ran
 
 
