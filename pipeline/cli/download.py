@@ -17,37 +17,39 @@ _NAMED = 5  # words in one line
 def download(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CLASS]...", help="Google's words, as `sketchpipe classes` lists them."),
+        typer.Argument(metavar="CLASS", help="Google's words, as `sketchpipe classes` lists them."),
     ] = None,
-    classes: Annotated[str | None, typer.Option(help='More words: "cat,hot dog" or @FILE.')] = None,
+    classes: Annotated[str | None, typer.Option(metavar="WORDS", help='More words, "cat,hot dog" or @FILE.')] = None,
     everything: Annotated[bool, typer.Option("--all", help="All 345 words.")] = False,
     to: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the files; sketches/quickdraw by default, other formats with -raw, -binary or -numpy behind it."
+            help="Folder for the files; by default sketches/quickdraw, and with -raw, -binary or -numpy appended for other formats."
         ),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name is the parameter's
         Format,
-        typer.Option(help="Google's form of the drawings: simplified and raw are ndjson; numpy, bitmaps of 28 x 28."),
+        typer.Option(
+            help="Which of Google's files: simplified and raw are ndjson, binary is packed, numpy holds bitmaps."
+        ),
     ] = "simplified",
     drawings_per_class: Annotated[
         int | None,
         typer.Option(
-            help="Only so many drawings from the head of each file; they may be biased, and no checksum covers them."
+            help="Only the first N drawings of each file; they may be biased, and no checksum covers them.", metavar="N"
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A mirror with the bucket's folders below it; Google's bucket by default."),
+        typer.Option(metavar="URL", help="Mirror with the bucket's folders below it; Google's bucket by default."),
     ] = None,
 ) -> None:
-    """Fetch Google's Quick, Draw! files: 50 million drawings of 345 words, CC BY 4.0; no account is needed.
+    """Download Google's Quick, Draw! drawings.
 
-    Reads Google's public bucket, or a mirror of it, by way of HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin
-    or .npy a class. All of simplified is 23 GB; 10,000 drawings of each class about 1.8 GB. What was cut off goes on
-    where it stopped; what is there, in its size and checksum, is not fetched again. Files that are somebody's own are
-    never written over.
+    There are 50 million drawings of 345 words, CC BY 4.0; no account is needed. Reads Google's public bucket or a
+    mirror of it, through HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin or .npy for each word. All simplified
+    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. A download that was cut off resumes; files that are
+    there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
 
     Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
     """

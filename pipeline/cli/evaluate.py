@@ -22,21 +22,25 @@ def evaluate(
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the run's own by default.")] = None,
     split: Annotated[SplitOrAll, typer.Option(help="Split to score.")] = "test",
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
+        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page about it, one .html file that needs no other.")
+        Path | None, typer.Option(metavar="FILE", help="Write a report, one .html file that needs no other.")
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="First fit the temperature on the run's validation split, and keep it.")
+        bool,
+        typer.Option(
+            "--calibrate", help="First fit the temperature on the run's validation split, and store it in the run."
+        ),
     ] = False,
-    device: Annotated[Device, typer.Option(help="What to compute on; auto takes a GPU where there is one.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
 ) -> None:
-    """Score a run: top-1, top-3, MAP@3, the accuracy of each class and its mean over classes.
+    """Score a run on a split of shards.
 
-    Reads the run's best checkpoint and shards, its own or others with some of its classes; writes to stdout, with
-    --report a page, with --calibrate calibration.json of the run, which predict heeds too.
+    Reads the run's best checkpoint, and its own shards or others with some of its classes; writes to stdout top-1,
+    top-3, MAP@3, the accuracy of each class and its mean over classes; with --report a page, with --calibrate the run's
+    calibration.json, which predict uses too.
 
     Example: sketchpipe evaluate --split test --report report.html
     """

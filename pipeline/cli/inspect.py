@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Show what a folder of shards holds: drawings per class and split, sizes, seed, rejects by reason.
+    """Show what a folder of shards holds.
 
-    Reads the manifest and the shards' columns; writes to stdout.
+    Reads the manifest and every column of the shards; writes to stdout the drawings of each class and split, sizes,
+    seed, and rejected lines by reason.
 
     Example: sketchpipe inspect shards/sample
     """

@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 from typing import Annotated, Any
 
@@ -14,13 +15,14 @@ from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
 from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
-from pipeline.cli.options import help_without_command
+from pipeline.cli.options import Command, help_without_command
 from pipeline.errors import SketchpipeError
 
 app = typer.Typer(
     name="sketchpipe",
     help="From Quick, Draw! drawings to a trained doodle classifier, stage by stage.\n\n"
-    "sample or your own ndjson -> shards -> train -> evaluate, predict, export. Each command's --help has an example.",
+    "sample or your own ndjson -> shards -> train -> evaluate, predict, export. The --help of each command shows an "
+    "example.",
     invoke_without_command=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -41,22 +43,26 @@ def _options(
     help_without_command(context)
 
 
-app.command("sample")(sample.sample)
-app.command("download")(download.download)
-app.command("classes")(classes.classes)
-app.command("shards")(shards.shards)
-app.command("inspect")(inspect.inspect)
-app.command("verify")(verify.verify)
-app.command("repair")(verify.repair)
+_COMMANDS: dict[str, Callable[..., None]] = {
+    "sample": sample.sample,
+    "download": download.download,
+    "classes": classes.classes,
+    "shards": shards.shards,
+    "inspect": inspect.inspect,
+    "verify": verify.verify,
+    "repair": verify.repair,
+    "networks": networks.networks,
+    "train": train_command.train,
+    "sweep": sweep_command.sweep,
+    "runs": runs_command.runs,
+    "evaluate": evaluate_command.evaluate,
+    "predict": predict.predict,
+    "export": export.export,
+    "bench": bench.bench,
+}
+for name, command in _COMMANDS.items():
+    app.command(name, cls=Command)(command)
 app.add_typer(render.app, name="render")
-app.command("networks")(networks.networks)
-app.command("train")(train_command.train)
-app.command("sweep")(sweep_command.sweep)
-app.command("runs")(runs_command.runs)
-app.command("evaluate")(evaluate_command.evaluate)
-app.command("predict")(predict.predict)
-app.command("export")(export.export)
-app.command("bench")(bench.bench)
 
 
 # Typer brings a click of its own, or takes the one that is installed, depending on its version.

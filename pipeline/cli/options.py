@@ -1,17 +1,32 @@
-"""How the commands read lists and tell of long work."""
+"""How the commands call their arguments, read lists and tell of long work."""
 
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import typer
+from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
 
 PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
 _BAR_SECONDS = 0.1
+
+
+class Command(TyperCommand):
+    """A command whose usage line names arguments as people do, with every version of Typer: SOURCE..., [FILE]..."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line behind the command's name."""
+        return ["[OPTIONS]", *(_usage(one) for one in self.get_params(ctx) if one.param_type_name == "argument")]
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")
 
 
 def parse_list(text: str) -> tuple[str, ...]:

@@ -8,12 +8,13 @@ import typer
 
 def sample(
     to: Annotated[Path, typer.Option(help="Folder to write into.")] = Path("sketches/sample"),
-    drawings_per_class: Annotated[int, typer.Option(help="Drawings of each of the ten classes.")] = 1000,
-    seed: Annotated[int, typer.Option(help="Another seed draws other doodles; the same, the same bytes.")] = 0,
+    drawings_per_class: Annotated[int, typer.Option(help="Drawings to make of each class.")] = 1000,
+    seed: Annotated[int, typer.Option(help="Seed of the doodles; the same seed gives the same bytes.")] = 0,
 ) -> None:
-    """Draw the built-in sample: ten classes of synthetic doodles in Google's simplified ndjson.
+    """Draw the built-in sample: synthetic doodles of ten classes.
 
-    Reads nothing; writes a <word>.ndjson for each class. Nothing is done where the same sample stands already.
+    Reads nothing; writes a <word>.ndjson in Google's simplified format for each class. If the same sample is already
+    there, nothing is written.
 
     Example: sketchpipe sample --to sketches/sample
     """

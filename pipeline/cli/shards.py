@@ -16,41 +16,45 @@ def shards(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
-            help="Files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd, by their content.",
+            metavar="SOURCE",
+            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, which the content tells.",
         ),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Folder for the shards; shards/<name of the source folder> by default.")
+        Path | None, typer.Option(help="Folder for the shards; by default shards/ and the name of the source folder.")
     ] = None,
-    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Drawings to take of each class; all by default.")
     ] = None,
-    skip_per_class: Annotated[int, typer.Option(help="Drawings of each class to pass over before.")] = 0,
+    skip_per_class: Annotated[int, typer.Option(help="Drawings of each class to skip first.")] = 0,
     recognized_only: Annotated[
-        bool, typer.Option("--recognized-only", help="Leave out what is not marked as recognized.")
+        bool, typer.Option("--recognized-only", help="Leave out drawings that Google's network did not recognize.")
     ] = False,
     num_shards: Annotated[
-        int | None, typer.Option(help="Shards of the training split; one a million drawings by default.")
+        int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
-    splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
+    splits: Annotated[
+        str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
+    ] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Build even where nothing has changed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would come to, from the head of each file; build nothing.")
+        bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")
     ] = False,
 ) -> None:
     """Turn drawings into shuffled Parquet shards.
 
     Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
-    and test-*.parquet, manifest.json, and, where lines were bad, rejects.ndjson. Same drawings, options and seed give
-    the same bytes. Where nothing has changed, nothing is done; a build that was cut off goes on; a folder with files
-    that sketchpipe did not make is refused.
+    and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same drawings, options and seed
+    give the same bytes. If nothing has changed, nothing is built; a build that was cut off resumes; a folder that holds
+    files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """

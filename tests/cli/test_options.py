@@ -87,3 +87,30 @@ def test_wrong_use_is_said_in_one_line(tmp_path: Path, words: list[str], said: s
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert said in ran.stderr
     assert ran.stderr.endswith(" --help)\n")
+
+
+@pytest.mark.parametrize("group", [[], ["render"]])
+def test_the_summaries_of_all_commands_are_whole_sentences_on_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: list[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    summaries = in_process(*group, "--help", cwd=tmp_path).stdout.partition("Commands:\n")[2].splitlines()
+    assert len(summaries) == (4 if group else 16)
+    assert [line for line in summaries if not line.endswith(".") or line.endswith("..")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        ("shards", "SOURCE..."),
+        ("inspect", "SHARDS"),
+        ("repair", "SHARDS [SOURCE]..."),
+        ("predict", "[FILE]..."),
+        ("classes", "[TEXT]"),
+        ("render bitmaps", "SOURCE..."),
+        ("bench", ""),
+    ],
+)
+def test_usage_lines_name_the_arguments_once(tmp_path: Path, words: str, usage: str) -> None:
+    ran = in_process(*words.split(), "--help", cwd=tmp_path)
+    assert ran.stdout.splitlines()[0] == f"Usage: sketchpipe {words} [OPTIONS] {usage}".rstrip()
