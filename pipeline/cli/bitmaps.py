@@ -65,7 +65,7 @@ def bitmaps(
 
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
-    """Let `write(progress=...)` make a set of pictures, and tell how far it is and what stands there."""
+    """Let `write(progress=...)` make a set of pictures; show its progress, then what the folder holds."""
     from pipeline.cli.options import Line, bar, counted, say
 
     line = Line()
@@ -76,13 +76,13 @@ def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet"
     made, is_new = write(progress=progress)
     line.clear()
     if not is_new:
-        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes anew)")
+        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes them again)")
     _summarize(made, folder)
 
 
 def _summarize(made: "PictureSet", folder: Path) -> None:
     """Say how many pictures there are, and which classes have none in a split."""
-    from pipeline.cli.options import counted, say
+    from pipeline.cli.options import counted, few, say
     from pipeline.shards.shuffle import SPLITS
 
     divided = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
@@ -91,6 +91,5 @@ def _summarize(made: "PictureSet", folder: Path) -> None:
     for split, counts in made.counts.items():
         empty = [word for word, count in zip(made.classes, counts, strict=True) if not count]
         if empty:
-            more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-            # Loaders that number the folders they find would number these classes otherwise.
-            say(f"  without a picture in {split}: {', '.join(empty[:5])}{more}; its folders are fewer than train's")
+            # Loaders that number the folders they find would give other numbers to these classes.
+            say(f"  without a picture in {split}: {few(empty)}; it has fewer folders than train")

@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from pipeline.download.folder import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
 
-_NAMED = 5  # words in one line
-
 
 def download(
     words: Annotated[
@@ -89,7 +87,7 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
     except BaseException as error:
         line.clear()
         if plans and not isinstance(error, SketchpipeError):
-            say(f"{folder}: what has come is kept: the same command goes on from there")
+            say(f"{folder}: what was downloaded is kept; the same command resumes")
         raise
     line.clear()
     _conclude(outcome, plans, options, folder, time.monotonic() - start)
@@ -117,7 +115,7 @@ def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
         return
     count, lines = len(plan.missing), options.drawings_per_class
     have = sum(min(item.have, item.total) for item in plan.missing)
-    begun = f", {size(have)} of them are here already" if have else ""
+    begun = f", {size(have)} of them are there already" if have else ""
     about = "about " if lines is not None else ""
     say(
         f"{folder}: fetching {counted(count, 'file')} from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
@@ -144,7 +142,7 @@ def _conclude(
     outcome: "Outcome", plans: "list[Plan]", options: "DownloadOptions", folder: Path, seconds: float
 ) -> None:
     """Say what came, then raise what did not."""
-    from pipeline.cli.options import counted, duration, say, size
+    from pipeline.cli.options import counted, duration, few, say, size
 
     there = f"{counted(len(outcome.there), 'file')} there already" if outcome.there else ""
     if outcome.fetched:
@@ -152,10 +150,11 @@ def _conclude(
         say(f"{folder}: {came}{', ' + there if there else ''}")
     elif there:
         say(f"{folder}: nothing to fetch, {there}")
-    if more := [named for plan in plans for named in _larger(plan, options)]:
-        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {_few(more)}")
+    if larger := [item for plan in plans for item in plan.larger_than(options)]:
+        words = few([f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})" for item in larger])
+        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {words}")
     if outcome.unproved:
-        say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
+        say(f"  the server gave no checksum for {len(outcome.unproved)} of them; only their size was checked")
     if not outcome.failures:
         return
     first, *others = outcome.failures.values()
@@ -165,25 +164,5 @@ def _conclude(
         say(f"  {error}")
     others_are = "the others are" if outcome.fetched or outcome.there else "none is"
     raise type(first)(
-        f"{len(outcome.failures)} files could not be fetched: {_few(list(outcome.failures))}; {others_are} in {folder}"
+        f"{len(outcome.failures)} files could not be fetched: {few(list(outcome.failures))}; {others_are} in {folder}"
     ) from first
-
-
-def _larger(plan: "Plan", options: "DownloadOptions") -> list[str]:
-    """The words of which more is here than was asked for, each with how much; whole files only by a guess."""
-    wanted = options.drawings_per_class
-    if wanted is None:
-        return []
-    there = [item for item in plan.items if item.is_there]
-    guess = wanted * (options.form.bytes_per_line or 0)
-    return [
-        f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})"
-        for item in there
-        if (item.version.size > guess if item.lines is None else item.lines > wanted)
-    ]
-
-
-def _few(names: list[str]) -> str:
-    """A list of names, of which a long one ends with how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 file', '1,200 classes')
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def few(names: Sequence[str], limit: int = 5) -> str:
+    """The first names of a list, and how many more there are.
+
+    >>> few(["ant", "bee", "cat"], limit=2)
+    'ant, bee and 1 more'
+    """
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def size(count: float) -> str:

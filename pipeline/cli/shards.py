@@ -93,7 +93,7 @@ def shards(
     )  # fmt: skip
     line.clear()
     if not built:
-        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds anew)")
+        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds them again)")
     _summarize(manifest, folder)
 
 
@@ -121,10 +121,11 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
-    from pipeline.cli.options import counted, say
+    from pipeline.cli.options import counted, few, say
     from pipeline.shards.manifest import REJECTS
+    from pipeline.shards.shuffle import SPLITS
 
-    splits = {split: manifest.rows(split) for split in ("train", "validation", "test")}
+    splits = {split: manifest.rows(split) for split in SPLITS}
     shares = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
     classes = counted(len(manifest.classes), "class", "classes")
     say(f"{folder}: {counted(sum(splits.values()), 'drawing')} of {classes} ({shares})")
@@ -138,14 +139,9 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         say("  not in a shard: " + ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count))
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
-        say(f"  bad lines, each with its reason in {folder / REJECTS}: {reasons}")
+        say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
-    empty = [
-        word
-        for k, word in enumerate(manifest.classes)
-        if not manifest.counts.get("test", [0] * len(manifest.classes))[k]
-    ]
-    if empty:
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        say(f"  too small to have a drawing in the test split: {', '.join(empty[:5])}{more}")
+    counts = manifest.counts.get("test", (0,) * len(manifest.classes))
+    if empty := [word for word, count in zip(manifest.classes, counts, strict=True) if not count]:
+        say(f"  too few drawings to have one in the test split: {few(empty)}")

@@ -152,9 +152,7 @@ def test_a_folder_with_foreign_files_is_refused_and_left_as_it_is(run: Command, 
 
 def test_the_sample_never_writes_over_drawings_of_somebody_s_own(run: Command, cats: Path) -> None:
     before = files_of(cats)
-    run("sample", "--to", cats, "--drawings-per-class", "1").fails(
-        6, r"cat\.ndjson: is there already, and not of a sample"
-    )
+    run("sample", "--to", cats, "--drawings-per-class", "1").fails(6, r"cat\.ndjson: exists, but is not of a sample")
     assert files_of(cats) == before
     assert not (cats / ".synthetic").exists()
 
@@ -214,7 +212,7 @@ def test_rejected_lines_alone_end_with_0_and_are_told_of_and_with_strict_with_3(
     assert files_of(Path("strict")) == {}
     assert run("shards", cats, "--to", "out").code == 0
     assert "not in a shard: 1 rejected" in run.err
-    assert "bad lines, each with its reason in out/rejects.ndjson: not-an-object 1" in run.err
+    assert "rejected lines, each with its reason in out/rejects.ndjson: not-an-object 1" in run.err
     assert json.loads(run("inspect", "out", "--json").out)["rejects"] == {"not-an-object": 1}
 
 

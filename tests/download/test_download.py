@@ -194,7 +194,7 @@ def test_a_killed_download_goes_on_and_asks_only_for_the_rest(bucket: Bucket) ->
     assert not Path("sketches/quickdraw/cat.ndjson").exists()
     code, said = run(bucket, "cat")
     assert code == 0
-    assert "769.8 kB needed, 800.0 kB of them are here already, " in said[0]
+    assert "769.8 kB needed, 800.0 kB of them are there already, " in said[0]
     assert bucket.gets("cat") == [(None, None), (500_000, len(CAT)), (800_000, len(CAT))]
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes() == CAT
     assert sorted(os.listdir("sketches/quickdraw/.download")) == ["cat.ndjson.json", "lock"]  # noqa: PTH208 - hidden ones
@@ -210,7 +210,7 @@ def test_an_interrupted_download_says_so_and_goes_on(bucket: Bucket, number: int
         said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == code
     assert said[1:] == [
-        "sketches/quickdraw: what has come is kept: the same command goes on from there",
+        "sketches/quickdraw: what was downloaded is kept; the same command resumes",
         f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
     ]
     assert run(bucket, "cat")[0] == 0
