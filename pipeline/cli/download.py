@@ -154,7 +154,7 @@ def _conclude(
         words = few([f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})" for item in larger])
         say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {words}")
     if outcome.unproved:
-        say(f"  the server gave no checksum for {len(outcome.unproved)} of them; only their size was checked")
+        say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
     if not outcome.failures:
         return
     first, *others = outcome.failures.values()
