@@ -31,7 +31,7 @@ wanted="${dev:-run} ${cuda:-cpu} $version $(cksum <pyproject.toml)"
 if [ "$has" = "$version" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi
 
 if [ -n "$dev" ]; then
-  what="sketchpipe with what its tests need" size="SIZE_DEV"
+  what="sketchpipe with what its tests need" size="a download of 590 MB, 2.2 GB on disk"
 else
   what="sketchpipe" size="a download of 380 MB, 1.5 GB on disk"
 fi

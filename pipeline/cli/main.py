@@ -70,7 +70,7 @@ _WrongUsage: Any = typer.BadParameter.__base__
 
 
 class _TerminatedError(BaseException):
-    """SIGTERM, where no stage has its own way to stop."""
+    """SIGTERM, if no stage handles it itself."""
 
 
 def main() -> None:
@@ -84,7 +84,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr: a path or a word may not fit the terminal
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a terminal may lack letters
     try:
         code = app(prog_name="sketchpipe", standalone_mode=False)
         if signals:  # Typer turns Ctrl-C into a code of its own, or into an error, depending on its version
@@ -95,7 +95,7 @@ def main() -> None:
     except _WrongUsage as error:
         _stop(_usage_message(error), 2)
     except SystemExit as error:
-        if _came_of_broken_pipe(error):  # whoever read our output has gone, as `head` does: no error of ours
+        if _came_of_broken_pipe(error):  # the reader of the output has ended, as `head` does: not an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             sys.exit(0)
         raise
@@ -117,8 +117,8 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
 
 
 def _usage_message(error: Any) -> str:
-    """What Typer has against an option or an argument, in one line, and where to read on."""
-    message = error.format_message().replace("Value error, ", "")  # pydantic's words for one of ours
+    """What is wrong with an option or an argument, in one line, and the help that explains it."""
+    message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
     where = error.ctx.command_path if error.ctx else "sketchpipe"
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
 

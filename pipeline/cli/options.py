@@ -1,4 +1,4 @@
-"""How the commands call their arguments, read lists and tell of long work."""
+"""How the commands name their arguments, read lists and report progress."""
 
 import sys
 import time
@@ -12,7 +12,7 @@ from typer.core import TyperCommand
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
 
-PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
+PLAIN_SECONDS = 30.0  # between lines if stderr is not a terminal
 _BAR_SECONDS = 0.1
 
 
@@ -45,7 +45,7 @@ def parse_list(text: str) -> tuple[str, ...]:
         entries = text.split(",")
     names = tuple(entry.strip() for entry in entries if entry.strip())
     if not names:
-        raise UsageError(f'"{text}": an empty list')
+        raise UsageError(f'"{text}": the list is empty')
     return names
 
 
@@ -98,7 +98,7 @@ def bar(share: float, width: int = 24) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds in words.
 
     >>> duration(75), duration(7500)
     ('1 min 15 s', '2 h 5 min')
@@ -140,7 +140,7 @@ def few(names: Sequence[str], limit: int = 5) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes as people say them.
+    """Bytes in words.
 
     >>> size(23_400_000)
     '23.4 MB'

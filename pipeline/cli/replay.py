@@ -43,14 +43,14 @@ def replay(
 
     check_picture_path(to, ".gif")
     if random == (key_id is not None):
-        raise UsageError("give --key-id N for one drawing, or --random for any")
+        raise UsageError("give --key-id N, or --random for any drawing")
     if not random and (seed is not None or split is not None or classes is not None):
-        raise UsageError("--seed, --split and --classes go with --random")
+        raise UsageError("--seed, --split and --classes need --random")
     config = ReplayConfig(RenderConfig(size, encoding=encoding, framing=framing), seconds)
     if key_id is not None:
         drawing, found = find_drawing(shards, key_id)
         if found > 1:
-            say(f"{found} drawings have this key_id; the first is taken")
+            say(f"{found} drawings have this key_id; this is the first of them")
     else:
         drawing = random_drawing(shards, split or "test", None if classes is None else parse_list(classes), seed)
     content = encode_gif(replay(drawing, config))

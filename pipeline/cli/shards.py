@@ -116,8 +116,8 @@ def _default_folder(sources: Sequence[str]) -> Path:
     if len(sources) == 1 and not Path(sources[0]).exists():
         from pipeline.sources.files import find_sources
 
-        find_sources(sources)  # says what is missing
-    raise UsageError("--to is missing: with anything but one folder as the source, name the folder for the shards")
+        find_sources(sources)  # raises the error that names it
+    raise UsageError("--to is missing: name the folder for the shards, unless the source is a single folder")
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:

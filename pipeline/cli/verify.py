@@ -38,14 +38,14 @@ def verify(
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         remedy = (
-            "build the folder anew with --force" if misplaced else f"mend the folder with `sketchpipe repair {shards}`"
+            "build the folder again with --force" if misplaced else f"mend the folder with `sketchpipe repair {shards}`"
         )
         raise ShardError(f"{shards}: {count} damaged; {remedy}")
     manifest = read_manifest(shards)
     rows = sum(file.rows for file in manifest.files)
-    how = "every row in its place" if deep else "add --deep to look at every row"
+    how = "every row in its place" if deep else "add --deep to check every row"
     held = f"{counted(len(manifest.files), 'shard')}, {counted(rows, 'drawing')}, {size(done[0])}"
-    say(f"{shards}: {held}: all as built; {how}")
+    say(f"{shards}: {held}: exactly as built; {how}")
 
 
 def repair(
@@ -72,11 +72,11 @@ def repair(
     from pipeline.shards.repair import repair_folder
 
     line = BuildLine()
-    with contextlib.suppress(SketchpipeError):  # a damaged manifest does not say; what is wrong is said below
+    with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
         line.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
     damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=line.progress)
     line.clear()
     for damage in damaged:
-        typer.echo(f"{damage}; made anew")
+        typer.echo(f"{damage}; rebuilt")
     if not damaged:
         say(f"{shards}: nothing to repair")

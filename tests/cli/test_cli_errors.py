@@ -123,7 +123,7 @@ def test_classes_come_from_a_file_one_a_line(run: Command, cats: Path) -> None:
     run("shards", cats, "--to", "out", "--classes", "@none.txt").fails(3, r"none\.txt: cannot be read as a list")
     Path("binary").write_bytes(b"\xff\xfe")
     run("shards", cats, "--to", "out", "--classes", "@binary").fails(3, "binary: cannot be read as a list")
-    run("shards", cats, "--to", "out", "--classes", " , ").fails(2, "an empty list")
+    run("shards", cats, "--to", "out", "--classes", " , ").fails(2, "the list is empty")
 
 
 @pytest.mark.parametrize("target", ["file", "file/below", "/proc/nothing", "/proc/nothing/below"])
