@@ -1,23 +1,26 @@
-# sketchpipe's stages as make targets. Sketches and shards that are unchanged are left as they are; train goes on with
-# an unfinished run, else starts another.
+# sketchpipe's stages as make targets. Each stage leaves unchanged sketches and shards as they are; train resumes an
+# unfinished run, or else starts another.
 #
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
-#   CLASSES   words to take, "cat,hot dog"     GPU=0   never install CUDA
-#   PYTEST    options for the tests            EPOCHS  passes over the drawings; 12 for the sample
+#   CLASSES   classes to take, "cat,hot dog"   EPOCHS  passes over the drawings; 12 for the sample
+#   GPU=0     never install CUDA               PYTEST  options for the tests
+#   DEV=1     install what tests need as well  VENV    folder of the environment
 
 PYTHON ?= python3
 SKETCHES ?= sketches/sample
 SHARDS ?= shards/sample
 CLASSES ?=
-# The sample is easy: 12 epochs do, where real drawings deserve more.
+# 12 epochs are enough for the sample, which is easy; real drawings need more.
 EPOCHS ?= $(if $(filter sample,$(notdir $(patsubst %/,%,$(SKETCHES)))),12)
 GPU ?= auto
 PYTEST ?=
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What sketchpipe needs to run is all that most targets install; these need the tests' packages too.
+DEV ?= $(filter test lint bench bench-shards bench-feed,$(MAKECMDGOALS))
 SKETCHPIPE := $(BIN)/sketchpipe
-# A run knows its own shards: others only where they are named.
+# A run knows its own shards; SHARDS counts only if it is given.
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
@@ -25,14 +28,14 @@ CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
-	@echo "make test         the tests"
+	@echo "make test         the tests, in an environment with what they need"
 	@echo "make install, sketches, shards, evaluate, predict, lint, clean: one stage each"
-	@echo "make bench, bench-shards, bench-feed, kill: measurements; the last three on SKETCHES"
+	@echo "make bench, bench-shards, bench-feed, kill: measurements, the last three on SKETCHES"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
 install:
-	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)"
+	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)" $(if $(DEV),dev)
 
 sketches: install
 	@if [ "$$(basename "$(SKETCHES)")" = sample ]; then \
@@ -54,7 +57,7 @@ evaluate: install
 predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
-# Files of tests side by side, on up to four cores.
+# Runs files of tests in parallel, on up to four cores.
 test: install
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
@@ -62,15 +65,16 @@ lint: install
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
 
 bench: install
 	@$(BIN)/python benchmarks/raster.py
 
-# Builds of 1 and 3 GB made of the lines in SKETCHES, beside DuckDB, polars and a filter with shuf.
+# Builds of 1 and 3 GB made from the lines in SKETCHES, compared with DuckDB, polars and a filter with shuf.
 bench-shards: sketches
 	@$(BIN)/python benchmarks/shards.py "$(SKETCHES)"
 
-# The loader beside those of PyTorch, Grain and TensorFlow, where they are installed (pip install -e '.[bench]').
+# The loader compared with those of PyTorch, Grain and TensorFlow that are installed (pip install -e '.[bench]').
 bench-feed: sketches
 	@$(BIN)/python benchmarks/feed.py "$(SKETCHES)"
 
@@ -78,7 +82,7 @@ bench-feed: sketches
 kill: sketches
 	@$(BIN)/python benchmarks/kill.py "$(SKETCHES)"
 
-# Never touches sketches, shards or runs.
+# Leaves sketches, shards and runs alone.
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

@@ -20,16 +20,17 @@ _STAGES = {
 
 def bench(
     shards: Annotated[
-        Path | None, typer.Option(help="Take the drawings of these shards; doodles are made by default.")
+        Path | None, typer.Option(help="Folder of shards to measure with; synthetic doodles by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure this machine: drawings a second scanned, built, read, rendered and fed, and the time for 50 million.
+    """Measure how many drawings a second this machine handles.
 
-    Reads nothing, or the train split of --shards; works in a temporary folder (TMPDIR chooses where) that it removes,
-    with up to 0.5 GB in it; writes to stdout. Takes half a minute, the first time up to one, for kernels are compiled.
-    Each figure is the best of several rounds behind one that is not counted. Files come from the page cache: the figures
-    hold if the disk keeps up.
+    Reads nothing, or the train split of --shards; writes to stdout how fast drawings are scanned, built, read, rendered
+    and fed to training, and what that means for Google's 50 million. Works in a temporary folder (TMPDIR chooses where)
+    of up to 0.5 GB, which it removes. Takes half a minute, the first time up to a minute, because kernels are compiled.
+    Each figure is the best of several rounds after one that is not counted. Files come from the page cache: a slow disk
+    is not measured.
 
     Example: sketchpipe bench
     """
@@ -82,7 +83,7 @@ def _as_text(speed: "Speed", shards: Path | None) -> str:
         "",
         f"Google's 50 million drawings: shards of their 23 GB in {duration(speed.build_hours * 3600)}, "
         f"an epoch of augmented {side} x {side} images in {duration(speed.epoch_hours * 3600)},",
-        "from the page cache, if the disk keeps up; what the network takes comes on top",
-        f"first calls, not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
+        "from the page cache, if the disk keeps up; the network's time is not included",
+        f"first calls, which compile the kernels and are not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
     ]
     return "\n".join(lines)

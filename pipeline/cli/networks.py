@@ -6,11 +6,11 @@ import typer
 
 
 def networks(
-    classes: Annotated[int, typer.Option(help="Number of classes that the tables are for.")] = 10,
+    classes: Annotated[int, typer.Option(help="Classes of which the last layer tells drawings apart.")] = 10,
 ) -> None:
-    """List the networks with their recipes, parameter tables and cost.
+    """List the networks with their recipes, parameters and cost.
 
-    Reads nothing, writes to stdout.
+    Reads nothing; writes to stdout.
 
     Example: sketchpipe networks --classes 345
     """
@@ -26,9 +26,11 @@ def networks(
         default = " (the default)" if name == DEFAULT_NETWORK else ""
         typer.echo(f"{name}{default}: {spec.description}; {total:,} parameters for {classes} classes")
         typer.echo(
-            f"  cost: {forward_flops(name, classes) / 1e6:,.1f} MFLOP an image forward, thrice that a training step"
+            f"  cost: {forward_flops(name, classes) / 1e6:,.1f} MFLOP for each image forward, three times that in training"
         )
-        typer.echo(f"  epochs: {spec.epochs} for 6,000 to 12,000 drawings; more for fewer, fewer for more")
+        typer.echo(
+            f"  epochs: {spec.epochs} for 6,000 to 12,000 drawings; fewer drawings get more epochs, more drawings fewer"
+        )
         typer.echo("  recipe: " + ", ".join(f"{key} {value}" for key, value in asdict(spec.recipe).items()))
         for row in rows:
             typer.echo(f"  {row.layer:<24} {'x'.join(map(str, row.shape)):>14} {row.parameters:>10,}")

@@ -7,15 +7,15 @@ import typer
 
 
 def verify(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look at every row too: its split, its shard, its order, its class.")
+        bool, typer.Option("--deep", help="Check every row too: its split, shard, order and class.")
     ] = False,
 ) -> None:
-    """Prove that a folder of shards is what was built: every file's SHA-256 and every page's checksum.
+    """Check that a folder of shards is exactly what was built.
 
-    Reads the manifest and all files; writes one line for each damaged file to stdout, and exits with 4 if there is
-    one.
+    Reads the manifest and all files, and checks every file's SHA-256 and every page's checksum; writes one line to
+    stdout for each damaged file, and exits with 4 if there is one.
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
@@ -38,28 +38,28 @@ def verify(
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         remedy = (
-            "build the folder anew with --force" if misplaced else f"mend the folder with `sketchpipe repair {shards}`"
+            "build the folder again with --force" if misplaced else f"mend the folder with `sketchpipe repair {shards}`"
         )
         raise ShardError(f"{shards}: {count} damaged; {remedy}")
     manifest = read_manifest(shards)
     rows = sum(file.rows for file in manifest.files)
-    how = "every row in its place" if deep else "add --deep to look at every row"
+    how = "every row in its place" if deep else "add --deep to check every row"
     held = f"{counted(len(manifest.files), 'shard')}, {counted(rows, 'drawing')}, {size(done[0])}"
-    say(f"{shards}: {held}: all as built; {how}")
+    say(f"{shards}: {held}: exactly as built; {how}")
 
 
 def repair(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Where the sources are now, if they were moved."),
+        typer.Argument(metavar="SOURCE", help="Where the sources are now, if they have moved."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; the machine's cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; one a core by default.")] = None,
 ) -> None:
-    """Make the damaged files of a folder of shards anew from its sources, to the same bytes.
+    """Rebuild the damaged files of a folder of shards.
 
-    Reads the manifest, the shards and the sources they were built of; writes only the damaged files. A damaged
-    manifest means a whole new build.
+    Reads the manifest, the shards and the sources they were built from; writes only the damaged files, with the same
+    bytes as before. If the manifest is damaged, all shards must be built again.
 
     Example: sketchpipe repair shards/quickdraw
     """
@@ -72,11 +72,11 @@ def repair(
     from pipeline.shards.repair import repair_folder
 
     line = BuildLine()
-    with contextlib.suppress(SketchpipeError):  # a damaged manifest does not say; what is wrong is said below
+    with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
         line.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
     damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=line.progress)
     line.clear()
     for damage in damaged:
-        typer.echo(f"{damage}; made anew")
+        typer.echo(f"{damage}; rebuilt")
     if not damaged:
         say(f"{shards}: nothing to repair")

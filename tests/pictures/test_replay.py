@@ -145,11 +145,11 @@ def test_the_command_writes_the_same_gif_again_and_ends_with_the_documented_code
     key = said.split("key_id ")[1].split(",")[0]
     assert run(shards, "--key-id", key, "--size", 32, "--seconds", 0.5, "--to", "below/again.gif")[0] == 0
     assert (tmp_path / "below" / "again.gif").read_bytes() == (tmp_path / "replay.gif").read_bytes()
-    assert run(shards) == (2, "sketchpipe: give --key-id N for one drawing, or --random for any")
+    assert run(shards) == (2, "sketchpipe: give --key-id N, or --random for any drawing")
     assert run(shards, "--random", "--key-id", key)[0] == 2
     assert run(shards, "--key-id", key, "--split", "test") == (
         2,
-        "sketchpipe: --seed, --split and --classes go with --random",
+        "sketchpipe: --seed, --split and --classes need --random",
     )
     assert run(*any_of, "--size", 600) == (2, "sketchpipe: size 600: expected 16 to 512 pixels")
     assert run(shards, "--random", "--seed", -1) == (2, "sketchpipe: seed -1: expected 0 or more")
@@ -170,4 +170,4 @@ def test_a_split_without_drawings_is_an_error(tmp_path: Path) -> None:
     ran = in_process("render", "replay", "shards", "--random", cwd=tmp_path)
     assert (ran.returncode, "its test split has no drawings" in ran.stderr) == (3, True)
     ran = in_process("render", "replay", "shards", "--key-id", str(5 << 21), "--seconds", "0.2", cwd=tmp_path)
-    assert (ran.returncode, "3 drawings have this key_id; the first is taken" in ran.stderr) == (0, True)
+    assert (ran.returncode, "3 drawings have this key_id; this is the first of them" in ran.stderr) == (0, True)

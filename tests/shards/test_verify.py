@@ -228,7 +228,7 @@ def test_the_commands_tell_what_is_damaged_and_mend_it(copy: Path, shards: Path)
     assert bad.stdout == "train-00001-of-00002.parquet: its SHA-256 is not the manifest's\n"
     assert bad.stderr == f"sketchpipe: {copy}: 1 file is damaged; mend the folder with `sketchpipe repair {copy}`\n"
     mended = run("repair", str(copy))
-    assert (mended.returncode, mended.stdout) == (0, bad.stdout[:-1] + "; made anew\n")
+    assert (mended.returncode, mended.stdout) == (0, bad.stdout[:-1] + "; rebuilt\n")
     assert files_of(copy) == files_of(shards)
     assert "nothing to repair" in run("repair", str(copy)).stderr
     nowhere = run("verify", str(copy / "nowhere"))

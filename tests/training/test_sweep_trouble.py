@@ -33,7 +33,7 @@ def done(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         (("--lr", "0.1,fast"), 2, '--lr "0.1,fast": expected numbers with commas between them'),
         (("--batch", "32,1.5"), 2, '--batch "32,1.5": expected whole numbers'),
-        (("--lr", ","), 2, '",": an empty list'),
+        (("--lr", ","), 2, '",": the list is empty'),
         (("--lr", "0.1,2"), 2, "lr must be above 0 and at most 1, found 2.0"),
         (("--batch", "32,64,1024"), 2, "batch 1024: larger than the training split (492 drawings)"),
         (("--network", "sketchnet,sketchnets"), 2, "did you mean 'sketchnet'"),
