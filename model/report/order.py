@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array
+from pipeline.pictures.matrix import row_shares
 
 
 def similar_order(confusion: Int64Array) -> list[int]:
@@ -35,7 +36,7 @@ def similar_order(confusion: Int64Array) -> list[int]:
 
 def likeness(confusion: Int64Array) -> NDArray[np.float64]:
     """(K, K) float64, symmetric, 0 on the diagonal: the mean share of either's drawings taken for the other."""
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shares = row_shares(confusion)
     np.fill_diagonal(shares, 0)
     both: NDArray[np.float64] = (shares + shares.T) / 2
     return both

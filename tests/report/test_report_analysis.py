@@ -14,7 +14,7 @@ from model.report.analysis import (
     suspects,
     worst_pairs,
 )
-from model.report.matrix import MOST_IN_TABLE, matrix_for_page, picture_of
+from model.report.matrix import MOST_IN_TABLE, matrix_for_page
 from model.report.order import likeness, similar_order
 from model.scoring.metrics import wilson
 
@@ -148,17 +148,13 @@ def test_a_large_matrix_is_told_by_what_is_not_nothing() -> None:
     dice = np.random.default_rng(1)
     confusion = dice.integers(0, 9, (35, 35)) * (dice.random((35, 35)) < 0.2)
     confusion[3] = 0
-    found = matrix_for_page(confusion, classes)["told"]
+    found = matrix_for_page(confusion, classes)["numbers"]
     again = np.zeros_like(confusion)
     for label, row in enumerate(found["rows"]):
         for named, count in zip(row[::2], row[1::2], strict=True):
             again[label, named] = count
     np.testing.assert_array_equal(again, confusion)
     assert sorted(found["similar"]) == list(range(35))
-    picture = picture_of(confusion, list(range(35)))
-    size = len(picture) // 35
-    blank = (picture[::size, ::size] == 255).all(axis=2)
-    np.testing.assert_array_equal(blank, confusion == 0)
 
 
 def test_a_small_matrix_is_a_table_of_every_cell() -> None:
