@@ -10,9 +10,9 @@ from model.report.analysis import (
     by_strokes,
     class_table,
     first_right,
-    surest_mistakes,
+    most_confident_mistakes,
     suspects,
-    worst_pairs,
+    most_confused_pairs,
 )
 from model.report.matrix import MOST_IN_TABLE, matrix_for_page
 from model.report.order import likeness, similar_order
@@ -69,12 +69,12 @@ def test_confusion_and_class_table_are_those_of_the_slow_version(seen: Columns) 
         assert (table.confused[k], table.confusions[k]) == ((most, wrong.count(most)) if wrong else (-1, 0))
 
 
-def test_worst_pairs_are_those_of_the_slow_version(seen: Columns) -> None:
+def test_the_most_confused_pairs_are_those_of_the_slow_version(seen: Columns) -> None:
     count = {(a, b): seen.confusion[a, b] + seen.confusion[b, a] for a, b in itertools.combinations(range(K), 2)}
     expected = sorted((pair for pair in count if count[pair]), key=lambda pair: (-count[pair], pair))
-    assert worst_pairs(seen.confusion, 99) == expected
-    assert worst_pairs(seen.confusion, 2) == expected[:2]
-    assert worst_pairs(np.diag([3, 4]), 5) == []
+    assert most_confused_pairs(seen.confusion, 99) == expected
+    assert most_confused_pairs(seen.confusion, 2) == expected[:2]
+    assert most_confused_pairs(np.diag([3, 4]), 5) == []
 
 
 def test_bins_of_strokes_hold_every_drawing_once(seen: Columns) -> None:
@@ -89,7 +89,7 @@ def test_bins_of_strokes_hold_every_drawing_once(seen: Columns) -> None:
 def test_mistakes_come_surest_first(seen: Columns) -> None:
     wrong = np.flatnonzero(~seen.right).tolist()
     expected = sorted(wrong, key=lambda n: (-seen.confidence[n], seen.of_true[n], n))
-    assert surest_mistakes(~seen.right, seen.confidence, seen.of_true).tolist() == expected
+    assert most_confident_mistakes(~seen.right, seen.confidence, seen.of_true).tolist() == expected
 
 
 def test_suspects_are_as_sure_as_the_mean_of_what_they_look_like(seen: Columns) -> None:
