@@ -149,7 +149,7 @@ class Dropout(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """`x`, `(B, ...)`; in training a share `rate` of its values is set to 0, and the others are scaled up for it."""
+        """`x`, `(B, ...)`; in training a share `rate` of its values is set to 0, and the others are scaled up."""
         if not train:
             return x
         first = 0 if self.axis_name is None else jax.lax.axis_index(self.axis_name) * len(x)
@@ -279,10 +279,9 @@ def parameter_table(
 
 
 def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> int:
-    """The floating-point operations of a forward pass of one image, as XLA counts them.
+    """The floating-point operations of a forward pass of one image, as XLA counts them; nothing is computed.
 
-    A multiplication and an addition are two operations; a training step takes three times as many. Nothing is computed
-    or compiled.
+    A multiplication and an addition are two operations. A training step takes three times as many.
     """
     network = make_network(name, classes)
     images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.uint8)

@@ -60,7 +60,7 @@ def without_diagonal(confusion: Int64Array) -> Int64Array:
 
 
 def most_confused_pairs(confusion: Int64Array, count: int) -> list[tuple[int, int]]:
-    """Up to `count` pairs of classes, the lower label first, that are confused most often, in both directions together."""
+    """Up to `count` pairs of classes that are confused most often, in either direction; the lower label comes first."""
     wrong = without_diagonal(confusion)
     both = np.triu(wrong + wrong.T)
     flat = both.ravel()

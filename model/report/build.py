@@ -104,8 +104,8 @@ def _notes(loaded: LoadedRun, manifest: Manifest, split: str, trained_on: str | 
     if trained_on is not None:
         overstate = "overstate" if is_own else "may overstate"
         notes.append(
-            f"The run {trained_on} on some of these drawings: its scores here {overstate} its accuracy on new drawings. "
-            f"Its scores on the test split{'' if is_own else ' of its own shards'} do not."
+            f"The run {trained_on} on some of these drawings: its scores here {overstate} its accuracy on new "
+            f"drawings. Its scores on the test split{'' if is_own else ' of its own shards'} do not."
         )
     if loaded.fitted is not None and split in ("validation", "all"):
         fitted = "was fitted" if is_own else "may have been fitted"

@@ -64,7 +64,7 @@ def early_for_page(
 def _strips(
     outputs: Outputs, prefixes: Prefixes, predictor: Predictor, classes: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Some drawings of the sample from their first tenth on, of different classes, all predicted correctly when whole."""
+    """Some drawings from their first tenth on, of different classes; each is predicted correctly when it is whole."""
     labels = outputs.label[prefixes.chosen]
     right = prefixes.rank == 0
     whole = np.flatnonzero(right[-1])

@@ -173,7 +173,7 @@ def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
 
 
 def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of the table, by increasing accuracy, then by decreasing drawings; classes without drawings come last."""
+    """The rows of the table, by increasing accuracy, then by decreasing drawings; those without drawings come last."""
     table = class_table(confusion, outputs.label, outputs.rank)
     low, high = wilson(table.right, table.drawings)
     share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)

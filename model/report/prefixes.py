@@ -38,7 +38,7 @@ class Prefixes:
 
 
 def sample_of(outputs: Outputs, seed: int = 0) -> Int64Array:
-    """A uniform random sample of `MOST_DRAWINGS` places in the outputs, or all if there are fewer, in increasing order."""
+    """A random sample of `MOST_DRAWINGS` places in the outputs, or all if there are fewer, in increasing order."""
     if len(outputs) <= MOST_DRAWINGS:
         return np.arange(len(outputs))
     return np.sort(np.random.default_rng(seed).choice(len(outputs), MOST_DRAWINGS, replace=False))

@@ -74,7 +74,7 @@ class Meter:
         return Reading(losses, float(np.mean(accuracies)) if accuracies else float("nan"), rate, waiting)
 
     def means(self) -> dict[str, float]:
-        """Means over the steps of the epoch that this process trained, and the seconds that the loader's threads took."""
+        """Means over the steps of the epoch that this process ran, and the seconds that the loader's threads took."""
         elapsed = self._since - self._began  # `read` was called after the last step
         if not self._losses or elapsed <= 0:
             return {}

@@ -11,8 +11,8 @@ from model.report.analysis import (
     class_table,
     first_right,
     most_confident_mistakes,
-    suspects,
     most_confused_pairs,
+    suspects,
 )
 from model.report.matrix import MOST_IN_TABLE, matrix_for_page
 from model.report.order import likeness, similar_order

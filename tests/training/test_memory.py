@@ -11,7 +11,14 @@ from model.config import TrainConfig
 from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
-from model.training.memory import bytes_needed, fitting_batch, is_out_of_memory, memory_of, out_of_memory, explained_out_of_memory
+from model.training.memory import (
+    bytes_needed,
+    explained_out_of_memory,
+    fitting_batch,
+    is_out_of_memory,
+    memory_of,
+    out_of_memory,
+)
 from model.training.train import Progress, Trainer
 from pipeline.errors import UsageError
 from pipeline.shards.read import open_split
@@ -69,7 +76,10 @@ def test_only_an_error_of_memory_is_turned_into_one_of_the_batch() -> None:
     with pytest.raises(jax.errors.JaxRuntimeError) as error:
         fill_the_device()
     assert is_out_of_memory(error.value)
-    with pytest.raises(UsageError, match="batch 2048: not enough memory for a step"), explained_out_of_memory(config_of(2048), CPU):
+    with (
+        pytest.raises(UsageError, match="batch 2048: not enough memory for a step"),
+        explained_out_of_memory(config_of(2048), CPU),
+    ):
         fill_the_device()
     with pytest.raises(RuntimeError, match="another"), explained_out_of_memory(config_of(2048), CPU):
         raise RuntimeError("another")

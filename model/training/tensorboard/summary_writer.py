@@ -48,8 +48,8 @@ SCALARS = {
     },
 }
 _MEANINGS = {
-    "loss": "Cross entropy, in nats. Training: the mean over the epoch, on augmented drawings, with label smoothing and "
-    "dropout. Validation: after the epoch, without any of these.",
+    "loss": "Cross entropy, in nats. Training: the mean over the epoch, on augmented drawings, with label smoothing "
+    "and dropout. Validation: after the epoch, without any of these.",
     "top1": "Share of drawings whose most probable label is the true one. Training: on augmented drawings, over the "
     "epoch.",
     "top3": "Share of drawings whose true label is among the three most probable.",
