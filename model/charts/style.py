@@ -1,6 +1,6 @@
-"""The common style of all charts, and writing them as PNG or SVG; the same numbers give the same bytes.
+"""The common style of all charts, and the functions that write them as PNG or SVG.
 
-Charts are drawn by matplotlib without `pyplot`, whose state is shared by the whole process.
+The same numbers give the same bytes. Charts are drawn by matplotlib without `pyplot`, whose state is shared by the whole process.
 """
 
 import contextlib

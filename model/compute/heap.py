@@ -1,4 +1,4 @@
-"""Makes glibc keep the memory that XLA frees after a step on the CPU, so that the next step reuses it."""
+"""Makes glibc keep the memory that XLA frees after a step on the CPU, for the next step."""
 
 import ctypes
 import os

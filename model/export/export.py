@@ -1,4 +1,4 @@
-"""Exports a run as an ONNX file, uint8 images in and probabilities out, and checks it with onnxruntime.
+"""Exports a run as an ONNX file, from images to probabilities, and checks it with onnxruntime.
 
 The file takes any number of images. It contains the scaling to 0-1, the network and softmax, and the metadata of
 `model.export.card`.

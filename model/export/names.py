@@ -1,4 +1,4 @@
-"""Names the nodes and weights of an ONNX graph after the network's layers, for Netron and quantisation."""
+"""Names the nodes and weights of an ONNX graph after the network's layers, for Netron and others."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

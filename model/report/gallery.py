@@ -1,4 +1,4 @@
-"""The drawings on the report's page: their images as the network sees them, and the facts under each."""
+"""The drawings on the report's page: each as the network sees it, with its classes and its source."""
 
 import base64
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The confusion matrix for the report's page: a table, or an image and its numbers if there are many classes."""
+"""The confusion matrix for the report's page: a table, or an image if there are many classes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Orders the classes of a confusion matrix so that classes that are often confused are neighbours."""
+"""Orders the classes of a confusion matrix so that those often confused are neighbours."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""Collects a network's predictions for the drawings of a split, as columns of 37 bytes a drawing."""
+"""Collects a network's predictions for the drawings of a split, 37 bytes for each."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Predicts unfinished drawings: the first tenth of a drawing's points, two tenths, up to the whole."""
+"""Predicts unfinished drawings: the first tenth of their points, two tenths, up to the whole."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

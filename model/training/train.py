@@ -1,4 +1,4 @@
-"""Trains a run: epochs of steps, validation and checkpoints; an interrupted run resumes at the exact step."""
+"""Trains a run: steps, validation and checkpoints; a stopped run resumes at the exact step."""
 
 import contextlib
 import dataclasses

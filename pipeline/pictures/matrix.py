@@ -1,4 +1,4 @@
-"""Draws a confusion matrix as an image; a matrix of few classes also shows its numbers and every class name."""
+"""Draws a confusion matrix as an image, with numbers in the cells if there are few classes."""
 
 from collections.abc import Sequence
 
