@@ -1,6 +1,7 @@
 """The common style of all charts, and the functions that write them as PNG or SVG.
 
-The same numbers give the same bytes. Charts are drawn by matplotlib without `pyplot`, whose state is shared by the whole process.
+The same numbers give the same bytes. Charts are drawn by matplotlib without `pyplot`, whose state is shared by the
+whole process.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
 """Writes a run's curves, drawings and confusion matrix for TensorBoard.
 
-The files are in the run's folders `train` and `validation`. The numbers of an epoch are those of its line in `metrics.jsonl`, at the epoch's last step. So curves that were lost or
-never written are restored from that file.
+The files are in the run's folders `train` and `validation`. The numbers of an epoch are those of its line in
+`metrics.jsonl`, at the epoch's last step. So curves that were lost or never written are restored from that file.
 """
 
 import contextlib
