@@ -83,7 +83,7 @@ def _recipe(config: TrainConfig) -> list[str]:
             "at most, and move the middle of its bounding box to (128, 128)."
         )
     sentences.append(
-        f"Scale the canvas to {config.image_size} x {config.image_size} black pixels, and draw each stroke "
+        f"Scale the canvas to {config.image_size} x {config.image_size} pixels, all black, and draw each stroke "
         f"antialiased, {render.width:g} pixels wide, with butt caps and miter joins up to a limit of 10, later strokes "
         "over earlier ones; a stroke whose points are all in one place is a dot of that width."
     )

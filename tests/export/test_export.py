@@ -188,7 +188,13 @@ def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
 def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
     about = metadata_of(load_run(run))
-    for part in ("larger side is 241 long", "by 8 at most", "64 x 64 pixels", "1.25 pixels wide", "255 * (t + 2) / 4"):
+    for part in (
+        "larger side is 241 long",
+        "by a factor of 8 at most",
+        "64 x 64 pixels",
+        "1.25 pixels wide",
+        "255 * (t + 2) / 4",
+    ):
         assert part in about["drawing"]
     # Two strokes, left to right at the top and then downwards on the left: 100 and 200 long, the larger side 200.
     drawing = from_strokes([[[[0, 100], [0, 0]], [[0, 0], [0, 200]]]], ["ant"])
