@@ -1,10 +1,10 @@
-"""The networks, and the recipe each is trained by unless told otherwise.
+"""The networks by name, and the recipe that each is trained with by default.
 
-Each takes `(B, H, W, C) uint8`, light on black, 0-255, of any encoding, and returns `(B, K) float32` logits: scaling to
-0-1 is done here and nowhere else, so that training, evaluation and export cannot disagree. Parameters and batch
-statistics are float32 whatever `dtype` the network computes in. `axis_name` names the pmap axis over which batch
-statistics are averaged, `None` under jit; `pool` halves images, and an export puts an operator of its format there.
-Only `train=True` needs a `dropout` key or changes `batch_stats`.
+Each network takes images `(B, H, W, C) uint8`, light on black, 0-255, in any encoding, and returns logits `(B, K)
+float32`. Only the network scales images to 0-1, so that training, evaluation and export cannot disagree. Parameters
+and batch statistics are float32, whatever `dtype` the network computes in. `axis_name` names the pmap axis over which
+batch statistics are averaged; it is `None` under jit. `pool` halves images; an export replaces it by an operator of its
+format. Only `train=True` needs a `dropout` key and changes `batch_stats`.
 """
 
 import dataclasses
@@ -26,10 +26,10 @@ DEFAULT_NETWORK = "sketchnet"
 
 
 def halve(x: jax.Array) -> jax.Array:
-    """The largest of every 2x2 pixels: `(B, h, w, C)` to `(B, h // 2, w // 2, C)`, without an odd last row or column.
+    """Max pooling over 2x2 pixels, `(B, h, w, C)` to `(B, h // 2, w // 2, C)`; an odd last row or column is dropped.
 
-    Made of slices because the gradient of `nn.max_pool` is slow on CPU: this made a step of quickdraw-classifier
-    1.5 times faster (jax 0.10.2, 2 cores of an AMD EPYC).
+    It takes the maximum of slices because the gradient of `nn.max_pool` is slow on the CPU: slices made a step of
+    quickdraw-classifier 1.5 times faster (jax 0.10.2, 2 cores of an AMD EPYC).
     """
     height, width = x.shape[1] // 2 * 2, x.shape[2] // 2 * 2
     x = x[:, :height, :width]
@@ -58,7 +58,7 @@ class SketchClassifier(nn.Module):
 
 
 class QuickdrawClassifier(nn.Module):
-    """The network of kolszewska/QuickDrawClassifier on our larger, coloured images: three 3x3 convolutions, dropout."""
+    """The network of kolszewska/QuickDrawClassifier, on larger and coloured images: three 3x3 convolutions, dropout."""
 
     classes: int
     axis_name: str | None = None
@@ -78,17 +78,17 @@ class QuickdrawClassifier(nn.Module):
 
 
 class SketchNet(nn.Module):
-    """Our residual networks: a stem, then stages of blocks of two 3x3 convolutions, each at half the size before.
+    """Our residual networks: a stem, then stages of residual blocks, each stage at half the size of the one before.
 
     Attributes:
-        classes: of the logits.
-        axis_name: of the pmap axis, or None.
-        dtype: to compute in.
-        pool: halves what comes to it.
-        stem_width: channels of the 5x5 convolution that halves the image.
-        stem_pooled: whether the stem halves it once more.
-        widths: channels of each stage.
-        blocks: of each stage.
+        classes: the number of classes.
+        axis_name: the name of the pmap axis; None under jit.
+        dtype: the type that the network computes in.
+        pool: halves images.
+        stem_width: the channels of the stem's 5x5 convolution, which halves the image.
+        stem_pooled: whether the stem halves the image once more.
+        widths: the channels of each stage.
+        blocks: the number of blocks of each stage.
     """
 
     classes: int
@@ -108,7 +108,7 @@ class SketchNet(nn.Module):
         )
         x = images.astype(self.dtype) / 255
         x = nn.Conv(self.stem_width, (5, 5), strides=2, use_bias=False, dtype=self.dtype, name="stem")(x)
-        # Halved before it is normed: a step took 7 % less time than the other way round.
+        # Pooled before batch norm: a step took 7 % less time than with batch norm first.
         x = nn.relu(norm(name="stem_norm")(self.pool(x) if self.stem_pooled else x))  # (B, 16, 16, stem_width)
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True), start=1):
             if stage > 1:
@@ -120,7 +120,7 @@ class SketchNet(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3x3 convolutions beside what came in, or a 1x1 one of it where the width changes.
+    """Two 3x3 convolutions whose output is added to the input, or to a 1x1 convolution of it if the width changes.
 
     Source: He et al., arXiv:1512.03385.
     """
@@ -134,7 +134,7 @@ class ResidualBlock(nn.Module):
         """Features `(B, h, w, width)` of features `(B, h, w, C)`."""
         conv = partial(nn.Conv, self.width, use_bias=False, dtype=self.dtype)
         y = nn.relu(self.norm(name="norm1")(conv((3, 3), name="conv1")(x)))
-        # Scales of zero: at first each block passes its input on (Goyal et al., arXiv:1706.02677, section 5.1).
+        # With scales of 0 each block is the identity at first (Goyal et al., arXiv:1706.02677, section 5.1).
         y = self.norm(name="norm2", scale_init=nn.initializers.zeros)(conv((3, 3), name="conv2")(y))
         if x.shape[-1] != self.width:
             x = self.norm(name="shortcut_norm")(conv((1, 1), name="shortcut")(x))
@@ -142,14 +142,14 @@ class ResidualBlock(nn.Module):
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks follow from a drawing's place in the global batch, on any number of devices."""
+    """Dropout whose masks depend only on a drawing's place in the global batch, not on the number of devices."""
 
     rate: float
     axis_name: str | None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
-        """`x`, `(B, ...)`, in training with `rate` of its values 0 and the others larger by as much."""
+        """`x`, `(B, ...)`; in training a share `rate` of its values is set to 0, and the others are scaled up."""
         if not train:
             return x
         first = 0 if self.axis_name is None else jax.lax.axis_index(self.axis_name) * len(x)
@@ -163,21 +163,21 @@ class Dropout(nn.Module):
 
 @dataclass(frozen=True)
 class NetworkSpec:
-    """A network as users choose it by name."""
+    """A network that users choose by its name."""
 
     description: str
     constructor: Callable[..., nn.Module]
     recipe: Recipe
-    epochs: int  # that 6,000 to 12,000 drawings deserve
+    epochs: int  # for 6,000 to 12,000 drawings
 
 
-# As the seeds' authors trained: nothing but Adam.
+# As the authors of the two seed networks trained them: Adam alone.
 _PLAIN_ADAM = Recipe(
     optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF,
     encoding="palette", framing="corner",
 )  # fmt: skip
 
-# For GPUs, 345 classes and millions of drawings: whole images of bfloat16 fill a chip's matrix units.
+# For GPUs, 345 classes and millions of drawings: large batches in bfloat16 fill a GPU's matrix units.
 _FOR_GPUS = Recipe(batch=1024)
 _BASE = partial(SketchNet, stem_width=32, stem_pooled=False, widths=(64, 128, 256), blocks=(2, 2, 2))
 _LARGE = partial(SketchNet, stem_width=64, stem_pooled=False, widths=(64, 128, 256, 512), blocks=(2, 3, 4, 2))
@@ -198,7 +198,7 @@ NETWORKS: dict[str, NetworkSpec] = {
         "kolszewska/QuickDrawClassifier: three convolutions, dropout, two dense layers",
         QuickdrawClassifier,
         dataclasses.replace(_PLAIN_ADAM, lr=1e-4, batch=64),
-        epochs=50,  # its author's
+        epochs=50,  # as its author trained it
     ),
 }
 
@@ -212,7 +212,7 @@ class LayerRow(NamedTuple):
 
 
 def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype: Any = jnp.float32) -> nn.Module:
-    """The network of that name for so many classes.
+    """Make the network called `name` for a number of classes.
 
     Raises:
         UsageError: no network has that name.
@@ -221,7 +221,7 @@ def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype
 
 
 def network_spec(name: str) -> NetworkSpec:
-    """The entry of `NETWORKS`, or a `UsageError` that names the nearest."""
+    """The entry of `NETWORKS` called `name`; otherwise a `UsageError` that suggests the most similar name."""
     if name in NETWORKS:
         return NETWORKS[name]
     nearest = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0.0)[0]
@@ -231,14 +231,14 @@ def network_spec(name: str) -> NetworkSpec:
 def make_config(
     network: str, classes: Sequence[str], *, drawings: int, recipe: str | None = None, **changes: Any
 ) -> TrainConfig:
-    """The configuration to train `network` on so many drawings: its recipe, then `changes`, which are fields.
+    """The configuration for training `network`: the defaults of its recipe, replaced by `changes`.
 
     Args:
-        network: its name.
+        network: the network's name.
         classes: the words in label order.
-        drawings: of the training split.
-        recipe: the network whose recipe and epochs to take; its own by default.
-        changes: fields of the configuration.
+        drawings: the number of drawings in the training split.
+        recipe: the name of the network whose recipe and epochs to use; `network` by default.
+        changes: fields of the configuration that differ from the recipe.
 
     Raises:
         UsageError: no network has that name, or a value is out of range.
@@ -254,7 +254,7 @@ def make_config(
 def parameter_table(
     name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3
 ) -> tuple[list[LayerRow], int]:
-    """A row for each layer of a network, in the order of the forward pass, and the total; nothing is computed.
+    """A row for each layer in the order of the forward pass, and the number of parameters; nothing is computed.
 
     >>> parameter_table("sketch-classifier", 19)[0][-1]
     LayerRow(layer='dense', shape=(1352, 19), parameters=25707)
@@ -279,20 +279,20 @@ def parameter_table(
 
 
 def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> int:
-    """Floating-point operations of a forward pass of one image, as XLA counts them; a training step takes thrice that.
+    """The floating-point operations of a forward pass of one image, as XLA counts them; nothing is computed.
 
-    A multiplication and an addition are two. Nothing is computed or compiled.
+    A multiplication and an addition are two operations. A training step takes three times as many.
     """
     network = make_network(name, classes)
     images = jax.ShapeDtypeStruct((1, image_size, image_size, channels), jnp.uint8)
     variables = jax.eval_shape(partial(network.init, train=False), jax.random.key(0), images)
     lowered = jax.jit(partial(network.apply, train=False)).lower(variables, images)
-    cost: dict[str, float] = lowered.cost_analysis()  # type: ignore[assignment] # a dictionary on every backend here
+    cost: dict[str, float] = lowered.cost_analysis()  # type: ignore[assignment] # a dictionary on CPU and GPU
     return int(cost["flops"])
 
 
 def _leaves_of(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and the array of every leaf of nested dictionaries, in their own order."""
+    """The path and the array of every leaf of nested dictionaries, in the order of the dictionaries."""
     for name, value in params.items():
         if isinstance(value, Mapping):
             yield from (((name, *path), leaf) for path, leaf in _leaves_of(value))

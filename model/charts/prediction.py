@@ -1,4 +1,4 @@
-"""What a run makes of a drawing, as a chart: the drawing, and beside it bars of the probabilities."""
+"""Draws a run's prediction as a chart: the drawing, and beside it a bar for each probability."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,9 +13,9 @@ from model.config import TrainConfig
 from pipeline.drawings import Drawings
 from pipeline.rendering.render import RenderConfig, render
 
-BARS = 10  # unless told otherwise
+BARS = 10  # by default
 MAX_BARS = 50
-# In inches, of whole pixels, so that the drawing is shown as it was rendered.
+# In inches that make whole pixels, so that the drawing is shown as it was rendered.
 _WIDTH, _TITLE, _PICTURE, _BAR, _GAP = 6.0, 0.3, 2.4, 0.25, 0.08
 _LONGEST_LABEL, _MARK = 1.6, 1.35
 
@@ -23,15 +23,15 @@ _LONGEST_LABEL, _MARK = 1.6, 1.35
 def plot_prediction(
     drawing: Drawings, config: TrainConfig, probabilities: NDArray[np.float32], shown: int | None = None
 ) -> Figure:
-    """A drawing in the run's colours, large, beside the bars of its likeliest classes.
+    """Draw a drawing with the run's render settings, enlarged, beside the bars of its most probable classes.
 
-    The predicted class has a colour, and the drawn one, which is shown in any case, another and a mark.
+    The bar of the predicted class is coloured. The true class always has a bar, in another colour and marked "drawn".
 
     Args:
-        drawing: one, with its word, which the run need not know.
-        config: the run's.
-        probabilities: (K,) float32, of the run's classes.
-        shown: how many bars, of which `MAX_BARS` at most are drawn; None: `BARS`.
+        drawing: one drawing with its word, which need not be one of the run's classes.
+        config: the run's configuration.
+        probabilities: (K,) float32, the probabilities of the run's classes.
+        shown: the number of bars, at most `MAX_BARS`; `BARS` if it is None.
     """
     drew = drawing.words[drawing.word[0]]
     order = (-probabilities).argsort(kind="stable")
@@ -61,13 +61,13 @@ def plot_prediction(
 
 
 def _enlarged(config: RenderConfig) -> RenderConfig:
-    """The same drawing in the picture's pixels, its lines as wide beside it."""
+    """Render settings for the chart's larger image, with lines of the same width relative to it."""
     pixels = round(_PICTURE * DPI)
     return replace(config, size=pixels, line_width=pixels / config.size * config.width)
 
 
 def _draw_bars(axes: Axes, probabilities: NDArray[np.float32], drawn: Sequence[bool]) -> None:
-    """A bar for each probability, the largest first, from top to bottom; the one of what was drawn is marked."""
+    """Draw a bar for each probability, the largest at the top; the bar of the true class is marked."""
     for row, (probability, is_drawn) in enumerate(zip(probabilities.tolist(), drawn, strict=True)):
         colour = COLOURS[0] if row == 0 else COLOURS[1] if is_drawn else GRAY
         axes.barh(row, probability, color=colour, height=0.7)

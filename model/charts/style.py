@@ -1,6 +1,7 @@
-"""One look for every chart: figures to PNG files for people, and to SVG for a page. Same numbers, same bytes.
+"""The common style of all charts, and the functions that write them as PNG or SVG.
 
-matplotlib draws them, without `pyplot`, whose state belongs to a process.
+The same numbers give the same bytes. Charts are drawn by matplotlib without `pyplot`, whose state is shared by the
+whole process.
 """
 
 import contextlib
@@ -20,10 +21,10 @@ from matplotlib.ft2font import FT2Font
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sheet import check_picture_path, write_image
 
-# Okabe and Ito's colours, told apart by colour-blind eyes (https://jfly.uni-koeln.de/color/).
+# Okabe and Ito's colours, which colour-blind people can distinguish (https://jfly.uni-koeln.de/color/).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 GRAY = "#888888"
-DPI = 150  # of PNG files
+DPI = 150  # pixels per inch of PNG files
 TEXT_SIZE = 9  # points
 _STYLE: dict[Any, Any] = {
     "font.size": TEXT_SIZE,
@@ -34,21 +35,21 @@ _STYLE: dict[Any, Any] = {
     "grid.color": "#e4e4e4",
     "legend.frameon": False,
     "svg.fonttype": "none",  # text stays text, in the page's font
-    "svg.hashsalt": "sketchpipe",  # or its ids differ from one drawing to the next
+    "svg.hashsalt": "sketchpipe",  # without it each time has other ids
 }
 
-_OF_THE_PAGE = [
+_SVG_FOR_PAGE = [
     (re.compile(r"#000000"), "currentColor"),
     (re.compile(r"#e4e4e4"), "var(--grid, #e4e4e4)"),
     (re.compile(r"fill: #ffffff"), "fill: none"),
     (re.compile(r"; font-family: [^;\"]*"), ""),
-    (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL), ""),  # its rule would be the whole page's
-    (re.compile(r' id="[A-Za-z0-9.]+_\d+"'), ""),  # nothing refers to them, and the next figure has the same
+    (re.compile(r"<defs>\s*<style.*?</style>\s*</defs>", re.DOTALL), ""),  # its rule would apply to the whole page
+    (re.compile(r' id="[A-Za-z0-9.]+_\d+"'), ""),  # unused, and the same in every figure
 ]
 
 
 def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of so many inches with one pair of axes."""
+    """A figure of a size in inches, with one pair of axes."""
     with styled():
         figure = Figure(figsize=(width, height), layout="constrained")
         return figure, figure.subplots()
@@ -56,18 +57,18 @@ def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
 
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
-    """For what is laid out and drawn by hand: what is made in this context has the look of the others.
+    """A context in which figures are made in the common style; it can also decorate functions.
 
-    It is matplotlib's own look but for `_STYLE`, whatever a user's matplotlibrc says. Decorates functions too.
+    The style is matplotlib's default with the changes of `_STYLE`; a user's matplotlibrc has no effect.
     """
     with mpl.rc_context():
-        mpl.rcdefaults()  # but the backend
+        mpl.rcdefaults()  # all settings except the backend
         mpl.rcParams.update(_STYLE)
         yield
 
 
 def readable(word: str, inches: float) -> str:
-    """As much of a word as there is room for; its `safe_name` where the font lacks one of its characters.
+    """The word, cut to a width in inches; its `safe_name` if the font lacks one of its characters.
 
     >>> readable("hot dog", 1), readable("\u732b", 1), readable("The Great Wall of China", 1)
     ('hot dog', '%E7%8C%AB', 'The Great Wa...')
@@ -83,7 +84,7 @@ def readable(word: str, inches: float) -> str:
 
 
 def text_width(text: str) -> float:
-    """Of a line of text, in inches."""
+    """The width of a line of text in inches."""
     font = _font()
     font.set_size(TEXT_SIZE, DPI)
     font.set_text(text)
@@ -91,7 +92,7 @@ def text_width(text: str) -> float:
 
 
 def new_charts(width: float, height: float, *, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
-    """A figure of so many inches with axes one above the other that share x, their heights in these proportions."""
+    """A figure of a size in inches, with axes one above the other that share x; `heights` are their proportions."""
     with styled():
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)
@@ -101,21 +102,21 @@ def new_charts(width: float, height: float, *, heights: Sequence[float]) -> tupl
 def as_svg(figure: Figure) -> str:
     """A figure as an `<svg>` element for an HTML page.
 
-    Its ink is the page's text colour, its grid the page's `--grid`, its ground and its font the page's own, so that it
-    can be read on a dark page too.
+    Black becomes the page's text colour, the grid the page's `--grid`, the background transparent, and the font the
+    page's font, so that the figure can be read on a dark page too.
     """
     text = io.StringIO()
     with styled():
         figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None, "Format": None, "Type": None})
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :].replace("<svg ", '<svg fill="currentColor" ', 1)
-    for pattern, instead in _OF_THE_PAGE:
-        svg = pattern.sub(instead, svg)
+    for pattern, replacement in _SVG_FOR_PAGE:
+        svg = pattern.sub(replacement, svg)
     return svg
 
 
 def as_png(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
+    """A figure as the bytes of a PNG file."""
     png = io.BytesIO()
     with styled():
         figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
@@ -123,11 +124,11 @@ def as_png(figure: Figure) -> bytes:
 
 
 def write_chart(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG file, whole or not at all.
+    """Write a figure as a PNG file; the file is complete, or an earlier one is left unchanged.
 
     Raises:
-        OutputError: it cannot be written.
-        UsageError: the path promises another format.
+        OutputError: the file cannot be written.
+        UsageError: the path's suffix is that of another format.
     """
     check_picture_path(path, ".png")
     write_image(path, as_png(figure))

@@ -1,1 +1,1 @@
-"""What runs on a device: devices, compiled steps, the feed of batches."""
+"""What runs on a device: choosing devices, compiling steps, feeding batches."""

@@ -1,8 +1,8 @@
-"""What XLA compiled, kept on disk from one process to the next.
+"""Keeps what XLA compiled on disk between processes, with a SHA-256 for each entry of the cache.
 
-JAX writes an entry of its cache in place and reads it without a checksum: of 200 flipped bits 119 passed, and one such
-entry ended the process by SIGILL. So each entry has its SHA-256 beside it, written when a process ends; what has none,
-or another, is removed before the cache is used, and compiled anew.
+JAX writes a cache entry in place and reads it without a checksum: it loaded 119 of 200 entries in which one bit was
+flipped, and one of them ended the process by SIGILL. So a process that ends writes the SHA-256 of each entry beside it.
+The next process first removes every entry whose SHA-256 is missing or does not match, and XLA compiles those again.
 """
 
 import atexit
@@ -15,45 +15,48 @@ import jax
 
 from pipeline.kernel_cache import user_cache
 
-_MARK = ".sha256"
+_CHECKSUM_SUFFIX = ".sha256"
 
 
 def keep_compiled() -> None:
-    """Keep what is compiled in `$XDG_CACHE_HOME/sketchpipe/xla`, by default below ~/.cache, where that can be written.
+    """Set JAX's compilation cache to `$XDG_CACHE_HOME/sketchpipe/xla` (by default below ~/.cache), if it is writable.
 
-    Does nothing where `JAX_COMPILATION_CACHE_DIR` names another place: that is JAX's own.
+    Does nothing if `JAX_COMPILATION_CACHE_DIR` is set: then JAX uses that folder, without our checksums.
     """
-    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined] # made when jax is imported
+    if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined] # defined when jax is imported
         return
     try:
         folder = user_cache("xla")
         folder.mkdir(parents=True, exist_ok=True)
-        remove_unproved(folder)
+        remove_unverified(folder)
         if not os.access(folder, os.W_OK):
             return
-    except (OSError, RuntimeError):  # no home, a file in its place, a disk that cannot be read
+    except (OSError, RuntimeError):  # no home folder, a file in place of the folder, an unreadable disk
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    atexit.register(prove, folder)
+    atexit.register(write_checksums, folder)
 
 
-def remove_unproved(folder: Path) -> None:
-    """Remove the entries whose SHA-256 is not the one beside them."""
+def remove_unverified(folder: Path) -> None:
+    """Remove each cache entry whose SHA-256 is missing or does not match."""
     for entry in _entries(folder):
-        mark = entry.with_name(entry.name + _MARK)
-        with contextlib.suppress(FileNotFoundError):  # another process was quicker
-            if not mark.exists() or mark.read_text() != _hash_of(entry):
-                mark.unlink(missing_ok=True)
+        checksum = entry.with_name(entry.name + _CHECKSUM_SUFFIX)
+        with contextlib.suppress(FileNotFoundError):  # another process removed it first
+            if not checksum.exists() or checksum.read_text() != _hash_of(entry):
+                checksum.unlink(missing_ok=True)
                 entry.unlink()
 
 
-def prove(folder: Path) -> None:
-    """Write the SHA-256 of entries that have none; one that another process is writing will not fit it, and go."""
+def write_checksums(folder: Path) -> None:
+    """Write the SHA-256 of each cache entry that has none.
+
+    If another process is still writing an entry, its SHA-256 will not match, and a later process removes the entry.
+    """
     for entry in _entries(folder):
-        mark = entry.with_name(entry.name + _MARK)
-        with contextlib.suppress(OSError):  # a full disk: compiled anew next time
-            if not mark.exists():
-                mark.write_text(_hash_of(entry))
+        checksum = entry.with_name(entry.name + _CHECKSUM_SUFFIX)
+        with contextlib.suppress(OSError):  # the disk is full: the entry is compiled again next time
+            if not checksum.exists():
+                checksum.write_text(_hash_of(entry))
 
 
 def _entries(folder: Path) -> list[Path]:

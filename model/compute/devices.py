@@ -1,4 +1,4 @@
-"""Which devices a command computes on and in what precision, and what to say where a GPU stands idle."""
+"""Chooses the devices and the precision of a command, and reports a GPU that JAX cannot use."""
 
 import contextlib
 import os
@@ -16,31 +16,32 @@ from pipeline.threads import core_count
 
 DEVICES: tuple[str, ...] = get_args(Device)
 PRECISIONS: tuple[str, ...] = get_args(Precision)
-CPU_DEVICES = 8  # at most
-CPU_SHARE = 16  # drawings of a batch that a CPU device must get at least
-BFLOAT16_CAPABILITY = 8.0  # compute capability: Ampere, the first whose matrix units take bfloat16
+CPU_DEVICES = 8  # the most devices that the CPU is divided into
+CPU_SHARE = 16  # the fewest drawings of a batch that are worth a CPU device of their own
+BFLOAT16_CAPABILITY = 8.0  # compute capability of Ampere, the first architecture with bfloat16 matrix units
 
 
 def choose_devices(device: str, *, divided: bool = False) -> Sequence[jax.Device]:
-    """The devices for `--device`: every GPU there is under auto and gpu, else the CPU.
+    """The devices for `--device`: with "auto" and "gpu" all GPUs; with "cpu", or "auto" without a GPU, the CPU.
 
-    What is compiled for them is kept in the user's cache folder.
+    What XLA compiles for them is kept in the user's cache folder.
 
     Args:
         device: one of `DEVICES`.
-        divided: whether to make the CPU a device for each core, which side by side keep it busier than the threads of
-            one do: two of sketchnet's trained 1.2 to 1.4 times as many images on 2 cores of an AMD EPYC (jax 0.10.2).
+        divided: whether to present each core of the CPU to JAX as a device of its own. Several devices keep the cores
+            busier than the threads of one device do: with two devices sketchnet trained 1.2 to 1.4 times as many
+            images a second on 2 cores of an AMD EPYC (jax 0.10.2).
 
     Raises:
-        UsageError: the choice is unknown, there is no GPU, or there is one that JAX cannot use.
+        UsageError: the choice is unknown, "gpu" was asked for and there is none, or JAX cannot use the GPU.
     """
     if device not in DEVICES:
         raise UsageError(f'device "{device}": expected one of {", ".join(DEVICES)}')
     keep_compiled()
     flags = os.environ.get("XLA_FLAGS", "")
-    told = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags
-    if divided and not told:
-        # JAX refuses once it has begun to compute, as in a notebook or a test.
+    is_set = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags
+    if divided and not is_set:
+        # JAX raises RuntimeError if it has already computed something, as in a notebook or a test.
         with contextlib.suppress(RuntimeError):
             jax.config.update("jax_num_cpu_devices", min(core_count(), CPU_DEVICES))
     if device == "cpu":
@@ -51,16 +52,16 @@ def choose_devices(device: str, *, divided: bool = False) -> Sequence[jax.Device
         return devices
     if nvidia_driver():
         raise UsageError(
-            "an NVIDIA driver answers, but this JAX computes on the CPU: install its CUDA plugin with "
-            "`pip install 'sketchpipe[cuda12]'` (or cuda13), or say --device cpu"
+            "this machine has an NVIDIA driver, but JAX computes on the CPU: install JAX's CUDA plugin with "
+            "`pip install 'sketchpipe[cuda12]'` (or cuda13), or use --device cpu"
         )
     if device == "gpu":
-        raise UsageError("--device gpu: JAX finds no GPU; say --device cpu")
+        raise UsageError("--device gpu: JAX finds no GPU; use --device cpu")
     return devices
 
 
 def devices_for(batch: int, devices: Sequence[jax.Device]) -> Sequence[jax.Device]:
-    """Of CPU devices, as many as divide a batch into equal shares that are worth it; all GPUs."""
+    """The devices to train a batch on: all GPUs, or as many CPU devices as get equal shares of `CPU_SHARE` or more."""
     if devices[0].platform != "cpu":
         return devices
     count = max(n for n in range(1, len(devices) + 1) if n == 1 or (batch % n == 0 and batch // n >= CPU_SHARE))
@@ -68,7 +69,7 @@ def devices_for(batch: int, devices: Sequence[jax.Device]) -> Sequence[jax.Devic
 
 
 def choose_precision(precision: str, devices: Sequence[jax.Device]) -> str:
-    """What to compute in for `--precision`: under auto bfloat16 on GPUs that are built for it, else float32.
+    """The precision for `--precision`: "auto" is bfloat16 on GPUs with bfloat16 matrix units, else float32.
 
     Raises:
         UsageError: the choice is unknown.
@@ -81,7 +82,7 @@ def choose_precision(precision: str, devices: Sequence[jax.Device]) -> str:
 
 
 def describe(devices: Sequence[jax.Device]) -> str:
-    """The devices in words."""
+    """The devices in words, for messages."""
     first = devices[0]
     if first.platform == "cpu":
         divided = f", as {len(devices)} devices" if len(devices) > 1 else ""
@@ -90,7 +91,7 @@ def describe(devices: Sequence[jax.Device]) -> str:
 
 
 def _capability(device: jax.Device) -> float:
-    """An NVIDIA chip's compute capability; 0 of all else, whose names for it are no numbers."""
+    """The compute capability of an NVIDIA GPU; 0 for other devices, whose `compute_capability` is not a number."""
     try:
         return float(getattr(device, "compute_capability", 0))
     except (TypeError, ValueError):
@@ -98,7 +99,7 @@ def _capability(device: jax.Device) -> float:
 
 
 def nvidia_driver() -> bool:
-    """Whether an NVIDIA driver answers on this machine."""
+    """Whether this machine has a working NVIDIA driver: whether `nvidia-smi -L` succeeds."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return False

@@ -1,4 +1,4 @@
-"""Batches on devices, two calls ahead, and their buffers back to the loader when what was computed is done."""
+"""Puts a loader's batches on devices, two calls ahead, and gives their buffers back after use."""
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,13 +16,13 @@ AHEAD = 2
 class Feed:
     """Puts a loader's batches on devices.
 
-    `jax.device_put` may use a NumPy buffer in place (the CPU backend does), so that a buffer goes back to the loader
-    only when what was computed from it is done: `used` tells that.
+    `jax.device_put` may use a NumPy buffer in place (the CPU backend does). So a buffer is given back to the loader
+    only after the computation that reads it has ended; `used` waits for that.
 
     Attributes:
-        loader: whose buffers these are.
+        loader: the loader that the buffers belong to.
         put: moves arrays to the devices, as `CompiledSteps.put_batch` does.
-        group: batches that a call takes.
+        group: the number of batches that one call takes.
     """
 
     loader: Loader
@@ -31,10 +31,10 @@ class Feed:
     _in_use: deque[tuple[Sequence[Batch], Any]] = field(default_factory=deque)
 
     def batches(self, batches: Iterator[Batch]) -> Iterator[tuple[Sequence[Batch], list[tuple[jax.Array, ...]]]]:
-        """Each group of batches beside its images and its labels on the devices, the next two groups on their way.
+        """Each group of batches, with its images and its labels on the devices; the next two groups are being copied.
 
-        What is left at the end and makes no whole group comes one by one: every other length of a group would have to
-        be compiled.
+        Batches left at the end that do not fill a group are yielded one by one, because a group of any other length
+        would have to be compiled.
         """
         placed: deque[list[tuple[Batch, list[jax.Array]]]] = deque()
         group: list[tuple[Batch, list[jax.Array]]] = []
@@ -44,12 +44,12 @@ class Feed:
                 placed.append(group)
                 group = []
             if len(placed) > AHEAD:
-                yield _taken_apart(placed.popleft())
+                yield _by_kind(placed.popleft())
         for last in (*placed, *([one] for one in group)):
-            yield _taken_apart(last)
+            yield _by_kind(last)
 
     def used(self, batches: Sequence[Batch], result: Any) -> None:
-        """Note that `result` was computed from `batches`; waits for the result of `AHEAD` calls before."""
+        """Record that `result` is computed from `batches`, and wait until at most `AHEAD` results are unfinished."""
         self._in_use.append((batches, result))
         while len(self._in_use) > AHEAD:
             done, its_result = self._in_use.popleft()
@@ -58,7 +58,7 @@ class Feed:
                 self.loader.give_back(batch)
 
 
-def _taken_apart(group: list[tuple[Batch, list[jax.Array]]]) -> tuple[Sequence[Batch], list[tuple[jax.Array, ...]]]:
-    """The batches of a group, and their arrays by kind: images, labels."""
+def _by_kind(group: list[tuple[Batch, list[jax.Array]]]) -> tuple[Sequence[Batch], list[tuple[jax.Array, ...]]]:
+    """The batches of a group, and their arrays by kind: all images, then all labels."""
     batches, arrays = zip(*group, strict=True)
     return batches, list(zip(*arrays, strict=True))

@@ -1,40 +1,39 @@
-"""Memory that XLA gives back after a step on the CPU, kept for its next one."""
+"""Makes glibc keep the memory that XLA frees after a step on the CPU, for the next step."""
 
 import ctypes
 import os
 import shutil
 
-# Of glibc's malloc.h.
-_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8
-_TOLD = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+_TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # parameters of mallopt, from glibc's malloc.h
+_USERS_SETTINGS = ("MALLOC_MMAP_MAX_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
 
 
 def keep_heap(device: str) -> None:
-    """Let the C library keep what is freed for what is asked for next, in a process that trains on the CPU.
+    """Make the C library keep freed memory for later allocations, in a process that trains on the CPU.
 
-    XLA asks for the room of a step, some 40 MB a device, each time anew. glibc maps that much from the system and gives
-    it back, and the faults on its pages take a share of each step (docs/benchmarks.md, beside PyTorch). A process that
-    keeps it holds on to the most that it ever used, until it ends or calls `give_heap_back`.
+    XLA allocates the memory of a step, some 40 MB a device, at each step. By default glibc maps that much from the
+    system and unmaps it afterwards, and the page faults take a part of each step (docs/benchmarks.md, beside PyTorch).
+    After this call the process holds the most memory that it ever used, until it ends or calls `give_heap_back`.
 
-    To be called before threads first ask for memory: pyarrow starts one when it is imported, which gets an arena of its
-    own, and an arena that is not the first has no room for so much.
+    Call it before any other thread allocates memory. pyarrow starts a thread when it is imported, and glibc would give
+    that thread an arena of its own; an arena that is not the first one cannot hold blocks of this size.
 
     Args:
-        device: as `--device` has it. Where it is not "cpu" and NVIDIA's tool is found nothing is done, as where the
-            C library is not glibc or the environment tells it what to do.
+        device: the value of `--device`. Nothing is done if it is not "cpu" and `nvidia-smi` is installed, if the C
+            library is not glibc, or if the environment sets glibc's memory options: existing settings win.
     """
-    if any(name in os.environ for name in _TOLD) or (device != "cpu" and shutil.which("nvidia-smi")):
+    if any(name in os.environ for name in _USERS_SETTINGS) or (device != "cpu" and shutil.which("nvidia-smi")):
         return
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):  # macOS, musl
         return
-    for parameter, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1)):  # -1: never
+    for parameter, value in ((_ARENA_MAX, 1), (_MMAP_MAX, 0), (_TRIM_THRESHOLD, -1)):  # -1: never trim
         mallopt(parameter, value)
 
 
 def give_heap_back() -> None:
-    """Give the system what is free; where the C library is not glibc, do nothing."""
+    """Return the process's free memory to the system; does nothing if the C library is not glibc."""
     try:
         ctypes.CDLL(None).malloc_trim(0)
     except (AttributeError, OSError):

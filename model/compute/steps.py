@@ -1,4 +1,4 @@
-"""One pure train step and one pure eval step, and the one place that compiles them for the devices there are."""
+"""The pure train and eval steps, and the only place that compiles them for the available devices."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from flax import struct
 from pipeline.errors import UsageError
 
 AXIS = "devices"
-FUSED_DRAWINGS = 4096  # of a call on a GPU: a call costs the host 0.2 ms, in which small steps would be over
+FUSED_DRAWINGS = 4096  # drawings per call on a GPU: a call costs the host 0.2 ms, longer than a small step takes
 
 
 class TrainState(struct.PyTreeNode):
-    """What a step changes.
+    """The state that a train step takes and returns.
 
     Attributes:
-        step: steps done, () int32.
+        step: the number of steps done, () int32.
         params: the network's parameters, float32.
         batch_stats: running means and variances; empty for a network without batch norm.
-        opt_state: the optimizer's.
+        opt_state: the optimizer's state.
     """
 
     step: jax.Array
@@ -37,9 +37,9 @@ class TrainState(struct.PyTreeNode):
 def create_train_state(
     network: nn.Module, tx: optax.GradientTransformation, *, seed: int, image_size: int, channels: int = 3
 ) -> TrainState:
-    """A state before its first step, the same for the same seed."""
+    """The state before the first step; the same seed gives the same state."""
     images = jnp.zeros((1, image_size, image_size, channels), jnp.uint8)
-    # Compiled, and so from the cache on disk: op by op it took 5 s of every process.
+    # Compiled as a whole, so that it comes from the cache on disk: one operation at a time took 5 s in every process.
     variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
     params = variables["params"]
     return TrainState(jnp.zeros((), jnp.int32), params, variables.get("batch_stats", {}), tx.init(params))
@@ -56,17 +56,17 @@ def train_step(
     seed: int,
     axis_name: str | None = None,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """One step on a device's share of a batch.
+    """Run one training step on a device's share of a batch.
 
     Args:
-        state: before the step.
+        state: the state before the step.
         images: (B, H, W, C) uint8.
         labels: (B,) int32.
-        network: called with the state's variables.
+        network: the network, which is applied with the state's variables.
         tx: the optimizer.
-        label_smoothing: the share of a label spread over all classes.
-        seed: of the dropout, whose masks are the same on any number of devices.
-        axis_name: the pmap axis to average over, None under jit.
+        label_smoothing: the share of a label that is spread over all classes.
+        seed: the seed of dropout, whose masks are the same on any number of devices.
+        axis_name: the pmap axis to average over; None under jit.
 
     Returns:
         The state after the step, and the batch's mean `loss` and `accuracy`, () float32.
@@ -91,12 +91,12 @@ def train_step(
 def train_steps(
     state: TrainState, images: Sequence[jax.Array], labels: Sequence[jax.Array], *, step: Callable[..., Any]
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """As many steps as there are batches, one after the other in one call.
+    """Run one step for each of S batches, one after the other, in one call.
 
     Returns:
-        The state after them, and the `loss` and `accuracy` of each step, (S,) float32.
+        The state after the last step, and the `loss` and `accuracy` of each step, (S,) float32.
     """
-    if len(images) == 1:  # XLA's loops are slow on the CPU
+    if len(images) == 1:  # without `scan`, because XLA's loops are slow on the CPU
         state, metrics = step(state, images[0], labels[0])
         return state, jax.tree.map(lambda one: one[None], metrics)
     return cast(
@@ -112,14 +112,14 @@ def eval_step(variables: Any, images: jax.Array, *, network: nn.Module) -> jax.A
 
 @dataclass(frozen=True)
 class CompiledSteps:
-    """The steps compiled for some devices, and how states and batches get there and back.
+    """The steps compiled for some devices, and methods that move states and batches to the devices and back.
 
     Attributes:
-        devices: one runs under `jax.jit`, several under `jax.pmap`.
-        fused: steps that one call should make: 1 where the host keeps up.
-        train_steps: `(state, images, labels) -> (state, metrics)`, the state as `put_state` leaves it, images and
-            labels sequences of what `put_batch` makes of each batch, `fused` of them or one; each length is compiled
-            once. The old state's buffers are given away; metrics are (S,), or (D, S) of several devices.
+        devices: one device runs under `jax.jit`, several under `jax.pmap`.
+        fused: the number of steps that one call should run; 1 on the CPU, where the cost of a call is hidden.
+        train_steps: `(state, images, labels) -> (state, metrics)`. The state is one that `put_state` returned; images
+            and labels are sequences of arrays that `put_batch` returned, `fused` of them or one. Each length is
+            compiled once. The buffers of the old state are donated; metrics are (S,), or (D, S) on several devices.
         eval_step: `(variables, images) -> logits` on the first device.
     """
 
@@ -129,7 +129,7 @@ class CompiledSteps:
     eval_step: Callable[..., jax.Array]
 
     def put_state(self, state: TrainState) -> TrainState:
-        """The state on the devices."""
+        """Copy a state to the devices."""
         if len(self.devices) > 1:
             count = len(self.devices)
             state = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (count, *np.shape(leaf))), state)
@@ -137,27 +137,27 @@ class CompiledSteps:
         return placed
 
     def get_state(self, state: TrainState) -> TrainState:
-        """The state as NumPy arrays."""
+        """Copy a state from the devices, as NumPy arrays."""
         host: TrainState = jax.device_get(state)
         return host if len(self.devices) == 1 else jax.tree.map(lambda leaf: leaf[0], host)
 
     def variables(self, state: TrainState) -> Any:
-        """What `eval_step` takes, of a state on the devices."""
+        """The variables that `eval_step` takes, from a state on the devices."""
         variables = {"params": state.params, "batch_stats": state.batch_stats}
         if len(self.devices) == 1:
             return variables
-        # Not `leaf[0]`, which lies on every device, so that each would compute the whole evaluation.
+        # `leaf[0]` would lie on every device, and then each device would compute the whole evaluation.
         return jax.tree.map(lambda leaf: leaf.addressable_shards[0].data[0], variables)
 
     def put_batch(self, *arrays: np.ndarray[Any, Any]) -> list[jax.Array]:
-        """Arrays of B drawings on the devices, in equal shares."""
+        """Copy arrays of B drawings to the devices, an equal share to each."""
         count = len(self.devices)
         if count > 1:
             arrays = tuple(array.reshape(count, len(array) // count, *array.shape[1:]) for array in arrays)
         return [jax.device_put(array, self._sharding()) for array in arrays]
 
     def _sharding(self) -> jax.Device | jax.sharding.Sharding:
-        """Where arrays lie: as pmap leaves its results, or a second step would be compiled for those."""
+        """The placement of arrays: the one that pmap gives its results, else a second step would be compiled."""
         if len(self.devices) == 1:
             return self.devices[0]
         mesh = jax.sharding.Mesh(np.asarray(self.devices), (AXIS,))
@@ -177,19 +177,19 @@ def compile_steps(
     """Compile the steps for `devices`.
 
     Args:
-        network: gives the network for an axis name: batch norm averages over it.
+        network: returns the network for the name of a pmap axis, over which batch norm averages.
         tx: the optimizer.
-        devices: one or more of a kind.
-        batch: drawings of a global batch.
-        label_smoothing: of the loss.
-        seed: of the dropout.
-        fused: steps a call; by default as many as keep a GPU busy with a call of `FUSED_DRAWINGS`, 1 on the CPU.
+        devices: one or more devices of the same kind.
+        batch: the number of drawings in a global batch.
+        label_smoothing: the share of a label that is spread over all classes.
+        seed: the seed of dropout.
+        fused: the number of steps per call; by default so many that a call on a GPU has `FUSED_DRAWINGS`, 1 on the CPU.
 
     Raises:
-        UsageError: the devices do not divide the batch, which pmap would not say.
+        UsageError: the batch is not a multiple of the number of devices, which pmap would not report.
     """
     check_batch(batch, devices)
-    # In float32, as `evaluate` and `predict` do.
+    # Validation computes in float32, as `evaluate` and `predict` do.
     evaluate = jax.jit(partial(eval_step, network=network(None).clone(dtype=jnp.float32)))
     settings = {"tx": tx, "label_smoothing": label_smoothing, "seed": seed}
     if fused is None:
@@ -205,10 +205,10 @@ def compile_steps(
 
 
 def check_batch(batch: int, devices: Sequence[jax.Device]) -> None:
-    """Refuse a batch that the devices do not divide.
+    """Check that a batch can be divided equally among the devices.
 
     Raises:
-        UsageError: they do not.
+        UsageError: the batch is not a multiple of the number of devices.
     """
     if batch % len(devices):
         raise UsageError(f"batch {batch}: expected a multiple of the {len(devices)} devices")

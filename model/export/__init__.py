@@ -1,1 +1,1 @@
-"""A run as a file for somebody's app."""
+"""Exports a run as a file for use in another program."""

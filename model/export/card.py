@@ -1,4 +1,4 @@
-"""What an exported file says of itself: enough to use it for somebody who has nothing else."""
+"""The metadata of an exported file: all that somebody needs to use it who has only the file."""
 
 import json
 import os
@@ -14,8 +14,8 @@ from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC
 
 _COLOURS = {
     "gray": "Strokes are white, in the one channel.",
-    "palette": "The first stroke has the first of these RGB colours, the next the next, and after the last the first "
-    f"again: {json.dumps(ENCODINGS['palette'].table.tolist())}.",
+    "palette": "The first stroke has the first of these RGB colours, the second stroke the second, and so on; the "
+    f"colours repeat after the last: {json.dumps(ENCODINGS['palette'].table.tolist())}.",
     "order": "Each segment between two points has an RGB colour: red is 255; green is 255 times the length drawn up to "
     "the segment's middle, over the length of all strokes; blue is 255 * (t + 2) / 4, where t = v / (|u| + |v|) of a "
     "segment of direction (u, v), or 2 - t instead of t where u < 0 and v >= 0, -2 - t where u < 0 and v < 0; both "
@@ -24,7 +24,7 @@ _COLOURS = {
 
 
 def metadata_of(loaded: LoadedRun) -> dict[str, str]:
-    """What the file's metadata hold, each value a text: a word, a number, a sentence, or JSON for lists."""
+    """The file's metadata; each value is a text: a word, a number, a sentence, or JSON for lists."""
     run, config = loaded.run, loaded.run.config
     render = config.render_config()
     top1 = loaded.position.validation_top1
@@ -38,7 +38,7 @@ def metadata_of(loaded: LoadedRun) -> dict[str, str]:
         **({} if render.margin is None else {"margin": f"{render.margin:g}"}),
         "drawing": " ".join(_recipe(config)),
         "network": config.network,
-        "run": os.fsencode(run.folder.resolve().name).decode(errors="backslashreplace"),  # may be no UTF-8
+        "run": os.fsencode(run.folder.resolve().name).decode(errors="backslashreplace"),  # may not be UTF-8
         "checkpoint": loaded.checkpoint,
         "checkpoint_sha256": loaded.arrays_sha256,
         **({} if top1 is None else {"validation_top1": f"{top1:.4f}"}),
@@ -50,18 +50,18 @@ def metadata_of(loaded: LoadedRun) -> dict[str, str]:
 
 
 def describe_file(model: Any, metadata: dict[str, str]) -> None:
-    """Write the metadata, and sentences about input and output, into an `onnx.ModelProto`."""
+    """Write the metadata, and descriptions of the input and the output, into an `onnx.ModelProto`."""
     onnx.helper.set_model_props(model, metadata)
     classes, size, channels = (metadata[key] for key in ("classes", "image_size", "channels"))
     model.producer_name, model.producer_version = "sketchpipe", metadata["sketchpipe"]
     model.doc_string = (
-        f"Names drawings: {metadata['network']}, trained by sketchpipe. Drawings become images as the metadata's "
-        "`drawing` tells; the word for column k of the probabilities is the k-th of the metadata's `classes`. Trained "
+        f"Classifies drawings: {metadata['network']}, trained by sketchpipe. The metadata's `drawing` says how to turn "
+        "drawings into images; column k of the probabilities belongs to the k-th of the metadata's `classes`. Trained "
         f"on: {metadata['attribution']}."
     )
     model.graph.input[0].doc_string = (
         f"(N, {size}, {size}, {channels}) uint8, any number of images, 0-255, light on black, rows from top to bottom. "
-        "Scaling is done inside."
+        "The model scales them itself."
     )
     model.graph.output[0].doc_string = (
         f"(N, {len(json.loads(classes))}) float32, the probability of each class, in the order of `classes`; rows sum "
@@ -70,7 +70,7 @@ def describe_file(model: Any, metadata: dict[str, str]) -> None:
 
 
 def _recipe(config: TrainConfig) -> list[str]:
-    """How the renderer draws for this run, in sentences that an app can be written by."""
+    """How the renderer draws images for this run, in sentences from which another renderer can be written."""
     render = config.render_config()
     sentences = [
         "Align the drawing to the top left of a canvas of 256 x 256, x to the right and y down, its larger side 255 "
@@ -79,12 +79,12 @@ def _recipe(config: TrainConfig) -> list[str]:
     ]
     if render.margin is not None:
         sentences.append(
-            f"Scale it so that its larger side is {CANVAS - 2 * render.margin:g} long, but by {ENLARGE:g} at most, and "
-            "move the middle of its box to (128, 128)."
+            f"Scale it so that its larger side is {CANVAS - 2 * render.margin:g} long, but by a factor of {ENLARGE:g} "
+            "at most, and move the middle of its bounding box to (128, 128)."
         )
     sentences.append(
-        f"Scale the canvas to {config.image_size} x {config.image_size} pixels of black, and draw each stroke "
-        f"antialiased, {render.width:g} pixels wide, with butt caps and miter joins up to a limit of 10, later ones "
-        "over earlier ones; a stroke that stays in one place is a dot of that width."
+        f"Scale the canvas to {config.image_size} x {config.image_size} pixels, all black, and draw each stroke "
+        f"antialiased, {render.width:g} pixels wide, with butt caps and miter joins up to a limit of 10, later strokes "
+        "over earlier ones; a stroke whose points are all in one place is a dot of that width."
     )
     return [*sentences, _COLOURS[config.encoding]]

@@ -1,6 +1,7 @@
-"""A run as an ONNX file for somebody's app: any number of uint8 images in, probabilities out, proved by onnxruntime.
+"""Exports a run as an ONNX file, from images to probabilities, and checks it with onnxruntime.
 
-The file holds all of it: scaling to 0-1, the network, softmax, and in its metadata what `model.export.card` tells.
+The file takes any number of images. It contains the scaling to 0-1, the network and softmax, and the metadata of
+`model.export.card`.
 """
 
 import contextlib
@@ -35,10 +36,10 @@ from pipeline.shards.shuffle import SPLITS
 from pipeline.threads import core_count
 
 INPUT, OUTPUT = "images", "probabilities"
-OPSET = 17  # of 2022: onnxruntime from 1.12 on reads it, in browsers and on phones too
-TOLERANCE = 1e-4  # that no probability may reach
-PROVING_DRAWINGS = 1000
-PROVED_BATCHES = (1, 3, 256)
+OPSET = 17  # from 2022: onnxruntime 1.12 and later read it, also in browsers and on phones
+TOLERANCE = 1e-4  # the difference that every probability must stay below
+CHECK_DRAWINGS = 1000  # drawings that a file is checked with
+CHECK_BATCHES = (1, 3, 256)  # the sizes of the batches that a file is checked with
 
 
 @dataclass(frozen=True)
@@ -46,9 +47,9 @@ class Exported:
     """An ONNX file that gives a run's probabilities.
 
     Attributes:
-        content: the file.
-        metadata: what it says of itself, each under its key.
-        difference: the largest of its probabilities on the images that it was proved on.
+        content: the bytes of the file.
+        metadata: the file's metadata.
+        difference: the largest difference between its probabilities and the run's, on the images of the check.
     """
 
     content: bytes
@@ -57,11 +58,11 @@ class Exported:
 
 
 def export_run(loaded: LoadedRun, images: UInt8Array) -> Exported:
-    """Convert a run's best checkpoint, with the temperature that was fitted for it, and prove the result.
+    """Convert a run's best checkpoint, with the temperature that was fitted for it, and check the result.
 
     Args:
         loaded: the run.
-        images: (N, H, W, C) uint8, N > 0, to hold the file's probabilities against the run's on.
+        images: (N, H, W, C) uint8, N > 0; the file's probabilities for them are compared with the run's.
 
     Raises:
         MismatchError: a probability differs by `TOLERANCE` or more.
@@ -69,22 +70,23 @@ def export_run(loaded: LoadedRun, images: UInt8Array) -> Exported:
     metadata = metadata_of(loaded)
     content = convert(loaded)
     difference = largest_difference(content, images, Predictor(loaded).probabilities(images))
-    if not difference < TOLERANCE:  # nor NaN
+    if not difference < TOLERANCE:  # also if it is NaN
         raise MismatchError(
             f"{loaded.run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the "
-            f"run's by up to {difference:.1e} on {len(images):,} drawings, where less than {TOLERANCE:.0e} is right; "
-            "nothing was written. Try other versions: pip install -U 'sketchpipe[onnx]'"
+            f"run's by up to {difference:.1e} on {len(images):,} drawings; less than {TOLERANCE:.0e} was expected. "
+            "No file was written. Try other versions: pip install -U 'sketchpipe[onnx]'"
         )
     return Exported(content, metadata, difference)
 
 
-def proving_images(folder: Path, config: RenderConfig) -> tuple[UInt8Array, dict[str, int]]:
-    """The first `PROVING_DRAWINGS` of a folder of shards as images, and how many are of which split.
+def check_images(folder: Path, config: RenderConfig, wanted: int = CHECK_DRAWINGS) -> tuple[UInt8Array, dict[str, int]]:
+    """Render `wanted` drawings of a folder of shards, and count them by split.
 
-    Of the test split, where that has too few of the validation split too, then of the training split.
+    They are the first drawings of the test split; if it has too few, of the validation split too, and then of the
+    training split.
 
     Returns:
-        (N, H, W, C) uint8, fewer than `PROVING_DRAWINGS` where the shards hold fewer.
+        (N, H, W, C) uint8, fewer than `wanted` if the shards have fewer.
 
     Raises:
         InputError: there is no such folder.
@@ -92,7 +94,7 @@ def proving_images(folder: Path, config: RenderConfig) -> tuple[UInt8Array, dict
     """
     parts: list[UInt8Array] = []
     counts: dict[str, int] = {}
-    missing = PROVING_DRAWINGS
+    missing = wanted
     for name in reversed(SPLITS):
         if not missing or (folder.is_dir() and not read_manifest(folder).rows(name)):
             continue
@@ -108,10 +110,10 @@ def proving_images(folder: Path, config: RenderConfig) -> tuple[UInt8Array, dict
 
 
 def convert(loaded: LoadedRun) -> bytes:
-    """A run's best checkpoint as an ONNX file that nothing has proved yet; the same run gives the same bytes.
+    """Convert a run's best checkpoint to an ONNX file, without checking it; the same run gives the same bytes.
 
     Args:
-        loaded: the run, by whose temperature logits are divided before softmax.
+        loaded: the run. The file divides logits by its temperature before softmax.
     """
     config, variables, temperature = loaded.run.config, loaded.variables, loaded.temperature
     network = make_network(config.network, len(config.classes)).clone(pool=_max_pool)
@@ -132,7 +134,7 @@ def convert(loaded: LoadedRun) -> bytes:
         )
     order = [row.layer for row in parameter_table(config.network, len(config.classes))[0]]
     name_after_layers(model.graph, variables, order)
-    # The shapes that jax2onnx notes of values in between are not always theirs, and onnxruntime-web believes them.
+    # jax2onnx gives some intermediate values wrong shapes, and onnxruntime-web relies on them.
     del model.graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
     model.ir_version = onnx.helper.find_min_ir_version_for(list(model.opset_import))
@@ -143,29 +145,30 @@ def convert(loaded: LoadedRun) -> bytes:
 
 
 def largest_difference(content: bytes, images: UInt8Array, expected: NDArray[np.float32]) -> float:
-    """The largest difference of a file's probabilities to those expected, `(N, K)` of `(N, H, W, C)` uint8 images.
+    """The largest difference of a file's probabilities from those expected, `(N, K)` for `(N, H, W, C)` uint8 images.
 
-    onnxruntime is given batches of each of `PROVED_BATCHES` in turn, fewer than N images again until each has been.
+    onnxruntime gets batches of the sizes `CHECK_BATCHES` in turn. If there are too few images for a batch of each size,
+    images are used several times.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors only
     options.intra_op_num_threads = core_count()
     session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    rows = np.arange(max(len(images), sum(PROVED_BATCHES))) % len(images)
+    rows = np.arange(max(len(images), sum(CHECK_BATCHES))) % len(images)
     largest, start, turn = 0.0, 0, 0
     while start < len(rows):
-        batch = rows[start : start + PROVED_BATCHES[turn % len(PROVED_BATCHES)]]
+        batch = rows[start : start + CHECK_BATCHES[turn % len(CHECK_BATCHES)]]
         (found,) = session.run([OUTPUT], {INPUT: images[batch]})
         if found.shape != expected[batch].shape:
             return float("inf")
-        largest = float(np.maximum(largest, np.abs(found - expected[batch]).max()))  # NaN stays
+        largest = float(np.maximum(largest, np.abs(found - expected[batch]).max()))  # a NaN is kept
         start, turn = start + len(batch), turn + 1
     return largest
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what jax2onnx says of code that is not ours: its file is proved in another way."""
+    """Hide the warnings of jax2onnx, which are about code that is not ours; `export_run` checks the file anyway."""
     loggers = [logging.getLogger(name) for name in ("jax2onnx", "onnx_ir")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -180,5 +183,5 @@ def _quiet() -> Iterator[None]:
 
 
 def _max_pool(x: jax.Array) -> jax.Array:
-    """What `model.networks.halve` gives, as the operator that ONNX has for it."""
+    """The same result as `model.networks.halve`, by the max pooling operator that ONNX has."""
     return nn.max_pool(x, window_shape=(2, 2), strides=(2, 2))

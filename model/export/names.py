@@ -1,4 +1,4 @@
-"""Names in an ONNX graph that people read, in Netron or where they quantise it: those of the network's layers."""
+"""Names the nodes and weights of an ONNX graph after the network's layers, for Netron and others."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,13 +14,14 @@ _Arrays = dict[str, np.ndarray[Any, Any]]
 def name_after_layers(graph: GraphProto, variables: Mapping[str, Any], order: Sequence[str]) -> None:
     """Rename nodes, weights and values of a graph in place; its inputs and outputs keep their names.
 
-    A node that takes a layer's arrays is named after it, and they by their names in it: `stem`, `stem/kernel`. Other
-    nodes are numbered by operator: `Relu_1`. What a node gives has its name, constants its name and their place.
+    A node whose inputs are a layer's arrays gets the layer's name, such as `stem`, and the arrays theirs in the layer,
+    such as `stem/kernel`. Other nodes are numbered by operator, such as `Relu_1`. A node's first output has the node's
+    name; its other outputs and its other constants have the node's name and their place, such as `Relu_1/1`.
 
     Args:
-        graph: as a converter left it.
-        variables: of the network, nested dictionaries of arrays.
-        order: the layers' names in the order of the forward pass: of two that fit, the first is taken.
+        graph: the graph as the converter made it.
+        variables: the network's variables, nested dictionaries of arrays.
+        order: the layers' names in the order of the forward pass; if several layers match a node, the first is used.
     """
     layers = _arrays_by_layer(variables)
     left = {name: layers[name] for name in order}
@@ -50,7 +51,7 @@ def name_after_layers(graph: GraphProto, variables: Mapping[str, Any], order: Se
 
 
 def _fit(taken: _Arrays, layer: _Arrays) -> dict[str, str]:
-    """The name in a layer of each array that a node takes; empty where one of them is not the layer's."""
+    """The name in a layer of each array that a node takes; empty if one of them is not in the layer."""
     left, found = dict(layer), {}
     for name, array in taken.items():
         leaf = next((leaf for leaf, other in left.items() if _same(array, other)), None)
@@ -62,12 +63,12 @@ def _fit(taken: _Arrays, layer: _Arrays) -> dict[str, str]:
 
 
 def _same(array: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> bool:
-    """Whether they are equal, the second as it is or, where it is of a convolution, with its channels first."""
+    """Whether two arrays are equal; the second may also be a convolution's kernel with its channels last."""
     return np.array_equal(array, other) or (other.ndim == 4 and np.array_equal(array, other.transpose(3, 2, 0, 1)))
 
 
 def _arrays_by_layer(variables: Mapping[str, Any]) -> dict[str, _Arrays]:
-    """Parameters and batch statistics by the path of their layer."""
+    """The parameters and batch statistics of each layer, under the layer's path."""
     found: dict[str, _Arrays] = {}
     for (_, *layer, leaf), array in flatten_dict(variables).items():
         found.setdefault("/".join(layer), {})[leaf] = np.asarray(array)

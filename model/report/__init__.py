@@ -1,1 +1,1 @@
-"""The report of a run: what its network says of a split, counted, drawn and set as one HTML page."""
+"""The report of a run's evaluation on a split, as one HTML page."""

@@ -1,4 +1,4 @@
-"""What a report counts: pure NumPy over columns of drawings.
+"""Computes the statistics of a report with NumPy, from columns of predictions.
 
 Axes: N drawings, K classes. Labels are integers from 0 to K - 1.
 """
@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array
 
-STROKE_BINS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 26)  # the fewest strokes of each; the last has no end
-SURE, TINY = 0.5, 0.05  # probabilities of another class and of its own that make a label suspect
+STROKE_BINS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 26)  # the fewest strokes of each bin; the last bin has no upper end
+SURE, TINY = 0.5, 0.05  # a label is suspect only if another class has at least SURE and its own at most TINY
 _NONE = -1
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """What is counted class by class, (K,) each.
+    """The counts for each class, (K,) each.
 
     Attributes:
-        drawings: of the class.
-        right: those taken for it.
-        in_top3: those that have it among their best three.
-        named: drawings of any class taken for it.
-        confused: the class for which most of its drawings are taken instead; -1 where there is none.
-        confusions: how many are.
+        drawings: the drawings of the class.
+        right: the drawings of the class that are predicted correctly.
+        in_top3: the drawings of the class for which it is among the three most probable classes.
+        named: the drawings of any class that are predicted as this class.
+        confused: the wrong class that is predicted most often for its drawings; -1 if there is none.
+        confusions: the number of its drawings that are predicted as `confused`.
     """
 
     drawings: Int64Array
@@ -38,7 +38,7 @@ class ClassTable:
 
 
 def class_table(confusion: Int64Array, labels: NDArray[Any], rank: NDArray[Any]) -> ClassTable:
-    """The table of N drawings by their confusion, labels and ranks."""
+    """The table for N drawings, from their confusion matrix, their labels and the ranks of their labels."""
     wrong = without_diagonal(confusion)
     confused = wrong.argmax(axis=1)
     confusions = wrong.max(axis=1)
@@ -53,22 +53,23 @@ def class_table(confusion: Int64Array, labels: NDArray[Any], rank: NDArray[Any])
 
 
 def without_diagonal(confusion: Int64Array) -> Int64Array:
-    """The mistakes alone."""
+    """A copy of the confusion matrix with only the mistakes: its diagonal is 0."""
     wrong = confusion.copy()
     np.fill_diagonal(wrong, 0)
     return wrong
 
 
-def worst_pairs(confusion: Int64Array, count: int) -> list[tuple[int, int]]:
-    """Up to `count` pairs of classes, the lower first, that are taken for each other most often, either way."""
-    both = np.triu(without_diagonal(confusion) + without_diagonal(confusion).T)
+def most_confused_pairs(confusion: Int64Array, count: int) -> list[tuple[int, int]]:
+    """Up to `count` pairs of classes that are confused most often, in either direction; the lower label comes first."""
+    wrong = without_diagonal(confusion)
+    both = np.triu(wrong + wrong.T)
     flat = both.ravel()
     order = np.argsort(-flat, kind="stable")[:count]
     return [divmod(int(place), len(confusion)) for place in order if flat[place] > 0]
 
 
 def by_strokes(strokes: NDArray[Any], right: NDArray[np.bool_]) -> list[tuple[int, int | None, int, int]]:
-    """For each of `STROKE_BINS` that has drawings: its fewest and most strokes, drawings, and those named right."""
+    """For each of `STROKE_BINS` with drawings: its fewest and most strokes, its drawings, those predicted correctly."""
     place = np.searchsorted(STROKE_BINS, strokes, side="right") - 1
     drawings = np.bincount(place, minlength=len(STROKE_BINS)).tolist()
     hits = np.bincount(place[right], minlength=len(STROKE_BINS)).tolist()
@@ -76,8 +77,8 @@ def by_strokes(strokes: NDArray[Any], right: NDArray[np.bool_]) -> list[tuple[in
     return [row for row in zip(STROKE_BINS, most, drawings, hits, strict=True) if row[2]]
 
 
-def surest_mistakes(wrong: NDArray[np.bool_], confidence: NDArray[Any], of_true: NDArray[Any]) -> Int64Array:
-    """The drawings that are named wrongly, the surest first; of equals the one whose true class has less."""
+def most_confident_mistakes(wrong: NDArray[np.bool_], confidence: NDArray[Any], of_true: NDArray[Any]) -> Int64Array:
+    """The wrong predictions, by decreasing confidence, then by increasing probability of the true class."""
     order = np.lexsort((of_true, -confidence))
     return order[wrong[order]]
 
@@ -85,19 +86,19 @@ def surest_mistakes(wrong: NDArray[np.bool_], confidence: NDArray[Any], of_true:
 def suspects(
     labels: NDArray[Any], best: NDArray[Any], confidence: NDArray[Any], of_true: NDArray[Any], classes: int
 ) -> Int64Array:
-    """The drawings whose label may be wrong: they look like a typical drawing of another class.
+    """The drawings whose label may be wrong because they look like a typical drawing of another class.
 
-    By the thresholds of confident learning (Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in
-    Dataset Labels, 2019, arXiv:1911.00068): the network must be at least as sure of the other class as it is, on
-    average, of drawings that are labelled so. Of a class with few drawings that average says little, so it must also
-    be `SURE` of it, and give the drawing's own class a `TINY` probability at most. Those that have least of that come
-    first.
+    The threshold is that of confident learning (Northcutt, Jiang, Chuang: Confident Learning: Estimating Uncertainty in
+    Dataset Labels, 2019, arXiv:1911.00068): the predicted class must have at least the probability that it has on
+    average for the drawings labelled with it. For a class with few drawings that average is unreliable. So the
+    predicted class must also have a probability of at least `SURE`, and the labelled class of at most `TINY`. Drawings
+    whose labelled class is the least probable come first.
 
     Args:
-        labels: (N,).
-        best: (N,) the class that each is taken for.
-        confidence: (N,) the probability of that.
-        of_true: (N,) the probability of the class that it is labelled as.
+        labels: (N,) the labels.
+        best: (N,) the predicted classes.
+        confidence: (N,) the probabilities of the predicted classes.
+        of_true: (N,) the probabilities of the labelled classes.
         classes: K.
     """
     count = np.bincount(labels, minlength=classes)
@@ -109,6 +110,9 @@ def suspects(
 
 
 def first_right(right: NDArray[np.bool_]) -> Int64Array:
-    """(N,) int64, from which of S steps on each of (S, N) drawings is named right to the end; S where it never is."""
+    """(N,) int64, the first of S steps from which on all predictions of a drawing are correct; S if there is none.
+
+    `right` is (S, N): whether the prediction for each drawing is correct at each step.
+    """
     wrong_later = np.cumsum(~right[::-1], axis=0)[::-1] > 0
     return wrong_later.sum(axis=0)

@@ -1,4 +1,4 @@
-"""A report from a run and shards to a file."""
+"""Makes the HTML text of a report from a run's evaluation on shards."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,16 +22,16 @@ def make_report(
     mirror: bool = False,
     progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> str:
-    """The page of a run's evaluation, with nothing in it that another moment would change.
+    """The HTML page for a run's evaluation; it has no time or date, so that the same evaluation gives the same page.
 
     Args:
         loaded: the run that was evaluated.
-        folder: the shards.
-        split: theirs, or "all".
-        scores: of the drawings, as `evaluate` prints them.
-        outputs: what the network says of each of them, one or more.
-        mirror: whether it looked at mirror images too.
-        progress: told of so many more images of unfinished drawings, and of how many there are.
+        folder: the folder of shards.
+        split: the name of a split, or "all".
+        scores: the scores of the drawings, as `evaluate` prints them.
+        outputs: the predictions for one or more drawings.
+        mirror: whether mirror images were evaluated too.
+        progress: called with the number of images of unfinished drawings done since the last call, and their total.
 
     Raises:
         ShardError: the shards are damaged.
@@ -49,17 +49,18 @@ def make_report(
 
 
 def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:
-    """Whether these are the shards that the run was trained on, so that splits are what they were then."""
+    """Whether these are the shards that the run was trained on, so that the splits are the same."""
     return loaded.run.card.shards_checksum == manifest.checksum
 
 
 def _trained_on(loaded: LoadedRun, manifest: Manifest, split: str, outputs: Outputs) -> str | None:
-    """What to say of the run and some of these drawings, before "on some of these drawings"; None: it saw none."""
+    """The words to put before "on some of these drawings"; None if the run was not trained on any of them."""
     if _is_own(loaded, manifest):
         return "was trained" if any(one.name == "train" for one in outputs.splits) else None
-    # Of other shards any drawing may be one it was trained on, unless a split that both have in common says not.
-    told_apart = split in ("validation", "test") and loaded.run.card.splits == manifest.options["splits"]
-    return None if told_apart else "may have been trained"
+    # Any drawing of other shards may be one that the run was trained on. But a drawing is in the same split of all
+    # shards that were split in the same way.
+    is_held_out = split in ("validation", "test") and loaded.run.card.splits == manifest.options["splits"]
+    return None if is_held_out else "may have been trained"
 
 
 def _facts(
@@ -69,49 +70,49 @@ def _facts(
     present = int((scores.drawings > 0).sum())
     classes = f"{len(config.classes):,}" + (f", {present:,} of them here" if present < len(config.classes) else "")
     kind = " (synthetic sample)" if manifest.synthetic else ""
-    looked = "each drawing and its mirror image" if mirror else "each drawing once"
+    evaluated = "each drawing and its mirror image" if mirror else "each drawing"
     return (
         ("run", str(loaded.run.folder)),
-        ("network", f"{config.network}, {_told_epoch(loaded)}"),
+        ("network", f"{config.network}, {_checkpoint_text(loaded)}"),
         ("classes", classes),
         ("shards", f"{folder}{kind}"),
         ("split", f"{split}, {scores.drawings.sum():,} drawings"),
-        ("looked at", f"{looked}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
-        ("temperature", _told_temperature(loaded)),
+        ("images", f"{evaluated}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
+        ("temperature", _temperature_text(loaded)),
     )
 
 
-def _told_epoch(loaded: LoadedRun) -> str:
+def _checkpoint_text(loaded: LoadedRun) -> str:
     position = loaded.position
     steps = f" and {position.step:,} steps" if position.step else ""
     return f"its best checkpoint, after {position.epoch:,} of {loaded.run.config.epochs:,} epochs{steps}"
 
 
-def _told_temperature(loaded: LoadedRun) -> str:
+def _temperature_text(loaded: LoadedRun) -> str:
     if loaded.fitted is not None:
         return f"{loaded.temperature:.4f}, fitted on validation drawings"
     if loaded.calibration is not None:
         other = loaded.calibration.checkpoint
-        return f"1; that of {CALIBRATION} is of another checkpoint, {other}, and was left aside"
-    return "1, none was fitted"
+        return f"1; the temperature in {CALIBRATION} was fitted for another checkpoint, {other}, and is not used"
+    return "1, because none was fitted"
 
 
 def _notes(loaded: LoadedRun, manifest: Manifest, split: str, trained_on: str | None) -> tuple[str, ...]:
     is_own, notes = _is_own(loaded, manifest), []
     if manifest.synthetic:
-        notes.append(f"These drawings are {SYNTHETIC}: what is said here says little of drawings by people.")
+        notes.append(f"These drawings are {SYNTHETIC}: these scores say little about drawings by people.")
     if trained_on is not None:
-        flatter = "flatter" if is_own else "may flatter"
+        overstate = "overstate" if is_own else "may overstate"
         notes.append(
-            f"The run {trained_on} on some of these drawings: its scores {flatter} it. "
-            f"The test split{'' if is_own else ' of its own shards'} does not."
+            f"The run {trained_on} on some of these drawings: its scores here {overstate} its accuracy on new "
+            f"drawings. Its scores on the test split{'' if is_own else ' of its own shards'} do not."
         )
     if loaded.fitted is not None and split in ("validation", "all"):
         fitted = "was fitted" if is_own else "may have been fitted"
         notes.append(
             f"The temperature {fitted} on {'these' if split == 'validation' else 'some of these'} drawings: their "
-            "calibration error says little of others; that of the test split does."
+            "calibration error says little about new drawings; use the one of the test split."
         )
     if not is_own:
-        notes.append(f"These are other shards than {loaded.run.card.shards}, which the run was trained on.")
+        notes.append(f"These are not the shards that the run was trained on, {loaded.run.card.shards}.")
     return tuple(notes)

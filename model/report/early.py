@@ -1,4 +1,4 @@
-"""How early a drawing can be guessed, for the page."""
+"""The report's section on unfinished drawings: how early a drawing is predicted correctly."""
 
 from typing import Any
 
@@ -13,36 +13,42 @@ from model.report.prefixes import PARTS, Prefixes, images_of
 from model.scoring.metrics import wilson
 from model.scoring.predict import Predictor
 
-_STRIPS = 4
-_FRAMED = {
-    "centred": "is put into the middle at the size of a whole drawing",
-    "corner": "takes the corner and the size of the whole drawing, as Google would align it",
+_STRIPS = 4  # drawings that are shown from their first tenth on
+_FRAMING = {
+    "centred": "is centred and scaled to the size of a whole drawing",
+    "corner": "is aligned to the corner and scaled to the size of the whole drawing, as Google would align it",
 }
 
 
 def early_for_page(
     outputs: Outputs, prefixes: Prefixes, predictor: Predictor, classes: tuple[str, ...]
 ) -> dict[str, Any]:
-    """What the template shows of the prefixes of drawings."""
+    """The values that the template shows of the predictions for unfinished drawings."""
     count = len(prefixes.chosen)
     right = prefixes.rank == 0
     top1, top3 = right.sum(axis=1), (prefixes.rank < 3).sum(axis=1)
     first = first_right(right)
     settled = np.array([(first <= part).mean() for part in range(PARTS)])
     low, high = wilson(top1, np.full(PARTS, count))
-    of_all = "" if count == len(outputs) else f", drawn by chance from the {len(outputs):,}"
+    sample = f"all {count:,} drawings"
+    if count < len(outputs):
+        sample = f"{count:,} drawings, a random sample of the {len(outputs):,}"
     config = predictor.run.config
     augmentation = config.augmentation()
     cut = augmentation.prefix if augmentation is not None else 0.0
     enough = np.flatnonzero(settled >= 0.5)
-    half = f"From {100 * (enough[0] + 1) // PARTS}% on, half of them are named right to the end." if len(enough) else ""
+    half = ""
+    if len(enough):
+        percent = 100 * (enough[0] + 1) // PARTS
+        half = f"With {percent}% of its points, half of the drawings are predicted correctly from then on."
+    trained = "The network was trained on whole drawings only: --augment prefix=0.3 trains one that guesses earlier."
+    if cut:
+        trained = f"The network was trained on unfinished drawings too: {cut:.0%} of the drawings were cut."
     return {
-        "told": f"{'all ' if not of_all else ''}{count:,} drawings{of_all}",
+        "sample": sample,
         "half": half,
-        "framing": _FRAMED[config.framing] + ", as in training",
-        "trained": f"It was trained on unfinished drawings too ({cut:.0%} of them were cut)."
-        if cut
-        else "It was trained on whole drawings only: train with --augment prefix=0.3 for one that guesses earlier.",
+        "framing": _FRAMING[config.framing] + ", as in training",
+        "trained": trained,
         "rows": [
             {
                 "percent": 100 * (k + 1) // PARTS, "share": top1[k] / count, "low": low[k], "high": high[k],
@@ -58,7 +64,7 @@ def early_for_page(
 def _strips(
     outputs: Outputs, prefixes: Prefixes, predictor: Predictor, classes: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """Some drawings of the sample, each of another class and named right in the end, from their first tenth on."""
+    """Some drawings from their first tenth on, of different classes; each is predicted correctly when it is whole."""
     labels = outputs.label[prefixes.chosen]
     right = prefixes.rank == 0
     whole = np.flatnonzero(right[-1])
@@ -76,7 +82,7 @@ def _strips(
                 {
                     "image": data_uri(images[part][k]),
                     "percent": 100 * (part + 1) // PARTS,
-                    "said": classes[prefixes.best[part, place]],
+                    "predicted": classes[prefixes.best[part, place]],
                     "confidence": float(prefixes.confidence[part, place]),
                     "right": bool(right[part, place]),
                 }

@@ -1,4 +1,4 @@
-"""Drawings for the page: read from their shards, drawn as the network sees them, told in a line."""
+"""The drawings on the report's page: each as the network sees it, with its classes and its source."""
 
 import base64
 from dataclasses import dataclass
@@ -17,22 +17,22 @@ class Picture:
     """A drawing on the page.
 
     Attributes:
-        image: a data URI of a PNG file.
-        true: its word.
-        said: what the network takes it for.
-        confidence: how sure it is of that.
-        of_true: what it gives the word.
-        second: what it puts next.
-        of_second: how sure it is of that.
-        key_id: Google's.
-        country: the country code; None where it is not known.
-        recognized: whether Google's own game recognized it; None where it is not known.
-        right: whether it is taken for what it is.
+        image: a PNG file as a data URI.
+        true: the true class.
+        predicted: the most probable class.
+        confidence: the probability of the predicted class.
+        of_true: the probability of the true class.
+        second: the second most probable class.
+        of_second: the probability of the second class.
+        key_id: Google's identifier of the drawing.
+        country: the country code; None if it is not known.
+        recognized: whether Google's own game recognized the drawing; None if it is not known.
+        right: whether the predicted class is the true class.
     """
 
     image: str
     true: str
-    said: str
+    predicted: str
     confidence: float
     of_true: float
     second: str
@@ -44,10 +44,10 @@ class Picture:
 
 
 def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
-    """The drawings at `chosen`, (N,) int64, one or more places in the outputs, in that order.
+    """Read the drawings at `chosen`, (N,) int64, one or more places in the outputs, in that order.
 
     Raises:
-        ShardError: their shards are damaged.
+        ShardError: the shards are damaged.
     """
     parts = outputs.part[chosen]
     present = np.unique(parts).tolist()
@@ -58,10 +58,10 @@ def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
 def pictures_of(
     outputs: Outputs, chosen: Int64Array, classes: tuple[str, ...], config: RenderConfig
 ) -> dict[int, Picture]:
-    """The drawings at `chosen`, by their place in the outputs.
+    """The pictures of the drawings at `chosen`, each under its place in the outputs.
 
     Raises:
-        ShardError: their shards are damaged.
+        ShardError: the shards are damaged.
     """
     chosen = np.unique(chosen)
     if not len(chosen):
@@ -72,7 +72,7 @@ def pictures_of(
         place: Picture(
             image=data_uri(images[k]),
             true=classes[outputs.label[place]],
-            said=classes[outputs.best[place]],
+            predicted=classes[outputs.best[place]],
             confidence=float(outputs.confidence[place]),
             of_true=float(outputs.of_true[place]),
             second=classes[outputs.second[place]],
@@ -87,12 +87,12 @@ def pictures_of(
 
 
 def data_uri(image: UInt8Array) -> str:
-    """An (H, W, C) uint8 image as the address of itself."""
+    """An (H, W, C) uint8 image as the data URI of a PNG file."""
     return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
 
 
 def _countries_of(outputs: Outputs, chosen: Int64Array) -> dict[int, str | None]:
-    """The country code of each drawing at `chosen`, one column of a row group at a time."""
+    """Read the country code of each drawing at `chosen`; of each row group only that column is read."""
     found: dict[int, str | None] = {}
     for part, split in enumerate(outputs.splits):
         places = chosen[outputs.part[chosen] == part]

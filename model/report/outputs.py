@@ -1,4 +1,4 @@
-"""What a network says of each drawing of a split, as columns: 37 bytes a drawing, whatever the number of classes."""
+"""Collects a network's predictions for the drawings of a split, 37 bytes for each."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,21 +15,21 @@ from pipeline.shards.read import ShardSplit
 
 @dataclass(frozen=True)
 class Outputs:
-    """N drawings, in the order of their rows.
+    """The predictions for N drawings, in the order of their rows.
 
     Attributes:
-        splits: the splits that they are of.
-        part: (N,) uint8, each drawing's place in `splits`.
-        row: (N,) int64, its row in that split.
-        label: (N,) uint16, the run's label of its word.
-        best: (N,) uint16, the label that the network puts first.
-        second: (N,) uint16, the one it puts next.
-        confidence: (N,) float32, the probability of the best.
-        of_second: (N,) float32, of the second.
-        of_true: (N,) float32, of the true label.
+        splits: the splits that the drawings are from.
+        part: (N,) uint8, the index in `splits` of each drawing's split.
+        row: (N,) int64, the drawing's row in that split.
+        label: (N,) uint16, the true label, as the run numbers its classes.
+        best: (N,) uint16, the most probable label, which is the predicted one.
+        second: (N,) uint16, the second most probable label.
+        confidence: (N,) float32, the probability of the best label.
+        of_second: (N,) float32, the probability of the second label.
+        of_true: (N,) float32, the probability of the true label.
         plain: (N,) float32, the confidence at temperature 1.
-        rank: (N,) uint16, how many labels are put before the true one.
-        strokes: (N,) uint16.
+        rank: (N,) uint16, the number of labels that are more probable than the true one.
+        strokes: (N,) uint16, the number of strokes.
     """
 
     splits: tuple[ShardSplit, ...]
@@ -50,13 +50,13 @@ class Outputs:
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """(N,) whether the best label is the true one."""
+        """(N,) bool, whether the predicted label is the true one."""
         return self.rank == 0
 
 
 @dataclass
 class Collector:
-    """A visitor of `evaluate_run` that keeps what a report needs."""
+    """A visitor of `evaluate_run` that keeps the predictions for a report."""
 
     _splits: list[ShardSplit] = field(default_factory=list)
     _columns: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
@@ -88,10 +88,10 @@ class Collector:
             self._columns[name].append(column)
 
     def outputs(self) -> Outputs:
-        """All that was seen, one drawing or more.
+        """The predictions for all the drawings that were evaluated, one or more.
 
         Raises:
-            ShardError: the shards, of which the strokes are counted, are damaged.
+            ShardError: the shards, which are read to count strokes, are damaged.
         """
         columns = {name: np.concatenate(parts) for name, parts in self._columns.items()}
         order = np.lexsort((columns["row"], columns["part"]))
@@ -104,6 +104,6 @@ class Collector:
 
 
 def _strokes_of(split: ShardSplit) -> NDArray[np.uint16]:
-    """How many strokes each drawing of a split has."""
+    """(N,) uint16, the number of strokes of each drawing of a split."""
     counts = [np.diff(split.read_packed(group).first_stroke) for group in range(len(split.row_groups))]
     return np.concatenate(counts).astype(np.uint16)

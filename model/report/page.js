@@ -13,12 +13,12 @@ function make(name, attributes = {}, ...children) {
 
 const percent = (part, whole) => (whole ? ((100 * part) / whole).toFixed(1) + "%" : "");
 
-// Tables that sort by the column whose header is pressed; what has no value stays last.
+// Sort a table by the column whose header is clicked; rows without a value stay last.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
     const text = head.dataset.sort === "text";
-    const press = () => {
+    const sort = () => {
       const up = head.getAttribute("aria-sort") === (text ? "ascending" : "descending") ? !text : text;
       heads.forEach((other) => other.removeAttribute("aria-sort"));
       head.setAttribute("aria-sort", up ? "ascending" : "descending");
@@ -31,12 +31,12 @@ for (const table of document.querySelectorAll("table.sortable")) {
       });
       table.tBodies[0].append(...rows);
     };
-    const button = make("button", { type: "button", onclick: press }, ...head.childNodes);
+    const button = make("button", { type: "button", onclick: sort }, ...head.childNodes);
     head.replaceChildren(button);
   });
 }
 
-// Fields that leave of a table the rows with a word.
+// Add a search field that hides the rows whose class does not contain the text.
 for (const tools of document.querySelectorAll("[data-filter]")) {
   const rows = document.getElementById(tools.dataset.filter).tBodies[0].rows;
   if (rows.length < 20) continue;
@@ -48,7 +48,7 @@ for (const tools of document.querySelectorAll("[data-filter]")) {
 }
 
 function orderSwitch(choose) {
-  const buttons = [["similar", "similar side by side"], ["label", "alphabetical"]].map(([name, text]) =>
+  const buttons = [["similar", "confused classes together"], ["label", "alphabetical"]].map(([name, text]) =>
     make("button", {
       type: "button",
       "aria-pressed": String(name === "similar"),
@@ -60,7 +60,7 @@ function orderSwitch(choose) {
   return buttons;
 }
 
-// The small confusion matrix: a table whose rows and columns change places.
+// The small confusion matrix is a table; two buttons change the order of its rows and columns.
 for (const tools of document.querySelectorAll("[data-reorder]")) {
   const table = document.getElementById(tools.dataset.reorder);
   const similar = [...table.tBodies[0].rows].map((row) => row.dataset.k);
@@ -75,9 +75,9 @@ for (const tools of document.querySelectorAll("[data-reorder]")) {
   }));
 }
 
-// The large one: a canvas to be zoomed, moved and asked.
-function matrix(place, told) {
-  const { words, rows, similar } = told;
+// The large confusion matrix is a canvas that can be zoomed and moved, and shows the numbers of a cell or a class.
+function matrix(place, numbers) {
+  const { words, rows, similar } = numbers;
   const count = words.length;
   const cells = rows.map((row) => {
     const found = new Map();
@@ -92,23 +92,23 @@ function matrix(place, told) {
   let hover = null;
   let picked = null;
   const view = { scale: 1, x: 0, y: 0, gutter: 90, side: 0 };
-  const canvas = make("canvas", { tabindex: "0", role: "img", "aria-label": "Confusion matrix; the field below tells a class in words" });
+  const canvas = make("canvas", { tabindex: "0", role: "img", "aria-label": "Confusion matrix; choose a class in the field above to read its numbers" });
   const context = canvas.getContext("2d");
-  const cell = make("p", { class: "cell", "aria-live": "polite" }, "Point at a cell; press one to see its class. + and - zoom, as does the wheel once the picture is pressed; drag moves it.");
+  const cell = make("p", { class: "cell", "aria-live": "polite" }, "Point at a cell to see its numbers; click it to see its class. The keys + and - zoom, and so does the wheel after a click on the matrix; drag to move it.");
   const inspected = make("div", { class: "inspected" });
   const names = make("datalist", { id: "matrix-words" }, ...words.map((word) => make("option", { value: word })));
   const field = make("input", {
-    type: "search", list: "matrix-words", placeholder: "tell of a class", "aria-label": "tell of a class",
+    type: "search", list: "matrix-words", placeholder: "show a class", "aria-label": "show a class",
     oninput: () => { const k = words.indexOf(field.value); if (k >= 0) inspect(k, true); },
   });
   const zoomButton = (text, label, factor) => make("button", {
     type: "button", "aria-label": label,
     onclick: () => zoom(factor, view.gutter + view.side / 2, view.gutter + view.side / 2),
   }, text);
-  const whole = make("button", { type: "button", onclick: () => { fit(); draw(); } }, "whole");
+  const whole = make("button", { type: "button", onclick: () => { fit(); draw(); } }, "all");
   place.append(
     make("div", { class: "tools" }, ...orderSwitch((name) => { arrange(name === "similar" ? similar : words.map((_, k) => k)); draw(); }),
-      zoomButton("+", "larger", 1.6), zoomButton("\u2212", "smaller", 1 / 1.6), whole, field, names),
+      zoomButton("+", "zoom in", 1.6), zoomButton("\u2212", "zoom out", 1 / 1.6), whole, field, names),
     canvas, cell, inspected);
   place.hidden = false;
 
@@ -224,9 +224,9 @@ function matrix(place, told) {
     const [label, named] = pair;
     const n = cells[label].get(named) || 0;
     cell.replaceChildren(
-      "drawn ", make("b", { class: "w" }, words[label]), label === named ? ", named right" : ", named ",
+      "true class ", make("b", { class: "w" }, words[label]), label === named ? ", predicted correctly" : ", predicted ",
       ...(label === named ? [] : [make("b", { class: "w" }, words[named])]),
-      drawn[label] ? `: ${n} of ${drawn[label]} (${percent(n, drawn[label])})` : ": no drawing here");
+      drawn[label] ? `: ${n} of ${drawn[label]} (${percent(n, drawn[label])})` : ": no drawings here");
   }
 
   function entry(label, named, other, whole_) {
@@ -246,9 +246,9 @@ function matrix(place, told) {
     const right = cells[label].get(label) || 0;
     const list = (items, nothing) => (items.length ? make("ul", {}, ...items) : make("p", {}, nothing));
     inspected.replaceChildren(
-      make("h3", {}, words[label], drawn[label] ? `: ${right} of ${drawn[label]} named right (${percent(right, drawn[label])})` : ": no drawing here"),
-      make("div", {}, "Named instead:", list(instead.map(([named]) => entry(label, named, named, drawn[label])), "nothing")),
-      make("div", {}, `Named ${words[label]}, but drawn:`, list(taken.map(([true_]) => entry(true_, label, true_, drawn[true_])), "nothing")));
+      make("h3", {}, words[label], drawn[label] ? `: ${right} of ${drawn[label]} predicted correctly (${percent(right, drawn[label])})` : ": no drawings here"),
+      make("div", {}, `${words[label]} predicted as:`, list(instead.map(([named]) => entry(label, named, named, drawn[label])), "no other class")),
+      make("div", {}, `Predicted as ${words[label]}, true class:`, list(taken.map(([true_]) => entry(true_, label, true_, drawn[true_])), "no other class")));
     if (show) {
       const middle = position[label] + 0.5 - view.side / view.scale / 2;
       Object.assign(view, { x: middle, y: middle });
@@ -315,7 +315,7 @@ function matrix(place, told) {
   });
   let width = place.clientWidth;
   window.addEventListener("resize", () => {
-    if (place.clientWidth === width) return; // a telephone's address bar comes and goes
+    if (place.clientWidth === width) return; // only the height changed: a phone hides and shows its address bar
     width = place.clientWidth;
     fit();
     draw();
@@ -326,5 +326,5 @@ function matrix(place, told) {
   draw();
 }
 
-const told = document.getElementById("confusion-data");
-if (told) matrix(document.getElementById("matrix"), JSON.parse(told.textContent));
+const numbers = document.getElementById("confusion-data");
+if (numbers) matrix(document.getElementById("matrix"), JSON.parse(numbers.textContent));

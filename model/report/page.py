@@ -1,4 +1,4 @@
-"""The page of a report: what was counted and drawn, set as one HTML file that asks for no other."""
+"""Renders the HTML page of a report, which loads no other file."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,38 +14,39 @@ from model.report.analysis import (
     TINY,
     by_strokes,
     class_table,
-    surest_mistakes,
+    most_confident_mistakes,
+    most_confused_pairs,
     suspects,
-    worst_pairs,
 )
 from model.report.early import early_for_page
 from model.report.figures import reliability_chart, stroke_bin, strokes_chart
 from model.report.gallery import Picture, pictures_of, read_drawings
 from model.report.matrix import matrix_for_page
 from model.report.outputs import Outputs
-from model.report.prefixes import name_prefixes, sample_of
+from model.report.prefixes import predict_prefixes, sample_of
 from model.scoring.metrics import Scores, wilson
 from model.scoring.predict import Predictor
 from model.scoring.reliability import BINS, Reliability, reliability
 from pipeline.arrays import Int64Array
 from pipeline.pictures.names import safe_name
 
-SHOWN = 24  # drawings of a gallery
-LISTED = 200  # suspected labels with their key_id
-PAIRS = 12
-_OF_EACH_WAY = 2  # drawings of a pair
+SHOWN = 24  # drawings in a gallery
+LISTED = 200  # suspected labels that are listed with their key_id
+PAIRS = 12  # pairs of classes
+_DRAWINGS_OF_PAIR = 2  # drawings in each direction of a pair
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a page is about.
+    """The facts about the run and the shards at the top of a page.
 
     Attributes:
         facts: names and values, in words.
-        notes: what the reader must know besides.
-        attribution: whose drawings these are.
-        synthetic: whether they are the built-in sample's.
-        trained_on: how the run came by some of them, such as "was trained"; None where it did not.
+        notes: warnings about the scores.
+        attribution: the source of the drawings.
+        synthetic: whether the drawings are of the built-in sample.
+        trained_on: the words to put before "on some of these drawings", such as "was trained"; None if the run was not
+            trained on any of them.
     """
 
     facts: tuple[tuple[str, str], ...]
@@ -62,14 +63,14 @@ def make_page(
     predictor: Predictor,
     progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> str:
-    """The page's text.
+    """The HTML text of the page.
 
     Args:
-        subject: what it is about.
-        scores: of the drawings, as `evaluate` prints them.
-        outputs: what the network says of each of them.
-        predictor: the run's, which names prefixes of some.
-        progress: told of so many more images of prefixes, and of how many there are.
+        subject: the facts about the run and the shards.
+        scores: the scores of the drawings, as `evaluate` prints them.
+        outputs: the predictions for the drawings.
+        predictor: the run's predictor, which predicts unfinished drawings.
+        progress: called with the number of images of unfinished drawings done since the last call, and their total.
 
     Raises:
         ShardError: the shards are damaged.
@@ -79,10 +80,10 @@ def make_page(
     render_config = predictor.run.config.render_config()
     pictures = pictures_of(outputs, np.concatenate([lists.shown, *lists.pairs.values()]), classes, render_config)
     chosen = sample_of(outputs)
-    prefixes = name_prefixes(outputs, chosen, lambda some: read_drawings(outputs, some), predictor, progress)
+    prefixes = predict_prefixes(outputs, chosen, lambda some: read_drawings(outputs, some), predictor, progress)
     headline = _headline(scores)
     return template().render(
-        title=f"{headline['top1']:.2%} named right, {len(classes)} classes: sketchpipe report",
+        title=f"{headline['top1']:.2%} predicted correctly, {len(classes)} classes: sketchpipe report",
         css=_text("page.css"),
         js=_text("page.js"),
         image_size=render_config.size,
@@ -110,7 +111,7 @@ def make_page(
 
 @dataclass(frozen=True)
 class _Lists:
-    """Drawings of a page by their places in the outputs, and the pairs of classes with theirs."""
+    """The drawings of a page, as places in the outputs; those of `pairs` are under their pair of classes."""
 
     mistakes: Int64Array
     unsure: Int64Array
@@ -123,12 +124,12 @@ class _Lists:
 
 
 def _lists(outputs: Outputs, confusion: Int64Array, classes: int) -> _Lists:
-    mistakes = surest_mistakes(~outputs.right, outputs.confidence, outputs.of_true)
+    mistakes = most_confident_mistakes(~outputs.right, outputs.confidence, outputs.of_true)
     label, best = outputs.label[mistakes], outputs.best[mistakes]
     pairs = {}
-    for first, second in worst_pairs(confusion, PAIRS):
+    for first, second in most_confused_pairs(confusion, PAIRS):
         there, back = (mistakes[(label == a) & (best == b)] for a, b in ((first, second), (second, first)))
-        pairs[first, second] = np.concatenate([there[:_OF_EACH_WAY], back[:_OF_EACH_WAY]])
+        pairs[first, second] = np.concatenate([there[:_DRAWINGS_OF_PAIR], back[:_DRAWINGS_OF_PAIR]])
     found = suspects(outputs.label, outputs.best, outputs.confidence, outputs.of_true, classes)
     return _Lists(mistakes, np.argsort(outputs.confidence, kind="stable"), found, pairs)
 
@@ -172,7 +173,7 @@ def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
 
 
 def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The rows of the table, the worst first and of equals the largest, those without drawings last."""
+    """The rows of the table, by increasing accuracy, then by decreasing drawings; those without drawings come last."""
     table = class_table(confusion, outputs.label, outputs.rank)
     low, high = wilson(table.right, table.drawings)
     share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)
@@ -213,7 +214,7 @@ def _suspected(
     key_ids = read_drawings(outputs, listed).key_id.tolist() if len(listed) else []
     rows = [
         {
-            "key_id": key_id, "true": classes[outputs.label[place]], "said": classes[outputs.best[place]],
+            "key_id": key_id, "true": classes[outputs.label[place]], "predicted": classes[outputs.best[place]],
             "confidence": float(outputs.confidence[place]), "of_true": float(outputs.of_true[place]),
         }
         for place, key_id in zip(listed.tolist(), key_ids, strict=True)
@@ -223,17 +224,17 @@ def _suspected(
 
 def _strokes(outputs: Outputs) -> dict[str, Any]:
     rows = by_strokes(outputs.strokes, outputs.right)
-    told = []
+    shown = []
     for fewest, most, count, right in rows:
         low, high = wilson(right, count)
-        told.append(
+        shown.append(
             {"bin": stroke_bin(fewest, most), "drawings": count, "share": right / count, "low": low, "high": high}
         )
-    return {"rows": told, "chart": Markup(strokes_chart(rows))}
+    return {"rows": shown, "chart": Markup(strokes_chart(rows))}
 
 
 def printable(word: str) -> str:
-    r"""The word, or its `safe_name` where HTML would change a character of it or nobody could see it.
+    r"""The word, or its `safe_name` if a character of it is invisible or would be changed by HTML.
 
     >>> printable("hot dog"), printable("a\0b\rc")
     ('hot dog', 'a%00b%0Dc')
@@ -246,7 +247,7 @@ def _text(name: str) -> Markup:
 
 
 def template() -> jinja2.Template:
-    """The page, in which every word is escaped."""
+    """The template of the page, which escapes every word."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters |= {
         "number": lambda value: f"{value:,}",

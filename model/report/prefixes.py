@@ -1,4 +1,4 @@
-"""How early a drawing can be guessed: what a network says of its first tenth, of two tenths, ... of the whole."""
+"""Predicts unfinished drawings: the first tenth of their points, two tenths, up to the whole."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ from pipeline.drawings import Drawings
 from pipeline.rendering.prefix import points_of
 from pipeline.rendering.render import render_leading
 
-PARTS = 10
+PARTS = 10  # prefixes of each drawing; the last is the whole drawing
 MOST_DRAWINGS = 2000
-_CHUNK = 256
+_CHUNK = 256  # drawings predicted at a time
 
 
 @dataclass(frozen=True)
 class Prefixes:
-    """What a network says of prefixes of N drawings, tenths of their points; the last is the whole drawing.
+    """The predictions for prefixes of N drawings: their first tenth, two tenths, up to the whole drawing.
 
     Attributes:
-        chosen: (N,) int64, which drawings of the outputs these are.
-        best: (PARTS, N) int64, the label put first.
-        confidence: (PARTS, N) float32, its probability.
-        rank: (PARTS, N) int64, how many labels are put before the true one.
+        chosen: (N,) int64, the places of the drawings in the outputs.
+        best: (PARTS, N) int64, the most probable label.
+        confidence: (PARTS, N) float32, the probability of the best label.
+        rank: (PARTS, N) int64, the number of labels that are more probable than the true one.
     """
 
     chosen: Int64Array
@@ -38,38 +38,38 @@ class Prefixes:
 
 
 def sample_of(outputs: Outputs, seed: int = 0) -> Int64Array:
-    """`MOST_DRAWINGS` of the outputs, each as likely as any other, or all where there are fewer; in their order."""
+    """A random sample of `MOST_DRAWINGS` places in the outputs, or all if there are fewer, in increasing order."""
     if len(outputs) <= MOST_DRAWINGS:
         return np.arange(len(outputs))
     return np.sort(np.random.default_rng(seed).choice(len(outputs), MOST_DRAWINGS, replace=False))
 
 
 def leading_points(drawings: Drawings, part: int) -> Int64Array:
-    """(N,) int64, the points of the first `part` of `PARTS` of each drawing, one at least."""
+    """(N,) int64, the number of points in the first `part` of `PARTS` parts of each drawing, at least one."""
     return np.maximum(-(-points_of(drawings) * part // PARTS), 1)
 
 
 def images_of(drawings: Drawings, part: int, predictor: Predictor, *, mirrored: bool = False) -> UInt8Array:
-    """(N, H, W, C) uint8, the first `part` of `PARTS` of each drawing as the network sees it."""
+    """(N, H, W, C) uint8, the first `part` of `PARTS` parts of each drawing, as the network sees them."""
     config = predictor.run.config.render_config()
     return render_leading(drawings, leading_points(drawings, part), config, mirrored=mirrored)
 
 
-def name_prefixes(
+def predict_prefixes(
     outputs: Outputs,
     chosen: Int64Array,
     read: Callable[[Int64Array], Drawings],
     predictor: Predictor,
     progress: Callable[[int, int], None] = lambda _count, _total: None,
 ) -> Prefixes:
-    """Name the prefixes of some drawings.
+    """Predict the prefixes of some drawings.
 
     Args:
-        outputs: the drawings of a split.
-        chosen: (N,) int64, which of them.
-        read: gives the drawings at some places of the outputs.
-        predictor: names them; with its mirror image, each prefix is looked at twice.
-        progress: told of so many more images, and of how many there are.
+        outputs: the predictions for a split.
+        chosen: (N,) int64, the places of the drawings in the outputs.
+        read: reads the drawings at some places in the outputs.
+        predictor: predicts the images; if it also predicts mirror images, each prefix is rendered twice.
+        progress: called with the number of images done since the last call, and their total.
     """
     sides = (False, True) if predictor.mirror else (False,)
     found: list[list[tuple[Int64Array, NDArray[np.float32], Int64Array]]] = [[] for _ in range(PARTS)]

@@ -1,7 +1,7 @@
-"""A device without room for a batch, and which batch would fit: by what XLA says of the compiled steps.
+"""Turns a device's "out of memory" into an error that says which batch would fit.
 
-XLA knows before a step runs what it will take; measured, not guessed from layers. Only when a step has failed is it
-asked, because it costs a compilation for each batch that is tried.
+XLA knows how much memory a compiled step needs before the step runs. It is asked only after a step ran out of memory,
+because asking costs a compilation for each batch size that is tried.
 """
 
 import contextlib
@@ -26,51 +26,52 @@ from model.networks import make_network
 from model.scoring.evaluate import EVAL_BATCH
 from pipeline.errors import UsageError
 
-USABLE = 0.95  # of a device's memory: what is freed leaves gaps
+USABLE = 0.95  # the share of a device's memory that can be used; fragmentation takes the rest
 
 
 @contextlib.contextmanager
-def room_told(config: TrainConfig, devices: Sequence[jax.Device]) -> Iterator[None]:
+def explained_out_of_memory(config: TrainConfig, devices: Sequence[jax.Device]) -> Iterator[None]:
     """Turn a device's "out of memory" into an error that says which batch would fit.
 
     Raises:
-        UsageError: there was no room.
+        UsageError: a device, or the host, ran out of memory.
     """
     try:
         yield
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise no_room(config, devices, memory_of(devices)) from error
+        raise out_of_memory(config, devices, memory_of(devices)) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there was no room, on a device or beside it."""
+    """Whether an error says that a device or the host ran out of memory."""
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
-def no_room(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> UsageError:
-    """The error for a batch that had no room on devices of `limit` bytes each."""
+def out_of_memory(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> UsageError:
+    """The error for a batch that did not fit into devices of `limit` bytes each."""
     needed = _bytes_needed(config, devices)
     takes = "" if needed is None else f", which takes {_gigabytes(needed)}"
-    where = f"batch {config.batch}: no room for a step{takes}, on {describe(devices)} with {_gigabytes(limit)} to use"
+    batch = f"batch {config.batch}: not enough memory for a step{takes}"
+    where = f"{batch}, on {describe(devices)} with {_gigabytes(limit)} usable"
     if needed is not None and needed <= limit:
-        return UsageError(f"{where}; another program must hold the memory: end it, or train another run with --batch "
-                          f"{max(1, config.batch // 2)} or less")  # fmt: skip
+        return UsageError(f"{where}; another program probably holds the memory: end it, or train another run with "
+                          f"--batch {max(1, config.batch // 2)} or less")  # fmt: skip
     fits = fitting_batch(config, devices, limit)
     if fits is None:
-        return UsageError(f"{where}; no smaller batch fits either: take a smaller network, or --device cpu")
+        return UsageError(f"{where}; no smaller batch fits either: use a smaller network, or --device cpu")
     return UsageError(f"{where}; train another run with --batch {fits}, which would fit")
 
 
 def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> int | None:
-    """The largest half, quarter, ... of a batch, or a little less, that `devices` of `limit` bytes each have room for.
+    """The largest of half the batch, a quarter, and so on that fits into `devices` of `limit` bytes each.
 
     Returns:
-        A batch that the devices divide; None if not even the smallest fits.
+        The batch, rounded down to a multiple of the number of devices; None if not even the smallest fits.
     """
-    sharing, half = _sharing(devices), config.batch // 2
-    while batch := half // sharing * sharing:
+    count, half = _memories(devices), config.batch // 2
+    while batch := half // count * count:
         needed = _bytes_needed(replace(config, batch=batch), devices)
         if needed is not None and needed <= limit:
             return batch
@@ -81,46 +82,46 @@ def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int
 @functools.cache
 def bytes_needed(config: TrainConfig, share: int, device: jax.Device) -> int:
     """The most bytes that training takes on a device that gets `share` drawings of each batch."""
-    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
+    network, tx, render = _network(config), make_tx(config, 1), config.render_config()
     state = _state(config)
     smoothing = config.label_smoothing
     steps = compile_steps(lambda _: network, tx, [device], batch=share, label_smoothing=smoothing, seed=0)
-    images = [jax.ShapeDtypeStruct((share, look.size, look.size, look.channels), jnp.uint8)] * steps.fused
+    images = [jax.ShapeDtypeStruct((share, render.size, render.size, render.channels), jnp.uint8)] * steps.fused
     labels = [jax.ShapeDtypeStruct((share,), jnp.int32)] * steps.fused
-    waiting = (2 * AHEAD + 1) * sum(one.size for one in images)  # the feed's batches on the device, beside the step's
+    waiting = (2 * AHEAD + 1) * sum(one.size for one in images)  # batches of the feed that lie on the device meanwhile
     training = waiting + _bytes_of(steps.train_steps, state, images, labels)
     optimizer = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state.opt_state))
     return max(training, optimizer + _bytes_of_scoring(replace(config, batch=1)))
 
 
 def memory_of(devices: Sequence[jax.Device]) -> int:
-    """The bytes that each device can use: a GPU's as it says, the CPU's as the machine and its limits have them."""
+    """The bytes that each device can use: the limit that a GPU reports, or the memory of the host."""
     limits = [(device.memory_stats() or {}).get("bytes_limit") for device in devices]
-    told = [int(limit) for limit in limits if limit]
-    return int(USABLE * (min(told) if told else _memory_of_cpu()))
+    reported = [int(limit) for limit in limits if limit]
+    return int(USABLE * (min(reported) if reported else _memory_of_host()))
 
 
 def _bytes_needed(config: TrainConfig, devices: Sequence[jax.Device]) -> int | None:
-    """`bytes_needed` for an equal share of the batch; None where there is no room to find out."""
+    """`bytes_needed` for an equal share of the batch; None if memory runs out while XLA compiles the step."""
     try:
-        return bytes_needed(config, config.batch // _sharing(devices), devices[0])
+        return bytes_needed(config, config.batch // _memories(devices), devices[0])
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
         return None
 
 
-def _sharing(devices: Sequence[jax.Device]) -> int:
-    """Over how many memories a batch is shared: the devices that a CPU is made of have one."""
+def _memories(devices: Sequence[jax.Device]) -> int:
+    """The number of separate memories: each GPU has its own, all CPU devices share one."""
     return 1 if devices[0].platform == "cpu" else len(devices)
 
 
 @functools.cache
 def _bytes_of_scoring(config: TrainConfig) -> int:
-    """What validation takes, whatever the batch in training is."""
-    state, look = _state(config), config.render_config()
+    """The bytes that validation takes, which do not depend on the batch in training."""
+    state, render = _state(config), config.render_config()
     network = _network(config).clone(dtype=jnp.float32)
-    images = jax.ShapeDtypeStruct((EVAL_BATCH, look.size, look.size, look.channels), jnp.uint8)
+    images = jax.ShapeDtypeStruct((EVAL_BATCH, render.size, render.size, render.channels), jnp.uint8)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     return _bytes_of(jax.jit(partial(eval_step, network=network)), variables, images)
 
@@ -130,25 +131,27 @@ def _network(config: TrainConfig) -> Any:
 
 
 def _state(config: TrainConfig) -> Any:
-    """The shapes of a run's state."""
-    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
-    return jax.eval_shape(lambda: create_train_state(network, tx, seed=0, image_size=look.size, channels=look.channels))
+    """The shapes and types of a run's state."""
+    network, tx, render = _network(config), make_tx(config, 1), config.render_config()
+    create = partial(create_train_state, network, tx, seed=0, image_size=render.size, channels=render.channels)
+    return jax.eval_shape(create)
 
 
 def _bytes_of(compiled: Any, *arguments: Any) -> int:
-    """What a compiled function takes while it runs: arguments, results, and what lies in between."""
+    """The bytes that a compiled function takes while it runs: arguments, results, temporary buffers and code."""
     sizes = compiled.lower(*arguments).compile().memory_analysis()
     kept = sizes.argument_size_in_bytes + sizes.output_size_in_bytes - sizes.alias_size_in_bytes
     return int(kept + sizes.temp_size_in_bytes + sizes.generated_code_size_in_bytes)
 
 
-def _memory_of_cpu() -> int:
+def _memory_of_host() -> int:
+    """The machine's memory, or what this process's limit on address space leaves of it."""
     memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     most, _ = resource.getrlimit(resource.RLIMIT_AS)
     if most == resource.RLIM_INFINITY:
         return memory
-    give_heap_back()  # what is free in the process counts as mapped
-    statm = Path("/proc/self/statm")  # Linux's
+    give_heap_back()  # free memory that the process keeps counts as mapped
+    statm = Path("/proc/self/statm")  # only on Linux
     mapped = int(statm.read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") if statm.exists() else 0
     return max(0, min(memory, most - mapped))
 

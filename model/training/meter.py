@@ -1,4 +1,4 @@
-"""What the steps of an epoch report, gathered without making them wait."""
+"""Collects the metrics of an epoch's steps, without waiting for each step to end."""
 
 import time
 from collections.abc import Iterable
@@ -16,13 +16,13 @@ REPORT_SECONDS = 1.0
 
 @dataclass(frozen=True)
 class Reading:
-    """The steps since the reading before.
+    """The metrics of the steps since the previous reading.
 
     Attributes:
-        losses: of each step.
-        accuracy: mean, on training batches, from 0 to 1; NaN without steps.
-        images_per_second: trained.
-        waiting: share of the time spent waiting for data, from 0 to 1.
+        losses: the loss of each step.
+        accuracy: the mean accuracy on training batches, from 0 to 1; NaN if there was no step.
+        images_per_second: the images trained on per second.
+        waiting: the share of the time spent waiting for data, from 0 to 1.
     """
 
     losses: list[float]
@@ -32,16 +32,16 @@ class Reading:
 
     @property
     def loss(self) -> float:
-        """The mean loss; NaN without steps."""
+        """The mean loss; NaN if there was no step."""
         return float(np.mean(self.losses)) if self.losses else float("nan")
 
 
 class Meter:
-    """Readings of one epoch, and their means.
+    """Takes readings during one epoch, and computes the means over the epoch.
 
     Args:
-        batch: drawings a step.
-        times: the loader's, which go on.
+        batch: the number of drawings in a step.
+        times: the loader's times, which the loader keeps adding to.
     """
 
     def __init__(self, batch: int, times: Times) -> None:
@@ -54,15 +54,15 @@ class Meter:
         self._waited = times.waiting
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
-        """Take in the metrics of one or more steps, which may still be on their way."""
+        """Add the metrics of one or more steps, which the devices may still be computing."""
         self._metrics.append(metrics)
 
     def due(self) -> bool:
-        """Whether it is time for a reading."""
+        """Whether the last reading is more than `REPORT_SECONDS` old."""
         return time.perf_counter() - self._since > REPORT_SECONDS
 
     def read(self) -> Reading:
-        """Wait for the steps and read them."""
+        """Wait for the steps added so far, and return their metrics."""
         metrics: list[dict[str, Any]] = jax.device_get(self._metrics)
         losses, accuracies = (_each_step(one[name] for one in metrics) for name in ("loss", "accuracy"))
         now, waited = time.perf_counter(), self._times.waiting
@@ -74,8 +74,8 @@ class Meter:
         return Reading(losses, float(np.mean(accuracies)) if accuracies else float("nan"), rate, waiting)
 
     def means(self) -> dict[str, float]:
-        """Means over what of the epoch this process trained, and the seconds of the loader's threads."""
-        elapsed = self._since - self._began  # `read` was called when the last step was done
+        """Means over the steps of the epoch that this process ran, and the seconds that the loader's threads took."""
+        elapsed = self._since - self._began  # `read` was called after the last step
         if not self._losses or elapsed <= 0:
             return {}
         return {
@@ -90,5 +90,5 @@ class Meter:
 
 
 def _each_step(calls: Iterable[NDArray[np.float32]]) -> list[float]:
-    """A number for each step of calls that made (S,) of them, or (D, S), the same on every device."""
+    """One number for each step. A call returned (S,) numbers, or (D, S) that are the same on every device."""
     return [float(one) for call in calls for one in np.atleast_2d(call)[0]]

@@ -1,4 +1,4 @@
-"""Being told to stop by SIGINT or SIGTERM, at a place where nothing is lost."""
+"""Delays SIGINT and SIGTERM until training can save a checkpoint and stop."""
 
 import contextlib
 import signal
@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.errors import SketchpipeError
 
 
-class StoppedError(SketchpipeError):
-    """Work was told to stop and has kept what it did; `exit_code` follows from the signal."""
+class TrainingStoppedError(SketchpipeError):
+    """A signal stopped the training, after its state was saved; `exit_code` is 128 plus the signal's number."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
@@ -19,7 +19,7 @@ class StoppedError(SketchpipeError):
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[list[int]]:
-    """Gather SIGINT and SIGTERM in a list instead of dying of them; a second one kills as usual."""
+    """Append SIGINT and SIGTERM to the list that is returned; a second signal of a kind ends the process as usual."""
     stopped: list[int] = []
     before: dict[int, Any] = {}
 

@@ -1,4 +1,4 @@
-"""Training a run: epochs of steps, validation, checkpoints, and going on exactly where it was."""
+"""Trains a run: steps, validation and checkpoints; a stopped run resumes at the exact step."""
 
 import contextlib
 import dataclasses
@@ -21,11 +21,11 @@ from model.networks import make_network
 from model.runs.checkpoint import Position, load_checkpoint
 from model.runs.folder import Run
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
-from model.training.memory import room_told
+from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter
-from model.training.stopping import StoppedError, stop_signals
-from model.training.tensorboard.board import Board
-from model.training.tensorboard.opening import open_board
+from model.training.stopping import TrainingStoppedError, stop_signals
+from model.training.tensorboard.open_writer import open_writer
+from model.training.tensorboard.writer import Session, Writer
 from model.training.transfer import Start, started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
@@ -37,18 +37,18 @@ CHECKPOINT_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Progress:
-    """Where training stands, about once a second.
+    """The progress of a training, reported about once a second.
 
     Attributes:
-        epoch: from 0.
-        epochs: of the whole run.
-        step: steps done in this epoch.
-        steps: of an epoch.
-        loss: mean over the steps since the last report.
-        accuracy: likewise, on training batches, from 0 to 1.
-        images_per_second: since the last report.
-        waiting: share of the time spent waiting for data since the last report, from 0 to 1.
-        seconds_left: of the whole run, at this pace.
+        epoch: the current epoch, from 0.
+        epochs: the epochs of the whole run.
+        step: the steps done in this epoch.
+        steps: the steps of one epoch.
+        loss: the mean training loss since the last report.
+        accuracy: the mean accuracy on training batches since the last report, from 0 to 1.
+        images_per_second: the images trained on per second since the last report.
+        waiting: the share of the time spent waiting for data since the last report, from 0 to 1.
+        seconds_left: the time left for the whole run, at the present speed.
     """
 
     epoch: int
@@ -64,18 +64,19 @@ class Progress:
 
 @dataclass
 class Trainer:
-    """One run being trained.
+    """Trains one run.
 
     Attributes:
-        run: where it is kept.
+        run: the run, whose folder keeps its checkpoints and metrics.
         train: the training split.
-        validation: the validation split; None where it has no drawings.
-        devices: one is driven by jit, several by pmap.
-        start: the checkpoint of another run that this one begins with; needed before its own first one alone.
-        skip_corrupt: whether to do without row groups that cannot be read.
-        report: is told `Progress` about once a second.
-        epoch_done: is told each epoch's metrics, as they stand in `metrics.jsonl`.
-        warn: is told, in a line, of trouble that does not end the training.
+        validation: the validation split; None if it has no drawings.
+        devices: one device computes under jit, several under pmap.
+        start: the checkpoint of another run whose weights this run starts with; used only until this run has a
+            checkpoint of its own.
+        skip_corrupt: whether to skip row groups that cannot be read.
+        report: called with a `Progress` about once a second.
+        epoch_done: called after each epoch with its metrics, as they are written to `metrics.jsonl`.
+        warn: called with a line about each problem that does not end the training.
     """
 
     run: Run
@@ -96,7 +97,7 @@ class Trainer:
             self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self._steps_per_epoch = max(1, self.loader.steps_per_epoch)
-        self._board = Board()
+        self._writer = Writer()
         self.tx = make_tx(config, self._steps_per_epoch)
         self.steps: CompiledSteps = compile_steps(
             lambda axis: make_network(
@@ -110,23 +111,20 @@ class Trainer:
         )
 
     def fit(self) -> None:
-        """Train until all epochs are done; start from the last checkpoint, if there is one.
+        """Train until all epochs are done; resume from the last checkpoint, if there is one.
 
         Raises:
-            StoppedError: after SIGINT or SIGTERM, and a checkpoint; the run may be done.
-            DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
-            UsageError: the devices have no room for the batch; the message says which would fit.
-            SketchpipeError: shards or checkpoint are damaged, another process trains it, or it cannot be written.
+            TrainingStoppedError: SIGINT or SIGTERM came, and a checkpoint was saved; the run may be finished.
+            DivergedError: the loss or a weight is not finite; `run.json` records it, and no such weights are saved.
+            UsageError: the batch does not fit into the devices' memory; the message says which batch would fit.
+            SketchpipeError: the shards or the checkpoint are damaged, another process is training the run, or the
+                run's folder cannot be written.
         """
-        with self.run.locked(), stop_signals() as stopped, room_told(self.run.config, self.devices):
+        with self.run.locked(), stop_signals() as stopped, explained_out_of_memory(self.run.config, self.devices):
             state, position = self._start()
-            self._board = open_board(
-                self.run,
-                steps_per_epoch=self._steps_per_epoch,
-                step=position.epoch * self._steps_per_epoch + position.step,
-                seconds=position.seconds,
-                rate=self._learning_rate,
-                warn=self.warn,
+            step = position.epoch * self._steps_per_epoch + position.step
+            self._writer = open_writer(
+                Session(self.run, self._steps_per_epoch, step, position.seconds, self._learning_rate, self.warn)
             )
             self._before, self._began = position.seconds, time.perf_counter()
             state = self.steps.put_state(state)
@@ -136,15 +134,15 @@ class Trainer:
                 position, best = self._validate(state, position, epoch)
                 position = self._save(state, position, best=best)
             self.run.finish()
-            if stopped:  # while it was finished: what would come next must not
-                raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is done")
+            if stopped:  # the signal came while the run was being finished: its caller must not begin another one
+                raise TrainingStoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is finished")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
         network = make_network(config.network, len(config.classes))
-        look = config.render_config()
+        render = config.render_config()
         state = jax.device_get(
-            create_train_state(network, self.tx, seed=config.seed, image_size=look.size, channels=look.channels)
+            create_train_state(network, self.tx, seed=config.seed, image_size=render.size, channels=render.channels)
         )
         last = self.run.checkpoint(best=False)
         if last is not None:
@@ -154,9 +152,11 @@ class Trainer:
         position = Position(0, 0, 0.0)
         if config.start is not None:
             if self.start is None or self.start.digest != config.start:
-                raise InputError(f"{self.run.folder}: not begun yet; name the run it starts from with --start")
+                raise InputError(
+                    f"{self.run.folder}: it has no checkpoint yet; name the run that it starts from with --start"
+                )
             state = started(state, self.start, config.classes)
-            position = self.run.save(state, position, best=False)  # so that it goes on without the other run
+            position = self.run.save(state, position, best=False)  # so that resuming does not need the other run
         return state, position
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
@@ -167,7 +167,7 @@ class Trainer:
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
-                self._board.add_training_batch(self.labels, group[0])
+                self._writer.add_training_batch(self.labels, group[0])
                 feed.used(group, metrics)
                 meter.add(metrics)
                 done = group[-1].step + 1
@@ -197,7 +197,7 @@ class Trainer:
                 labels,
                 classes,
                 limit=VALIDATION_DRAWINGS,
-                see=partial(self._board.add_validation_batch, epoch, labels),
+                see=partial(self._writer.add_validation_batch, epoch, labels),
             )
             corrupt |= self._scored.corrupt
             found = scores.as_dict()
@@ -205,24 +205,24 @@ class Trainer:
             metrics |= {f"validation_{name}": found[name] for name in ("loss", "top1", "top3", "map3", "drawings")}
         if corrupt:
             metrics["skipped"] = {str(path): rows for path, rows in corrupt.items()}
-        # Without validation the last is the best; of equals the earlier stays.
+        # Without validation the last checkpoint is the best; of equal ones the earlier stays the best.
         best = top1 is None or position.best_top1 is None or top1 > position.best_top1
         self.run.log(metrics)
         self.epoch_done(metrics)
-        self._board.add_epoch(metrics, scores)
+        self._writer.add_epoch(metrics, scores)
         best_top1 = top1 if best else position.best_top1
         position = dataclasses.replace(position, seconds=self._seconds(), validation_top1=top1, best_top1=best_top1)
         return position, best
 
     def _save(self, state: TrainState, position: Position, *, best: bool) -> Position:
         host = self.steps.get_state(state)
-        # A loss shows what the step before did: the weights that a checkpoint keeps need a look of their own.
+        # A loss is computed before its step changes the weights, so the weights of a checkpoint must be checked too.
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
             raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
         return self.run.save(host, position, best=best)
 
     def _loader_config(self, batch: int | None = None) -> LoaderConfig:
-        """How drawings become batches; `batch` for evaluation, which never augments."""
+        """The loader's settings: for training, or without augmentation for evaluation in batches of `batch`."""
         config = self.run.config
         return LoaderConfig(
             batch or config.batch,
@@ -244,7 +244,7 @@ class Trainer:
     def _progress(self, epoch: int, done: int) -> Progress:
         config, steps = self.run.config, self.loader.steps_per_epoch
         reading = self._meter.read()
-        self._board.add_reading(epoch * steps + done, reading)
+        self._writer.add_reading(epoch * steps + done, reading)
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
@@ -256,14 +256,14 @@ class Trainer:
         )
 
     def _learning_rate(self, step: int) -> float:
-        """Of the step before which so many of the run were done."""
+        """The learning rate of a step, counted from 0 over the whole run."""
         lr = make_schedule(self.run.config, self._steps_per_epoch)
         return float(lr(step) if callable(lr) else lr)
 
     def _diverged(self, what: str) -> DivergedError:
         self.run.note_divergence(what)
         last = self.run.last_checkpoint()
-        kept = "no checkpoint was written before" if last is None else f"its last good state is {last}"
+        kept = "it has no checkpoint from before" if last is None else f"its last good checkpoint is {last}"
         return DivergedError(
             f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.config.lr:g}"
         )
@@ -271,9 +271,10 @@ class Trainer:
     def _raise_if(self, stopped: list[int]) -> None:
         if stopped:
             command = "the same command"
-            if self.start is not None:  # whose run may have changed by then
+            if self.start is not None:  # the run that it started from may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} goes on with {command}")
+            name, folder = _name_of(stopped), self.run.folder
+            raise TrainingStoppedError(stopped[0], f"stopped by {name}; resume {folder} with {command}")
 
 
 def _name_of(stopped: list[int]) -> str:
@@ -281,7 +282,7 @@ def _name_of(stopped: list[int]) -> str:
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:
-    """The validation split beside a training split; None where it has no drawings."""
+    """The validation split of the same shards as a training split; None if it has no drawings."""
     try:
         return open_split(train.folder, "validation")
     except InputError:

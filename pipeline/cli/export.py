@@ -40,11 +40,11 @@ def export(
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
     choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
-    from model.export.export import PROVING_DRAWINGS, export_run, proving_images
+    from model.export.export import CHECK_DRAWINGS, check_images, export_run
     from model.scoring.loaded import load_run
 
     loaded = load_run(chosen)
-    images, counts = proving_images(folder, chosen.config.render_config())
+    images, counts = check_images(folder, chosen.config.render_config())
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
     say(f"converting {chosen.folder}, and proving it on {drawings} ...")
     exported = export_run(loaded, images)
@@ -64,7 +64,7 @@ def export(
         return
     typer.echo(f"{to}: {size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes")
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    few = f", all there are where {PROVING_DRAWINGS:,} were wanted" if len(images) < PROVING_DRAWINGS else ""
+    few = f", all there are where {CHECK_DRAWINGS:,} were wanted" if len(images) < CHECK_DRAWINGS else ""
     typer.echo(
         f"proved by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
     )

@@ -1,4 +1,4 @@
-"""A confusion matrix as a picture: numbers and words where there is room, shades and every few words where not."""
+"""Draws a confusion matrix as an image, with numbers in the cells if there are few classes."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,8 @@ from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.pictures.sheet import Font, shortened, shown
 
 _BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
-_DARKEST = (8, 64, 129)  # of a cell that holds all of its row
+_RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)  # a cell that holds all drawings of its row
+_FAINTEST = 0.2  # the least depth of a cell that is not 0; page.js of the report uses the same
 _LINE = 13  # pixels from one word to the next
 _WORDS = 130  # pixels at most for the words of an axis
 _MARGIN = 22  # pixels around, and for the name of an axis
@@ -20,21 +21,21 @@ _GRID = (226, 226, 226)
 
 
 def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
-    """How the drawings of each class are named.
+    """Draw a confusion matrix: a row for each true class, a column for each predicted class.
 
-    A row is a class, a column a name that was given; a cell's shade is the square root of its share of its row, so
-    that rare confusions show. Up to 20 classes the shares stand in the cells, in percent.
+    Correct predictions are blue, wrong ones orange. The depth of a cell's colour is the square root of its share of its
+    row, so that rare confusions can be seen. With up to 23 classes each cell shows its share in percent.
 
     Args:
-        confusion: (K, K) int64, drawings by their class and their name.
-        words: the K words.
+        confusion: (K, K) int64, the number of drawings by true and predicted class.
+        words: the K classes, in the order of the matrix.
 
     Returns:
         (H, W, 3) uint8, RGB.
     """
     count = len(words)
     cell = max(2, min(36, _SIDE // count))
-    shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    shares = row_shares(confusion)
     every = -(-_LINE // cell)  # words that stand on an axis
     font = ImageFont.load_default(11)
     labels = [shortened(shown(word, font), font, _WORDS) for word in words]
@@ -46,8 +47,8 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
         middle = side + k * cell + cell // 2
         pen.text((side - 5, middle), labels[k], fill=_TEXT, font=font, anchor="rm")
         _write_upwards(picture, labels[k], font, _TEXT, (middle, side - 5))
-    pen.text((side, 4), "columns: what it was called", fill=_FAINT, font=font)
-    _write_upwards(picture, "rows: what it is", font, _FAINT, (4 + _LINE // 2, side + count * cell))
+    pen.text((side, 4), "columns: predicted class", fill=_FAINT, font=font)
+    _write_upwards(picture, "rows: true class", font, _FAINT, (4 + _LINE // 2, side + count * cell))
     if cell >= _NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
             if round(100 * share):
@@ -57,10 +58,17 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
     return np.asarray(picture)
 
 
+def row_shares(confusion: Int64Array) -> NDArray[np.float64]:
+    """(K, K) float64, each row's shares of its drawings; 0 in a row without drawings."""
+    shares: NDArray[np.float64] = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
+    return shares
+
+
 def _cells(shares: NDArray[np.float64], cell: int) -> UInt8Array:
-    """The shades alone, (K * cell, K * cell, 3) uint8, with lines between cells that are large enough."""
-    depth = np.sqrt(shares)[:, :, None]
-    colours = np.rint(255 + depth * (np.array(_DARKEST) - 255)).astype(np.uint8)
+    """The coloured cells, (K * cell, K * cell, 3) uint8, with lines between cells of 8 pixels or more."""
+    depth = np.where(shares > 0, np.maximum(np.sqrt(shares), _FAINTEST), 0)[:, :, None]
+    full = np.where(np.eye(len(shares), dtype=bool)[:, :, None], _RIGHT, _WRONG)
+    colours = np.rint(255 + depth * (full - 255)).astype(np.uint8)
     large: UInt8Array = colours.repeat(cell, axis=0).repeat(cell, axis=1)
     if cell >= 8:
         large[::cell] = large[:, ::cell] = _GRID
@@ -71,7 +79,7 @@ def _cells(shares: NDArray[np.float64], cell: int) -> UInt8Array:
 def _write_upwards(
     picture: Image.Image, text: str, font: Font, colour: tuple[int, int, int], foot: tuple[int, int]
 ) -> None:
-    """Write from below to above; `foot` is the middle of where it begins."""
+    """Write text upwards; `foot` is the middle of its lower end."""
     written = Image.new("L", (int(font.getlength(text)) + 2, _LINE + 2))
     ImageDraw.Draw(written).text((0, (_LINE + 2) // 2), text, fill=255, font=font, anchor="lm")
     turned = written.transpose(Image.Transpose.ROTATE_90)

@@ -63,7 +63,7 @@ def test_a_run_stopped_by_signals_goes_on_to_the_very_parameters_of_one_never_st
     for number, after in ((signal.SIGINT, "epoch 1/5"), (signal.SIGTERM, "epoch 3/5")):
         code, lines = stopped_by(number, after, *arguments, cwd=work)
         assert code == 128 + number
-        said = f"sketchpipe: stopped by {number.name}; {RUN} goes on with the same command"
+        said = f"sketchpipe: stopped by {number.name}; resume {RUN} with the same command"
         assert lines[-1] == said
         assert "Traceback" not in "".join(lines)
         assert open_run(work / RUN).checkpoint(best=False) is not None
@@ -214,7 +214,7 @@ def test_a_run_that_diverges_says_the_step_and_the_remedy_and_keeps_its_last_goo
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
     assert (ran.returncode, ran.stderr.count("Traceback")) == (2, 0)
     assert re.fullmatch(
-        rf"sketchpipe: {RUN}: the loss is (nan|inf) in step \d of epoch 2; its last good state is "
+        rf"sketchpipe: {RUN}: the loss is (nan|inf) in step \d of epoch 2; its last good checkpoint is "
         rf"{RUN}/checkpoints/00001-0000000; train another run with an --lr below 0\.001",
         ran.stderr.splitlines()[-1],
     )

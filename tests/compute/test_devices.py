@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import pytest
 
-from model.compute.compile_cache import prove, remove_unproved
+from model.compute.compile_cache import remove_unverified, write_checksums
 from model.compute.devices import choose_devices, choose_precision, devices_for
 from pipeline.errors import UsageError
 from tests.small import SMALL, command, sample_shards
@@ -84,10 +84,10 @@ def test_a_second_training_compiles_nothing_again_but_what_is_damaged(
 def test_what_was_compiled_is_used_only_as_it_was_written(tmp_path: Path) -> None:
     for name in ("whole", "flipped", "unproved"):
         (tmp_path / f"{name}-cache").write_bytes(bytes(100))
-    prove(tmp_path)
+    write_checksums(tmp_path)
     (tmp_path / "unproved-cache.sha256").unlink()  # as a killed process leaves it
     (tmp_path / "flipped-cache").write_bytes(bytes(99) + b"\x01")
-    remove_unproved(tmp_path)
+    remove_unverified(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"whole-cache", "whole-cache.sha256"}
 
 

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from model.export import export
 from model.export.card import metadata_of
-from model.export.export import convert, export_run, largest_difference, proving_images
+from model.export.export import check_images, convert, export_run, largest_difference
 from model.networks import NETWORKS, parameter_table
 from model.runs.calibration import CALIBRATION, Calibration
 from model.runs.checkpoint import digest_of
@@ -188,7 +188,13 @@ def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
 def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
     about = metadata_of(load_run(run))
-    for part in ("larger side is 241 long", "by 8 at most", "64 x 64 pixels", "1.25 pixels wide", "255 * (t + 2) / 4"):
+    for part in (
+        "larger side is 241 long",
+        "by a factor of 8 at most",
+        "64 x 64 pixels",
+        "1.25 pixels wide",
+        "255 * (t + 2) / 4",
+    ):
         assert part in about["drawing"]
     # Two strokes, left to right at the top and then downwards on the left: 100 and 200 long, the larger side 200.
     drawing = from_strokes([[[[0, 100], [0, 0]], [[0, 0], [0, 200]]]], ["ant"])
@@ -210,19 +216,14 @@ def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Pa
     assert "in the one channel" in metadata_of(load_run(gray))["drawing"]
 
 
-def test_drawings_to_prove_it_on_are_of_the_test_split_first(
-    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_drawings_of_the_check_are_of_the_test_split_first(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder, config = sample_shards(tmp_path_factory), RenderConfig(16)
     rows = {name: len(open_split(folder, name)) for name in ("train", "validation", "test")}
-    monkeypatch.setattr(export, "PROVING_DRAWINGS", 20)
-    images, counts = proving_images(folder, config)
+    images, counts = check_images(folder, config, 20)
     assert counts == {"test": 20}
     np.testing.assert_array_equal(images, render(open_split(folder, "test").read_row_group(0).slice(0, 20), config))
-    monkeypatch.setattr(export, "PROVING_DRAWINGS", rows["test"] + 5)
-    assert proving_images(folder, config)[1] == {"test": rows["test"], "validation": 5}
-    monkeypatch.setattr(export, "PROVING_DRAWINGS", 10_000)
-    images, counts = proving_images(folder, config)
+    assert check_images(folder, config, rows["test"] + 5)[1] == {"test": rows["test"], "validation": 5}
+    images, counts = check_images(folder, config, 10_000)
     assert counts == rows
     assert len(images) == sum(rows.values())
 
@@ -242,7 +243,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     assert float(second.rpartition(" ")[2]) < 1e-4
     assert ran.stderr.splitlines()[0] == f"run: {RUN}"
     run = open_run(work / RUN)
-    images, _ = proving_images(work / "shards" / "sample", run.config.render_config())
+    images, _ = check_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
     np.testing.assert_allclose(found, Predictor(load_run(run)).probabilities(images), atol=1e-4, rtol=0)
 
@@ -285,7 +286,7 @@ def test_a_file_that_differs_from_the_run_is_not_written(
     monkeypatch.setattr(export, "TOLERANCE", 1e-12)  # less than float32 can keep
     ran = in_process("export", "--to", str(tmp_path / "model.onnx"), cwd=work)
     assert (ran.returncode, ran.stdout) == (5, "")
-    assert "nothing was written" in ran.stderr.splitlines()[-1]
+    assert "No file was written" in ran.stderr.splitlines()[-1]
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"the one before"]
 
 

@@ -4,7 +4,7 @@ import pytest
 from pipeline.pictures.captions import PLAIN, RIGHT, WRONG, captioned_grid
 from pipeline.pictures.matrix import matrix_picture
 
-WHITE, DARKEST = (255, 255, 255), (8, 64, 129)
+WHITE, BLUE, ORANGE = (255, 255, 255), (0, 114, 178), (213, 94, 0)
 
 
 @pytest.mark.parametrize("classes", [2, 3, 10, 30, 345])
@@ -19,9 +19,23 @@ def test_a_matrix_shows_each_share_at_its_place(classes: int) -> None:
     assert picture.shape == (picture.shape[0], picture.shape[0], 3)
     corners = side + np.arange(classes) * cell + 1  # beside a line, above a number
     cells = picture[corners[:, None], corners[None, :]]
-    dark = (cells == DARKEST).all(axis=2)
-    assert (dark == (confusion > 0)).all()
-    assert (cells[~dark] == WHITE).all()
+    right, wrong = ((cells == colour).all(axis=2) for colour in (BLUE, ORANGE))
+    assert ((right | wrong) == (confusion > 0)).all()
+    assert wrong.sum() == wrong[0, classes - 1] == 1
+    assert (cells[~(right | wrong)] == WHITE).all()
+
+
+def test_every_cell_that_is_not_0_can_be_seen() -> None:
+    dice = np.random.default_rng(1)
+    confusion = dice.integers(0, 9, (35, 35)) * (dice.random((35, 35)) < 0.2)
+    confusion[3] = 0
+    confusion[4, :2] = 1, 10_000
+    picture = matrix_picture(confusion, [f"class {k}" for k in range(35)])
+    cell = 690 // 35
+    corners = picture.shape[0] - 22 - 35 * cell + np.arange(35) * cell + 1
+    shown = picture[corners[:, None], corners[None, :]].astype(int)
+    np.testing.assert_array_equal((shown == 255).all(axis=2), confusion == 0)
+    assert (shown.sum(axis=2)[confusion > 0] < 3 * 255 - 60).all()
 
 
 def test_a_rare_confusion_is_darker_than_none_and_lighter_than_a_frequent_one() -> None:

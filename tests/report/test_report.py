@@ -102,7 +102,7 @@ def test_a_report_has_every_section_and_the_scores_that_evaluate_prints(page: tu
     low, high = scores["interval"]
     right = round(scores["top1"] * scores["drawings"])
     for said in (
-        f"{scores['top1']:.2%} named right",
+        f"{scores['top1']:.2%} predicted correctly",
         f"{right} of {scores['drawings']} drawings, 95% interval {low:.2%} to {high:.2%} (Wilson, n = 56)",
         f"{scores['top3']:.2%} top-3",
         f"{scores['map3']:.4f} MAP@3",
@@ -114,7 +114,7 @@ def test_a_report_has_every_section_and_the_scores_that_evaluate_prints(page: tu
         "of the synthetic sample",
     ):
         assert said in found.told
-    assert f"<title>{scores['top1']:.2%} named right, 10 classes: sketchpipe report</title>" in found.text
+    assert f"<title>{scores['top1']:.2%} predicted correctly, 10 classes: sketchpipe report</title>" in found.text
     as_text = in_process("evaluate", cwd=work).stdout
     assert f"top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}" in as_text
     for word, one in scores["classes"].items():
@@ -159,8 +159,8 @@ def test_all_splits_mirrored_and_calibrated_are_said(work: Path, monkeypatch: py
     assert "The run was trained on some of these drawings" in found.told
     assert f"temperature {scores['temperature']:.4f}, fitted on validation drawings" in found.told
     assert "The temperature was fitted on some of these drawings" in found.told
-    assert "without, it would be" in found.told
-    assert "of 50 drawings, drawn by chance from the 600" in found.told
+    assert "with the temperature 1 it would be" in found.told
+    assert "of 50 drawings, a random sample of the 600" in found.told
 
 
 def test_shards_that_may_hold_what_it_was_trained_on_are_said(
@@ -174,9 +174,13 @@ def test_shards_that_may_hold_what_it_was_trained_on_are_said(
     )
     other = str(sample_shards(tmp_path_factory, "small-splits", splits="0.1,0.1,0.8"))
     found, _ = report("--run", "run", "--shards", other, "--split", "all", cwd=tmp_path)
-    assert "The run may have been trained on some of these drawings: its scores may flatter it" in found.told
+    assert (
+        "The run may have been trained on some of these drawings: its scores here may overstate its accuracy"
+        in found.told
+    )
     assert "The network may have been trained on some of these drawings" in found.told
-    assert "temperature 1; that of calibration.json is of another checkpoint, 00001-0000000, and was left" in found.told
+    told = "temperature 1; the temperature in calibration.json was fitted for another checkpoint, 00001-0000000, and is"
+    assert told in found.told
 
 
 def test_a_run_in_a_folder_whose_name_is_no_utf8_is_reported(work: Path, tmp_path: Path) -> None:

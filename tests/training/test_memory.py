@@ -11,7 +11,14 @@ from model.config import TrainConfig
 from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
-from model.training.memory import bytes_needed, fitting_batch, is_out_of_memory, memory_of, no_room, room_told
+from model.training.memory import (
+    bytes_needed,
+    explained_out_of_memory,
+    fitting_batch,
+    is_out_of_memory,
+    memory_of,
+    out_of_memory,
+)
 from model.training.train import Progress, Trainer
 from pipeline.errors import UsageError
 from pipeline.shards.read import open_split
@@ -49,16 +56,16 @@ def test_the_largest_half_or_quarter_that_fits_is_found(needed: dict[int, int]) 
 
 
 def test_the_message_says_what_was_asked_what_there_is_and_which_batch_would_fit(needed: dict[int, int]) -> None:
-    said = str(no_room(config_of(4096), CPU, needed[2048]))
+    said = str(out_of_memory(config_of(4096), CPU, needed[2048]))
     sizes = re.fullmatch(
-        r"batch 4096: no room for a step, which takes (.+) GB, on the CPU .* with (.+) GB to use; "
+        r"batch 4096: not enough memory for a step, which takes (.+) GB, on the CPU .* with (.+) GB usable; "
         r"train another run with --batch 2048, which would fit",
         said,
     )
     assert sizes is not None, said
     assert [float(size) for size in sizes.groups()] == [round(needed[batch] / 1e9, 2) for batch in (4096, 2048)]
-    assert "another program must hold the memory: end it, or" in str(no_room(config_of(4096), CPU, 10**15))
-    assert "no smaller batch fits either: take a smaller network" in str(no_room(config_of(2), CPU, 10_000))
+    assert "another program probably holds the memory: end it, or" in str(out_of_memory(config_of(4096), CPU, 10**15))
+    assert "no smaller batch fits either: use a smaller network" in str(out_of_memory(config_of(2), CPU, 10_000))
 
 
 def test_the_cpu_has_no_more_memory_than_the_machine() -> None:
@@ -69,11 +76,14 @@ def test_only_an_error_of_memory_is_turned_into_one_of_the_batch() -> None:
     with pytest.raises(jax.errors.JaxRuntimeError) as error:
         fill_the_device()
     assert is_out_of_memory(error.value)
-    with pytest.raises(UsageError, match="batch 2048: no room for a step"), room_told(config_of(2048), CPU):
+    with (
+        pytest.raises(UsageError, match="batch 2048: not enough memory for a step"),
+        explained_out_of_memory(config_of(2048), CPU),
+    ):
         fill_the_device()
-    with pytest.raises(RuntimeError, match="another"), room_told(config_of(2048), CPU):
+    with pytest.raises(RuntimeError, match="another"), explained_out_of_memory(config_of(2048), CPU):
         raise RuntimeError("another")
-    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), room_told(config_of(2048), CPU):
+    with pytest.raises(jax.errors.JaxRuntimeError, match="INTERNAL"), explained_out_of_memory(config_of(2048), CPU):
         raise jax.errors.JaxRuntimeError("INTERNAL: something else")
 
 
@@ -91,7 +101,7 @@ def test_a_run_that_meets_it_ends_with_one_line_and_keeps_its_checkpoints(
             fill_the_device()
 
     trainer.report = report
-    with pytest.raises(UsageError, match=r"batch 64: no room for a step, .* --batch 32 or less") as error:
+    with pytest.raises(UsageError, match=r"batch 64: not enough memory for a step, .* --batch 32 or less") as error:
         trainer.fit()
     assert error.value.exit_code == 2
     assert open_run(run.folder).checkpoint(best=False) == run.folder / "checkpoints" / "00001-0000000"

@@ -129,7 +129,7 @@ def test_a_run_that_is_free_again_at_the_end_is_trained_then(done: Path, monkeyp
     assert open_run(run).card.finished
 
 
-def test_a_batch_that_has_no_room_is_said_and_the_others_are_trained(
+def test_a_batch_that_does_not_fit_into_memory_is_reported_and_the_others_are_trained(
     work: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report = TrainingLine.report
@@ -144,7 +144,7 @@ def test_a_batch_that_has_no_room_is_said_and_the_others_are_trained(
         ran = in_process(*SWEEP, "--batch", "128,64", cwd=work)
         assert ran.returncode == 0, ran.stderr
         assert told in ran.stderr
-        assert "batch 128: no room for a step" in ran.stderr
+        assert "batch 128: not enough memory for a step" in ran.stderr
         best, other = ran.stdout.splitlines()[1:3]
         assert (best.split()[:3:2], other.split()[1]) == (["*", "64"], "128")
         assert "unfinished: goes on with" in other

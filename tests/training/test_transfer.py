@@ -85,7 +85,7 @@ def test_a_run_that_was_stopped_at_once_goes_on_without_the_other(parent: Path, 
     change_card(again, finished=False)
     refused = in_process("train", "--run", "again", "--resume", cwd=tmp_path)
     assert refused.returncode == 3
-    assert "again: not begun yet; name the run it starts from with --start" in refused.stderr
+    assert "again: it has no checkpoint yet; name the run that it starts from with --start" in refused.stderr
     resumed = in_process(*command[:-1], "again", "--start", str(parent), cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     for name, array in arrays_of(again).items():

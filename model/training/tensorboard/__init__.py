@@ -1,1 +1,1 @@
-"""A training as TensorBoard shows it."""
+"""What a training writes for TensorBoard: curves, drawings and the confusion matrix."""

@@ -1,11 +1,12 @@
-"""TensorBoard's event files, whole after every append, whatever becomes of the process.
+"""Reads and writes TensorBoard's event files, which stay complete if the process is killed.
 
-tensorboardX's own writer hands events to a thread: what a full disk does to that thread nobody hears, and the trainer
-then waits for ever at its full queue. So only its protocol buffers are used; a file is written where it is called, in
-the framing of TFRecord (https://www.tensorflow.org/tutorials/load_data/tfrecord): length, its CRC, content, its CRC.
+tensorboardX's own writer passes events to a thread through a bounded queue. If a full disk ends that thread, no error
+is reported, and training waits for the full queue for ever. So only tensorboardX's protocol buffers are used, and each
+call writes the file itself, framed as TFRecord (https://www.tensorflow.org/tutorials/load_data/tfrecord): length, CRC
+of the length, content, CRC of the content.
 
-A folder has one such file. Before more is appended, a process that goes on writes it anew without what it will do
-again, under the next name, and empties the old one, so that a TensorBoard which has that open notices.
+A folder has one such file. A process that resumes a training first rewrites it under the next name, without the events
+of the steps that it will repeat, and empties the old file, so that a TensorBoard that has the old file open notices.
 """
 
 import contextlib
@@ -29,60 +30,60 @@ _CRC = struct.Struct("<I")
 
 @dataclass
 class EventFile:
-    """The file of one of TensorBoard's runs.
+    """The event file of one folder, which TensorBoard shows as a run.
 
     Attributes:
-        path: where it is.
-        size: its bytes, as far as they are whole.
+        path: the path of the file.
+        size: the number of bytes up to the end of the last complete record.
     """
 
     path: Path
     size: int
 
     def append(self, events: Iterable[Any]) -> None:
-        """Append events; they are with the system when this returns.
+        """Append events; they have been passed to the operating system when this returns.
 
         Raises:
-            OSError: they cannot be written; what a full disk took of them goes when the next are appended.
+            OSError: they cannot be written. If a part of them was, the next call removes that part.
         """
         content = b"".join(map(_record, events))
         if self.path.stat().st_size < self.size:
-            raise FileNotFoundError(None, "its beginning is gone", str(self.path))
+            raise FileNotFoundError(None, "the file was truncated", str(self.path))
         with Output(self.path, keep=self.size) as file:
             file.write(content)
         self.size += len(content)
 
 
 def read_events(folder: Path, until: int) -> list[Any]:
-    """The summaries in a folder's event file up to a step, and up to damage such as a kill leaves at its end.
+    """The summaries in a folder's event file up to a step, or up to the first damaged or incomplete record.
 
     Raises:
-        OSError: it is there and cannot be read.
+        OSError: the file exists but cannot be read.
     """
     files = _files(folder)
     if not files:
         return []
     events = []
-    with contextlib.suppress(DecodeError):  # whole, and none of ours
+    with contextlib.suppress(DecodeError):  # a complete record that is not an event
         for content in _contents(files[-1].read_bytes()):
-            events.append(Event.FromString(content))  # noqa: PERF401 - those before it are kept
+            events.append(Event.FromString(content))  # noqa: PERF401 - events before the error are kept
     return [event for event in events if event.HasField("summary") and event.step <= until]
 
 
 def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
-    """Write a folder's event file anew, with these events alone.
+    """Replace a folder's event file by one with only these events.
 
     Raises:
-        OSError: it cannot be written; the old one stands.
+        OSError: it cannot be written; the old file is unchanged.
     """
     folder.mkdir(parents=True, exist_ok=True)
     old = _files(folder)
     number = int(old[-1].name[-6:]) + 1 if old else 1
-    # A TensorBoard that has read the old file drops all of it at this start of a session.
+    # A TensorBoard that has read the old file discards its events when it reads this start of a session.
     start = Event(session_log=SessionLog(status=SessionLog.START))
     content = b"".join(map(_record, [Event(file_version="brain.Event:2"), start, *events]))
     path, partial = folder / f"events.out.tfevents.{number:06d}", folder / ".partial"
-    try:  # as write_atomically, but by a name that TensorBoard does not look for
+    try:  # as write_atomically does, but with a temporary name that TensorBoard does not look for
         write_file(partial, content)
         partial.replace(path)
         sync(folder)
@@ -92,13 +93,13 @@ def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
         raise
     for one in old[:-1]:
         one.unlink()
-    for one in old[-1:]:  # not removed: a TensorBoard that has it open would look for it and read nothing else
+    for one in old[-1:]:  # emptied, not removed: a TensorBoard that has it open would wait for it and read no other
         Output(one).close()
     return EventFile(path, len(content))
 
 
 def _files(folder: Path) -> list[Path]:
-    """The event files in a folder, the newest last; a crash may have left the one before it."""
+    """The event files in a folder, the newest last; there are several if a process was killed while it rewrote one."""
     if not folder.is_dir():
         return []
     return sorted(entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name) and entry.is_file())
@@ -111,7 +112,7 @@ def _record(event: Any) -> bytes:
 
 
 def _contents(records: bytes) -> Iterator[bytes]:
-    """The contents of records, up to the first that is not whole."""
+    """The contents of the records, up to the first damaged or incomplete one."""
     at = 0
     while at + _HEAD.size <= len(records):
         length, crc = _HEAD.unpack_from(records, at)

@@ -23,10 +23,10 @@ from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
 from model.training import meter
-from model.training.stopping import StoppedError
-from model.training.tensorboard import summaries
+from model.training.stopping import TrainingStoppedError
+from model.training.tensorboard import summary_writer
 from model.training.tensorboard.events import read_events, write_events
-from model.training.tensorboard.summaries import DRAWINGS, SCALARS, confusions_table
+from model.training.tensorboard.summary_writer import DRAWINGS, SCALARS, confusions_table
 from model.training.train import Progress, Trainer, open_validation
 from pipeline.shards.read import open_split
 from tests.small import SMALL, command, in_process, sample_shards
@@ -89,7 +89,7 @@ def train_until(folder: Path, shards: Path, epoch: int, step: int) -> None:
 
     trainer = trainer_of(folder, shards, [])
     trainer.report = report
-    with pytest.raises(StoppedError):
+    with pytest.raises(TrainingStoppedError):
         trainer.fit()
 
 
@@ -213,11 +213,11 @@ def test_a_picture_that_cannot_be_made_ends_no_training_and_is_told_once(
     def fail(*_arguments: Any) -> None:
         raise ValueError("no font")
 
-    monkeypatch.setattr(summaries, "matrix_picture", fail)
+    monkeypatch.setattr(summary_writer, "matrix_picture", fail)
     told: list[str] = []
     trainer_of(tmp_path / "run", shards, told).fit()
     assert [line.partition(": ")[2] for line in told] == [
-        "TensorBoard's files cannot be written (ValueError: no font); training goes on"
+        "TensorBoard's files cannot be written (ValueError: no font); training continues"
     ]
     assert final_arrays(tmp_path / "run") == final_arrays(whole)
 
@@ -260,7 +260,7 @@ def test_files_that_cannot_be_written_end_no_training_and_are_told_once(
     (tmp_path / "run" / "train").write_text("in the way")
     trainer.fit()
     assert len(told) == 1
-    expected = r"\S+/run/train: TensorBoard's files cannot be written \(File exists\); training goes on"
+    expected = r"\S+/run/train: TensorBoard's files cannot be written \(File exists\); training continues"
     assert re.fullmatch(expected, told[0])
     assert final_arrays(tmp_path / "run") == final_arrays(whole)
 
@@ -276,7 +276,7 @@ def test_files_that_vanish_are_written_anew_from_metrics_jsonl(shards: Path, tmp
     trainer.epoch_done = epoch_done
     trainer.fit()
     assert len(told) == 1
-    assert "cannot be written (No such file or directory); training goes on" in told[0]
+    assert "cannot be written (No such file or directory); training continues" in told[0]
     assert_shows_its_metrics(tmp_path / "run")
 
 
@@ -288,7 +288,7 @@ def test_confusions_are_listed_by_their_share_and_escaped() -> None:
         r"| a\|b\* | cat | 50% | 5 of 10 |",
         r"| cat | a\|b\* | 20% | 2 of 10 |",
     ]
-    assert confusions_table(np.eye(2, dtype=np.int64), ("cat", "dog")) == "Nothing was taken for anything else."
+    assert confusions_table(np.eye(2, dtype=np.int64), ("cat", "dog")) == "Every drawing was predicted correctly."
 
 
 @pytest.mark.long
