@@ -99,7 +99,7 @@ def _section(name: str, function: Callable[..., Any]) -> str:
         else:
             default = "required" if required else _default(parameter.default)
             options.append(f"| `{_cell(_spelling(parameter.name, info, kind))}` | {default} | {_meaning(info, kind)} |")
-    parts = [f"## {name}", f"```text\n{usage}\n```"]
+    parts = [f"### {name}", f"```text\n{usage}\n```"]
     for paragraph in _paragraphs(function):
         example = re.match(r"Examples?: ", paragraph)
         parts.append(f"```console\n$ {paragraph[example.end() :]}\n```" if example else _escaped(paragraph))
