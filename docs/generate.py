@@ -1,10 +1,11 @@
-"""Writes the generated parts of the pages: the command reference of cli.md and the module tables of design.md.
+"""Writes the generated parts of the pages: the command reference of cli.md, the layers and modules of design.md.
 
     python docs/generate.py            write them
     python docs/generate.py --check    write nothing; exit 1 and name the pages that are out of date
 
 A generated part lies between `<!-- generated: NAME -->` and `<!-- end of NAME -->`. Commands are read from the
-signatures and docstrings of the command functions, modules from the first lines of their docstrings.
+signatures and docstrings of the command functions, layers from pyproject.toml, modules from the first lines of their
+docstrings.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import enum
 import inspect
 import re
 import sys
+import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterator
@@ -23,8 +25,8 @@ import typer
 from typer.models import ArgumentInfo, OptionInfo
 
 ROOT = Path(__file__).parents[1]
-# Rooms in reading order: what nothing else depends on comes first. A room that is missing here comes last.
-ROOMS = (
+# Subpackages in reading order, those that depend on little first. What is missing here comes last.
+SUBPACKAGES = (
     *("storage", "sample", "sources", "sources/scanner", "shards", "rendering", "loading", "pictures", "download"),
     *("bench", "cli", "compute", "runs", "training", "training/tensorboard", "scoring", "charts", "report", "export"),
 )
@@ -38,7 +40,11 @@ def main() -> None:
     check = parser.parse_args().check
     parts: dict[str, dict[str, Callable[[], str]]] = {
         "docs/cli.md": {"commands": commands},
-        "docs/design.md": {"pipeline": lambda: modules("pipeline"), "model": lambda: modules("model")},
+        "docs/design.md": {
+            "layers": layers,
+            "pipeline": lambda: modules("pipeline"),
+            "model": lambda: modules("model"),
+        },
     }
     stale = []
     for page, generated in parts.items():
@@ -166,18 +172,30 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
+def layers() -> str:
+    """The layers of each package from the top down, as the import contracts of pyproject.toml have them."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    rows = ["| package | layer | subpackages and modules |", "|---|---|---|"]
+    for contract in project["tool"]["importlinter"]["contracts"]:
+        for package in contract.get("containers", []):
+            for k, layer in enumerate(contract["layers"]):
+                names = ", ".join(f"`{name}`" for name in re.split(r"\s*[|:]\s*", layer))
+                rows.append(f"| `{package}` | {len(contract['layers']) - k} | {names} |")
+    return "\n".join(rows)
+
+
 def modules(package: str) -> str:
-    """A table for each room of a package: its modules, each with the first line of its docstring."""
-    rooms: dict[str, list[Path]] = {}
+    """A table for each folder of a package: its modules, each with the first line of its docstring."""
+    folders: dict[str, list[Path]] = {}
     for path in sorted((ROOT / package).rglob("*.py")):
-        rooms.setdefault(path.parent.relative_to(ROOT / package).as_posix(), []).append(path)
-    order = {".": -1, **{room: place for place, room in enumerate(ROOMS)}}
+        folders.setdefault(path.parent.relative_to(ROOT / package).as_posix(), []).append(path)
+    order = {".": -1, **{name: place for place, name in enumerate(SUBPACKAGES)}}
     parts = []
-    for room in sorted(rooms, key=lambda room: (order.get(room, len(ROOMS)), room)):
-        folder = package if room == "." else f"{package}/{room}"
+    for name in sorted(folders, key=lambda name: (order.get(name, len(SUBPACKAGES)), name)):
+        folder = package if name == "." else f"{package}/{name}"
         rows = [
             f"| `{path.name}` | {_cell(_escaped(_first_line(path)))} |"
-            for path in rooms[room]
+            for path in folders[name]
             if path.stem != "__init__"
         ]
         parts.append(f"#### `{folder}/`\n\n{_escaped(_first_line(ROOT / folder / '__init__.py'))}")
