@@ -101,7 +101,7 @@ def _cards(theme: Theme) -> Iterator[str]:
         yield _box(10 + 8 * k, 56 - 8 * k, 146, 166, theme)
     drawings = doodles([("house", 6)])
     yield from _strokes(drawings, 0, 42, 64, 84, [theme.ink], 2)
-    for k, line in enumerate(('{"word": "house",', '"drawing": [', "[[20, 128, 236],", " [120, 20, 120]],")):
+    for k, line in enumerate(('{"word": "house",', ' "drawing": [', " [[20, 128, 236],", "  [120, 20, 120]], ")):
         yield text(20, 166 + 15 * k, line, theme.muted, 11, font=MONO, more='xml:space="preserve"')
     yield centred(88, 250, "sketches/*.ndjson", theme.text, 12, font=MONO)
 
