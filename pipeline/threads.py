@@ -25,11 +25,13 @@ class Times:
         waiting: of callers for batches.
         reading: shards, and drawings put in order.
         rendering: augmentation included.
+        transforming: what a caller's own function of batches takes.
     """
 
     waiting: float = 0.0
     reading: float = 0.0
     rendering: float = 0.0
+    transforming: float = 0.0
     _adding: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @contextlib.contextmanager

@@ -110,7 +110,7 @@ def test_python_blocks_run_in_order_and_print_what_the_page_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(sample_folder, tmp_path, dirs_exist_ok=True)
-    if page == "docs/runs.md":  # reads a run
+    if page in ("docs/runs.md", "docs/library.md"):  # read a run
         shutil.copytree(trained(tmp_path_factory) / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
