@@ -24,12 +24,12 @@ SKETCHPIPE := $(BIN)/sketchpipe
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint bench bench-shards bench-feed kill clean
+.PHONY: help install sketches shards train evaluate predict test lint docs bench bench-shards bench-feed kill clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests, in an environment with what they need"
-	@echo "make install, sketches, shards, evaluate, predict, lint, clean: one stage each"
+	@echo "make install, sketches, shards, evaluate, predict, lint, docs, clean: one stage each"
 	@echo "make bench, bench-shards, bench-feed, kill: measurements, the last three on SKETCHES"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
@@ -66,6 +66,10 @@ lint: install
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
+
+# The generated parts of the pages: the command reference, the tables of modules.
+docs: install
+	@$(BIN)/python docs/generate.py
 
 bench: install
 	@$(BIN)/python benchmarks/raster.py

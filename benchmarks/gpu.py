@@ -202,7 +202,7 @@ class Bench:
     def row(self, config: TrainConfig) -> str:
         """The cells of a row after the network and the precision."""
         loader, seconds = self.loader(config), self.arguments.seconds
-        training = Training(config, loader.steps_per_epoch, self.device)
+        training = Training(config, len(loader), self.device)
         first = training.first_call(next(loader.epoch(0)))
         operations = training.operations()
         rates = [training.step_rate(seconds)]

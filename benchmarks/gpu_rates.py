@@ -239,7 +239,7 @@ class Training:
         waited, start, count = loader.times.waiting, time.perf_counter(), 0
         with contextlib.closing(loader.epoch(epoch)) as batches:
             # The rest of the epoch is not a whole group, and another length would have to be compiled.
-            whole = itertools.islice(batches, loader.steps_per_epoch // fused * fused)
+            whole = itertools.islice(batches, len(loader) // fused * fused)
             for calls, (group, arrays) in enumerate(feed.batches(whole), start=1):
                 self.state, metrics = self.compiled.train_steps(self.state, *arrays)
                 feed.used(group, metrics)

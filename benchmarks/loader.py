@@ -92,7 +92,7 @@ def shares(loader: Loader, epoch: int, *, kept: bool = False) -> Iterator[Block]
     """A process's drawings and rows of each step of an epoch, nothing rendered, read on one thread."""
     config, order = loader.config, EpochOrder(loader.split.row_starts, loader.config.seed, epoch)
     process = config.process_index, config.process_count
-    blocks = Blocks(loader._pools, order, range(loader.steps_per_epoch), config.batch, *process, 1, kept)
+    blocks = Blocks(loader._pools, order, range(len(loader)), config.batch, *process, 1, kept)
     try:
         for share in blocks.shares():
             yield share.drawings()
@@ -177,11 +177,11 @@ def compare(loader: Loader) -> tuple[float, float]:
     with ThreadPoolExecutor(threads) as pool, contextlib.closing(loader.epoch(0)) as batches:
         for batch in batches:
             loader.give_back(batch)
-            if batch.step % (loader.steps_per_epoch // SEGMENTS) == 0:
+            if batch.step % (len(loader) // SEGMENTS) == 0:
                 rendering += sum(pool.map(draw, range(threads)))
                 drawn += len(work) * config.batch
     loading = time.process_time() - start - rendering
-    return loader.steps_per_epoch * config.batch / loading, drawn / rendering
+    return len(loader) * config.batch / loading, drawn / rendering
 
 
 def print_memory(arguments: argparse.Namespace) -> None:

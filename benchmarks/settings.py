@@ -87,7 +87,7 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
     render = config.render_config()
     loader = Loader(split, LoaderConfig(config.batch, render=render, augmentation=config.augmentation(), seed=seed))
     network = Variant(classes=len(classes), **setting.network)
-    tx = make_tx(config, loader.steps_per_epoch)
+    tx = make_tx(config, len(loader))
     images = jnp.zeros((1, render.size, render.size, render.channels), jnp.uint8)
     variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
     state = (variables, tx.init(variables["params"]), jax.tree.map(jnp.copy, variables["params"]))
@@ -108,7 +108,7 @@ def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
         "right": np.packbits(right).tobytes().hex(),
         "drawings": len(right),
         "train_accuracy": float(accuracy),
-        "images_per_second": (config.epochs * loader.steps_per_epoch - 1) * config.batch / seconds,
+        "images_per_second": (config.epochs * len(loader) - 1) * config.batch / seconds,
         "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
         "when": time.strftime("%Y-%m-%d %H:%M"),
     }

@@ -51,8 +51,8 @@ def main() -> None:
         "augmented": Loader(split, LoaderConfig(batch, render=config.render_config(), augmentation=Augmentation())),
     }
     first = next(loaders["loop"].epoch(0))
-    write_reference(reference, config, first, loaders["loop"].steps_per_epoch)
-    training = Training(config, loaders["loop"].steps_per_epoch, devices)
+    write_reference(reference, config, first, len(loaders["loop"]))
+    training = Training(config, len(loaders["loop"]), devices)
     resident = training.put(first)
     start = time.perf_counter()
     training.step(resident)

@@ -86,5 +86,12 @@ def resembling(text: str, known: Iterable[str] = WORDS, count: int = 5) -> list[
     return list(dict.fromkeys(whole + close + inside))[:count]
 
 
+def missing_class(word: str, seen: Iterable[str]) -> str:
+    """What to say of a class that no drawing is of, with words like it, those of `seen` first."""
+    near = [other for other in resembling(word, dict.fromkeys((*seen, *resembling(word)))) if other != word]
+    hint = f"; did you mean {' or '.join(repr(other) for other in near[:3])}?" if near else ""
+    return f'class "{word}": no drawing of it in the sources{hint}'
+
+
 def _plain(text: str) -> str:
     return " ".join(text.replace("_", " ").casefold().split())

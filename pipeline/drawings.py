@@ -4,20 +4,46 @@ Axes: N drawings, S strokes, P points. `stroke_end` and `drawing_end` are ends: 
 stroke and a drawing; the first stroke and the first drawing begin at 0.
 """
 
+import builtins
 import dataclasses
 import itertools
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
+from pipeline.arrays import Int32Array, Int64Array, UInt8Array, UInt64Array
 from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
+from pipeline.wording import counted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
+class Drawing:
+    """One drawing by itself, for people to look at.
+
+    Attributes:
+        word: what was to be drawn.
+        key_id: Google's identifier, or a hash of word and strokes where the source has none.
+        recognized: whether Google's network recognized it; None where that is not known.
+        strokes: as Google writes them, each a list of x and a list of y, 0-255.
+    """
+
+    word: str
+    key_id: int
+    recognized: bool | None
+    strokes: list[list[list[int]]]
+
+    def __repr__(self) -> str:
+        points = sum(len(x) for x, _ in self.strokes)
+        strokes = counted(len(self.strokes), "stroke")
+        return f'Drawing("{self.word}", key_id={self.key_id}, {strokes}, {counted(points, "point")})'
+
+
+@dataclass(frozen=True, repr=False)
 class Drawings:
     """N drawings as flat arrays.
 
@@ -50,8 +76,32 @@ class Drawings:
     def __len__(self) -> int:
         return len(self.drawing_end)
 
+    def __repr__(self) -> str:
+        words = counted(len(np.unique(self.word)), "word")
+        return f"Drawings({counted(len(self), 'drawing')}, {words}, {counted(len(self.x), 'point')})"
+
+    @overload
+    def __getitem__(self, index: int) -> Drawing: ...
+    @overload
+    def __getitem__(self, index: builtins.slice) -> "Drawings": ...
+    def __getitem__(self, index: int | builtins.slice) -> "Drawing | Drawings":
+        """One drawing by itself, or those of a slice as `Drawings`; negative indices count from the end."""
+        if isinstance(index, builtins.slice):
+            return self.take(np.arange(*index.indices(len(self))))
+        place = place_of(index, len(self))
+        recognized = None if self.recognized[place] < 0 else bool(self.recognized[place])
+        return Drawing(self.words[self.word[place]], int(self.key_id[place]), recognized, self.strokes(place))
+
+    def __iter__(self) -> Iterator[Drawing]:
+        return (self[place] for place in range(len(self)))
+
     def strokes(self, drawing: int) -> list[list[list[int]]]:
-        """One drawing as Google writes it: a list of strokes, each a list of x and a list of y."""
+        """One drawing as Google writes it: a list of strokes, each a list of x and a list of y.
+
+        Raises:
+            IndexError: there is no such drawing.
+        """
+        drawing = place_of(drawing, len(self))
         first = int(self.drawing_end[drawing - 1]) if drawing > 0 else 0
         ends = [int(self.stroke_end[first - 1]) if first > 0 else 0]
         ends += self.stroke_end[first : self.drawing_end[drawing]].tolist()
@@ -98,7 +148,9 @@ class Drawings:
 
 
 def concat(parts: Sequence[Drawings]) -> Drawings:
-    """The drawings of `parts`, one or more that share their vocabularies, one after the other."""
+    """The drawings of `parts`, one or more, one after the other; their vocabularies are merged where they differ."""
+    words, word = _merged([part.words for part in parts], [part.word for part in parts])
+    countrycodes, countrycode = _merged([part.countrycodes for part in parts], [part.countrycode for part in parts])
     points = np.cumsum([0, *(len(part.x) for part in parts)])
     strokes = np.cumsum([0, *(len(part.stroke_end) for part in parts)])
     return dataclasses.replace(
@@ -108,11 +160,40 @@ def concat(parts: Sequence[Drawings]) -> Drawings:
         stroke_end=np.concatenate([part.stroke_end + start for part, start in zip(parts, points, strict=False)]),
         drawing_end=np.concatenate([part.drawing_end + start for part, start in zip(parts, strokes, strict=False)]),
         key_id=np.concatenate([part.key_id for part in parts]),
-        word=np.concatenate([part.word for part in parts]),
+        word=word,
         recognized=np.concatenate([part.recognized for part in parts]),
-        countrycode=np.concatenate([part.countrycode for part in parts]),
+        countrycode=countrycode,
         timestamp=np.concatenate([part.timestamp for part in parts]),
+        words=words,
+        countrycodes=countrycodes,
     )
+
+
+def renumbered(column: Int32Array, strings: Sequence[str], to: Sequence[str]) -> Int32Array:
+    """(N,) int32, a column of indices into `strings`, -1 for null, as indices into `to`, -1 for what is not in it."""
+    number = {string: k for k, string in enumerate(to)}
+    return np.array([*(number.get(string, -1) for string in strings), -1], np.int32)[column]
+
+
+def place_of(index: int, count: int) -> int:
+    """The place from 0 of an index into `count` drawings; negative indices count from the end.
+
+    Raises:
+        IndexError: there is no such drawing.
+    """
+    place = operator.index(index)
+    if not -count <= place < count:
+        raise IndexError(f"drawing {place}: there are {counted(count, 'drawing')}")
+    return place % count
+
+
+def _merged(vocabularies: Sequence[list[str]], columns: Sequence[Int32Array]) -> tuple[list[str], Int32Array]:
+    """One vocabulary for columns of indices into several, in order of appearance, and the columns joined."""
+    if all(vocabulary == vocabularies[0] for vocabulary in vocabularies):
+        return vocabularies[0], np.concatenate(columns)
+    merged = list(dict.fromkeys(itertools.chain.from_iterable(vocabularies)))
+    parts = zip(columns, vocabularies, strict=True)
+    return merged, np.concatenate([renumbered(column, vocabulary, merged) for column, vocabulary in parts])
 
 
 def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: Sequence[str]) -> Drawings:

@@ -25,11 +25,13 @@ class Times:
         waiting: time that callers wait for batches.
         reading: time spent reading shards and ordering drawings.
         rendering: time spent rendering, including augmentation.
+        transforming: time spent in the function that the caller gave for batches.
     """
 
     waiting: float = 0.0
     reading: float = 0.0
     rendering: float = 0.0
+    transforming: float = 0.0
     _adding: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @contextlib.contextmanager

@@ -8,12 +8,15 @@ import contextlib
 import dataclasses
 import doctest
 import importlib
+import importlib.util
 import io
 import json
 import pkgutil
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,11 +43,11 @@ from pipeline.sources.readers import DamagedEnd
 from tests.small import trained
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
+PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
 DRAWINGS_PER_CLASS = 20  # docs/shards.md shows what comes of so many
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]* src=\"([^\"]+)\"")
+_LINK = re.compile(r"\]\(([^)\s]+)\)|<(?:img|source)[^>]* (?:src|srcset)=\"([^\"]+)\"")
 _PROMPT = re.compile(r"^\$ (.+)$", re.MULTILINE)
 
 
@@ -107,7 +110,7 @@ def test_python_blocks_run_in_order_and_print_what_the_page_shows(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shutil.copytree(sample_folder, tmp_path, dirs_exist_ok=True)
-    if page == "docs/runs.md":  # reads a run
+    if page in ("docs/runs.md", "docs/library.md"):  # read a run
         shutil.copytree(trained(tmp_path_factory) / "runs", tmp_path / "runs")
     monkeypatch.chdir(tmp_path)
     namespace: dict[str, Any] = {"__name__": "__main__"}
@@ -175,24 +178,70 @@ def test_doctests_of_a_module_hold(name: str) -> None:
     assert result.failed == 0
 
 
-def test_readme_gives_every_exit_code_of_the_errors() -> None:
+def test_generated_parts_are_up_to_date() -> None:
+    program = [sys.executable, str(ROOT / "docs/generate.py"), "--check"]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_command_page_gives_every_exit_code_of_the_errors() -> None:
     codes = {error.exit_code for error in vars(errors).values() if isinstance(error, type)}
-    table = page_text("README.md").partition("\n| code | meaning |\n")[2].partition("\n\n")[0]
+    table = page_text("docs/cli.md").partition("\n| code | meaning |\n")[2].partition("\n\n")[0]
     rows = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
     assert codes | {0, 1, 130, 143} == rows
 
 
-def test_readme_names_every_command_and_every_make_target() -> None:
-    text = page_text("README.md")
+def test_command_page_names_every_command_and_option_and_all_of_make() -> None:
+    text = page_text("docs/cli.md")
     group: Any = typer.main.get_command(app)
-    names = [
-        f"{name} {inner}" if inner else name
-        for name, command in group.commands.items()
-        for inner in getattr(command, "commands", [""])
-    ]
-    assert [name for name in names if f"\n| `sketchpipe {name}" not in text] == []
-    targets = re.search(r"^\.PHONY: help (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()  # type: ignore[index]
-    assert [target for target in targets if f"`{target}`" not in text] == []
+    for name, command in group.commands.items():
+        for inner, leaf in getattr(command, "commands", {"": command}).items():
+            heading = f"### sketchpipe {name} {inner}".rstrip()
+            section = text.partition(f"{heading}\n")[2].partition("\n### ")[0]
+            assert section, heading
+            options = [option for parameter in leaf.params for option in parameter.opts if option.startswith("--")]
+            assert [option for option in options if f"`{option}" not in section] == [], heading
+    makefile = (ROOT / "Makefile").read_text()
+    targets = re.search(r"^\.PHONY: help (.+)$", makefile, re.MULTILINE)[1].split()  # type: ignore[index]
+    variables = re.findall(r"^(\w+) \?=", makefile, re.MULTILINE)
+    assert [name for name in (*targets, *variables) if f"\n| `{name}` |" not in text] == []
+
+
+def test_index_names_every_page() -> None:
+    index = page_text("docs/README.md")
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"({path.name})" not in index] == ["README.md"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_file_that_a_page_names_exists(page: str) -> None:
+    text = page_text(page)
+    folders = "pipeline|model|benchmarks|tests|docs|.ci|.github"
+    for path in re.findall(rf"(?<![\w/.])((?:{folders})/[\w/.-]*[\w/])", text):
+        assert (ROOT / path).exists(), f"{page}: {path}"
+    known = {path.name for folder in folders.split("|") for path in (ROOT / folder).rglob("*.py")}
+    assert sorted({name for name in re.findall(r"`(\w+\.py)`", text) if name not in known}) == [], page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_module_and_name_of_ours_that_a_page_names_exists(page: str) -> None:
+    names = re.findall(r"(?<![\w/.-])((?:pipeline|model)(?:\.[A-Za-z_]\w*)+)", page_text(page))
+    for name in sorted({name for name in names if name.rpartition(".")[2] not in ("onnx", "html")}):
+        try:
+            pkgutil.resolve_name(name)
+        except (ImportError, AttributeError) as error:
+            pytest.fail(f"{page}: {name}: {error}")
+
+
+def test_chart_of_the_readme_shows_the_figures_of_the_benchmarks_page() -> None:
+    spec = importlib.util.spec_from_file_location("draw_figures", ROOT / "docs/draw_figures.py")
+    assert spec is not None
+    assert spec.loader is not None
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    for theme in (figures.LIGHT, figures.DARK):
+        drawn = (ROOT / f"docs/speed-{theme.name}.svg").read_text(encoding="utf-8")
+        assert drawn == figures.speed(theme), "run docs/draw_figures.py"
+    assert all(f"{rate:,}" in page_text("README.md") for _, _, rate in figures.rates()[:4])
 
 
 def test_shards_page_describes_every_column_field_and_reason() -> None:
@@ -219,11 +268,9 @@ def test_runs_page_describes_every_file_and_every_field(tmp_path_factory: pytest
     assert f"Run format {FORMAT_VERSION}." in text
 
 
-def test_design_page_names_every_module_and_every_dependency() -> None:
+def test_design_page_names_every_dependency() -> None:
     text = page_text("docs/design.md")
-    files = [path for package in ("pipeline", "model") for path in (ROOT / package).rglob("*.py")]
-    assert [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py" and path.name not in text] == []
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     names = [re.split(r"[>=\[]", requirement)[0] for requirement in wanted]
-    assert [name for name in names if f"`{name}`" not in text] == []
+    assert [name for name in names if name != "sketchpipe" and f"`{name}`" not in text] == []

@@ -85,3 +85,35 @@ def test_offsets_keep_64_bits_through_take_and_concat(drawings: Drawings) -> Non
     for part in (drawings, drawings.take(np.array([1])), concat([drawings, drawings]), drawings.slice(0, 0)):
         assert part.stroke_end.dtype == part.drawing_end.dtype == np.int64
         assert part.x.dtype == part.y.dtype == np.uint8
+
+
+def test_an_index_gives_one_drawing_and_a_slice_drawings(drawings: Drawings) -> None:
+    first = drawings[0]
+    assert (first.word, first.key_id, first.recognized, first.strokes) == ("dog", 1 << 21, True, STROKES[0])
+    assert [drawing.recognized for drawing in drawings] == [True, False, None, True]
+    assert drawings[-1] == drawings[3] == list(drawings)[3]
+    for part in (drawings[1:3], drawings[::-1], drawings[4:], drawings[-2:]):
+        assert isinstance(part, Drawings)
+    assert [as_lists(drawings)[k] for k in (3, 1)] == as_lists(drawings[3::-2])
+    assert drawings.strokes(-1) == STROKES[3]
+    for wrong in (4, -5):
+        for get in (drawings.strokes, drawings.__getitem__):
+            with pytest.raises(IndexError, match=f"drawing {wrong}: there are 4 drawings"):
+                get(wrong)
+
+
+def test_drawings_are_shown_by_their_numbers(drawings: Drawings) -> None:
+    assert repr(drawings) == "Drawings(4 drawings, 3 words, 12 points)"
+    assert repr(drawings[:1]) == "Drawings(1 drawing, 1 word, 4 points)"
+    assert repr(drawings[0]) == 'Drawing("dog", key_id=2097152, 2 strokes, 4 points)'
+
+
+def test_concat_merges_vocabularies_that_differ(drawings: Drawings) -> None:
+    other = from_strokes(STROKES[:3], ["bee", "cat", "dog"])
+    other.countrycodes.extend(["FR", "US"])
+    other.countrycode[:] = [0, -1, 1]
+    joined = concat([drawings, other, drawings[:0]])
+    assert [joined.words[k] for k in joined.word] == [*WORDS, "bee", "cat", "dog"]
+    codes = [None if k < 0 else joined.countrycodes[k] for k in joined.countrycode.tolist()]
+    assert codes == ["US", "DE", None, "US", "FR", None, "US"]
+    assert len(set(joined.words)) == len(joined.words)

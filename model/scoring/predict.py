@@ -14,15 +14,16 @@ from model.scoring.loaded import LoadedRun
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings
 from pipeline.rendering.render import render
+from pipeline.wording import counted
 
 
-@dataclass
+@dataclass(repr=False)
 class Predictor:
     """A run's best checkpoint, ready to name drawings.
 
     Attributes:
         loaded: the run, by whose temperature logits are divided.
-        mirror: whether `of_drawings` takes the mean over each drawing and its mirror image.
+        mirror: whether `predict` takes the mean over each drawing and its mirror image.
     """
 
     loaded: LoadedRun
@@ -30,6 +31,16 @@ class Predictor:
 
     def __post_init__(self) -> None:
         self._variables: Any = jax.device_put(self.loaded.variables)
+
+    def __repr__(self) -> str:
+        config = self.run.config
+        classes = counted(len(config.classes), "class", "classes")
+        return f"Predictor({self.run.folder}, {config.network}, {classes}, checkpoint {self.loaded.checkpoint})"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The words that it knows, in the order of the probabilities."""
+        return self.run.config.classes
 
     @property
     def run(self) -> Run:
@@ -40,7 +51,7 @@ class Predictor:
         """(N, H, W, C) uint8, the drawings as the network sees them."""
         return render(drawings, self.run.config.render_config())
 
-    def of_drawings(self, drawings: Drawings, images: UInt8Array | None = None) -> NDArray[np.float32]:
+    def predict(self, drawings: Drawings, images: UInt8Array | None = None) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, of N drawings; `images` are theirs where they are made already."""
         found = self.probabilities(self.images(drawings) if images is None else images)
         if self.mirror:

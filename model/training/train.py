@@ -96,7 +96,7 @@ class Trainer:
         if self.validation is not None:
             self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
-        self._steps_per_epoch = max(1, self.loader.steps_per_epoch)
+        self._steps_per_epoch = max(1, len(self.loader))
         self._writer = Writer()
         self.tx = make_tx(config, self._steps_per_epoch)
         self.steps: CompiledSteps = compile_steps(
@@ -163,7 +163,7 @@ class Trainer:
         feed = Feed(self.loader, self._put, self.steps.fused)
         meter = self._meter = Meter(self.run.config.batch, self.loader.times)
         saved = time.perf_counter()
-        epoch, steps = position.epoch, self.loader.steps_per_epoch
+        epoch, steps = position.epoch, len(self.loader)
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
@@ -242,7 +242,7 @@ class Trainer:
         return self._before + time.perf_counter() - self._began
 
     def _progress(self, epoch: int, done: int) -> Progress:
-        config, steps = self.run.config, self.loader.steps_per_epoch
+        config, steps = self.run.config, len(self.loader)
         reading = self._meter.read()
         self._writer.add_reading(epoch * steps + done, reading)
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):

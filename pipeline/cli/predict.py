@@ -71,7 +71,7 @@ def predict(
     first = None
     for drawings in parts:  # a chunk at a time, so that a file of any size can be named
         images = predictor.images(drawings)
-        found = predictor.of_drawings(drawings, images)
+        found = predictor.predict(drawings, images)
         if first is None and len(drawings):
             first = drawings.take(np.array([0])), images[0].copy(), found[0]
         for k, probabilities in enumerate(found):

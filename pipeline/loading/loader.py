@@ -3,9 +3,11 @@
 Knows no JAX: batches are NumPy arrays. `model/feed.py` puts them on devices.
 """
 
+import threading
 from collections.abc import Generator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +17,12 @@ from pipeline.errors import UsageError
 from pipeline.loading.blocks import Blocks, Share
 from pipeline.loading.order import LANES, EpochOrder
 from pipeline.loading.pools import PoolReader
+from pipeline.loading.transform import Transform, apply_transform
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render, render_augmented
-from pipeline.shards.read import ShardSplit
+from pipeline.shards.read import ShardSplit, open_split
 from pipeline.threads import Times, core_count, ordered_map
+from pipeline.wording import counted
 
 KEPT_ROW_GROUPS = 10 * LANES  # a split with fewer row groups is decoded once and kept: at most about 850 MB
 
@@ -39,9 +43,13 @@ class LoaderConfig:
         mirrored: whether `once` mirrors every drawing's strokes.
         skip_corrupt: whether to do without row groups that cannot be read, instead of stopping. In training other
             drawings of their neighbourhood take their places, in evaluation these are masked out.
+        transform: what is made of each batch at last: `transform(images, labels, rng)` gets (B, H, W, C) uint8, (B,)
+            int32 and a generator seeded by (seed, epoch, batch), and returns two NumPy arrays of B entries, of any
+            dtype and other axes. It runs in any thread, in evaluation too: there it sees the rows of padding as well,
+            which are black and have label 0. An error in it ends the iteration as one that names the batch.
     """
 
-    batch: int
+    batch: int = 256
     render: RenderConfig = field(default_factory=RenderConfig)
     augmentation: Augmentation | None = None
     seed: int = 0
@@ -51,6 +59,7 @@ class LoaderConfig:
     ahead: int = 2
     skip_corrupt: bool = False
     mirrored: bool = False
+    transform: Transform | None = None
 
     def __post_init__(self) -> None:
         if self.ahead < 0 or (self.threads is not None and self.threads < 1):
@@ -63,51 +72,118 @@ class LoaderConfig:
             raise UsageError(f"process_count {self.process_count}: expected a divisor of {LANES} and of the batch")
         if not 0 <= self.process_index < self.process_count:
             raise UsageError(f"process_index {self.process_index}: expected 0 to {self.process_count - 1}")
+        if not 0 <= self.seed < 1 << 64:
+            raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
 
 
-@dataclass(frozen=True)
+class LoaderSettings(TypedDict, total=False):
+    """The keywords of `Loader`: the attributes of `LoaderConfig`, which says what they mean and their defaults."""
+
+    batch: int
+    render: RenderConfig
+    augmentation: Augmentation | None
+    seed: int
+    process_index: int
+    process_count: int
+    threads: int | None
+    ahead: int
+    skip_corrupt: bool
+    mirrored: bool
+    transform: Transform | None
+
+
+@dataclass(frozen=True, repr=False)
 class Batch:
     """One process's share of a global batch, B drawings.
 
     Attributes:
-        images: (B, size, size, C) uint8, light on black.
-        labels: (B,) int32, the shards' labels.
+        images: (B, size, size, C) uint8, light on black; what a transform made of them, where there is one.
+        labels: (B,) int32, the shards' labels; what a transform made of them, where there is one.
         mask: (B,) bool, False where an evaluation has no drawing: its last batch is padded, a row group cannot be read.
         rows: (B,) int64, each drawing's row in the split; -1 where there is none.
         epoch: from 0.
         step: in the epoch, from 0.
     """
 
-    images: UInt8Array
-    labels: NDArray[np.int32]
+    images: NDArray[Any]
+    labels: NDArray[Any]
     mask: NDArray[np.bool_]
     rows: Int64Array
     epoch: int
     step: int
+    _buffer: UInt8Array | None = None  # what it was rendered into: a transform may return other arrays
+
+    def __repr__(self) -> str:
+        return f"Batch(epoch {self.epoch}, step {self.step}, images {self.images.shape} {self.images.dtype})"
 
 
-@dataclass
 class Loader:
-    """Batches of one split; iterate `epoch` for training or `once` for evaluation.
+    """Batches of one split: iterate the loader itself or `epoch` for training, `once` for evaluation.
+
+    Each `iter` is one epoch, the next one each time, also where the one before was broken off; `len` is its batches.
+    Several iterations may be under way at once, each with threads of its own, which end when it is done, closed or
+    dropped. A pickled loader is its split, its settings and the number of its next epoch.
 
     Attributes:
         split: the shards.
         config: how they become batches.
+        next_epoch: the epoch that the next `iter` takes; may be set.
         times: where the time went so far.
     """
 
-    split: ShardSplit
-    config: LoaderConfig
-    times: Times = field(default_factory=Times)
-    _buffers: list[UInt8Array] = field(default_factory=list)
+    def __init__(
+        self,
+        shards: ShardSplit | str | Path,
+        config: LoaderConfig | None = None,
+        *,
+        split: str | None = None,
+        **settings: Unpack[LoaderSettings],
+    ) -> None:
+        """Open the shards; batches are read when they are asked for.
 
-    def __post_init__(self) -> None:
-        self._pools = PoolReader(self.split, self.times, self.config.skip_corrupt)
+        Args:
+            shards: a folder of shards, or a split of one that is open.
+            config: how the split becomes batches; None takes the defaults of `LoaderConfig`.
+            split: of the folder: train, validation or test; None is train.
+            **settings: attributes of `LoaderConfig`, in place of those of `config`.
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Full batches in the split."""
+        Raises:
+            UsageError: a setting has no such value, or there is no such split.
+            InputError: the folder does not exist, or the split has no drawings.
+            ShardError: the manifest or a shard is missing or damaged.
+        """
+        if isinstance(shards, ShardSplit) and split not in (None, shards.name):
+            raise UsageError(f'split "{split}": the {shards.name} split of {shards.folder} is given')
+        opened = shards if isinstance(shards, ShardSplit) else open_split(shards, split or "train")
+        self._begin(opened, replace(config or LoaderConfig(), **settings), 0)
+
+    def _begin(self, split: ShardSplit, config: LoaderConfig, next_epoch: int) -> None:
+        self.split, self.config, self.next_epoch = split, config, next_epoch
+        self.times = Times()
+        self._pools = PoolReader(split, self.times, config.skip_corrupt)
+        self._buffers: list[UInt8Array] = []
+        self._counting = threading.Lock()
+
+    def __getstate__(self) -> tuple[ShardSplit, LoaderConfig, int]:
+        return self.split, self.config, self.next_epoch
+
+    def __setstate__(self, state: tuple[ShardSplit, LoaderConfig, int]) -> None:
+        self._begin(*state)
+
+    def __repr__(self) -> str:
+        drawings, batches = counted(len(self.split), "drawing"), f"{len(self):,} of {self.config.batch:,}"
+        where = f"{self.split.folder} {self.split.name}"
+        return f"Loader({where}, {drawings}, batches: {batches}, seed {self.config.seed})"
+
+    def __len__(self) -> int:
+        """Full batches in the split: those of an epoch."""
         return len(self.split) // self.config.batch
+
+    def __iter__(self) -> Generator[Batch, None, None]:
+        """The batches of `next_epoch`, which is counted on at once."""
+        with self._counting:
+            epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
+        return self.epoch(epoch)
 
     @property
     def waited_seconds(self) -> float:
@@ -135,16 +211,14 @@ class Loader:
             UsageError: the batch is larger than the split.
             ShardError: a shard is damaged, or the shards were replaced.
         """
-        if self.steps_per_epoch == 0:
+        if len(self) == 0:
             count = len(self.split)
             raise UsageError(f"batch {self.config.batch} is larger than the {self.split.name} split ({count} drawings)")
-        if epoch < 0 or not 0 <= start_step <= self.steps_per_epoch:
-            raise UsageError(
-                f"epoch {epoch}, step {start_step}: expected an epoch from 0, a step to {self.steps_per_epoch}"
-            )
+        if epoch < 0 or not 0 <= start_step <= len(self):
+            raise UsageError(f"epoch {epoch}, step {start_step}: expected an epoch from 0, a step to {len(self)}")
         order = EpochOrder(self.split.row_starts, self.config.seed, epoch)
         keep = len(self.split.row_groups) < KEPT_ROW_GROUPS
-        yield from self._batches(order, range(start_step, self.steps_per_epoch), keep)
+        yield from self._batches(order, range(start_step, len(self)), keep)
 
     def once(self, limit: int | None = None) -> Generator[Batch, None, None]:
         """Every drawing once, in the stored order of the lanes, not augmented; the last batch is padded and masked.
@@ -157,19 +231,20 @@ class Loader:
         yield from self._batches(order, range(steps), steps == whole and len(self.split.row_groups) < KEPT_ROW_GROUPS)
 
     def give_back(self, batch: Batch) -> None:
-        """Let a later batch be rendered into this one's images: nobody may read them any more.
+        """Let a later batch be rendered into this one's memory: nobody may read its images any more.
 
         Raises:
             UsageError: they were given back before, or are of another loader.
         """
-        if batch.images.shape != self._shape or any(images is batch.images for images in self._buffers):
+        buffer = batch._buffer
+        if buffer is None or buffer.shape != self._shape or any(other is buffer for other in self._buffers):
             raise UsageError(f"batch of step {batch.step}: given back twice, or of another loader")
-        self._buffers.append(batch.images)
+        self._buffers.append(buffer)
 
     @property
     def _shape(self) -> tuple[int, ...]:
-        look = self.config.render
-        return self.config.batch // self.config.process_count, look.size, look.size, look.channels
+        render = self.config.render
+        return self.config.batch // self.config.process_count, render.size, render.size, render.channels
 
     def _batches(self, order: EpochOrder, steps: range, keep: bool) -> Generator[Batch, None, None]:
         config = self.config
@@ -195,22 +270,28 @@ class Loader:
     def _render(self, share: Share) -> Batch:
         packed, rows = share.drawings()
         config, epoch = self.config, share.epoch
-        images = self._buffer()
+        buffer = images = self._buffer()
         out, missing = images[: len(rows)], len(images) - len(rows)
         with self.times.adding("rendering"):
             drawings = packed.unpack(self.split.manifest.classes)
             if config.augmentation is None or epoch is None:
                 render(drawings, config.render, mirrored=config.mirrored and epoch is None, out=out)
             else:
-                render_augmented(
-                    drawings, rows, config.render, config.augmentation, seed=config.seed, epoch=epoch, out=out
-                )  # fmt: skip
+                how = config.render, config.augmentation
+                render_augmented(drawings, rows, *how, seed=config.seed, epoch=epoch, out=out)
             images[len(rows) :] = 0
-        labels = drawings.word
+        labels: NDArray[Any] = drawings.word
         if missing:
             labels = np.append(labels, np.zeros(missing, np.int32))
             rows = np.append(rows, np.full(missing, -1))
-        return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step)
+        if config.transform is None:
+            return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, buffer)
+        with self.times.adding("transforming"):
+            images, labels = apply_transform(
+                config.transform, images, labels,
+                seed=config.seed, epoch=epoch, step=share.step, process_index=config.process_index,
+            )  # fmt: skip
+        return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, buffer)
 
     def _buffer(self) -> UInt8Array:
         try:

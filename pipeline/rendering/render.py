@@ -1,7 +1,7 @@
 """The one way from `Drawings` to images: training, evaluation, prediction and pictures all come through here."""
 
 from dataclasses import dataclass, replace
-from typing import get_args
+from typing import TypedDict, Unpack, get_args
 
 import numpy as np
 
@@ -70,14 +70,37 @@ class RenderConfig:
         return min(MARGIN * self.width * CANVAS / self.size, WIDEST_MARGIN)
 
 
-def render(
-    drawings: Drawings, config: RenderConfig, *, mirrored: bool = False, out: UInt8Array | None = None
-) -> UInt8Array:
-    """N drawings as (N, size, size, C) uint8, light on black; `out` is filled and returned where it is given.
+class RenderSettings(TypedDict, total=False):
+    """The keywords of `render`: the attributes of `RenderConfig`, which says what they mean and their defaults."""
 
-    `mirrored` are their strokes, left to right in each drawing's own box, and not the pixels: colours that tell a
-    direction would not fit.
+    size: int
+    line_width: float | None
+    encoding: str
+    framing: str
+
+
+def render(
+    drawings: Drawings,
+    config: RenderConfig | None = None,
+    *,
+    mirrored: bool = False,
+    out: UInt8Array | None = None,
+    **settings: Unpack[RenderSettings],
+) -> UInt8Array:
+    """Render N drawings as (N, size, size, C) uint8, light on black.
+
+    Args:
+        drawings: what to render.
+        config: the render settings; None takes the defaults of `RenderConfig`.
+        mirrored: whether to mirror the strokes, left to right in each drawing's own box, and not the pixels: colours
+            that tell a direction would not fit.
+        out: the array to fill and return; None makes one.
+        **settings: `size`, `line_width`, `encoding` and `framing`, in place of those of `config`.
+
+    Raises:
+        UsageError: a setting has no such value.
     """
+    config = replace(config or RenderConfig(), **settings)
     if mirrored:
         drawings = replace(drawings, x=_mirrored(drawings))
     margin = config.margin

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.classes import resembling
+from pipeline.classes import missing_class
 from pipeline.errors import InputError
 from pipeline.shards.commit import WORK
 from pipeline.shards.intake import Intake
@@ -101,11 +101,7 @@ class Build:
             return classes
         for word in self.options.classes:
             if not found.get(word):
-                seen = [other for other, count in found.items() if count]
-                near = resembling(word, dict.fromkeys((*seen, *resembling(word))))
-                near = [other for other in near if other != word]
-                hint = f"; did you mean {' or '.join(repr(other) for other in near[:3])}?" if near else ""
-                raise InputError(f'class "{word}": no drawing of it in the sources{hint}')
+                raise InputError(missing_class(word, (other for other, count in found.items() if count)))
         return sorted(self.options.classes)
 
     def _write_shards(self, classes: list[str]) -> list[WrittenShard]:

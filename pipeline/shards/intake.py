@@ -21,7 +21,7 @@ from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition
 from pipeline.shards.spill import RANGES, Gathered, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk
-from pipeline.sources.files import Source
+from pipeline.sources.files import Source, no_drawing_in
 from pipeline.sources.readers import Scanned, read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
@@ -105,8 +105,7 @@ class Intake:
                 self._read_sources(SpillWriter(spill), rejects)
         for tally, source in zip(self.counts.tallies, self.sources, strict=True):
             if tally.read == tally.rejected:
-                why = tally.first_reject or f"{source.name}: it has no {source.unit}s"
-                raise InputError(f"{source.path}: no drawing in it; is it of Quick, Draw!? ({why})")
+                raise no_drawing_in(source, tally.first_reject)
 
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
         with ThreadPoolExecutor(1) as writing:  # segments, while the next drawings are parsed

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO
 from pipeline.errors import MismatchError, ShardError
 from pipeline.shards.commit import is_pending
 from pipeline.storage.sealed import checksum_of, seal, unseal
+from pipeline.wording import counted
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
@@ -70,7 +71,7 @@ class SourceCount:
     rejected: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Manifest:
     """What `manifest.json` says; docs/shards.md describes each field.
 
@@ -99,6 +100,10 @@ class Manifest:
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
     rejects_sha256: str | None
+
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)
+        return f"Manifest({counted(len(self.classes), 'class', 'classes')}; drawings: {splits})"
 
     def rows(self, split: str) -> int:
         """Drawings in a split."""

@@ -8,34 +8,38 @@ footers and pages leave to chance, the headers between pages.
 import contextlib
 import errno
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.arrays import Int64Array
-from pipeline.drawings import Drawings, concat
+from pipeline.drawings import Drawing, Drawings, concat, place_of
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
 from pipeline.packed import PackedDrawings
 from pipeline.shards.footers import open_shard
 from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
 from pipeline.shards.schema import SCHEMA, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
+from pipeline.wording import counted
 
 STROKE_COLUMNS = ("label", "x", "y", "stroke_end")
+_DRAWING_COLUMNS = (*STROKE_COLUMNS, "key_id", "recognized")
 
 
 class RowGroupError(ShardError):
     """A row group that cannot be read; others of its split may be sound."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ShardSplit:
     """One split of a folder: its rows, shard after shard, are one random order.
+
+    `split[7]` is a drawing by itself, `split[:100]` are `Drawings`; each reads the row groups that it needs.
 
     Attributes:
         folder: where the shards lie.
@@ -55,6 +59,25 @@ class ShardSplit:
 
     def __len__(self) -> int:
         return int(self.row_starts[-1])
+
+    def __repr__(self) -> str:
+        classes = counted(len(self.manifest.classes), "class", "classes")
+        shards = counted(len(self.files), "shard")
+        return f"ShardSplit({self.folder} {self.name}, {counted(len(self), 'drawing')} of {classes}, {shards})"
+
+    @overload
+    def __getitem__(self, index: int) -> Drawing: ...
+    @overload
+    def __getitem__(self, index: slice) -> Drawings: ...
+    def __getitem__(self, index: int | slice) -> Drawing | Drawings:
+        """One drawing by itself, or those of a slice as `Drawings`; negative indices count from the end."""
+        if isinstance(index, slice):
+            return self.read_rows(np.arange(*index.indices(len(self))))
+        return self.read_rows(np.array([place_of(index, len(self))]))[0]
+
+    def __iter__(self) -> Iterator[Drawing]:
+        for group in range(len(self.row_groups)):
+            yield from self.read_row_group(group, _DRAWING_COLUMNS)
 
     def path_of(self, group: int) -> Path:
         """The shard in which row group `group` lies."""
@@ -105,10 +128,11 @@ class ShardSplit:
 
     def read_rows(self, rows: Int64Array) -> Drawings:
         """The drawings at `rows` of the split, in that order, with their key_ids."""
+        if not len(rows):
+            return self.read_row_group(0, _DRAWING_COLUMNS).slice(0, 0)
         groups = np.searchsorted(self.row_starts, rows, side="right") - 1
-        columns = (*STROKE_COLUMNS, "key_id", "recognized")
         parts = [  # of each group only what is asked for stays in memory
-            self.read_row_group(group, columns).take(rows[groups == group] - self.row_starts[group])
+            self.read_row_group(group, _DRAWING_COLUMNS).take(rows[groups == group] - self.row_starts[group])
             for group in np.unique(groups).tolist()
         ]
         return concat(parts).take(np.argsort(np.argsort(groups, kind="stable")))
@@ -144,8 +168,12 @@ class ShardSplit:
         )
 
 
-def open_split(folder: Path, split: str) -> ShardSplit:
+def open_split(folder: str | Path, split: str) -> ShardSplit:
     """Open the shards of a split and check their footers against the manifest.
+
+    Args:
+        folder: of shards.
+        split: train, validation or test.
 
     Raises:
         UsageError: `split` is none of train, validation and test.
@@ -154,6 +182,7 @@ def open_split(folder: Path, split: str) -> ShardSplit:
     """
     if split not in SPLITS:
         raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}')
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
     manifest = read_manifest(folder)

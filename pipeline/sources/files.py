@@ -41,6 +41,12 @@ class Source:
         return "record" if self.is_binary else "line"
 
 
+def no_drawing_in(source: Source, first_reject: object | None) -> InputError:
+    """The error of a source without a single drawing: its first reject, if it has any, says why."""
+    why = first_reject or f"{source.name}: it has no {source.unit}s"
+    return InputError(f"{source.path}: no drawing in it; is it of Quick, Draw!? ({why})")
+
+
 def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
     """The files behind paths, folders and globs, each once, in the order of their names.
 

@@ -53,7 +53,7 @@ def test_in_training_no_drawing_comes_twice_and_each_epoch_leaves_out_others(
     for epoch in range(3):
         batches = list(loader.epoch(epoch))
         assert_same(batches, epochs[epoch])
-        assert len(batches) == loader.steps_per_epoch == len(split) // BATCH
+        assert len(batches) == len(loader) == len(split) // BATCH
         rows = np.concatenate([batch.rows for batch in batches])
         assert len(set(rows.tolist())) == len(rows)
         assert all(batch.mask.all() for batch in batches)

@@ -142,7 +142,7 @@ def test_a_mirror_makes_it_the_mean_of_the_drawing_and_its_mirror_image(work: Pa
     assert found["mirror"] is True
     predictor = Predictor(load_run(run), mirror=True)
     # Batches of another size: float32 rounding.
-    np.testing.assert_allclose(predictor.of_drawings(drawings), np.asarray(both[0] + both[1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(predictor.predict(drawings), np.asarray(both[0] + both[1]) / 2, atol=1e-5)
 
 
 def test_evaluate_as_text_has_a_line_a_class_and_one_for_all(work: Path) -> None:

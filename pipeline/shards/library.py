@@ -1,0 +1,68 @@
+"""`build_folder` as a library offers it: paths and settings by name, and nothing printed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+from pipeline.shards.build import Progress
+from pipeline.shards.estimate import check_space
+from pipeline.shards.folder import build_folder
+from pipeline.shards.manifest import Manifest
+from pipeline.shards.options import BuildOptions
+from pipeline.sources.files import Source
+from pipeline.threads import core_count
+
+
+class BuildSettings(TypedDict, total=False):
+    """Keywords of `build_shards`: attributes of `BuildOptions`, which says what they mean and their defaults."""
+
+    drawings_per_class: int | None
+    skip_per_class: int
+    recognized_only: bool
+    num_shards: int | None
+    splits: str
+    seed: int
+
+
+def build_shards(
+    sources: str | Path | Sequence[str | Path],
+    to: str | Path,
+    *,
+    classes: Sequence[str] | None = None,
+    workers: int | None = None,
+    strict: bool = False,
+    force: bool = False,
+    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    **settings: Unpack[BuildSettings],
+) -> Manifest:
+    """Build shards as `sketchpipe shards` does; nothing is done where sources and settings have not changed.
+
+    Args:
+        sources: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        to: the folder for the shards.
+        classes: the words to take; None takes every word.
+        workers: threads; None takes the machine's cores. They change no byte.
+        strict: whether the first reject is an error. Without it the manifest counts the rejects, and `rejects.ndjson`
+            in the folder has each.
+        force: whether to build even where nothing has changed.
+        progress: is told the phase, and the bytes of input and the drawings done since the last call.
+        **settings: attributes of `BuildOptions`.
+
+    Returns:
+        The manifest of the shards.
+
+    Raises:
+        SketchpipeError: as its message says; the folder is as before.
+    """
+    texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
+    chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
+    options, folder = BuildOptions(chosen, **settings), Path(to)
+
+    def begin(found: Sequence[Source]) -> None:
+        check_space(folder, found, options)
+
+    manifest, _ = build_folder(
+        texts, folder, options, workers=workers or core_count(), strict=strict, force=force, progress=progress,
+        begin=begin,
+    )  # fmt: skip
+    return manifest

@@ -1,0 +1,75 @@
+"""Whole sources in memory: every format that a build of shards takes, as one `Drawings`."""
+
+import functools
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.classes import missing_class
+from pipeline.drawings import Drawings, concat, renumbered
+from pipeline.errors import InputError
+from pipeline.sources.files import Source, find_sources, no_drawing_in
+from pipeline.sources.readers import read_source, scan_source
+from pipeline.threads import core_count, ordered_map
+from pipeline.wording import counted
+
+
+def read_drawings(
+    source: str | Path | Sequence[str | Path], *, classes: Sequence[str] | None = None, strict: bool = False
+) -> Drawings:
+    """Read drawings of any format that `sketchpipe shards` takes into memory.
+
+    Args:
+        source: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        classes: the words to take; None takes every word.
+        strict: whether the first reject is an error. Without it rejects are left out, and a warning for each file
+            says how many there are, and why the first is one.
+
+    Returns:
+        The drawings in the order of the files' names and of what is in them, duplicates included. `words` is sorted,
+        as the classes of shards are.
+
+    Raises:
+        InputError: a source is missing, cannot be read or has no drawing; there is no drawing of a class; or, if
+            `strict`, a line or record is rejected.
+    """
+    texts = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
+    wanted = [classes] if isinstance(classes, str) else classes
+    parts: list[Drawings] = []
+    seen: set[str] = set()
+    for one in find_sources(texts, wanted):
+        for part in _read_chunks(one, strict):
+            seen.update(part.words)
+            if wanted is not None:
+                unwanted = one.declared not in wanted and part.words == [one.declared]
+                part = part.take(np.flatnonzero(renumbered(part.word, part.words, wanted) >= 0))
+                if unwanted:  # as in a build, a file of a word that is not asked for is not read to its end
+                    break
+            parts.append(part)
+    for word in wanted or ():
+        if word not in seen:
+            raise InputError(missing_class(word, seen))
+    drawings = concat(parts)
+    words = sorted(seen if wanted is None else set(wanted))
+    return replace(drawings, word=renumbered(drawings.word, drawings.words, words), words=words)
+
+
+def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
+    """The drawings of a source, a chunk at a time; warns of its rejects at its end."""
+    first, rejected, lines, found = None, 0, 0, False
+    for scanned in ordered_map(functools.partial(scan_source, source), read_source(source), core_count()):
+        for reject in scanned.rejects(source.name, lines):
+            if strict:
+                raise InputError(str(reject))
+            first, rejected = first or reject, rejected + 1
+        lines += scanned.lines
+        if len(scanned.drawings):
+            found = True
+            yield scanned.drawings
+    if not found:
+        raise no_drawing_in(source, first)
+    if first is not None:
+        warnings.warn(f"{source.path}: {counted(rejected, source.unit)} rejected; the first: {first}", stacklevel=3)
