@@ -4,7 +4,7 @@
                              [--seconds S] [--limit S] [--work DIR] [--device auto]
 
 SKETCHES holds Google's simplified ndjson, one file a class; the lines of the first `--classes` files are replicated
-with key_ids of their own (benchmarks/replicate.py) and built into shards, which `--work` keeps for the next time.
+with key_ids of their own (pipeline.bench.replicas) and built into shards, which `--work` keeps for the next time.
 
 - Matrix rate: the product of two large square matrices of random numbers, the best of several. float32 is measured at
   JAX's default precision, which on NVIDIA GPUs since Ampere means TF32, and at "highest", which never does: where the

@@ -2,7 +2,7 @@
 
     python benchmarks/kill.py SOURCE [--trials 100] [--seed 0] [--megabytes 60] [--workers 2] [--work DIR]
 
-SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to the size. A trial starts a build
+SOURCE holds Google's simplified ndjson; its lines are repeated to the size. A trial starts a build
 in a new folder and kills it at a moment drawn evenly from an undisturbed build's run time, starts it again, and, as
 often as a coin says so, kills it again, until a build ends by itself. Then every file must be an undisturbed build's
 byte for byte, and `.build/` must hold nothing but its lock and the list of sources.
@@ -24,8 +24,8 @@ from pathlib import Path
 
 from children import SKETCHPIPE, Finished, run_child
 from machine import machine, say
-from replicate import GIGABYTE, replicate
 
+from pipeline.bench.replicas import GIGABYTE, replicate
 from pipeline.errors import SketchpipeError
 
 KEPT_IN_BUILD = ["lock", "sources.json"]

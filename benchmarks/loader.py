@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py SOURCE WORK [--gigabytes 2.85] [--rounds 5] [--only reading|bytes|memory|ratios]
 
-SOURCE holds Google's simplified ndjson; WORK takes shards of its lines, replicated as `benchmarks/replicate.py` does,
+SOURCE holds Google's simplified ndjson; WORK takes shards of its lines, replicated as `pipeline.bench.replicas` does,
 made once: of so many drawings that they are streamed. All rates are of CPU time over all threads, so that what else
 runs on the machine counts less; memory that others use counts all the same.
 
@@ -28,8 +28,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from children import run_child
 from machine import machine, say
-from replicate import GIGABYTE, replicate
 
+from pipeline.bench.replicas import GIGABYTE, replicate
 from pipeline.loading import loader as loader_module
 from pipeline.loading.blocks import Block, Blocks
 from pipeline.loading.loader import Loader, LoaderConfig

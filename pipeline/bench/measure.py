@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 from numba.core import event
 
-from pipeline.bench.replicas import Text, doodle_lines, lines_of, write_text
+from pipeline.bench.inputs import Text, doodle_lines, lines_of, write_text
 from pipeline.errors import OutputError
 from pipeline.loading.loader import KEPT_ROW_GROUPS, Loader, LoaderConfig
 from pipeline.rendering.augment import Augmentation

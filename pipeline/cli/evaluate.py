@@ -42,8 +42,8 @@ def evaluate(
     from model.compute.devices import choose_devices
     from model.scoring.loaded import load_run
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_output_path
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.storage.outputs import check_output_path
 
     if split not in (*SPLITS, "all"):
         raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}, all')
@@ -129,12 +129,12 @@ def _write_report(
 ) -> None:
     from model.report.build import make_report
     from pipeline.cli.options import say, size
-    from pipeline.pictures.sheet import write_image
+    from pipeline.storage.outputs import write_output
 
     with _Counting("report, unfinished drawings") as counting:
         page = make_report(loaded, folder, split, scores, outputs, mirror=mirror, progress=counting.add)
     content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
-    write_image(path, content)
+    write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
 
 
