@@ -14,11 +14,11 @@ import numpy as np
 
 from pipeline.classes import resembling
 from pipeline.errors import InputError, UsageError
-from pipeline.pictures.commit import BITMAPS, finish_pending
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
 from pipeline.pictures.png import SCALINGS, resized
 from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.target import BITMAPS, PICTURES
 from pipeline.shards.manifest import ATTRIBUTION
 from pipeline.shards.shuffle import SPLITS, parse_splits
 
@@ -97,7 +97,7 @@ def write_folders(
     Raises:
         SketchpipeError: as its message says; the folder is as before.
     """
-    finish_pending(folder)
+    PICTURES.finish_pending(folder)
     files = _selected(find_bitmaps(inputs), options)
     made_of = {"options": dataclasses.asdict(options), "sources": [_stat(file) for file in files]}
 

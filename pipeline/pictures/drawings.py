@@ -20,10 +20,10 @@ from pipeline.arrays import Int64Array, UInt64Array
 from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
-from pipeline.pictures.commit import DRAWINGS, finish_pending
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
 from pipeline.pictures.sheet import labels_of
+from pipeline.pictures.target import DRAWINGS, PICTURES
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
@@ -115,7 +115,7 @@ def write_drawings(
     Raises:
         SketchpipeError: as its message says; the folder is as before.
     """
-    finish_pending(folder)
+    PICTURES.finish_pending(folder)
     splits = _open(shards, options.split)
     manifest = splits[0].manifest
     labels = sorted(labels_of(shards, manifest, options.classes))

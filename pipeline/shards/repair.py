@@ -7,11 +7,10 @@ from pathlib import Path, PurePath
 from pipeline.classes import WORDS
 from pipeline.errors import InputError, MismatchError, OutputError, ShardError
 from pipeline.shards.build import Progress, versions
-from pipeline.shards.commit import BUILD, WORK, locked, roll_forward, stage
-from pipeline.shards.folder import build_folder, cleaned_up
+from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
-from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, SourceCount, file_hash, read_manifest
+from pipeline.shards.manifest import MANIFEST, REJECTS, SHARDS, Manifest, SourceCount, file_hash, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.origin import Origin, options_of, read_origin
 from pipeline.shards.plan import ShardPlan
@@ -22,6 +21,7 @@ from pipeline.shards.write import ShardWriter, vocabularies
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source, find_sources, word_of_name
 from pipeline.sources.readers import read_source
+from pipeline.storage.commit import locked
 from pipeline.storage.files import sync
 from pipeline.threads import ordered_map
 
@@ -49,8 +49,7 @@ def repair_folder(
         ShardError: the manifest is damaged, and nothing tells what the folder was built of.
         OutputError: the folder cannot be written.
     """
-    with locked(folder):
-        roll_forward(folder)
+    SHARDS.finish_pending(folder)
     damaged = [damage for damage in verify_folder(folder) if not damage.misplaced]
     if not damaged:
         return []
@@ -67,7 +66,7 @@ def repair_folder(
         return damaged
     manifest = read_manifest(folder)
     sources = _matched(manifest, origin, inputs)
-    with locked(folder), cleaned_up(folder, "nothing was changed"):
+    with locked(folder), SHARDS.placing(folder, "nothing was changed"):
         _rebuild(folder, manifest, sources, {damage.name for damage in damaged}, workers, progress)
     return damaged
 
@@ -133,20 +132,17 @@ def _rebuild(
     if manifest.writer != versions():
         wrote = ", ".join(f"{name} {number}" for name, number in manifest.writer.items())
         raise MismatchError(f"{folder}: written by {wrote}; repair it with these versions, or build it anew")
-    staged = stage(folder / BUILD)
-    work = folder / BUILD / WORK
-    work.mkdir(exist_ok=True)
+    staged, work = SHARDS.prepare(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
     options = options_of(manifest.options)
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
-    try:
-        intake = Intake(
-            sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal, only=plans,
-            workers=workers, progress=progress,
-        )  # fmt: skip
+    intake = Intake(
+        sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal, only=plans,
+        workers=workers, progress=progress,
+    )  # fmt: skip
+    with journal.opened():
+        intake.resume()
         intake.run()
-    finally:
-        journal.close()
     for source, tally, count in zip(sources, intake.counts.tallies, manifest.sources, strict=True):
         if (tally.end, tally.hash) != (count.bytes, count.hash):
             raise InputError(f"{source.path}: has changed since the shards were built; build them anew")

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 from pipeline.arrays import Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash
 from pipeline.errors import InputError, ShardError
-from pipeline.shards.commit import is_pending
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
     SHARD_NAME,
+    SHARDS,
     Manifest,
     ShardFile,
     file_hash,
@@ -66,7 +66,7 @@ def verify_folder(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a folder of shards")
-    if is_pending(folder) or not (folder / MANIFEST).exists():
+    if SHARDS.is_pending(folder) or not (folder / MANIFEST).exists():
         read_manifest(folder)  # says so
     try:
         manifest = read_manifest(folder)

@@ -133,7 +133,7 @@ def test_a_folder_with_files_of_others_is_refused_and_left_alone(source: Path, t
     (to / name).write_text("mine")
     before = files_of(to)
     first = name.split("/")[0]
-    with pytest.raises(OutputError, match=f"out: holds {first}, of no set of pictures that sketchpipe made; choose"):
+    with pytest.raises(OutputError, match=f"out: holds {first}, which sketchpipe did not make; choose"):
         write(source, to, force=True)
     assert files_of(to) == before
 
@@ -142,7 +142,7 @@ def test_a_folder_with_files_of_others_is_refused_and_left_alone(source: Path, t
     (to / name).parent.mkdir(exist_ok=True)
     (to / name).write_text("mine")
     before = files_of(to)
-    with pytest.raises(OutputError, match=f"out: holds {re.escape(name)}, of no set of pictures that sketchpipe made"):
+    with pytest.raises(OutputError, match=f"out: holds {re.escape(name)}, which sketchpipe did not make"):
         write(source, to, seed=1)
     assert files_of(to) == before
 
@@ -151,7 +151,7 @@ def test_a_folder_of_pictures_without_our_mark_is_nobody_s_to_replace(source: Pa
     write(source, tmp_path / "out")
     (tmp_path / "out" / "bitmaps.json").write_text('{"format": "other"}')
     before = files_of(tmp_path / "out")
-    with pytest.raises(OutputError, match=r"out: holds bitmaps\.json and more, of no set of pictures that"):
+    with pytest.raises(OutputError, match=r"out: holds bitmaps\.json and \d more, which sketchpipe did not make"):
         write(source, tmp_path / "out", seed=1)
     assert files_of(tmp_path / "out") == before
 

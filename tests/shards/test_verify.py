@@ -271,12 +271,9 @@ def test_a_file_that_looks_like_a_shard_and_is_none_is_found(copy: Path) -> None
     assert (found.name, found.misplaced) == ("train-00002-of-00002.parquet", True)
 
 
-def test_a_drawing_that_stands_twice_across_row_groups_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 10)
+def test_a_drawing_that_stands_twice_across_row_groups_is_found(tmp_path: Path) -> None:
     write(tmp_path / "in", cat=records("cat", range(25)))
-    build(tmp_path / "in", tmp_path / "out", splits="1,0,0")
+    build(tmp_path / "in", tmp_path / "out", splits="1,0,0", row_group_rows=10)
     name = "train-00000-of-00001.parquet"
     groups = [pq.ParquetFile(tmp_path / "out" / name).read_row_group(k) for k in range(3)]
     assert verify_folder(tmp_path / "out", deep=True) == []
