@@ -60,15 +60,11 @@ def bitmaps(
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
     """Let `write(progress=...)` make a set of pictures, and tell how far it is and what stands there."""
-    from pipeline.cli.options import Line, bar, counted, say
+    from pipeline.cli.options import say
+    from pipeline.cli.progress import Bar
 
-    line = Line()
-
-    def progress(done: int, total: int) -> None:
-        line.show(lambda: f"writing [{bar(done / max(total, 1))}] {done:,} of {counted(total, 'picture')}")
-
-    made, is_new = write(progress=progress)
-    line.clear()
+    with Bar() as bar:
+        made, is_new = write(progress=bar)
     if not is_new:
         say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes anew)")
     _summarize(made, folder)

@@ -142,25 +142,20 @@ class _Counting:
     """A line that counts drawings while something is done."""
 
     def __init__(self, what: str) -> None:
-        from pipeline.cli.options import Line
+        from pipeline.cli.progress import Bar
 
-        self._what, self._line, self._count, self._total = what, Line(), 0, 0
+        self._what, self._bar, self._count = what, Bar(), 0
 
     def __enter__(self) -> "_Counting":
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._line.clear()
+        self._bar.clear()
 
     def add(self, count: int, total: int) -> None:
         """Count so many more of a total."""
-        self._count, self._total = self._count + count, total
-        self._line.show(self._text)
-
-    def _text(self) -> str:
-        from pipeline.cli.options import bar
-
-        return f"{self._what} [{bar(self._count / max(self._total, 1))}] {self._count:,} of {self._total:,}"
+        self._count += count
+        self._bar(self._what, self._count, total, unit="drawings")
 
 
 def chosen_run(folder: Path | None) -> "Run":

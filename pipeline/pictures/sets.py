@@ -25,14 +25,12 @@ from pipeline.arrays import UInt8Array
 from pipeline.pictures.names import check_names, safe_name
 from pipeline.pictures.png import encode_png
 from pipeline.pictures.target import FORMATS, INDEX, PICTURES, check_free, foreign_in
+from pipeline.progress import Progress
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, locked, refuse_foreign
 from pipeline.threads import ordered_map
 
 FORMAT_VERSION = 1
-Progress = Callable[[int, int], None]
-"""Is told how many pictures of how many are written."""
-
 Block = TypeVar("Block")
 
 
@@ -121,7 +119,7 @@ def write_pictures(
         write_block: writes the pictures of a block with `write_picture`; returns a line of the index for each.
         workers: threads.
         total: how many pictures there will be.
-        progress: is told.
+        progress: is told of pictures that are written.
 
     Raises:
         OutputError: two classes share a folder on this disk.
@@ -137,7 +135,7 @@ def write_pictures(
             for split, word, *_ in rows:
                 counts[split][word] += 1
             done += len(rows)
-            progress(done, total)
+            progress("writing", done, total, unit="pictures")
     return {split: tuple(of[word] for word in classes) for split, of in counts.items() if of}
 
 

@@ -7,7 +7,7 @@ journal notes what is done, so that a build that was cut off is resumed.
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from pipeline.classes import resembling
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
 from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
@@ -31,7 +32,7 @@ from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
 MAX_CLASSES = 1 << 16  # labels are uint16
-Progress = Callable[[str, int, int], None]
+WRITING = "pass 2 of 2, writing"
 
 
 class Build:
@@ -51,7 +52,7 @@ class Build:
         strict: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
         work: dict[str, Any] | None = None,
-        progress: Progress = lambda _phase, _bytes, _drawings: None,
+        progress: Progress = untold,
     ) -> None:
         self.sources, self.options, self.sizes = sources, options, sizes
         self.synthetic, self.workers, self.progress = synthetic, workers, progress
@@ -128,7 +129,8 @@ class Build:
             self.journal.append({"name": plan.name, "shard": shard.dump()})
 
         shards = []
-        self.progress("spilled", 0, int(spill.rows.sum()))
+        rows, total = 0, int(spill.rows.sum())
+        self.progress(WRITING, rows, total, unit="drawings")
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
             with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written
@@ -136,7 +138,8 @@ class Build:
                 for plan, shard in ordered_map(write, plans, self.workers):
                     if plan.name not in done:
                         noted.append(noting.submit(note, plan, shard))
-                    self.progress("write", 0, shard.file.rows)
+                    rows += shard.file.rows
+                    self.progress(WRITING, rows, total, unit="drawings")
                     shards.append(shard)
                     while noted and noted[0].done():
                         noted.popleft().result()  # a failure ends the build here rather than at its end

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.errors import InputError, SketchpipeError
-from pipeline.shards.build import Build, Progress
+from pipeline.progress import Progress, untold
+from pipeline.shards.build import Build
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import origin_of, read_origin
@@ -24,7 +25,7 @@ def build_folder(
     strict: bool = False,
     force: bool = False,
     sizes: BuildSizes = USUAL_SIZES,
-    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    progress: Progress = untold,
     begin: Callable[[Sequence[Source]], None] = lambda _sources: None,
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
@@ -37,8 +38,7 @@ def build_folder(
         strict: make the first bad line an error.
         force: build even where nothing changed.
         sizes: how much is done at a time.
-        progress: is told the phase and how many bytes of input and drawings it has come on: "read", first what an
-            earlier build had read, then "spilled", once, how many drawings there are to write, and "write".
+        progress: is told of bytes that are read, and then of drawings that are written.
         begin: is told the sources before the work begins.
 
     Raises:

@@ -5,7 +5,7 @@ With each segment of the spill the journal notes how far it got, so that a later
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 
 from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.plan import ShardPlan
@@ -69,7 +70,7 @@ class Intake:
         workers: int = 1,
         strict: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
-        progress: Callable[[str, int, int], None] = lambda _phase, _bytes, _drawings: None,
+        progress: Progress = untold,
     ) -> None:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
@@ -78,6 +79,7 @@ class Intake:
         self.is_done = False
         self._splits = parse_splits(options.splits)
         self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
+        self._bytes = self._drawings = 0  # that were read, by an earlier process too
         self._unnoted_bytes = 0  # of the input, since the last entry of the journal
 
     def resume(self) -> None:
@@ -98,7 +100,8 @@ class Intake:
             InputError: a source cannot be read or has no good line, or, if `strict`, a line is bad.
         """
         tallies = self.counts.tallies
-        self.progress("read", sum(tally.end for tally in tallies), sum(tally.read for tally in tallies))
+        self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
+        self._tell()
         if not self.is_done:
             with (
                 Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
@@ -126,6 +129,9 @@ class Intake:
             if written is not None:
                 written.result()
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
+
+    def _tell(self) -> None:
+        self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=f"{self._drawings:,} drawings")
 
     def _entry(self, rejects: Output) -> Entry:
         """What the journal is told once everything up to here is on the disk."""
@@ -174,7 +180,8 @@ class Intake:
         if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
-        self.progress("read", end - tally.end, read)
+        self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
+        self._tell()
         self._unnoted_bytes += end - tally.end
         tally.end = end
         tally.add_blocks(parsed.blocks)

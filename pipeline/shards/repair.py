@@ -6,7 +6,8 @@ from pathlib import Path, PurePath
 
 from pipeline.classes import WORDS
 from pipeline.errors import InputError, MismatchError, OutputError, ShardError
-from pipeline.shards.build import Progress, versions
+from pipeline.progress import Progress, untold
+from pipeline.shards.build import WRITING, versions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
@@ -31,7 +32,7 @@ def repair_folder(
     inputs: Sequence[str] = (),
     *,
     workers: int = 1,
-    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    progress: Progress = untold,
 ) -> list[Damage]:
     """Make the damaged files of a folder of shards anew; returns what was damaged, nothing if all was well.
 
@@ -41,7 +42,7 @@ def repair_folder(
         folder: of shards.
         inputs: the sources, where they are no longer where they were; their names and hashes tell which is which.
         workers: threads.
-        progress: as `build_folder`'s.
+        progress: is told as by `build_folder`.
 
     Raises:
         InputError: a source is gone or has changed.
@@ -149,9 +150,11 @@ def _rebuild(
     named = vocabularies(intake.counts.words.strings, manifest.classes, intake.counts.countrycodes.strings)
     spill = SpillReader(work / "spill", intake.segments)
     writer = ShardWriter(spill, named, seed=options.seed, sources=len(sources))
+    rows, total = 0, sum(file.rows for file in manifest.files if file.name in names)
     try:
         for shard in ordered_map(lambda plan: writer.write(plan, staged), plans, workers):
-            progress("write", 0, shard.file.rows)
+            rows += shard.file.rows
+            progress(WRITING, rows, total, unit="drawings")
             if shard.file not in manifest.files:
                 raise ShardError(f"{folder}: {shard.file.name} came out otherwise than it was; build the folder anew")
     finally:

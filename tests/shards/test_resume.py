@@ -51,8 +51,8 @@ def build_until(
         left[0] -= 1
         append(journal, entry)
 
-    def progress(phase: str, count: int, drawings: int) -> None:
-        told.append((phase, count if phase == "read" else drawings))
+    def progress(_step: str, done: float, _total: float | None = None, /, *, unit: str = "", **_note: str) -> None:
+        told.append((unit, int(done)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "append", counted)
@@ -72,7 +72,7 @@ def test_a_build_that_dies_again_and_again_does_each_piece_once(sources: Path, t
     died, seen = True, []
     while died:  # one entry further each time
         told, died = build_until(1, sources, out, workers=workers)
-        seen.append(next(count for phase, count in told if phase == "read"))
+        seen.append(next(count for unit, count in told if unit == "B"))
         runs += 1
     assert files_of(out) == files_of(tmp_path / "whole")
     assert staging(out) == ["lock", "sources.json"]
@@ -191,6 +191,6 @@ def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path,
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".build"]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0
-    assert "going on behind" in again.stderr
+    assert "resuming behind" in again.stderr
     build(tmp_path / "in", tmp_path / "whole")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")

@@ -61,9 +61,15 @@ def load_everything(folder: Path) -> list[bytes]:
 
 
 def test_a_whole_folder_is_proved_deeply_too(shards: Path) -> None:
-    told: list[int] = []
-    assert verify_folder(shards, deep=True, progress=told.append) == []
-    assert sum(told) == sum(file.bytes for file in read_manifest(shards).files)
+    told: list[tuple[float, float | None]] = []
+
+    def progress(_step: str, done: float, total: float | None = None, /, **_: str) -> None:
+        told.append((done, total))
+
+    assert verify_folder(shards, deep=True, progress=progress) == []
+    size = sum(file.bytes for file in read_manifest(shards).files)
+    assert told[-1] == (size, size)
+    assert len(told) == len(read_manifest(shards).files)
 
 
 def test_one_flipped_bit_is_found_by_verify_and_changes_nothing_that_is_loaded(shards: Path, tmp_path: Path) -> None:
