@@ -140,23 +140,15 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
 
 
 def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Iterator[bytes]:
-    """What comes before the damage in `held`, which begins at byte `start` of the file: its harmless halves."""
-    first, stop = 0, len(held)
-    while stop - first > 1:
-        middle = (first + stop) // 2
-        trial = inflate.copy()
+    """What comes before the damage in `held`, which begins at byte `start` of the file, one byte after the other."""
+    for place in range(len(held)):
         try:
-            piece = trial.decompress(held[first:middle])
-        except zlib.error:
-            stop = middle
-        else:
-            inflate, first = trial, middle
+            piece = inflate.decompress(held[place : place + 1])
+        except zlib.error as error:
+            what = str(error).rpartition(": ")[2]
+            raise BrokenStreamError(f"its gzip stream is damaged near byte {start + place}: {what}") from error
+        if piece:
             yield piece
-    try:
-        inflate.decompress(held[first:])
-    except zlib.error as error:
-        what = str(error).rpartition(": ")[2]
-        raise BrokenStreamError(f"its gzip stream is damaged near byte {start + first}: {what}") from error
 
 
 def unzstd(file: RawFile) -> Iterator[bytes]:
