@@ -43,7 +43,7 @@ def bitmaps(
     from functools import partial
 
     from pipeline.cli.options import parse_list, worker_count
-    from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+    from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
         classes=None if classes is None else parse_list(classes),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from pipeline.download.folder import Outcome
+    from pipeline.download.fetch_files import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
 
 _NAMED = 5  # words in one line
@@ -61,7 +61,7 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
 
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
-    from pipeline.download.folder import download as fetch
+    from pipeline.download.fetch_files import download as fetch
     from pipeline.errors import SketchpipeError
 
     start = time.monotonic()

@@ -21,9 +21,9 @@ from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
+from pipeline.shards.layout import ShardPlan, plan_shards
 from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
-from pipeline.shards.plan import ShardPlan, plan_shards
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies

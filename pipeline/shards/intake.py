@@ -16,8 +16,8 @@ from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
 from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts

@@ -11,10 +11,10 @@ from pipeline.shards.build import WRITING, versions
 from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARDS, Manifest, SourceCount, file_hash, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.origin import Origin, options_of, read_origin
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.tally import Tally
 from pipeline.shards.verify import Damage, verify_folder

@@ -13,6 +13,7 @@ from pipeline.arrays import Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash
 from pipeline.errors import InputError, ShardError
 from pipeline.progress import Progress, untold
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
@@ -24,7 +25,6 @@ from pipeline.shards.manifest import (
     footer_hash,
     read_manifest,
 )
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 

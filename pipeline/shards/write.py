@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import Int32Array, Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash, from_strokes
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import ShardFile, footer_hash
 from pipeline.shards.options import USUAL_SIZES
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.records import duplicates, gather, index
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.pictures.drawings import PictureOptions, Sample, write_drawings
+from pipeline.pictures.from_shards import PictureOptions, Sample, write_drawings
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet
 from pipeline.rendering.render import RenderConfig, render
@@ -216,7 +216,7 @@ def step(event, arguments):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from pipeline.pictures.drawings import PictureOptions, write_drawings
+from pipeline.pictures.from_shards import PictureOptions, write_drawings
 sys.addaudithook(step)
 write_drawings(Path(sys.argv[1]), Path(sys.argv[2]), PictureOptions(seed=1, drawings_per_class=2))
 """

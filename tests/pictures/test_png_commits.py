@@ -41,7 +41,7 @@ def step(event, arguments):
         left -= not begin
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 sys.addaudithook(step)
 write_folders([sys.argv[1]], Path(sys.argv[2]), BitmapOptions(seed=1), workers=1)
 """

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.png import resized
 from tests.pictures.bitmap_sets import files_of, index_of, pixels, some_bitmaps, write
@@ -188,7 +188,7 @@ MEASURED = """
 import sys, tracemalloc
 from pathlib import Path
 import numpy as np
-from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 source, to = map(Path, sys.argv[1:])
 for rows in (10, 3000, 9000):  # the first imports what is needed
     np.save(source / "cat.npy", np.zeros((rows, 784), np.uint8))

@@ -12,7 +12,7 @@ from functools import partial as bind
 from pathlib import Path
 
 from pipeline.download.bucket import check_words
-from pipeline.download.fetch import Partial, fetch_file
+from pipeline.download.fetch_file import Partial, fetch_file
 from pipeline.download.plan import DownloadOptions, Item, Plan, examine
 from pipeline.download.receipts import DOWNLOADS, drop_partials, partial_path, put_in_place, read_receipt
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
