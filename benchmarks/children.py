@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))  # the package beside the benchmarks is measured, whatever is installed
 SKETCHPIPE = (sys.executable, "-c", "from pipeline.cli.main import main; main()")
 _POLL_SECONDS = 0.01
 _ERROR = re.compile(r"[\w.]+(Error|Exception): ")  # in a traceback; the message may have several lines

@@ -4,7 +4,7 @@
                              [--seconds S] [--limit S] [--work DIR] [--device auto]
 
 SKETCHES holds Google's simplified ndjson, one file for each class; the lines of the first `--classes` files are
-replicated with new key_ids (benchmarks/replicate.py) and built into shards, which `--work` keeps for the next time.
+replicated with new key_ids (pipeline.bench.replicas) and built into shards, which `--work` keeps for the next time.
 
 - Matrix rate: the product of two large square matrices of random numbers, the best of several. float32 is measured at
   JAX's default precision, which means TF32 on NVIDIA GPUs since Ampere, and at "highest", which never does: if the two

@@ -19,13 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from machine import say
-from replicate import replicate
 
 from model.compute.feed import AHEAD, Feed
 from model.compute.steps import FUSED_DRAWINGS, compile_steps, create_train_state
 from model.config import TrainConfig, make_tx
 from model.networks import make_network
 from model.training.meter import Meter
+from pipeline.bench.replicas import replicate
 from pipeline.loading.loader import Batch, Loader
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions

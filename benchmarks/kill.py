@@ -2,7 +2,7 @@
 
     python benchmarks/kill.py SOURCE [--trials 100] [--seed 0] [--megabytes 60] [--workers 2] [--work DIR]
 
-SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to that size. A trial starts a build
+SOURCE holds Google's simplified ndjson; pipeline.bench.replicas repeats its lines to that size. A trial starts a build
 in a new folder and sends it SIGKILL at a random moment, uniform over the run time of an undisturbed build; it starts
 the build again, kills it again with a probability of one half, and so on until a build ends by itself. Then every file
 must be equal, byte for byte, to that of an undisturbed build, and `.build/` must contain only its lock and the list of
@@ -25,8 +25,8 @@ from pathlib import Path
 
 from children import SKETCHPIPE, Finished, run_child
 from machine import machine, say
-from replicate import GIGABYTE, replicate
 
+from pipeline.bench.replicas import GIGABYTE, replicate
 from pipeline.errors import SketchpipeError
 
 KEPT_IN_BUILD = ["lock", "sources.json"]

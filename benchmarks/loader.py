@@ -2,7 +2,7 @@
 
     python benchmarks/loader.py SOURCE WORK [--gigabytes 2.85] [--rounds 5] [--only reading|bytes|memory|ratios]
 
-SOURCE holds Google's simplified ndjson. WORK keeps shards of its lines, replicated as `benchmarks/replicate.py` does,
+SOURCE holds Google's simplified ndjson. WORK keeps shards of its lines, replicated as `pipeline.bench.replicas` does,
 which are built once and have so many drawings that they are streamed. All rates are per second of CPU time of all
 threads, so that other processes on the machine matter less; their use of memory bandwidth still matters.
 
@@ -29,8 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 from children import run_child
 from machine import machine, say
-from replicate import GIGABYTE, replicate
 
+from pipeline.bench.replicas import GIGABYTE, replicate
 from pipeline.loading import loader as loader_module
 from pipeline.loading.blocks import Block, Blocks
 from pipeline.loading.loader import Loader, LoaderConfig

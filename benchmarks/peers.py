@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from children import SKETCHPIPE, Finished, run_child
-from replicate import MARK, Replicated
+
+from pipeline.bench.replicas import MARK, Replicated
 
 HERE = Path(__file__).parent
 PROGRAMS = (sys.executable, str(HERE / "peer_programs.py"))

@@ -2,7 +2,7 @@
 
     python benchmarks/shards.py SOURCE [--gigabytes 1 3] [--peers duckdb sketchpipe-1 ...] [--work DIR] [--rounds 1]
 
-SOURCE holds Google's simplified ndjson; benchmarks/replicate.py repeats its lines to each size in the work folder,
+SOURCE holds Google's simplified ndjson; pipeline.bench.replicas repeats its lines to each size in the work folder,
 once. Every peer is a process of its own on the last core or cores of the machine. Before it is timed its kernels are
 compiled and its input is in the system's file cache; its output is checked and removed before the next peer starts. The
 best round counts.
@@ -26,9 +26,15 @@ from pathlib import Path
 
 from children import can_pin, run_child
 from machine import machine, say
-from peers import HERE, PEERS, PROGRAMS, Peer, Row, replicated, run_peer
-from replicate import GIGABYTE, MARK
+from peers import PEERS, PROGRAMS, Peer, Row, replicated, run_peer
 
+from pipeline.bench.replicas import GIGABYTE, MARK
+
+REPLICATE = """
+import pathlib, sys
+from pipeline.bench.replicas import replicate
+replicate(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), int(sys.argv[3]))
+"""
 WARM_UP_BYTES = 2_000_000
 SCAN_BYTES = 256_000_000
 DISK_FACTOR = 4  # free disk for a row's temporary files and output, as a multiple of its input
@@ -100,8 +106,7 @@ def make_input(source: Path, work: Path, size: int) -> Path:
     """Make the folder of replicated lines in a process of its own, so that this process uses little memory."""
     folder = input_folder(work, size)
     say(f"input of {size / 1e6:,.0f} MB: {folder}")
-    command = [sys.executable, str(HERE / "replicate.py"), str(source), str(folder)]
-    made = run_child([*command, "--gigabytes", repr(size / GIGABYTE)])
+    made = run_child([sys.executable, "-c", REPLICATE, str(source), str(folder), str(size)])
     if made.code:
         sys.exit(made.complaint)
     return folder

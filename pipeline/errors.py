@@ -26,7 +26,7 @@ class InputError(SketchpipeError):
 
 
 class DamagedError(SketchpipeError):
-    """A file whose bytes are not those that its checksum promises."""
+    """A file whose bytes are not those that were written, or that its checksum promises."""
 
     exit_code = 4
 

@@ -26,15 +26,15 @@ class PackedDrawings:
         x: (P,) uint8, from left to right, 0-255.
         y: (P,) uint8, from top to bottom, 0-255.
         first_point: (N + 1,) int64, offsets of the drawings in `x` and `y`.
-        stroke_end: (S,) uint16, the end of each stroke, counted from its drawing's first point.
-        first_stroke: (N + 1,) int64, offsets of the drawings in `stroke_end`.
+        end_in_drawing: (S,) uint16, the end of each stroke, counted from its drawing's first point.
+        first_stroke: (N + 1,) int64, offsets of the drawings in `end_in_drawing`.
         label: (N,) uint16.
     """
 
     x: UInt8Array
     y: UInt8Array
     first_point: Int64Array
-    stroke_end: UInt16Array
+    end_in_drawing: UInt16Array
     first_stroke: Int64Array
     label: UInt16Array
 
@@ -44,11 +44,11 @@ class PackedDrawings:
     def slice(self, start: int, stop: int) -> "PackedDrawings":
         """Drawings `start` to `stop`, 0 <= start <= stop <= N, as views."""
         points, strokes = self.first_point[start : stop + 1], self.first_stroke[start : stop + 1]
-        return PackedDrawings(self.x, self.y, points, self.stroke_end, strokes, self.label[start:stop])
+        return PackedDrawings(self.x, self.y, points, self.end_in_drawing, strokes, self.label[start:stop])
 
     def is_sound(self) -> bool:
         """Whether every drawing has strokes, every stroke points, and every point a stroke."""
-        return bool(_is_sound(self.first_point, self.stroke_end, self.first_stroke))
+        return bool(_is_sound(self.first_point, self.end_in_drawing, self.first_stroke))
 
     def unpack(self, words: Sequence[str]) -> Drawings:
         """The same drawings as `Drawings` with these `words`; points are views, and all fields left out are unknown."""
@@ -56,7 +56,7 @@ class PackedDrawings:
         point, points = int(self.first_point[0]), int(self.first_point[-1])
         stroke, strokes = int(self.first_stroke[0]), int(self.first_stroke[-1])
         stroke_end = np.empty(strokes - stroke, np.int64)
-        _rebase(self.first_point, self.stroke_end, self.first_stroke, stroke_end)
+        _rebase(self.first_point, self.end_in_drawing, self.first_stroke, stroke_end)
         return Drawings(
             x=self.x[point:points],
             y=self.y[point:points],
@@ -91,14 +91,14 @@ def assemble(parts: Iterable[tuple[PackedDrawings, Int64Array, Int64Array]], cou
         _sizes(part.first_point, part.first_stroke, rows, places, first_point, first_stroke)
     np.cumsum(first_point, out=first_point)
     np.cumsum(first_stroke, out=first_stroke)
-    x, y, stroke_end = _allocate(int(first_point[-1]), int(first_stroke[-1]))
+    x, y, end_in_drawing = _allocate(int(first_point[-1]), int(first_stroke[-1]))
     label = np.zeros(count, np.uint16)
     for part, rows, places in parts:
         _copy(
-            part.x, part.y, part.first_point, part.stroke_end, part.first_stroke, part.label,
-            rows, places, first_point, first_stroke, x, y, stroke_end, label,
+            part.x, part.y, part.first_point, part.end_in_drawing, part.first_stroke, part.label,
+            rows, places, first_point, first_stroke, x, y, end_in_drawing, label,
         )  # fmt: skip
-    return PackedDrawings(x, y, first_point, stroke_end, first_stroke, label)
+    return PackedDrawings(x, y, first_point, end_in_drawing, first_stroke, label)
 
 
 def join(parts: Iterable[PackedDrawings]) -> PackedDrawings:
@@ -111,7 +111,7 @@ def join(parts: Iterable[PackedDrawings]) -> PackedDrawings:
 
 
 def _allocate(points: int, strokes: int) -> tuple[UInt8Array, UInt8Array, UInt16Array]:
-    """`x`, `y` and `stroke_end` in one allocation.
+    """`x`, `y` and `end_in_drawing` in one allocation.
 
     Mapping three fresh allocations page by page took as long as filling them; a single one of some megabytes gets huge
     pages if the system has them.
@@ -122,11 +122,11 @@ def _allocate(points: int, strokes: int) -> tuple[UInt8Array, UInt8Array, UInt16
 
 
 @kernel
-def _is_sound(first_point: Int64Array, stroke_end: UInt16Array, first_stroke: Int64Array) -> bool:
+def _is_sound(first_point: Int64Array, end_in_drawing: UInt16Array, first_stroke: Int64Array) -> bool:
     for drawing in range(len(first_point) - 1):
         before = np.int64(0)
         for stroke in range(first_stroke[drawing], first_stroke[drawing + 1]):
-            end = np.int64(stroke_end[stroke])
+            end = np.int64(end_in_drawing[stroke])
             if end <= before:
                 return False
             before = end
@@ -137,13 +137,13 @@ def _is_sound(first_point: Int64Array, stroke_end: UInt16Array, first_stroke: In
 
 @kernel
 def _rebase(
-    first_point: Int64Array, stroke_end: UInt16Array, first_stroke: Int64Array, out_stroke_end: Int64Array
+    first_point: Int64Array, end_in_drawing: UInt16Array, first_stroke: Int64Array, out_stroke_end: Int64Array
 ) -> None:
     """Write the ends of all strokes, counted from the first point of the first drawing."""
     for drawing in range(len(first_point) - 1):
         start = first_point[drawing] - first_point[0]
         for stroke in range(first_stroke[drawing], first_stroke[drawing + 1]):
-            out_stroke_end[stroke - first_stroke[0]] = start + np.int64(stroke_end[stroke])
+            out_stroke_end[stroke - first_stroke[0]] = start + np.int64(end_in_drawing[stroke])
 
 
 @kernel
@@ -160,9 +160,9 @@ def _sizes(
 
 @kernel
 def _copy(
-    x: UInt8Array, y: UInt8Array, first_point: Int64Array, stroke_end: UInt16Array, first_stroke: Int64Array,
+    x: UInt8Array, y: UInt8Array, first_point: Int64Array, end_in_drawing: UInt16Array, first_stroke: Int64Array,
     label: UInt16Array, rows: Int64Array, places: Int64Array, to_point: Int64Array, to_stroke: Int64Array,
-    out_x: UInt8Array, out_y: UInt8Array, out_stroke_end: UInt16Array, out_label: UInt16Array,
+    out_x: UInt8Array, out_y: UInt8Array, out_end_in_drawing: UInt16Array, out_label: UInt16Array,
 ) -> None:  # fmt: skip
     """Copy the drawings at `rows` to their places, at the given offsets."""
     for k in range(len(rows)):
@@ -178,4 +178,4 @@ def _copy(
         start, to = np.uint64(first_stroke[row]), np.uint64(to_stroke[place])
         count = np.uint64(first_stroke[row + np.uint64(1)]) - start
         for i in range(count):
-            out_stroke_end[to + i] = stroke_end[start + i]
+            out_end_in_drawing[to + i] = end_in_drawing[start + i]

@@ -17,9 +17,8 @@ import pytest
 
 from pipeline.cli.main import main
 from pipeline.sample.doodles import write_sample
-from pipeline.shards import write
 from pipeline.shards.folder import build_folder
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources.files import SAMPLE_MARK
 
@@ -50,10 +49,8 @@ def sample_shards(
     if not folder.exists():
         chosen = None if classes is None else tuple(classes)
         options = BuildOptions(classes=chosen, num_shards=num_shards, splits=splits)
-        with pytest.MonkeyPatch.context() as patch:
-            if row_group_rows is not None:
-                patch.setattr(write, "ROW_GROUP_ROWS", row_group_rows)
-            build_folder([str(sample_sketches(factory))], folder, options)
+        sizes = USUAL_SIZES if row_group_rows is None else BuildSizes(row_group_rows=row_group_rows)
+        build_folder([str(sample_sketches(factory))], folder, options, sizes=sizes)
     return folder
 
 

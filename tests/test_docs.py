@@ -248,7 +248,7 @@ def test_shards_page_describes_every_column_field_and_reason() -> None:
     text = page_text("docs/shards.md")
     fields = {field.name for kind in (Manifest, ShardFile, SourceCount, BuildOptions, rejects.Reject)
               for field in dataclasses.fields(kind)}  # fmt: skip
-    reasons = {name for kinds in (rejects._REASONS, binary._REASONS) for name, _ in kinds.values()}
+    reasons = {name for kinds in (rejects.REASONS, binary.REASONS) for name, _ in kinds.values()}
     (damaged,) = DamagedEnd(from_strokes([], []), np.empty(0, np.int64), 0, 0, "").rejects("", 0)
     reasons.add(damaged.reason)
     names = {*SCHEMA.names, *fields, *reasons, "format", "format_version", "checksum"}

@@ -19,7 +19,7 @@ from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.ft2font import FT2Font
 
 from pipeline.pictures.names import safe_name
-from pipeline.pictures.sheet import check_picture_path, write_image
+from pipeline.storage.outputs import check_picture_path, write_output
 
 # Okabe and Ito's colours, which colour-blind people can distinguish (https://jfly.uni-koeln.de/color/).
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
@@ -131,7 +131,7 @@ def write_chart(path: Path, figure: Figure) -> None:
         UsageError: the path's suffix is that of another format.
     """
     check_picture_path(path, ".png")
-    write_image(path, as_png(figure))
+    write_output(path, as_png(figure))
 
 
 @functools.cache

@@ -21,9 +21,10 @@ from pathlib import Path
 import numpy as np
 from numba.core import event
 
-from pipeline.bench.replicas import Text, doodle_lines, lines_of, write_text
+from pipeline.bench.inputs import Text, doodle_lines, lines_of, write_text
 from pipeline.errors import OutputError
 from pipeline.loading.loader import KEPT_ROW_GROUPS, Loader, LoaderConfig
+from pipeline.progress import Progress, untold
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.folder import build_folder
@@ -43,7 +44,6 @@ _ROW_GROUPS = 16  # read in a round
 _ROUND_SECONDS = 0.2
 _DOES_THE_WORK = ("sketchpipe", "numpy", "numba", "pyarrow")
 
-Progress = Callable[[str, int, int], None]
 Rounds = Generator[int, None, None]
 """Does the same work over and over, and tells after each round how many drawings that were."""
 _Stage = tuple[str, int, Callable[[], Rounds]]
@@ -103,14 +103,14 @@ class Speed:
 def measure_speed(
     shards: Path | None = None,
     *,
-    progress: Progress = lambda _what, _done, _steps: None,
+    progress: Progress = untold,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Speed:
     """Measure this machine, in a temporary folder that is gone afterwards.
 
     Args:
         shards: whose drawings to take; None makes doodles.
-        progress: is told what comes next, and how many of how many steps are done.
+        progress: is told of stages that are measured.
         notice: is told once, in a sentence, when kernels have to be compiled.
 
     Raises:
@@ -121,7 +121,7 @@ def measure_speed(
     cores = core_count()
     given = None if shards is None else open_split(shards, "train")
     with _temporary_folder() as folder, brisk_switching(), telling_of_compiling(notice):
-        progress("preparing drawings", 0, 1)
+        progress("preparing drawings", 0)
         text = write_text(folder / "drawings.ndjson", doodle_lines() if given is None else lines_of(given), TEXT_BYTES)
         rates, first_calls = _measure(list(_stages(text, folder / "shards", given, cores)), end, text, progress)
         split = _opened(folder / "shards", given)
@@ -182,11 +182,11 @@ def _measure(stages: Sequence[_Stage], end: float, text: Text, progress: Progres
         stages: what to measure.
         end: when to be done; what first rounds take beyond their share, the later stages have less.
         text: what is scanned and built.
-        progress: is told.
+        progress: is told of stages.
     """
     rates, first_calls = [], 0.0
     for step, (stage, workers, rounds_of) in enumerate(stages):
-        progress(f"{stage} on {workers} thread{'s' if workers > 1 else ''}", step, len(stages))
+        progress(f"measuring {stage} on {workers} thread{'s' if workers > 1 else ''}", step, len(stages))
         with contextlib.closing(rounds_of()) as rounds:
             start = time.perf_counter()
             next(rounds)

@@ -38,19 +38,10 @@ def bench(
     import json
 
     from pipeline.bench.measure import measure_speed
-    from pipeline.cli.options import Line, bar, say
+    from pipeline.cli.progress import Bar
 
-    line = Line()
-
-    def progress(what: str, done: int, steps: int) -> None:
-        line.show(lambda: f"measuring [{bar(done / steps)}] {what}")
-
-    def notice(message: str) -> None:
-        line.clear()
-        say(message)
-
-    speed = measure_speed(shards, progress=progress, notice=notice)
-    line.clear()
+    with Bar() as bar:
+        speed = measure_speed(shards, progress=bar, notice=bar.say)
     typer.echo(json.dumps(dataclasses.asdict(speed), indent=1) if as_json else _as_text(speed, shards))
 
 

@@ -49,7 +49,7 @@ def bitmaps(
     from functools import partial
 
     from pipeline.cli.options import parse_list, worker_count
-    from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+    from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
         classes=None if classes is None else parse_list(classes),
@@ -66,15 +66,11 @@ def bitmaps(
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
     """Let `write(progress=...)` make a set of pictures; show its progress, then what the folder holds."""
-    from pipeline.cli.options import Line, bar, counted, say
+    from pipeline.cli.options import say
+    from pipeline.cli.progress import Bar
 
-    line = Line()
-
-    def progress(done: int, total: int) -> None:
-        line.show(lambda: f"writing [{bar(done / max(total, 1))}] {done:,} of {counted(total, 'picture')}")
-
-    made, is_new = write(progress=progress)
-    line.clear()
+    with Bar() as bar:
+        made, is_new = write(progress=bar)
     if not is_new:
         say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes them again)")
     _summarize(made, folder)

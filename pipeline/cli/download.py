@@ -8,7 +8,7 @@ import typer
 from pipeline.choices import Format
 
 if TYPE_CHECKING:
-    from pipeline.download.folder import Outcome
+    from pipeline.download.fetch_files import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
 
 
@@ -62,11 +62,12 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
     """Fetch the chosen words' files, and say how that goes."""
     import time
 
-    from pipeline.cli.options import Line, say
-    from pipeline.download.folder import download as fetch
+    from pipeline.cli.options import say
+    from pipeline.cli.progress import Bar
+    from pipeline.download.fetch_files import download as fetch
     from pipeline.errors import SketchpipeError
 
-    line, start = Line(), time.monotonic()
+    start = time.monotonic()
     plans: list[Plan] = []
 
     def begin(plan: "Plan") -> None:
@@ -75,21 +76,13 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
         plans.append(plan)
         _announce(plan, folder, options)
 
-    def progress(outcome: "Outcome") -> None:
-        line.show(lambda: _progress(plans[0], outcome, time.monotonic() - start))
-
-    def waiting(why: str) -> None:
-        line.clear()
-        say(f"  {why}")
-
     try:
-        outcome = fetch(chosen, folder, options, begin=begin, progress=progress, waiting=waiting)
+        with Bar() as bar:
+            outcome = fetch(chosen, folder, options, begin=begin, progress=bar, waiting=lambda why: bar.say(f"  {why}"))
     except BaseException as error:
-        line.clear()
         if plans and not isinstance(error, SketchpipeError):
             say(f"{folder}: what was downloaded is kept; the same command resumes")
         raise
-    line.clear()
     _conclude(outcome, plans, options, folder, time.monotonic() - start)
 
 
@@ -125,17 +118,6 @@ def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
             f"  only the first {lines:,} drawings of each: the head of a file may be biased, and no checksum covers a part "
             "of a file"
         )
-
-
-def _progress(plan: "Plan", outcome: "Outcome", seconds: float) -> str:
-    from pipeline.cli.options import bar, duration, size
-
-    rate = outcome.received / max(seconds, 1e-9)
-    left = f", {duration(max(0, plan.needed - outcome.received) / rate)} left" if rate > 0 else ""
-    return (
-        f"fetching [{bar(outcome.received / max(plan.needed, 1))}] {size(outcome.received)} of {size(plan.needed)}, "
-        f"{len(outcome.fetched)} of {len(plan.missing)} files, {size(rate)}/s{left}"
-    )
 
 
 def _conclude(

@@ -48,7 +48,7 @@ def evaluate(
 
     from model.compute.devices import choose_devices
     from model.scoring.loaded import load_run
-    from pipeline.pictures.sheet import check_output_path
+    from pipeline.storage.outputs import check_output_path
 
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
@@ -132,12 +132,12 @@ def _write_report(
 ) -> None:
     from model.report.build import make_report
     from pipeline.cli.options import say, size
-    from pipeline.pictures.sheet import write_image
+    from pipeline.storage.outputs import write_output
 
     with _Counting("report, unfinished drawings") as counting:
         page = make_report(loaded, folder, split, scores, outputs, mirror=mirror, progress=counting.add)
     content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
-    write_image(path, content)
+    write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
 
 
@@ -145,25 +145,20 @@ class _Counting:
     """A line that counts drawings while something is done."""
 
     def __init__(self, what: str) -> None:
-        from pipeline.cli.options import Line
+        from pipeline.cli.progress import Bar
 
-        self._what, self._line, self._count, self._total = what, Line(), 0, 0
+        self._what, self._bar, self._count = what, Bar(), 0
 
     def __enter__(self) -> "_Counting":
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._line.clear()
+        self._bar.clear()
 
     def add(self, count: int, total: int) -> None:
         """Count so many more of a total."""
-        self._count, self._total = self._count + count, total
-        self._line.show(self._text)
-
-    def _text(self) -> str:
-        from pipeline.cli.options import bar
-
-        return f"{self._what} [{bar(self._count / max(self._total, 1))}] {self._count:,} of {self._total:,}"
+        self._count += count
+        self._bar(self._what, self._count, total, unit="drawings")
 
 
 def chosen_run(folder: Path | None) -> "Run":

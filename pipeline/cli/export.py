@@ -31,8 +31,8 @@ def export(
     from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import counted, say, size
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_output_path, write_image
     from pipeline.shards.manifest import read_manifest
+    from pipeline.storage.outputs import check_output_path, write_output
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
@@ -48,7 +48,7 @@ def export(
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
     say(f"converting {chosen.folder}, and proving it on {drawings} ...")
     exported = export_run(loaded, images)
-    write_image(to, exported.content)
+    write_output(to, exported.content)
     if as_json:
         described = {
             "run": str(chosen.folder),

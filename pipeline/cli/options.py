@@ -1,8 +1,7 @@
-"""How the commands name their arguments, read lists and report progress."""
+"""How the commands name their arguments, read lists, and print numbers, sizes and times."""
 
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,6 @@ from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
-
-PLAIN_SECONDS = 30.0  # between lines if stderr is not a terminal
-_BAR_SECONDS = 0.1
 
 
 class Command(TyperCommand):
@@ -59,42 +55,6 @@ def help_without_command(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         say(context.get_help())
         raise typer.Exit(2)
-
-
-class Line:
-    """Progress in one line: rewritten in place on a terminal, a plain line every 30 seconds elsewhere."""
-
-    def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
-        self._last = time.monotonic()
-        self._width = 0
-
-    def show(self, text: Callable[[], str]) -> None:
-        """Show `text()` if it is time."""
-        now = time.monotonic()
-        if now - self._last < (_BAR_SECONDS if self._terminal else PLAIN_SECONDS):
-            return
-        self._last = now
-        line = text()
-        if self._terminal:
-            sys.stderr.write("\r" + line.ljust(self._width))
-            self._width = len(line)
-            sys.stderr.flush()
-        else:
-            say(line)
-
-    def clear(self) -> None:
-        """Leave the terminal's line empty for what comes next."""
-        if self._terminal and self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
-            sys.stderr.flush()
-            self._width = 0
-
-
-def bar(share: float, width: int = 24) -> str:
-    """A bar of `width` characters, filled to `share`."""
-    filled = round(min(max(share, 0.0), 1.0) * width)
-    return "#" * filled + "-" * (width - filled)
 
 
 def duration(seconds: float) -> str:

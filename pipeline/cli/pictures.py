@@ -41,7 +41,7 @@ def pictures(
 
     from pipeline.cli.bitmaps import tell_set
     from pipeline.cli.options import parse_list, worker_count
-    from pipeline.pictures.drawings import PictureOptions, write_drawings
+    from pipeline.pictures.from_shards import PictureOptions, write_drawings
     from pipeline.rendering.render import RenderConfig
 
     options = PictureOptions(

@@ -106,7 +106,7 @@ def _check_pictures(image: Path | None, plot: Path | None) -> None:
     import os
 
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_picture_path
+    from pipeline.storage.outputs import check_picture_path
 
     for path in (image, plot):
         if path is not None:

@@ -1,55 +1,127 @@
-"""The progress of a build in one line."""
+"""Progress on stderr: a bar on a terminal, a plain line every 30 seconds elsewhere."""
 
+import os
+import sys
 import time
+from collections.abc import Iterator
+from typing import Self
 
-from pipeline.cli.options import Line, bar, duration, say, size
+from pipeline.cli.options import duration, say, size
+
+PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
+BAR_SECONDS = 0.1  # between pictures of a bar
+_BAR_WIDTH = 24  # characters; a quarter of the terminal where that is less
 
 
-class BuildLine:
-    """Tells the pass, how far it is, bytes and drawings a second, and the time left.
+class Bar:
+    """Shows long work, as `pipeline.progress.Progress` tells of it; as a context manager it clears itself.
 
-    Attributes:
-        input_bytes: how much there is to read, about.
+    On a terminal it is one line that is written over, as wide as fits.
+
+    Args:
+        pause_seconds: between pictures of the bar, or between lines; None takes the usual.
     """
 
-    def __init__(self) -> None:
-        self.input_bytes = 0
-        self._line = Line()
-        self._pass, self._start = "", 0.0
-        self._bytes = self._drawings = self._rows = 0
-        self._first = (0, 0)  # what an earlier process had read, which says nothing of the speed of this one
+    def __init__(self, *, pause_seconds: float | None = None) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        usual = BAR_SECONDS if self._is_terminal else PLAIN_SECONDS
+        self._pause = usual if pause_seconds is None else pause_seconds
+        self._due = time.monotonic() + self._pause
+        self._step, self._start, self._first = "", 0.0, 0.0
+        self._width = 0  # of what the terminal shows
 
-    def progress(self, phase: str, count: int, drawings: int) -> None:
-        """Take note of so many more bytes of input and drawings; the phases are those of `build_folder`."""
-        if phase == "spilled":
-            self._rows = drawings
-        if phase != self._pass and phase != "write":
-            self._pass, self._start = phase, time.monotonic()
-            self._bytes = self._drawings = 0
-            self._first = (count, drawings)
-            if phase == "read" and count:
-                say(f"  going on behind {size(count)} and {drawings:,} drawings of a build that was cut off")
-        if phase != "spilled":
-            self._bytes += count
-            self._drawings += drawings
-        self._line.show(self._text)
+    def __call__(
+        self, step: str, done: float, total: float | None = None, /, *, unit: str = "", note: str = ""
+    ) -> None:
+        """Show how far a step is, if it is time."""
+        now = time.monotonic()
+        if step != self._step:
+            self._step, self._start, self._first = step, now, done
+        if now < self._due:
+            return
+        self._due = now + self._pause
+        parts = list(_parts(done, total, unit, note, (done - self._first) / max(now - self._start, 1e-9)))
+        if not self._is_terminal:
+            say(f"{step}: {', '.join(parts)}" if parts else step)
+            return
+        line = _fitting(step, None if not total else done / total, parts, _columns() - 1)
+        sys.stderr.write("\r" + line.ljust(self._width))
+        sys.stderr.flush()
+        self._width = len(line)
+
+    def say(self, message: str) -> None:
+        """Write a line where the bar is."""
+        self.clear()
+        say(message)
 
     def clear(self) -> None:
-        """Leave the line empty for what comes next."""
-        self._line.clear()
+        """Remove the bar, so that other lines can follow."""
+        if self._width:
+            sys.stderr.write("\r" + " " * self._width + "\r")
+            sys.stderr.flush()
+            self._width = 0
 
-    def _text(self) -> str:
-        seconds = max(time.monotonic() - self._start, 1e-9)
-        if self._pass == "read":
-            byte_rate, rate = ((now - first) / seconds for now, first in zip(self._so_far(), self._first, strict=True))
-            left = f", {duration(max(0, self.input_bytes - self._bytes) / byte_rate)} left" if byte_rate > 0 else ""
-            share = self._bytes / max(self.input_bytes, 1)
-            done = f"{size(self._bytes)} of {size(self.input_bytes)}, {size(byte_rate)}/s, {rate:,.0f} drawings/s"
-            return f"pass 1 of 2, reading [{bar(share)}] {done}{left}"
-        rate = self._drawings / seconds
-        left = f", {duration(max(0, self._rows - self._drawings) / rate)} left" if rate > 0 else ""
-        done = f"{self._drawings:,} of {self._rows:,} drawings, {rate:,.0f} drawings/s"
-        return f"pass 2 of 2, writing [{bar(self._drawings / max(self._rows, 1))}] {done}{left}"
+    def __enter__(self) -> Self:
+        return self
 
-    def _so_far(self) -> tuple[int, int]:
-        return self._bytes, self._drawings
+    def __exit__(self, *_error: object) -> None:
+        self.clear()
+
+
+class BuildBar(Bar):
+    """The bar of a build, which also tells of an earlier build's work.
+
+    Attributes:
+        input_bytes: how much there is to read, about; 0 where that is not known.
+    """
+
+    input_bytes = 0
+
+    def __call__(
+        self, step: str, done: float, total: float | None = None, /, *, unit: str = "", note: str = ""
+    ) -> None:
+        """As `Bar`."""
+        is_reading = unit == "B"
+        if is_reading and done and step != self._step:
+            self.say(f"  resuming behind {size(done)} and {note} of a build that was cut off")
+        super().__call__(step, done, (self.input_bytes or None) if is_reading else total, unit=unit, note=note)
+
+
+def _parts(done: float, total: float | None, unit: str, note: str, rate: float) -> Iterator[str]:
+    """What is told of a step, the most important first."""
+    if unit:
+        of = "" if total is None else f" of {_amount(total, unit)}"
+        yield (f"{done:,.0f}" if of and unit != "B" else _amount(done, unit)) + of
+        if rate >= 1:
+            yield f"{_amount(rate, unit)}/s"
+    if note:
+        yield from note.split(", ")
+    if unit and total is not None and rate > 0:
+        yield f"{duration(max(0.0, total - done) / rate)} left"
+
+
+def _fitting(step: str, share: float | None, parts: list[str], width: int) -> str:
+    """The step, a bar, and as many parts as fit into `width` characters."""
+    line = step
+    if share is not None:
+        wide = min(_BAR_WIDTH, width // 4)
+        filled = round(min(max(share, 0.0), 1.0) * wide)
+        line += f" [{'#' * filled}{'-' * (wide - filled)}]"
+    for k, part in enumerate(parts):
+        longer = f"{line}{', ' if k else ' '}{part}"
+        if len(longer) > width:
+            break
+        line = longer
+    return line[:width]
+
+
+def _columns() -> int:
+    """Of the terminal that stderr is."""
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where the terminal does not know
+    except (OSError, ValueError):
+        return 80
+
+
+def _amount(count: float, unit: str) -> str:
+    return size(count) if unit == "B" else f"{count:,.0f} {unit}"

@@ -43,9 +43,10 @@ def sheet(
     """
     from pipeline.cli.options import counted, parse_list, say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import check_picture_path, contact_sheet, labels_of, sheet_rows, write_png
+    from pipeline.pictures.sheet import contact_sheet, labels_of, sheet_rows, write_png
     from pipeline.rendering.render import RenderConfig
     from pipeline.shards.read import open_split
+    from pipeline.storage.outputs import check_picture_path
 
     check_picture_path(to, ".png")
     if columns < 1 or not 8 <= size <= 512:

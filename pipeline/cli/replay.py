@@ -38,8 +38,8 @@ def replay(
     from pipeline.cli.options import size as bytes_of
     from pipeline.errors import UsageError
     from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
-    from pipeline.pictures.sheet import check_picture_path, write_image
     from pipeline.rendering.render import RenderConfig
+    from pipeline.storage.outputs import check_picture_path, write_output
 
     check_picture_path(to, ".gif")
     if random == (key_id is not None):
@@ -54,7 +54,7 @@ def replay(
     else:
         drawing = random_drawing(shards, split or "test", None if classes is None else parse_list(classes), seed)
     content = encode_gif(replay(drawing, config))
-    write_image(to, content)
+    write_output(to, content)
     word, strokes = drawing.words[drawing.word[0]], counted(len(drawing.stroke_end), "stroke")
     say(
         f'{to}: "{word}", key_id {drawing.key_id[0]}, {strokes}, {counted(len(drawing.x), "point")}, {bytes_of(len(content))}'

@@ -59,7 +59,7 @@ def shards(
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
     from pipeline.cli.options import counted, parse_list, say, size, worker_count
-    from pipeline.cli.progress import BuildLine
+    from pipeline.cli.progress import BuildBar
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
@@ -76,22 +76,21 @@ def shards(
     )
     workers = worker_count(workers)
     folder = to or _default_folder(sources)
-    line = BuildLine()
+    bar = BuildBar()
 
     def begin(found: Sequence["Source"]) -> None:
-        line.input_bytes = sum(source.path.stat().st_size for source in found)
-        say(f"{folder}: building from {counted(len(found), 'file')} ({size(line.input_bytes)})")
+        bar.input_bytes = sum(source.path.stat().st_size for source in found)
+        say(f"{folder}: building from {counted(len(found), 'file')} ({size(bar.input_bytes)})")
         needed = check_space(folder, found, options)
-        line.input_bytes = needed.input_bytes if needed else line.input_bytes
+        bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
     if dry_run:
         _forecast(estimate_build(find_sources(sources, options.classes), options), folder, workers)
         return
-    manifest, built = build_folder(
-        sources, folder, options, workers=workers, strict=strict, force=force,
-        progress=line.progress, begin=begin,
-    )  # fmt: skip
-    line.clear()
+    with bar:
+        manifest, built = build_folder(
+            sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin
+        )
     if not built:
         say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds them again)")
     _summarize(manifest, folder)

@@ -100,9 +100,9 @@ def sweep(
     from model.training.train import open_validation
     from pipeline.cli.comparing import tell_sweep
     from pipeline.errors import InputError
-    from pipeline.pictures.sheet import check_picture_path
     from pipeline.rendering.augment import canonical
     from pipeline.shards.read import open_split
+    from pipeline.storage.outputs import check_picture_path
 
     lists = _lists({"network": network, "encoding": encoding, "framing": framing, "epochs": epochs, "batch": batch,
                     "lr": lr, "seed": seed})  # fmt: skip

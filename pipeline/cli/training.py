@@ -2,7 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.options import Line, bar, counted, duration, say
+from pipeline.cli.options import counted, duration, say
+from pipeline.cli.progress import Bar
 from pipeline.threads import core_count
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class TrainingLine:
 
     def __init__(self, config: "TrainConfig", *, tell_duration: bool = True) -> None:
         self._config = config
-        self._line = Line()
+        self._bar = Bar()
         self._told_duration, self._told_stall = not tell_duration, False
         self._skipped: dict[str, int] = {}
 
@@ -88,7 +89,7 @@ class TrainingLine:
             shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
             self.clear()
             say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} left{shorter}")
-        self._line.show(lambda: _progress_line(progress))
+        self._bar(f"epoch {progress.epoch + 1}/{progress.epochs}", progress.step, progress.steps, note=_note(progress))
 
     def epoch_done(self, metrics: dict[str, Any]) -> None:
         """Tell an epoch's metrics, what was left out, and what to do where the network waits for data."""
@@ -112,7 +113,7 @@ class TrainingLine:
 
     def clear(self) -> None:
         """Leave the line empty for what comes next."""
-        self._line.clear()
+        self._bar.clear()
 
 
 def advice(config: "TrainConfig", waiting: float, reading_seconds: float, rendering_seconds: float) -> str:
@@ -124,9 +125,8 @@ def advice(config: "TrainConfig", waiting: float, reading_seconds: float, render
     return f"{start}rendering on {counted(core_count(), 'core')} is the limit; more cores would help{gray}"
 
 
-def _progress_line(progress: "Progress") -> str:
+def _note(progress: "Progress") -> str:
     return (
-        f"epoch {progress.epoch + 1}/{progress.epochs} [{bar(progress.step / max(progress.steps, 1))}] "
         f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, {progress.images_per_second:,.0f} images/s, "
         f"waiting for data {progress.waiting:.0%}, {duration(progress.seconds_left)} left"
     )

@@ -19,19 +19,14 @@ def verify(
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
-    from pipeline.cli.options import Line, counted, say, size
+    from pipeline.cli.options import counted, say, size
+    from pipeline.cli.progress import Bar
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
 
-    line, done = Line(), [0]
-
-    def progress(count: int) -> None:
-        done[0] += count
-        line.show(lambda: f"verified {size(done[0])}")
-
-    damaged = verify_folder(shards, deep=deep, progress=progress)
-    line.clear()
+    with Bar() as bar:
+        damaged = verify_folder(shards, deep=deep, progress=bar)
     for damage in damaged:
         typer.echo(str(damage))
     if damaged:
@@ -44,8 +39,11 @@ def verify(
     manifest = read_manifest(shards)
     rows = sum(file.rows for file in manifest.files)
     how = "every row in its place" if deep else "add --deep to check every row"
-    held = f"{counted(len(manifest.files), 'shard')}, {counted(rows, 'drawing')}, {size(done[0])}"
-    say(f"{shards}: {held}: exactly as built; {how}")
+    held = sum(file.bytes for file in manifest.files)
+    say(
+        f"{shards}: {counted(len(manifest.files), 'shard')}, {counted(rows, 'drawing')}, {size(held)}: "
+        f"exactly as built; {how}"
+    )
 
 
 def repair(
@@ -66,16 +64,16 @@ def repair(
     import contextlib
 
     from pipeline.cli.options import say, worker_count
-    from pipeline.cli.progress import BuildLine
+    from pipeline.cli.progress import BuildBar
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.repair import repair_folder
 
-    line = BuildLine()
+    bar = BuildBar()
     with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
-        line.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
-    damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=line.progress)
-    line.clear()
+        bar.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
+    with bar:
+        damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar)
     for damage in damaged:
         typer.echo(f"{damage}; rebuilt")
     if not damaged:

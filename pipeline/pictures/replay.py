@@ -18,8 +18,8 @@ from pipeline.errors import InputError, UsageError
 from pipeline.pictures.sheet import labels_of
 from pipeline.rendering.augment import centre
 from pipeline.rendering.render import RenderConfig, render
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.read import open_split
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 

@@ -22,27 +22,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.arrays import UInt8Array
-from pipeline.pictures.commit import (
-    FORMATS,
-    INDEX,
-    ORIGIN,
-    check_free,
-    commit,
-    placing,
-    refuse_foreign,
-    roll_forward,
-    staged_folder,
-)
 from pipeline.pictures.names import check_names, safe_name
 from pipeline.pictures.png import encode_png
-from pipeline.shards.commit import BUILD, locked
+from pipeline.pictures.target import FORMATS, INDEX, PICTURES, check_free, foreign_in
+from pipeline.progress import Progress
 from pipeline.shards.shuffle import SPLITS
+from pipeline.storage.commit import BUILD, locked, refuse_foreign
 from pipeline.threads import ordered_map
 
 FORMAT_VERSION = 1
-Progress = Callable[[int, int], None]
-"""Is told how many pictures of how many are written."""
-
 Block = TypeVar("Block")
 
 
@@ -96,16 +84,17 @@ def place_set(
         SketchpipeError: as its message says; the folder is as before.
     """
     check_free(folder)
-    with locked(folder), placing(folder):
-        roll_forward(folder)
-        refuse_foreign(folder)
+    with locked(folder), PICTURES.placing(folder):
+        PICTURES.roll_forward(folder)
+        refuse_foreign(folder, foreign_in)
         before = None if force else _standing(folder, mark, made_of)
         if before is not None:
             return before, False
-        staged = staged_folder(folder)
+        PICTURES.discard(folder)
+        staged = PICTURES.prepare(folder)
         made = write(staged)
         (staged / mark).write_text(made.dump(FORMATS[mark]), encoding="utf-8")
-        commit(folder, _origin(made_of, staged / mark))
+        PICTURES.commit(folder, PICTURES.names or (), _origin(made_of, staged / mark))
         return made, True
 
 
@@ -130,7 +119,7 @@ def write_pictures(
         write_block: writes the pictures of a block with `write_picture`; returns a line of the index for each.
         workers: threads.
         total: how many pictures there will be.
-        progress: is told.
+        progress: is told of pictures that are written.
 
     Raises:
         OutputError: two classes share a folder on this disk.
@@ -146,7 +135,7 @@ def write_pictures(
             for split, word, *_ in rows:
                 counts[split][word] += 1
             done += len(rows)
-            progress(done, total)
+            progress("writing", done, total, unit="pictures")
     return {split: tuple(of[word] for word in classes) for split, of in counts.items() if of}
 
 
@@ -170,7 +159,7 @@ def _origin(made_of: Mapping[str, Any], mark: Path) -> str:
 def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet | None:
     """The set that stands in the folder, if it is whole and was made of just this."""
     try:
-        if (folder / BUILD / ORIGIN).read_text(encoding="utf-8") != _origin(made_of, folder / mark):
+        if (folder / BUILD / PICTURES.origin).read_text(encoding="utf-8") != _origin(made_of, folder / mark):
             return None
     except (FileNotFoundError, UnicodeDecodeError):
         return None

@@ -2,12 +2,12 @@
 
 Pass 1 parses chunks, admits drawings in the order of the sources, and spills them by range of their hash. Pass 2
 writes each shard from its ranges. What comes out is a function of the drawings, the options and the seed alone; a
-journal says what is done, so that a build that was cut off goes on.
+journal notes what is done, so that a build that was cut off is resumed.
 """
 
 import dataclasses
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -18,56 +18,51 @@ import pyarrow as pa
 
 from pipeline.classes import missing_class
 from pipeline.errors import InputError
-from pipeline.shards.commit import WORK
+from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
-from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SYNTHETIC, Manifest, SourceCount, file_hash
-from pipeline.shards.options import BuildOptions
-from pipeline.shards.plan import ShardPlan, plan_shards
+from pipeline.shards.layout import ShardPlan, plan_shards
+from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
+from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
-from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import Source
 from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
 MAX_CLASSES = 1 << 16  # labels are uint16
-Progress = Callable[[str, int, int], None]
+WRITING = "pass 2 of 2, writing"
 
 
 class Build:
-    """One build into a staging folder; `run` does it all, or what an earlier process left of it to do.
+    """One build, staged in a locked folder; `run` does all of it, or what an earlier process left to do.
 
-    Beside the staged files stand the spill and the journal, in `WORK`; they go when the staged set is committed.
+    Beside the staged files are the spill and the journal, which are removed when the staged set is committed.
     """
 
     def __init__(
         self,
         sources: Sequence[Source],
         options: BuildOptions,
-        staged: Path,
+        folder: Path,
         *,
         synthetic: bool = False,
         workers: int = 1,
         strict: bool = False,
-        chunk_bytes: int = CHUNK_BYTES,
+        sizes: BuildSizes = USUAL_SIZES,
         work: dict[str, Any] | None = None,
-        progress: Progress = lambda _phase, _bytes, _drawings: None,
+        progress: Progress = untold,
     ) -> None:
-        self.sources, self.options, self.staged = sources, options, staged
+        self.sources, self.options, self.sizes = sources, options, sizes
         self.synthetic, self.workers, self.progress = synthetic, workers, progress
-        folder = staged.parent / WORK
-        folder.mkdir(exist_ok=True)
-        self.spill = folder / "spill"
-        self.journal = Journal(folder / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
+        self.folder, self.staged, kept = folder, SHARDS.staged_path(folder), SHARDS.work_path(folder)
+        self.spill = kept / "spill"
+        self.journal = Journal(kept / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
         self.intake = Intake(
-            sources, options, spill=self.spill, rejects=staged / REJECTS, journal=self.journal, workers=workers,
-            strict=strict, chunk_bytes=chunk_bytes, progress=progress,
+            sources, options, spill=self.spill, rejects=self.staged / REJECTS, journal=self.journal, workers=workers,
+            strict=strict, sizes=sizes, progress=progress,
         )  # fmt: skip
-        if not self.journal.entries:
-            for file in (*staged.iterdir(), *folder.glob("spill")):
-                file.unlink()  # of other work, which was cut off
 
     def run(self) -> Manifest:
         """Write shards, rejects and manifest into the staging folder.
@@ -75,18 +70,25 @@ class Build:
         Raises:
             InputError: a source has no good line, a class has no drawing, or, if `strict`, a line is bad.
         """
-        try:
-            with brisk_switching():
-                self.intake.run()
-                classes = self._classes()
-                shards = self._write_shards(classes)
-        finally:
-            self.journal.close()
+        SHARDS.prepare(self.folder)
+        with self.journal.opened(), brisk_switching():
+            self.intake.resume()
+            if not self.journal.entries:
+                self._remove_other_work()
+            self.intake.run()
+            classes = self._classes()
+            shards = self._write_shards(classes)
         if not self.intake.counts.reasons:
             (self.staged / REJECTS).unlink(missing_ok=True)
         manifest = self._manifest(classes, shards)
         write_file(self.staged / MANIFEST, manifest.dump())
         return manifest
+
+    def _remove_other_work(self) -> None:
+        """Remove what a build of other sources or options left when it was cut off."""
+        for file in self.staged.iterdir():
+            file.unlink()
+        self.spill.unlink(missing_ok=True)
 
     def _classes(self) -> list[str]:
         """The classes in label order."""
@@ -107,7 +109,9 @@ class Build:
     def _write_shards(self, classes: list[str]) -> list[WrittenShard]:
         counts, spill = self.intake.counts, SpillReader(self.spill, self.intake.segments)
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
-        writer = ShardWriter(spill, named, seed=self.options.seed, sources=len(self.sources))
+        writer = ShardWriter(
+            spill, named, seed=self.options.seed, sources=len(self.sources), row_group_rows=self.sizes.row_group_rows
+        )
         done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
         done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
 
@@ -121,7 +125,8 @@ class Build:
             self.journal.append({"name": plan.name, "shard": shard.dump()})
 
         shards = []
-        self.progress("spilled", 0, int(spill.rows.sum()))
+        rows, total = 0, int(spill.rows.sum())
+        self.progress(WRITING, rows, total, unit="drawings")
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
             with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written
@@ -129,7 +134,8 @@ class Build:
                 for plan, shard in ordered_map(write, plans, self.workers):
                     if plan.name not in done:
                         noted.append(noting.submit(note, plan, shard))
-                    self.progress("write", 0, shard.file.rows)
+                    rows += shard.file.rows
+                    self.progress(WRITING, rows, total, unit="drawings")
                     shards.append(shard)
                     while noted and noted[0].done():
                         noted.popleft().result()  # a failure ends the build here rather than at its end

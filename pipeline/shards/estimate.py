@@ -14,12 +14,12 @@ import pyarrow.parquet as pq
 from pipeline.drawings import Drawings, concat
 from pipeline.errors import OutputError
 from pipeline.hashing import mix64
-from pipeline.shards.commit import BUILD
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import USUAL_SIZES, BuildOptions
 from pipeline.shards.records import record_sizes
-from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
+from pipeline.storage.commit import BUILD
 
 _AMPLE = 64  # times the input's size is free: no compressed text is so much smaller than what a build makes of it
 _HEADS = 400  # sources at most; of more, some are taken to stand for the others
@@ -160,7 +160,7 @@ def _cost_of_row(parts: Sequence[Drawings]) -> tuple[float, float]:
     ]  # fmt: skip
     if not nameless:
         return 0.0, 0.0
-    each = max(1, ROW_GROUP_ROWS // len(nameless))
+    each = max(1, USUAL_SIZES.row_group_rows // len(nameless))
     some = concat([part.slice(0, min(each, len(part))) for part in nameless])
     some = some.take(np.argsort(mix64(some.key_id)))  # shuffled, as it will be: in order they compress better
     sink = pa.BufferOutputStream()

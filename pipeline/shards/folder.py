@@ -1,20 +1,19 @@
 """A build into its folder: nothing where nothing changed, the old set standing until the new one is complete."""
 
-import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.errors import InputError, OutputError, SketchpipeError
-from pipeline.shards.build import Build, Progress
-from pipeline.shards.commit import BUILD, commit, discard, foreign_files, is_pending, locked, roll_forward, stage
-from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, Manifest, read_manifest
-from pipeline.shards.options import BuildOptions
+from pipeline.errors import InputError, SketchpipeError
+from pipeline.progress import Progress, untold
+from pipeline.shards.build import Build
+from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
+from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import origin_of, read_origin
-from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
+from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
 
 
 def build_folder(
@@ -25,8 +24,8 @@ def build_folder(
     workers: int = 1,
     strict: bool = False,
     force: bool = False,
-    chunk_bytes: int = CHUNK_BYTES,
-    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    sizes: BuildSizes = USUAL_SIZES,
+    progress: Progress = untold,
     begin: Callable[[Sequence[Source]], None] = lambda _sources: None,
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
@@ -38,21 +37,18 @@ def build_folder(
         workers: threads.
         strict: make the first bad line an error.
         force: build even where nothing changed.
-        chunk_bytes: how much is read at a time.
-        progress: is told the phase and how many bytes of input and drawings it has come on: "read", first what an
-            earlier build had read, then "spilled", once, how many drawings there are to write, and "write".
+        sizes: how much is done at a time.
+        progress: is told of bytes that are read, and then of drawings that are written.
         begin: is told the sources before the work begins.
 
     Raises:
         SketchpipeError: as its message says; the folder is as before.
 
-    A build that was killed or interrupted is gone on with where it stopped, if inputs and options are still the same.
+    A build that was killed or interrupted is resumed where it stopped, if inputs and options are still the same.
 
     Where the inputs are gone but the shards that were built of them are whole, those are used.
     """
-    if is_pending(folder):
-        with locked(folder):
-            roll_forward(folder)
+    SHARDS.finish_pending(folder)
     texts = [text for text in inputs if isinstance(text, str)]
     sources = [source for source in inputs if isinstance(source, Source)]
     try:
@@ -62,51 +58,25 @@ def build_folder(
             raise
         return orphaned, False
     synthetic = all((source.path.parent / SAMPLE_MARK).exists() for source in sources)
-    _refuse_foreign(folder)
-    with locked(folder) as build:
-        roll_forward(folder)
-        _refuse_foreign(folder)
+    refuse_foreign(folder, _foreign_in)
+    with locked(folder):
+        SHARDS.roll_forward(folder)
+        refuse_foreign(folder, _foreign_in)
         before = _ours(folder)
         origin = origin_of(sources, options)
         unchanged = read_origin(folder) == origin
         told = strict and before is not None and before.rejects  # the first bad line is to be said
         if before is not None and unchanged and not force and not told and _is_whole(folder, before):
-            discard(folder)
+            SHARDS.discard(folder)
             return before, False
         begin(sources)
-        with cleaned_up(folder):
+        with SHARDS.placing(folder):
             manifest = Build(
-                sources, options, stage(build), synthetic=synthetic, workers=workers, strict=strict,
-                chunk_bytes=chunk_bytes, work=asdict(origin), progress=progress,
+                sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
+                sizes=sizes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            commit(folder, _names(folder), MANIFEST, origin.dump())
+            SHARDS.commit(folder, _names(folder), origin.dump())
         return manifest, True
-
-
-@contextlib.contextmanager
-def cleaned_up(folder: Path, after: str = "what stood there stands") -> Iterator[None]:
-    """Remove the work of a build that ends or fails; after an interruption it stays, for the next one to go on with.
-
-    `after` says how things are when the disk fails.
-
-    Raises:
-        OutputError: the disk fails.
-    """
-    try:
-        yield
-        discard(folder)
-    except OSError as error:
-        why = error.strerror or error
-        if is_pending(folder):
-            raise OutputError(
-                f"{folder}: the shards are built, but could not be put in place ({why}); run the command again to "
-                "finish it"
-            ) from error
-        discard(folder)
-        raise OutputError(f"{folder}: cannot be written ({why}); {after}") from error
-    except Exception:  # all but an interruption
-        discard(folder)
-        raise
 
 
 def _ours(folder: Path) -> Manifest | None:
@@ -142,16 +112,12 @@ def _names(folder: Path) -> list[str]:
     manifest = _ours(folder)
     if manifest is not None:
         return [MANIFEST, REJECTS, *(file.name for file in manifest.files)]
-    if not (folder / BUILD / "lock").exists():
+    if not (folder / BUILD / LOCK).exists():
         return []
     names = [entry.name for entry in folder.iterdir()]
     return [name for name in names if name in (MANIFEST, REJECTS) or SHARD_NAME.fullmatch(name)]
 
 
-def _refuse_foreign(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise OutputError(f"{folder}: is a file, not a folder; choose another folder with --to")
-    foreign = foreign_files(folder, _names(folder))
-    if foreign:
-        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-        raise OutputError(f"{folder}: holds {foreign[0]}{more}, which sketchpipe did not make; choose an empty folder")
+def _foreign_in(folder: Path) -> list[str]:
+    """The names in `folder` that no build put there; a folder in it is none of ours, whatever it is called."""
+    return foreign_entries(folder, _names(folder))

@@ -1,11 +1,11 @@
 """Pass 1: the sources are parsed chunk by chunk on threads, admitted in order, and spilled by range of their hash.
 
-With each segment of the spill the journal is told how far it got, so that a later process goes on behind it.
+With each segment of the spill the journal notes how far it got, so that a later process resumes behind it.
 """
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,19 +14,19 @@ import numpy as np
 
 from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
-from pipeline.shards.options import BuildOptions
-from pipeline.shards.plan import ShardPlan
+from pipeline.shards.layout import ShardPlan
+from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
-from pipeline.shards.spill import RANGES, Gathered, SpillWriter, gathered, read_segments
+from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
-from pipeline.sources.chunks import CHUNK_BYTES, Chunk
+from pipeline.sources.chunks import Chunk
 from pipeline.sources.files import Source, no_drawing_in
 from pipeline.sources.readers import Scanned, read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
 
-SEGMENT_INPUT_BYTES = 256 << 20  # of input, after which the journal is told, however few drawings were in them
 _REJECTS_A_WRITE = 1024
 
 
@@ -48,7 +48,7 @@ class _Parsed:
 
 
 class Intake:
-    """Pass 1 of one build, behind what an earlier process did of it.
+    """Pass 1 of one build: `resume` takes over what an earlier process did of it, `run` does the rest.
 
     With `only`, all is read and counted, but what belongs to other shards is not spilled.
 
@@ -69,25 +69,29 @@ class Intake:
         only: Sequence[ShardPlan] | None = None,
         workers: int = 1,
         strict: bool = False,
-        chunk_bytes: int = CHUNK_BYTES,
-        progress: Callable[[str, int, int], None] = lambda _phase, _bytes, _drawings: None,
+        sizes: BuildSizes = USUAL_SIZES,
+        progress: Progress = untold,
     ) -> None:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
-        self.workers, self.strict, self.chunk_bytes, self.progress = workers, strict, chunk_bytes, progress
+        self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
         self.counts = Counts(sources, options)
-        entries = [entry for entry in journal.entries if "segment" in entry]
-        segments = read_segments(spill, [entry["segment"] for entry in entries])
-        if segments is None or (entries and _size(rejects) < entries[-1]["rejects_bytes"]):
-            journal.forget()  # what it tells of is gone or damaged
-            entries, segments = [], []
-        if entries:
-            self.counts.load(entries)
-        self.segments = segments
-        self.is_done = bool(entries) and entries[-1]["done"]
-        self._rejects_bytes = entries[-1]["rejects_bytes"] if entries else 0
+        self.segments: list[Segment] = []
+        self.is_done = False
         self._splits = parse_splits(options.splits)
-        self._spill, self._rejects = spill, rejects
-        self._unnoted_bytes = 0  # of the input, since the journal was last told
+        self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
+        self._bytes = self._drawings = 0  # that were read, by an earlier process too
+        self._unnoted_bytes = 0  # of the input, since the last entry of the journal
+
+    def resume(self) -> None:
+        """Take over what the journal tells of; where that is gone or damaged, the journal forgets it."""
+        entries = [entry for entry in self.journal.entries if "segment" in entry]
+        segments = read_segments(self._spill, [entry["segment"] for entry in entries])
+        if segments is None or (entries and _size(self._rejects) < entries[-1]["rejects_bytes"]):
+            self.journal.forget()
+        elif entries:
+            self.counts.load(entries)
+            self.segments, self.is_done = segments, entries[-1]["done"]
+            self._rejects_bytes = entries[-1]["rejects_bytes"]
 
     def run(self) -> None:
         """Read what is left of the sources.
@@ -96,13 +100,14 @@ class Intake:
             InputError: a source cannot be read or has no good line, or, if `strict`, a line is bad.
         """
         tallies = self.counts.tallies
-        self.progress("read", sum(tally.end for tally in tallies), sum(tally.read for tally in tallies))
+        self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
+        self._tell()
         if not self.is_done:
             with (
                 Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
                 Output(self._rejects, keep=self._rejects_bytes) as rejects,
             ):
-                self._read_sources(SpillWriter(spill), rejects)
+                self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
         for tally, source in zip(self.counts.tallies, self.sources, strict=True):
             if tally.read == tally.rejected:
                 raise no_drawing_in(source, tally.first_reject)
@@ -116,13 +121,16 @@ class Intake:
                 if isinstance(parsed.scanned, InputError):
                     raise parsed.scanned
                 self._take(parsed, parsed.scanned, spill, rejects)
-                if spill.is_full or self._unnoted_bytes > SEGMENT_INPUT_BYTES:
+                if spill.is_full or self._unnoted_bytes > self.sizes.segment_input_bytes:
                     if written is not None:
                         written.result()
                     written = writing.submit(self._write_segment, spill, spill.take(), rejects, self._entry(rejects))
             if written is not None:
                 written.result()
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
+
+    def _tell(self) -> None:
+        self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=f"{self._drawings:,} drawings")
 
     def _entry(self, rejects: Output) -> Entry:
         """What the journal is told once everything up to here is on the disk."""
@@ -139,7 +147,7 @@ class Intake:
         for index in range(self.counts.at, len(self.sources)):
             tally = self.counts.tallies[index]
             try:
-                for chunk in read_source(self.sources[index], start=tally.end, chunk_bytes=self.chunk_bytes):
+                for chunk in read_source(self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes):
                     if tally.stopped:
                         break
                     yield index, chunk
@@ -171,7 +179,8 @@ class Intake:
         if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
-        self.progress("read", end - tally.end, read)
+        self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
+        self._tell()
         self._unnoted_bytes += end - tally.end
         tally.end = end
         tally.add_blocks(parsed.blocks)

@@ -1,10 +1,12 @@
-"""What a build has done so far, line by line, so that the next process goes on where a killed one stopped.
+"""What a build has done so far, line by line, so that the next process resumes where a killed one stopped.
 
 A line is the CRC-32 of its JSON, in eight hexadecimal digits, a space, and the JSON.
 """
 
+import contextlib
 import json
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +16,33 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """A file of entries behind a first one that says whose work it is.
+    """A file of entries behind a first one that says whose work it is; `opened` reads it and lets entries be added.
 
     Attributes:
         entries: what an earlier process noted of the same work, in order.
     """
 
+    _file: Output
+
     def __init__(self, path: Path, work: Entry) -> None:
         self.entries: list[Entry] = []
-        whole = 0
-        if path.exists():
-            entries, ends = _read(path)
-            if entries and entries[0] == json.loads(json.dumps(work)):
-                self.entries, whole = entries[1:], ends[-1]
         self._path, self._work = path, work
-        self._file = Output(path, keep=whole)
-        if not whole:
-            self._write(work)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[None]:
+        """Read the entries of the same work, drop what is damaged or of other work, and close the file at the end."""
+        whole = 0
+        if self._path.exists():
+            entries, ends = _read(self._path)
+            if entries and entries[0] == json.loads(json.dumps(self._work)):
+                self.entries, whole = entries[1:], ends[-1]
+        self._file = Output(self._path, keep=whole)
+        try:
+            if not whole:
+                self._write(self._work)
+            yield
+        finally:
+            self._file.close()
 
     def append(self, entry: Entry) -> None:
         """Note that something is done, after it is on the disk itself."""
@@ -42,10 +54,6 @@ class Journal:
         self._file.close()
         self.entries, self._file = [], Output(self._path)
         self._write(self._work)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
 
     def _write(self, entry: Entry) -> None:
         text = json.dumps(entry).encode()

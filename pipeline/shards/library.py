@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pipeline.shards.build import Progress
+from pipeline.progress import Progress, untold
 from pipeline.shards.estimate import check_space
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
@@ -32,7 +32,7 @@ def build_shards(
     workers: int | None = None,
     strict: bool = False,
     force: bool = False,
-    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    progress: Progress = untold,
     **settings: Unpack[BuildSettings],
 ) -> Manifest:
     """Build shards as `sketchpipe shards` does; nothing is done where sources and settings have not changed.
@@ -45,7 +45,7 @@ def build_shards(
         strict: whether the first reject is an error. Without it the manifest counts the rejects, and `rejects.ndjson`
             in the folder has each.
         force: whether to build even where nothing has changed.
-        progress: is told the phase, and the bytes of input and the drawings done since the last call.
+        progress: is called again and again with the step and how much of it is done.
         **settings: attributes of `BuildOptions`.
 
     Returns:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import MismatchError, ShardError
-from pipeline.shards.commit import is_pending
+from pipeline.storage.commit import SetCommit
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted
 
@@ -20,6 +20,15 @@ ATTRIBUTION = (
     "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
 )
 SYNTHETIC = "synthetic doodles made by `sketchpipe sample`; not drawn by people"
+SHARDS = SetCommit(
+    noun="shards",
+    marks=(MANIFEST,),
+    staged="new",
+    journal="commit.json",
+    origin="sources.json",
+    remedy="remove {build} and build anew with --force",
+    work="work",
+)
 SHARD_NAME = re.compile(r"(train|validation|test)-\d{5,}-of-\d{5,}\.parquet")
 
 
@@ -130,7 +139,7 @@ def read_manifest(folder: Path) -> Manifest:
         MismatchError: it is of a format that this version does not read.
     """
     path = folder / MANIFEST
-    if is_pending(folder):
+    if SHARDS.is_pending(folder):
         raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
     try:
         text = path.read_text(encoding="utf-8")

@@ -1,9 +1,10 @@
-"""What a user can ask of a build."""
+"""What a user can ask of a build, and how much it does at a time."""
 
 from dataclasses import dataclass
 
 from pipeline.errors import UsageError
 from pipeline.shards.shuffle import parse_splits
+from pipeline.sources.chunks import CHUNK_BYTES
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,24 @@ class BuildOptions:
             raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise UsageError("a class is named twice")
+
+
+@dataclass(frozen=True)
+class BuildSizes:
+    """How much a build does at a time. Only `row_group_rows` changes a byte of the shards.
+
+    Attributes:
+        chunk_bytes: of a source are read at a time, a multiple of `BLOCK_BYTES`.
+        segment_bytes: of records are gathered, about 100,000 drawings, before they are written to the spill.
+        segment_input_bytes: of input are read at most between two entries of the journal, however few drawings are
+            kept of them.
+        row_group_rows: drawings in each row group but the last.
+    """
+
+    chunk_bytes: int = CHUNK_BYTES
+    segment_bytes: int = 16 << 20
+    segment_input_bytes: int = 256 << 20
+    row_group_rows: int = 8192
+
+
+USUAL_SIZES = BuildSizes()

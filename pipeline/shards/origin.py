@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.commit import BUILD, ORIGIN
+from pipeline.shards.manifest import SHARDS
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
+from pipeline.storage.commit import BUILD
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
 def read_origin(folder: Path) -> Origin | None:
     """What the shards in `folder` were built of; None where nothing tells."""
     try:
-        fields = json.loads((folder / BUILD / ORIGIN).read_text(encoding="utf-8"))
+        fields = json.loads((folder / BUILD / SHARDS.origin).read_text(encoding="utf-8"))
         sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
         options_of(fields["options"])
     except (OSError, ValueError, KeyError, TypeError, UsageError):

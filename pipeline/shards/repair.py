@@ -6,15 +6,15 @@ from pathlib import Path, PurePath
 
 from pipeline.classes import WORDS
 from pipeline.errors import InputError, MismatchError, OutputError, ShardError
-from pipeline.shards.build import Progress, versions
-from pipeline.shards.commit import BUILD, WORK, locked, roll_forward, stage
-from pipeline.shards.folder import build_folder, cleaned_up
+from pipeline.progress import Progress, untold
+from pipeline.shards.build import WRITING, versions
+from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
-from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, SourceCount, file_hash, read_manifest
+from pipeline.shards.layout import ShardPlan
+from pipeline.shards.manifest import MANIFEST, REJECTS, SHARDS, Manifest, SourceCount, file_hash, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.origin import Origin, options_of, read_origin
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.tally import Tally
 from pipeline.shards.verify import Damage, verify_folder
@@ -22,6 +22,7 @@ from pipeline.shards.write import ShardWriter, vocabularies
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source, find_sources, word_of_name
 from pipeline.sources.readers import read_source
+from pipeline.storage.commit import locked
 from pipeline.storage.files import sync
 from pipeline.threads import ordered_map
 
@@ -31,7 +32,7 @@ def repair_folder(
     inputs: Sequence[str] = (),
     *,
     workers: int = 1,
-    progress: Progress = lambda _phase, _bytes, _drawings: None,
+    progress: Progress = untold,
 ) -> list[Damage]:
     """Make the damaged files of a folder of shards anew; returns what was damaged, nothing if all was well.
 
@@ -41,7 +42,7 @@ def repair_folder(
         folder: of shards.
         inputs: the sources, where they are no longer where they were; their names and hashes tell which is which.
         workers: threads.
-        progress: as `build_folder`'s.
+        progress: is told as by `build_folder`.
 
     Raises:
         InputError: a source is gone or has changed.
@@ -49,8 +50,7 @@ def repair_folder(
         ShardError: the manifest is damaged, and nothing tells what the folder was built of.
         OutputError: the folder cannot be written.
     """
-    with locked(folder):
-        roll_forward(folder)
+    SHARDS.finish_pending(folder)
     damaged = [damage for damage in verify_folder(folder) if not damage.misplaced]
     if not damaged:
         return []
@@ -67,7 +67,7 @@ def repair_folder(
         return damaged
     manifest = read_manifest(folder)
     sources = _matched(manifest, origin, inputs)
-    with locked(folder), cleaned_up(folder, "nothing was changed"):
+    with locked(folder), SHARDS.placing(folder, "nothing was changed"):
         _rebuild(folder, manifest, sources, {damage.name for damage in damaged}, workers, progress)
     return damaged
 
@@ -133,29 +133,28 @@ def _rebuild(
     if manifest.writer != versions():
         wrote = ", ".join(f"{name} {number}" for name, number in manifest.writer.items())
         raise MismatchError(f"{folder}: written by {wrote}; repair it with these versions, or build it anew")
-    staged = stage(folder / BUILD)
-    work = folder / BUILD / WORK
-    work.mkdir(exist_ok=True)
+    staged, work = SHARDS.prepare(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
     options = options_of(manifest.options)
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
-    try:
-        intake = Intake(
-            sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal, only=plans,
-            workers=workers, progress=progress,
-        )  # fmt: skip
+    intake = Intake(
+        sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal, only=plans,
+        workers=workers, progress=progress,
+    )  # fmt: skip
+    with journal.opened():
+        intake.resume()
         intake.run()
-    finally:
-        journal.close()
     for source, tally, count in zip(sources, intake.counts.tallies, manifest.sources, strict=True):
         if (tally.end, tally.hash) != (count.bytes, count.hash):
             raise InputError(f"{source.path}: has changed since the shards were built; build them anew")
     named = vocabularies(intake.counts.words.strings, manifest.classes, intake.counts.countrycodes.strings)
     spill = SpillReader(work / "spill", intake.segments)
     writer = ShardWriter(spill, named, seed=options.seed, sources=len(sources))
+    rows, total = 0, sum(file.rows for file in manifest.files if file.name in names)
     try:
         for shard in ordered_map(lambda plan: writer.write(plan, staged), plans, workers):
-            progress("write", 0, shard.file.rows)
+            rows += shard.file.rows
+            progress(WRITING, rows, total, unit="drawings")
             if shard.file not in manifest.files:
                 raise ShardError(f"{folder}: {shard.file.name} came out otherwise than it was; build the folder anew")
     finally:

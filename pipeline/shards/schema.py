@@ -29,7 +29,6 @@ SCHEMA = pa.schema(
         pa.field("stroke_end", pa.list_(pa.uint16()), nullable=False),
     ]
 )
-ROW_GROUP_ROWS = 8192
 # Of x and y zstd saved 4 %, and took three times as long to write; on drawings it is the strokes' ends that repeat.
 _ZSTD = ("key_id", "word", "label", "recognized", "countrycode", "timestamp", "stroke_end.list.element")
 WRITER_OPTIONS: dict[str, Any] = {

@@ -21,7 +21,6 @@ from pipeline.storage.files import Output
 
 RANGES = 512
 PARTITIONS = RANGES * len(SPLITS)
-SEGMENT_BYTES = 16 << 20  # of records are gathered, about 100,000 drawings, before they are written
 
 
 @dataclass(frozen=True)
@@ -72,10 +71,10 @@ def gathered(drawings: Drawings, source: int, partition: Int64Array) -> Gathered
 
 
 class SpillWriter:
-    """Gathers drawings and writes them to an open file in segments."""
+    """Gathers drawings and writes them to an open file in segments of about `segment_bytes` of records."""
 
-    def __init__(self, file: Output) -> None:
-        self._file = file
+    def __init__(self, file: Output, segment_bytes: int) -> None:
+        self._file, self._segment_bytes = file, segment_bytes
         self._waiting: list[Gathered] = []
         self._bytes = 0
         self._buffer = np.empty(0, np.uint64)
@@ -88,7 +87,7 @@ class SpillWriter:
     @property
     def is_full(self) -> bool:
         """Whether enough is gathered for a segment."""
-        return self._bytes >= SEGMENT_BYTES
+        return self._bytes >= self._segment_bytes
 
     def take(self) -> list[Gathered]:
         """What waits; from here on others wait for the next segment."""

@@ -1,6 +1,6 @@
 """Proof of a folder of shards: every file against the manifest, and with `deep` every row against its place."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -12,18 +12,19 @@ import pyarrow.parquet as pq
 from pipeline.arrays import Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash
 from pipeline.errors import InputError, ShardError
-from pipeline.shards.commit import is_pending
+from pipeline.progress import Progress, untold
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
     SHARD_NAME,
+    SHARDS,
     Manifest,
     ShardFile,
     file_hash,
     footer_hash,
     read_manifest,
 )
-from pipeline.shards.plan import ShardPlan
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 
@@ -46,9 +47,7 @@ class Damage:
         return f"{self.name}: {self.what}"
 
 
-def verify_folder(
-    folder: Path, *, deep: bool = False, progress: Callable[[int], None] = lambda _bytes: None
-) -> list[Damage]:
+def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = untold) -> list[Damage]:
     """What is damaged in a folder of shards; nothing if all is well.
 
     Every file's size and SHA-256 and every page's checksum are checked; with `deep` also that each row lies in its
@@ -57,7 +56,7 @@ def verify_folder(
     Args:
         folder: of shards.
         deep: look at every row.
-        progress: is told how many bytes of shards it has come on.
+        progress: is told of bytes of shards.
 
     Raises:
         InputError: there is no such folder.
@@ -66,18 +65,20 @@ def verify_folder(
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a folder of shards")
-    if is_pending(folder) or not (folder / MANIFEST).exists():
+    if SHARDS.is_pending(folder) or not (folder / MANIFEST).exists():
         read_manifest(folder)  # says so
     try:
         manifest = read_manifest(folder)
     except ShardError:
         return [Damage(MANIFEST, "its text is not the one that its checksum is of")]
     found = []
+    read, total = 0, sum(file.bytes for file in manifest.files)
     counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
     for file in manifest.files:
         damage = _damage_of(folder / file.name, file, manifest, counts[file.split] if deep else None)
         found += [damage] if damage else []
-        progress(file.bytes)
+        read += file.bytes
+        progress("verifying", read, total, unit="B")
     if deep and not found:
         wrong = [split for split, of in manifest.counts.items() if tuple(counts[split].tolist()) != of]
         what = "its classes of the {} split are not those of the shards"

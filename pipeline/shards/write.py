@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import Int32Array, Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash, from_strokes
+from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import ShardFile, footer_hash
-from pipeline.shards.plan import ShardPlan
+from pipeline.shards.options import USUAL_SIZES
 from pipeline.shards.records import duplicates, gather, index
-from pipeline.shards.schema import ROW_GROUP_ROWS, SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.storage.files import Output
@@ -84,12 +85,21 @@ def vocabularies(words: Sequence[str], classes: Sequence[str], countrycodes: Seq
 
 
 class ShardWriter:
-    """Writes shards of one finished spill; threads may share it."""
+    """Writes shards of one finished spill, in row groups of `row_group_rows`; threads may share it."""
 
-    def __init__(self, spill: SpillReader, named: Vocabularies, *, seed: int, sources: int) -> None:
+    def __init__(
+        self,
+        spill: SpillReader,
+        named: Vocabularies,
+        *,
+        seed: int,
+        sources: int,
+        row_group_rows: int = USUAL_SIZES.row_group_rows,
+    ) -> None:
         # Its own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
         pa.set_memory_pool(pa.system_memory_pool())
         self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
+        self._row_group_rows = row_group_rows
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
@@ -102,7 +112,7 @@ class ShardWriter:
         rows = 0
         # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
         with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-            for pieces in _row_groups(self._unique(plan, repeated, same_keys)):
+            for pieces in _row_groups(self._unique(plan, repeated, same_keys), self._row_group_rows):
                 drawings, source = self._gather(pieces)
                 written += np.bincount(source, minlength=len(written))
                 classes += np.bincount(drawings.word, minlength=len(classes))
@@ -161,16 +171,16 @@ class ShardWriter:
         return np.lexsort((source, *nulls_last, content_hash(drawings), hashes))
 
 
-def _row_groups(pieces: Iterator[_Piece]) -> Iterator[list[_Piece]]:
-    """Cut pieces anew so that each group has `ROW_GROUP_ROWS` rows, but for the last."""
+def _row_groups(pieces: Iterator[_Piece], rows: int) -> Iterator[list[_Piece]]:
+    """Cut pieces anew so that each group has `rows` rows, but for the last."""
     waiting: deque[_Piece] = deque()
     count = 0
     for blob, start in pieces:
         waiting.append((blob, start))
         count += len(start)
-        while count >= ROW_GROUP_ROWS:
-            yield _taken(waiting, ROW_GROUP_ROWS)
-            count -= ROW_GROUP_ROWS
+        while count >= rows:
+            yield _taken(waiting, rows)
+            count -= rows
     if count:
         yield list(waiting)
 

@@ -34,7 +34,7 @@ _WHOLE, _NO_STROKES, _NO_POINTS, _TOO_MANY, _COUNTRYCODE, _RECOGNIZED, _TOO_LONG
 _ONE = np.uint64(1)
 _WAIT, _LOST = -1, -2  # instead of a record's end: more bytes are needed; no later record can be found
 _RECORD, _START, _FAULT, _NUMBER, _IS_LOST = range(5)  # the columns of `faults`
-_REASONS = {
+REASONS = {
     _NO_STROKES: ("no-strokes", "the drawing has no strokes"),
     _NO_POINTS: ("no-points", "stroke {0} has no points"),
     _TOO_MANY: ("too-many-points", "the drawing has {0} points, more than " + str(MAX_POINTS)),
@@ -165,7 +165,7 @@ def _countrycodes(column: NDArray[np.uint16]) -> tuple[list[str], NDArray[np.int
 def _reject(
     name: str, offset: int, records: int, record: int, start: int, fault: int, number: int, lost: int
 ) -> Reject:
-    reason, sentence = _REASONS[fault]
+    reason, sentence = REASONS[fault]
     message = sentence.format(number, number.to_bytes(2, "little").hex(" ") if fault == _COUNTRYCODE else "")
     if lost:
         message += f"; records have no delimiter, so everything from byte {offset + start} on is skipped"

@@ -20,7 +20,7 @@ _BLOCK_BYTES = 1 << 17  # a zstd block's longest
 _RLE, _RESERVED = 1, 3
 
 
-class DamageError(Exception):
+class BrokenStreamError(Exception):
     """What is wrong with a compressed file, and where."""
 
 
@@ -106,7 +106,7 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
     """The decompressed pieces of a gzip file.
 
     Raises:
-        DamageError: behind the last piece that could be had.
+        BrokenStreamError: behind the last piece that could be had.
     """
     held = file.read(_INPUT_BYTES)
     while True:
@@ -140,23 +140,15 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
 
 
 def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Iterator[bytes]:
-    """What comes before the damage in `held`, which begins at byte `start` of the file: its harmless halves."""
-    first, stop = 0, len(held)
-    while stop - first > 1:
-        middle = (first + stop) // 2
-        trial = inflate.copy()
+    """What comes before the damage in `held`, which begins at byte `start` of the file, one byte after the other."""
+    for place in range(len(held)):
         try:
-            piece = trial.decompress(held[first:middle])
-        except zlib.error:
-            stop = middle
-        else:
-            inflate, first = trial, middle
+            piece = inflate.decompress(held[place : place + 1])
+        except zlib.error as error:
+            what = str(error).rpartition(": ")[2]
+            raise BrokenStreamError(f"its gzip stream is damaged near byte {start + place}: {what}") from error
+        if piece:
             yield piece
-    try:
-        inflate.decompress(held[first:])
-    except zlib.error as error:
-        what = str(error).rpartition(": ")[2]
-        raise DamageError(f"its gzip stream is damaged near byte {start + first}: {what}") from error
 
 
 def unzstd(file: RawFile) -> Iterator[bytes]:
@@ -166,7 +158,7 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
     short from one that is whole; so frames and blocks are walked here, and only their content is left to it.
 
     Raises:
-        DamageError: behind the last block that is whole.
+        BrokenStreamError: behind the last block that is whole.
     """
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     while True:
@@ -194,12 +186,12 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
     try:
         frame = zstandard.get_frame_parameters(header)
     except zstandard.ZstdError as error:
-        raise DamageError(f"its zstd stream is damaged near byte {start}: {error}") from error
+        raise BrokenStreamError(f"its zstd stream is damaged near byte {start}: {error}") from error
     if frame.window_size > MAX_WINDOW_BYTES:
         needs = f"needs a window of {frame.window_size >> 20:,} MiB, more than {MAX_WINDOW_BYTES >> 20}"
-        raise DamageError(f"its zstd frame at byte {start} {needs}; compress it anew with --long=27 or less")
+        raise BrokenStreamError(f"its zstd frame at byte {start} {needs}; compress it anew with --long=27 or less")
     if frame.dict_id:
-        raise DamageError(f"its zstd frame at byte {start} needs a dictionary; compress it anew without one")
+        raise BrokenStreamError(f"its zstd frame at byte {start} needs a dictionary; compress it anew without one")
     contents = decompressor.decompressobj()
     fed, last = header, False
     while not last:
@@ -208,7 +200,7 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         bits = int.from_bytes(head, "little")
         last, kind, length = bool(bits & 1), bits >> 1 & 3, bits >> 3
         if kind == _RESERVED or length > _BLOCK_BYTES:
-            raise DamageError(f"its zstd stream is damaged near byte {at}: not the header of a block")
+            raise BrokenStreamError(f"its zstd stream is damaged near byte {at}: not the header of a block")
         fed += head + _read_whole(file, 1 if kind == _RLE else length)
         piece = _feed(contents, fed, at)
         fed = b""
@@ -218,7 +210,7 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         at = file.offset
         _feed(contents, _read_whole(file, 4), at)
     if not contents.eof:
-        raise DamageError(f"its zstd stream is damaged near byte {file.offset}: the frame goes on behind its end")
+        raise BrokenStreamError(f"its zstd stream is damaged near byte {file.offset}: the frame goes on behind its end")
 
 
 def _header_bytes(descriptor: int) -> int:
@@ -233,7 +225,7 @@ def _feed(contents: "zstandard.ZstdDecompressionObj", fed: bytes, at: int) -> by
         return contents.decompress(fed)
     except zstandard.ZstdError as error:
         what = str(error).rpartition(": ")[2]
-        raise DamageError(f"its zstd stream is damaged near byte {at}: {what}") from error
+        raise BrokenStreamError(f"its zstd stream is damaged near byte {at}: {what}") from error
 
 
 def _read_whole(file: RawFile, count: int) -> bytes:
@@ -243,12 +235,14 @@ def _read_whole(file: RawFile, count: int) -> bytes:
     return read
 
 
-def _cut_short(file: RawFile) -> DamageError:
-    return DamageError(f"its {file.format} stream is cut short at byte {file.offset}")
+def _cut_short(file: RawFile) -> BrokenStreamError:
+    return BrokenStreamError(f"its {file.format} stream is cut short at byte {file.offset}")
 
 
-def _garbage(file: RawFile, end: int, what: str) -> DamageError:
+def _garbage(file: RawFile, end: int, what: str) -> BrokenStreamError:
     file.pass_over(None)
     count = file.offset - end
     are = "1 byte" if count == 1 else f"{count:,} bytes"
-    return DamageError(f"{are} behind the {what} stream's end at byte {end} {'is' if count == 1 else 'are'} not {what}")
+    return BrokenStreamError(
+        f"{are} behind the {what} stream's end at byte {end} {'is' if count == 1 else 'are'} not {what}"
+    )

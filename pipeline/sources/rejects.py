@@ -43,7 +43,7 @@ class Reject:
 
 def reason_and_message(code: int, a: int, b: int, c: int) -> tuple[str, str]:
     """The reason and the message of a reject, from the code and the three numbers that a kernel wrote to `fault`."""
-    name, sentence = _REASONS[code]
+    name, sentence = REASONS[code]
     return name, sentence(a, b, c)
 
 
@@ -79,7 +79,7 @@ def _wrong_type(name: int) -> str:
 
 
 _Sentence = Callable[[int, int, int], str]
-_REASONS: dict[int, tuple[str, _Sentence]] = {
+REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.SYNTAX: ("syntax", _syntax),
     faults.TRUNCATED: ("truncated", lambda *_: "the line ends before its JSON is complete"),
     faults.NOT_UTF8: ("not-utf8", lambda a, b, _: f"column {a}: byte 0x{b:02x} is not UTF-8"),

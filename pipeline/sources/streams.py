@@ -8,7 +8,7 @@ import io
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.sources.compressed import PIECE_BYTES, DamageError, RawFile, gunzip, unzstd
+from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, RawFile, gunzip, unzstd
 
 
 class Stream:
@@ -107,7 +107,7 @@ class Stream:
                 self._piece = memoryview(next(self._pieces))
             except StopIteration:
                 break
-            except DamageError as damage:
+            except BrokenStreamError as damage:
                 self.damage = str(damage)
         part, self._piece = self._piece[:count], self._piece[count:]
         self.offset += len(part)

@@ -1,1 +1,1 @@
-"""What is written stays written: whole files, sealed JSON, locks."""
+"""Files written whole, sets of files that take their place at once, sealed JSON, and locks."""

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 
 from pipeline.bench import measure as speed
+from pipeline.bench.inputs import lines_of, write_text
 from pipeline.bench.measure import ALL_BYTES, ALL_DRAWINGS
-from pipeline.bench.replicas import lines_of, write_text
+from pipeline.bench.replicas import replicate
+from pipeline.errors import InputError
 from pipeline.loading import loader
 from pipeline.shards.read import open_split
 from pipeline.threads import core_count
@@ -162,3 +164,26 @@ def test_repeated_lines_are_drawings_that_a_build_takes_all(shards: Path, tmp_pa
     assert {len(key) for key in keys} == {16}
     strokes = json.loads(text.source.path.read_bytes().splitlines()[0])["drawing"]
     assert strokes == split.read_row_group(0).take(np.array([0])).strokes(0)
+
+
+def test_replicas_keep_the_shares_of_their_files_and_every_key_id_occurs_once(tmp_path: Path) -> None:
+    (tmp_path / "from").mkdir()
+    sizes = {"cat": 2, "dog": 6}
+    for word, count in sizes.items():
+        lines = [f'{{"word":"{word}","key_id":"{k}","drawing":[[[0,9],[0,9]]]}}\n' for k in range(count)]
+        (tmp_path / "from" / f"{word}.ndjson").write_text("".join(lines))
+    made = replicate(tmp_path / "from", tmp_path / "to", 20_000)
+    assert made.size == sum((tmp_path / "to" / name).stat().st_size for name in made.lines) <= 20_000
+    assert made.lines["dog.ndjson"] == pytest.approx(3 * made.lines["cat.ndjson"], abs=3)
+    found = [json.loads(line) for name in made.lines for line in (tmp_path / "to" / name).read_bytes().splitlines()]
+    keys = {int(line["key_id"]) for line in found}
+    assert len(keys) == len(found) == made.total_lines
+    assert sum(keys) % 2**64 == made.key_sum
+    assert all(len(str(key)) == 16 and key % 2**21 == 0 for key in keys)
+    assert replicate(tmp_path / "from", tmp_path / "to", 20_000) == made  # as it stands
+    with pytest.raises(InputError, match="holds no line"):
+        replicate(tmp_path / "to" / "none", tmp_path / "new", 100)
+    (tmp_path / "from" / "cat.ndjson").write_text('\n{"word":"cat"}\n')
+    with pytest.raises(InputError, match=r'cat\.ndjson:2: expected "key_id"'):
+        replicate(tmp_path / "from", tmp_path / "new", 20_000)
+    assert not list(tmp_path.glob("*new*"))

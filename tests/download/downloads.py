@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from pipeline.download.folder import Outcome, download
+from pipeline.download.fetch_files import Outcome, download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import Patience
 from tests.download.bucket_server import Bucket, lines_of

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from pipeline.download.bucket import FORMATS, read_version
-from pipeline.download.folder import download
+from pipeline.download.fetch_files import download
 from pipeline.download.plan import DownloadOptions, Plan
 from pipeline.download.receipts import partial_path, put_in_place, write_receipt
 from pipeline.errors import DamagedError, LockedError, OutputError, UsageError

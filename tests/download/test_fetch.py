@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.download.bucket import read_version
-from pipeline.download.folder import download
+from pipeline.download.fetch_files import download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.errors import DamagedError, InputError

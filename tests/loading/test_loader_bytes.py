@@ -22,9 +22,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> ShardSplit:
     """2,000 drawings in four shards, and ten and a half row groups a lane."""
     folder = tmp_path_factory.mktemp("bytes")
     write_sample(folder / "sample", drawings_per_class=200)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", ROW_GROUP_ROWS)
-        build(folder / "sample", folder / "shards", splits="1,0,0", num_shards=4)
+    build(folder / "sample", folder / "shards", splits="1,0,0", num_shards=4, row_group_rows=ROW_GROUP_ROWS)
     return open_split(folder / "shards", "train")
 
 

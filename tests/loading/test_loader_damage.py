@@ -127,10 +127,8 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """Two builds of the same drawings with other seeds, of a row group a drawing: lanes have three pools and more."""
     folder = tmp_path_factory.mktemp("builds")
     write_sample(folder / "sample", drawings_per_class=60)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 1)
-        for seed in (0, 1):
-            build(folder / "sample", folder / str(seed), splits="1,0,0", seed=seed)
+    for seed in (0, 1):
+        build(folder / "sample", folder / str(seed), splits="1,0,0", seed=seed, row_group_rows=1)
     return [folder / "0", folder / "1"]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 from pipeline.pictures.sets import PictureSet
 
 

@@ -16,11 +16,10 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError, OutputError, UsageError
-from pipeline.pictures.drawings import PictureOptions, Sample, write_drawings
+from pipeline.pictures.from_shards import PictureOptions, Sample, write_drawings
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet
 from pipeline.rendering.render import RenderConfig, render
-from pipeline.shards import write as shard_writer
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.shuffle import SPLITS
 from tests.pictures.bitmap_sets import files_of, some_bitmaps
@@ -116,13 +115,12 @@ def test_drawings_that_share_a_key_id_are_all_there_and_each_has_a_file(tmp_path
 
 
 def test_drawings_that_share_a_key_id_have_the_same_names_in_any_shards_and_across_row_groups(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     twins = b"".join(record("cat", 5, [[[0, 255], [28 * k, 255 - 28 * k]]]) for k in range(9))
     source = write_lines(tmp_path / "in", cat=twins + records("cat", range(10, 40)))
     build(source, tmp_path / "whole", splits="1,0,0", num_shards=1)
-    monkeypatch.setattr(shard_writer, "ROW_GROUP_ROWS", 4)
-    build(source, tmp_path / "cut", splits="1,0,0", num_shards=2, seed=3)
+    build(source, tmp_path / "cut", splits="1,0,0", num_shards=2, seed=3, row_group_rows=4)
     for name in ("whole", "cut"):
         write(tmp_path / name, tmp_path / f"all-{name}", render=RenderConfig(8))
         write(tmp_path / name, tmp_path / f"some-{name}", render=RenderConfig(8), drawings_per_class=20)
@@ -203,7 +201,7 @@ def test_a_set_of_bitmaps_gives_way_as_a_whole_and_files_of_others_do_not(shards
     assert not (tmp_path / "out" / "pictures.json").exists()
     (tmp_path / "out" / "train" / "cat" / "mine.png").write_text("mine")
     before = files_of(tmp_path / "out")
-    with pytest.raises(OutputError, match=r"out: holds train/cat/mine\.png, of no set of pictures that"):
+    with pytest.raises(OutputError, match=r"out: holds train/cat/mine\.png, which sketchpipe did not make"):
         write(shards, tmp_path / "out", force=True)
     assert files_of(tmp_path / "out") == before
 
@@ -218,7 +216,7 @@ def step(event, arguments):
         left -= 1
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from pipeline.pictures.drawings import PictureOptions, write_drawings
+from pipeline.pictures.from_shards import PictureOptions, write_drawings
 sys.addaudithook(step)
 write_drawings(Path(sys.argv[1]), Path(sys.argv[2]), PictureOptions(seed=1, drawings_per_class=2))
 """

@@ -1,6 +1,7 @@
 """How a set of picture folders takes its place: killed, interrupted, on a failing disk, beside another process."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import DamagedError, InputError, LockedError, OutputError
-from pipeline.shards.commit import locked
+from pipeline.storage.commit import locked
 from tests.pictures.bitmap_sets import files_of, some_bitmaps, write
 
 pytestmark = pytest.mark.long
@@ -40,7 +41,7 @@ def step(event, arguments):
         left -= not begin
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
-from pipeline.pictures.bitmaps import BitmapOptions, write_folders
+from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 sys.addaudithook(step)
 write_folders([sys.argv[1]], Path(sys.argv[2]), BitmapOptions(seed=1), workers=1)
 """
@@ -120,6 +121,18 @@ def test_a_commit_that_waits_is_finished_though_its_sources_are_gone(
     shutil.rmtree(source)
     with pytest.raises(InputError, match="numpy: no such file or folder"):
         write(source, pending, seed=1)
+    assert files_of(pending) == files_of(tmp_path / "new")
+
+
+def test_a_commit_that_version_0_1_left_is_finished(source: Path, pending: Path, tmp_path: Path) -> None:
+    write(source, tmp_path / "new", seed=1)
+    journal = pending / ".build" / "pictures-commit.json"
+    moves = json.loads(journal.read_text())
+    names = ["bitmaps.json", "index.csv", "train", "validation", "test"]  # in its order, and none to remove
+    assert sorted(moves["add"]) == sorted(name for name in names if (tmp_path / "new" / name).exists())
+    moves = {"add": [name for name in names if name in moves["add"]], "origin": moves["origin"]}
+    journal.write_text(json.dumps(moves))
+    assert not write(source, pending, seed=1)[1]
     assert files_of(pending) == files_of(tmp_path / "new")
 
 

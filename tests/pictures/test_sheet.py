@@ -11,9 +11,10 @@ import pytest
 from pipeline.drawings import from_strokes
 from pipeline.errors import OutputError, UsageError
 from pipeline.pictures.names import safe_name
-from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet, sheet_rows, write_image
+from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet, sheet_rows
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
+from pipeline.storage.outputs import write_output
 from tests.pictures.bitmap_sets import files_of
 from tests.small import damaged_copy, in_process, sample_shards
 
@@ -74,8 +75,8 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "kept" / "sheet.png").write_bytes(b"old")
     (tmp_path / "sheet.png").symlink_to("kept/sheet.png")
     (tmp_path / "next.png").symlink_to("new/next.png")
-    write_image(tmp_path / "sheet.png", b"picture")
-    write_image(tmp_path / "next.png", b"another")
+    write_output(tmp_path / "sheet.png", b"picture")
+    write_output(tmp_path / "next.png", b"another")
     assert (tmp_path / "sheet.png").is_symlink()
     assert (tmp_path / "kept" / "sheet.png").read_bytes() == b"picture"
     assert (tmp_path / "new" / "next.png").read_bytes() == b"another"
@@ -88,7 +89,7 @@ def test_a_pipe_is_written_into_and_stays(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "pipe", os.O_RDWR | os.O_NONBLOCK)  # both ends, so that nobody waits
     try:
         for path in (tmp_path / "pipe", tmp_path / "link.png"):
-            write_image(path, b"picture")
+            write_output(path, b"picture")
             assert os.read(descriptor, 99) == b"picture"
     finally:
         os.close(descriptor)
@@ -105,7 +106,7 @@ def test_a_picture_that_cannot_be_written_leaves_nothing_behind(
     (tmp_path / "sheet.png").write_bytes(b"old")
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OutputError, match=r"sheet\.png: cannot be written \(No space left on device\)"):
-        write_image(tmp_path / "sheet.png", b"picture")
+        write_output(tmp_path / "sheet.png", b"picture")
     assert files_of(tmp_path) == {"sheet.png": b"old"}
 
 

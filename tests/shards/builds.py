@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import BuildOptions, BuildSizes
 
 Row = tuple[int, str, Any, bool | None, str | None, Any]
 STROKES = [[[0, 255], [10, 20]]]
@@ -36,11 +37,12 @@ def write(folder: Path, **files: bytes) -> Path:
 
 
 def build(inputs: Path | Sequence[Path], to: Path, **settings: Any) -> Manifest:
-    """Build with options and settings by name."""
-    names = ("workers", "strict", "force", "chunk_bytes")
+    """Build with options, sizes and settings by name."""
+    names = ("workers", "strict", "force")
     how = {name: settings.pop(name) for name in names if name in settings}
+    sizes = {field.name: settings.pop(field.name) for field in fields(BuildSizes) if field.name in settings}
     sources = [str(path) for path in ([inputs] if isinstance(inputs, Path) else inputs)]
-    return build_folder(sources, to, BuildOptions(**settings), **how)[0]
+    return build_folder(sources, to, BuildOptions(**settings), sizes=BuildSizes(**sizes), **how)[0]
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -15,12 +15,11 @@ import numpy as np
 import pytest
 
 from pipeline.errors import LockedError, ShardError
-from pipeline.shards import commit
 from pipeline.shards.build import Build
-from pipeline.shards.commit import is_pending, locked, roll_forward
-from pipeline.shards.manifest import MANIFEST, read_manifest
+from pipeline.shards.manifest import MANIFEST, SHARDS, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import find_sources
+from pipeline.storage.commit import locked
 from tests.shards.builds import build, files_of, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
@@ -84,7 +83,7 @@ def test_a_build_killed_at_any_moment_is_built_anew_with_the_same_bytes(
         out = tmp_path / f"{delay:.4f}"
         with begun(sources, out, "--num-shards", "3", "--seed", "1") as process:
             killed += kill_after(process, delay)
-        assert files_of(out) in ({}, whole) or is_pending(out)
+        assert files_of(out) in ({}, whole) or SHARDS.is_pending(out)
         build(sources, out, num_shards=3, seed=1)
         assert files_of(out) == whole
         assert staging(out) == ["lock", "sources.json"]
@@ -100,7 +99,7 @@ def test_the_old_set_stands_while_its_rebuild_is_killed(
     for delay in np.random.default_rng(1).uniform(0, seconds / 2, 3):
         with begun(sources, out, "--num-shards", "3", "--seed", "1", "--force") as process:
             kill_after(process, delay)
-        assert files_of(out) in (old, whole) or is_pending(out)
+        assert files_of(out) in (old, whole) or SHARDS.is_pending(out)
     # The old build once more: what the dead ones left is gone, though nothing may be left to do.
     build(sources, out, classes=("class 1",))
     assert files_of(out) == old
@@ -113,8 +112,8 @@ class KilledError(BaseException):
 
 def staged_build(sources: Path, out: Path) -> None:
     """A whole new set, staged and not committed."""
-    with locked(out) as folder:
-        Build(find_sources([str(sources)]), BuildOptions(num_shards=3, seed=1), commit.stage(folder)).run()
+    with locked(out):
+        Build(find_sources([str(sources)]), BuildOptions(num_shards=3, seed=1), out).run()
 
 
 def commit_until(moves: int, out: Path, remove: list[str]) -> bool:
@@ -135,7 +134,7 @@ def commit_until(moves: int, out: Path, remove: list[str]) -> bool:
         patch.setattr(Path, "unlink", counted(Path.unlink))
         patch.setattr(Path, "replace", counted(Path.replace))
         try:
-            commit.commit(out, remove, MANIFEST, "{}")
+            SHARDS.commit(out, remove, "{}")
         except KilledError:
             return True
     return False
@@ -157,7 +156,7 @@ def test_a_commit_cut_off_between_any_two_moves_is_finished_by_whoever_comes_nex
         if died:
             with pytest.raises(ShardError, match="cut off in its last step"):
                 read_manifest(out)
-        roll_forward(out)
+        SHARDS.roll_forward(out)
         assert files_of(out) == whole
         build(sources, out, num_shards=3, seed=1)
         assert files_of(out) == whole

@@ -12,10 +12,10 @@ import pytest
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
 from pipeline.sample.doodles import write_sample
-from pipeline.shards.commit import BUILD
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import STROKE_COLUMNS, open_split
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, from_table, pack_table, to_table
+from pipeline.storage.commit import BUILD
 from tests.shards.builds import build, files_of, record, records, rows_of, write
 
 COLUMNS = ("x", "y", "stroke_end", "drawing_end", "key_id", "word", "recognized")
@@ -28,9 +28,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """About a hundred drawings in several row groups; nobody writes into it."""
     folder = tmp_path_factory.mktemp("read")
     write_sample(folder / "sample", drawings_per_class=12)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 16)
-        build(folder / "sample", folder / "shards", num_shards=2)
+    build(folder / "sample", folder / "shards", num_shards=2, row_group_rows=16)
     return folder / "shards"
 
 

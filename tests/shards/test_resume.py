@@ -14,7 +14,7 @@ import xxhash
 from pipeline.shards.folder import build_folder
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import BuildOptions, BuildSizes
 from tests.shards.builds import build, files_of, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
@@ -22,6 +22,7 @@ pytestmark = pytest.mark.long
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 OPTIONS = BuildOptions(num_shards=4, seed=3)
 MIB = 1 << 20
+SIZES = BuildSizes(chunk_bytes=MIB, segment_bytes=4000)
 
 
 class DiedError(BaseException):
@@ -35,12 +36,9 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(folder, **pens)
 
 
-@pytest.fixture(autouse=True)
-def _small_segments(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pipeline.shards.spill.SEGMENT_BYTES", 4000)
-
-
-def build_until(entries: int, sources: Path, out: Path, **settings: int) -> tuple[list[tuple[str, int]], bool]:
+def build_until(
+    entries: int, sources: Path, out: Path, *, sizes: BuildSizes = SIZES, workers: int = 1
+) -> tuple[list[tuple[str, int]], bool]:
     """Build, and die before the journal gets another entry than so many; what the progress was told, and whether it
     died."""
     told: list[tuple[str, int]] = []
@@ -53,13 +51,13 @@ def build_until(entries: int, sources: Path, out: Path, **settings: int) -> tupl
         left[0] -= 1
         append(journal, entry)
 
-    def progress(phase: str, count: int, drawings: int) -> None:
-        told.append((phase, count if phase == "read" else drawings))
+    def progress(_step: str, done: float, _total: float | None = None, /, *, unit: str = "", **_note: str) -> None:
+        told.append((unit, int(done)))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Journal, "append", counted)
         try:
-            build_folder([str(sources)], out, OPTIONS, progress=progress, **{"chunk_bytes": MIB, **settings})
+            build_folder([str(sources)], out, OPTIONS, progress=progress, sizes=sizes, workers=workers)
         except DiedError:
             return told, True
     return told, False
@@ -74,7 +72,7 @@ def test_a_build_that_dies_again_and_again_does_each_piece_once(sources: Path, t
     died, seen = True, []
     while died:  # one entry further each time
         told, died = build_until(1, sources, out, workers=workers)
-        seen.append(next(count for phase, count in told if phase == "read"))
+        seen.append(next(count for unit, count in told if unit == "B"))
         runs += 1
     assert files_of(out) == files_of(tmp_path / "whole")
     assert staging(out) == ["lock", "sources.json"]
@@ -134,9 +132,9 @@ def test_a_journal_that_is_damaged_is_gone_on_with_as_far_as_it_is_whole(
 
 @pytest.mark.parametrize("chunk_bytes", [MIB, 2 * MIB, 4 * MIB])
 def test_over_long_lines_change_neither_hashes_nor_rejects_whatever_the_chunks_and_wherever_it_dies(
-    tmp_path: Path, chunk_bytes: int, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, chunk_bytes: int
 ) -> None:
-    monkeypatch.setattr("pipeline.shards.intake.SEGMENT_INPUT_BYTES", 1)  # the journal is told after every chunk
+    sizes = BuildSizes(chunk_bytes=chunk_bytes, segment_bytes=4000, segment_input_bytes=1)  # an entry for every chunk
     exact = b'{"word":"cat","drawing":[[[1],[2]]],"pad":"' + b"x" * MIB
     exact = exact[: MIB - 2] + b'"}\n'
     text = random_drawings("cat", 60, 0) + b"y" * (2 * MIB + 500_000) + b"\n" + exact + random_drawings("cat", 99, 1)
@@ -147,7 +145,7 @@ def test_over_long_lines_change_neither_hashes_nor_rejects_whatever_the_chunks_a
     assert read_manifest(tmp_path / "whole").sources[0].hash == hashlib.sha256(codes).hexdigest()
     died = True
     while died:
-        _, died = build_until(1, tmp_path / "in", tmp_path / "out", chunk_bytes=chunk_bytes)
+        _, died = build_until(1, tmp_path / "in", tmp_path / "out", sizes=sizes)
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
 
 
@@ -193,6 +191,6 @@ def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path,
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".build"]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0
-    assert "going on behind" in again.stderr
+    assert "resuming behind" in again.stderr
     build(tmp_path / "in", tmp_path / "whole")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")

@@ -85,21 +85,17 @@ def test_bytes_do_not_depend_on_workers_chunks_or_the_order_of_inputs(tmp_path: 
         assert files_of(tmp_path / f"out{k}") == expected
 
 
-def test_a_flush_of_the_spill_in_between_changes_no_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_flush_of_the_spill_in_between_changes_no_byte(tmp_path: Path) -> None:
     many_sources(tmp_path / "in")
     build(tmp_path / "in", tmp_path / "one")
-    monkeypatch.setattr("pipeline.shards.spill.SEGMENT_BYTES", 3000)
-    build(tmp_path / "in", tmp_path / "many", chunk_bytes=1 << 20)
+    build(tmp_path / "in", tmp_path / "many", chunk_bytes=1 << 20, segment_bytes=3000)
     assert files_of(tmp_path / "many") == files_of(tmp_path / "one")
 
 
-def test_row_groups_are_full_but_for_the_last_and_keep_the_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_row_groups_are_full_but_for_the_last_and_keep_the_order(tmp_path: Path) -> None:
     folder = write(tmp_path / "in", cat=records("cat", range(205)))
     build(folder, tmp_path / "whole", splits="1,0,0")
-    monkeypatch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 20)
-    build(folder, tmp_path / "cut", splits="1,0,0")
+    build(folder, tmp_path / "cut", splits="1,0,0", row_group_rows=20)
     file = pq.ParquetFile(tmp_path / "cut" / "train-00000-of-00001.parquet")
     assert [file.metadata.row_group(k).num_rows for k in range(11)] == [20] * 10 + [5]
     assert rows_of(tmp_path / "cut") == rows_of(tmp_path / "whole")

@@ -61,9 +61,15 @@ def load_everything(folder: Path) -> list[bytes]:
 
 
 def test_a_whole_folder_is_proved_deeply_too(shards: Path) -> None:
-    told: list[int] = []
-    assert verify_folder(shards, deep=True, progress=told.append) == []
-    assert sum(told) == sum(file.bytes for file in read_manifest(shards).files)
+    told: list[tuple[float, float | None]] = []
+
+    def progress(_step: str, done: float, total: float | None = None, /, **_: str) -> None:
+        told.append((done, total))
+
+    assert verify_folder(shards, deep=True, progress=progress) == []
+    size = sum(file.bytes for file in read_manifest(shards).files)
+    assert told[-1] == (size, size)
+    assert len(told) == len(read_manifest(shards).files)
 
 
 def test_one_flipped_bit_is_found_by_verify_and_changes_nothing_that_is_loaded(shards: Path, tmp_path: Path) -> None:
@@ -271,12 +277,9 @@ def test_a_file_that_looks_like_a_shard_and_is_none_is_found(copy: Path) -> None
     assert (found.name, found.misplaced) == ("train-00002-of-00002.parquet", True)
 
 
-def test_a_drawing_that_stands_twice_across_row_groups_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipeline.shards.write.ROW_GROUP_ROWS", 10)
+def test_a_drawing_that_stands_twice_across_row_groups_is_found(tmp_path: Path) -> None:
     write(tmp_path / "in", cat=records("cat", range(25)))
-    build(tmp_path / "in", tmp_path / "out", splits="1,0,0")
+    build(tmp_path / "in", tmp_path / "out", splits="1,0,0", row_group_rows=10)
     name = "train-00000-of-00001.parquet"
     groups = [pq.ParquetFile(tmp_path / "out" / name).read_row_group(k) for k in range(3)]
     assert verify_folder(tmp_path / "out", deep=True) == []

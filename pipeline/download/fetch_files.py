@@ -12,12 +12,13 @@ from functools import partial as bind
 from pathlib import Path
 
 from pipeline.download.bucket import check_words
-from pipeline.download.fetch import Partial, fetch_file
+from pipeline.download.fetch_file import Partial, fetch_file
 from pipeline.download.plan import DownloadOptions, Item, Plan, examine
 from pipeline.download.receipts import DOWNLOADS, drop_partials, partial_path, put_in_place, read_receipt
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.download.workers import Counter, each_on_threads
 from pipeline.errors import OutputError, SketchpipeError
+from pipeline.progress import Progress, untold
 from pipeline.sources.files import SAMPLE_MARK
 from pipeline.storage.locks import locked_file
 
@@ -52,7 +53,7 @@ def download(
     connections: int = CONNECTIONS,
     patience: Patience | None = None,
     begin: Callable[[Plan], None] = lambda _plan: None,
-    progress: Callable[[Outcome], None] = lambda _outcome: None,
+    progress: Progress = untold,
     waiting: Callable[[str], None] = lambda _said: None,
 ) -> Outcome:
     """Fetch each word's file into `folder`; files that are there already are left alone.
@@ -64,7 +65,7 @@ def download(
         connections: files at a time.
         patience: with the server; the usual by default.
         begin: is told what will be done, before anything is fetched.
-        progress: is told again and again what has come.
+        progress: is told of bytes that have come.
         waiting: is told why the server is waited for and how long, from a thread that waits.
 
     Raises:
@@ -93,7 +94,8 @@ def download(
                 outcome.received = counter.total
                 if result is not None:
                     _note(outcome, *result)
-                progress(outcome)
+                note = f"{len(outcome.fetched)} of {len(plan.missing)} files"
+                progress("fetching", counter.total, plan.needed, unit="B", note=note)
     outcome.failures = {word: outcome.failures[word] for word in words if word in outcome.failures}
     return outcome
 

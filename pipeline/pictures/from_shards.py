@@ -20,10 +20,11 @@ from pipeline.arrays import Int64Array, UInt64Array
 from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
-from pipeline.pictures.commit import DRAWINGS, finish_pending
 from pipeline.pictures.names import safe_name
-from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.sets import PictureSet, index_hash, place_set, write_picture, write_pictures
 from pipeline.pictures.sheet import labels_of
+from pipeline.pictures.target import DRAWINGS, PICTURES
+from pipeline.progress import Progress, untold
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
@@ -97,7 +98,7 @@ def write_drawings(
     *,
     workers: int = 1,
     force: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = untold,
 ) -> tuple[PictureSet, bool]:
     """Write drawings of shards as folders of PNG files; returns what stands there and whether it was written now.
 
@@ -110,12 +111,12 @@ def write_drawings(
         options: what decides the files.
         workers: threads.
         force: write even where nothing changed.
-        progress: is told how many pictures of how many are written.
+        progress: is told of pictures that are written.
 
     Raises:
         SketchpipeError: as its message says; the folder is as before.
     """
-    finish_pending(folder)
+    PICTURES.finish_pending(folder)
     splits = _open(shards, options.split)
     manifest = splits[0].manifest
     labels = sorted(labels_of(shards, manifest, options.classes))

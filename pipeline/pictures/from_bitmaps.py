@@ -14,11 +14,12 @@ import numpy as np
 
 from pipeline.classes import resembling
 from pipeline.errors import InputError, UsageError
-from pipeline.pictures.commit import BITMAPS, finish_pending
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
 from pipeline.pictures.png import SCALINGS, resized
-from pipeline.pictures.sets import PictureSet, Progress, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.sets import PictureSet, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.target import BITMAPS, PICTURES
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import ATTRIBUTION
 from pipeline.shards.shuffle import SPLITS, parse_splits
 
@@ -80,7 +81,7 @@ def write_folders(
     *,
     workers: int = 1,
     force: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress = untold,
 ) -> tuple[PictureSet, bool]:
     """Write the bitmaps in `inputs` as folders of PNG files; returns what stands there and whether it was written now.
 
@@ -92,12 +93,12 @@ def write_folders(
         options: what decides the files.
         workers: threads.
         force: write even where nothing changed.
-        progress: is told how many pictures of how many are written.
+        progress: is told of pictures that are written.
 
     Raises:
         SketchpipeError: as its message says; the folder is as before.
     """
-    finish_pending(folder)
+    PICTURES.finish_pending(folder)
     files = _selected(find_bitmaps(inputs), options)
     made_of = {"options": dataclasses.asdict(options), "sources": [_stat(file) for file in files]}
 

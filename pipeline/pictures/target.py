@@ -1,0 +1,73 @@
+"""The folder that a set of pictures is made in: what the files of a set are called, and files of others refused.
+
+Whole folders give way to a new set, so that they are put aside before they are removed.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+from pipeline.errors import OutputError
+from pipeline.shards.shuffle import SPLITS
+from pipeline.storage.commit import BUILD, HARMLESS, LOCK, SetCommit, foreign_entries, refuse_foreign
+
+INDEX = "index.csv"
+BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks: which says what a set is of
+FORMATS = {BITMAPS: "sketchpipe-bitmaps", DRAWINGS: "sketchpipe-pictures"}
+PICTURES = SetCommit(
+    noun="pictures",
+    marks=(BITMAPS, DRAWINGS),
+    staged="pictures-new",
+    journal="pictures-commit.json",
+    origin="picture-sources.json",
+    remedy="remove {folder} and make the pictures again, or choose another folder with --to",
+    names=(BITMAPS, DRAWINGS, INDEX, *SPLITS),
+    aside="pictures-old",
+)
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder with files of others before anything is made in it.
+
+    Where the lock's file exists, a process of ours may be moving a set this moment: the check is made under the lock.
+
+    Raises:
+        OutputError: there is anything but a set of ours, or the folder is a file.
+    """
+    try:
+        refuse_foreign(folder, foreign_in)
+    except (OutputError, FileNotFoundError):
+        if not (folder / BUILD / LOCK).exists():  # asked last: whoever moves something has made it before
+            raise
+
+
+def foreign_in(folder: Path) -> list[str]:
+    """Some names that no set of ours has; empty where there are none."""
+    marks = [mark for mark, kind in FORMATS.items() if _is_mark(folder / mark, kind)]
+    foreign = foreign_entries(folder, (*marks, INDEX), SPLITS) if marks else foreign_entries(folder, ())
+    return foreign or _foreign_pictures(folder)
+
+
+def _is_mark(path: Path, kind: str) -> bool:
+    try:
+        mark = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(mark, dict) and mark.get("format") == kind
+
+
+def _foreign_pictures(folder: Path) -> list[str]:
+    """A name below the splits that no set of ours has; empty where there is none."""
+    for split in SPLITS:
+        for place in sorted((folder / split).iterdir()) if (folder / split).is_dir() else ():
+            if place.name in HARMLESS:
+                continue
+            if not place.is_dir():
+                return [f"{split}/{place.name}"]
+            picture = re.compile(re.escape(place.name) + r"(-\d{7,}){1,2}\.png")
+            with os.scandir(place) as entries:  # one by one: there may be millions
+                for entry in entries:
+                    if entry.name not in HARMLESS and not picture.fullmatch(entry.name):
+                        return [f"{split}/{place.name}/{entry.name}"]
+    return []

@@ -1,0 +1,243 @@
+"""How a set of files takes its place in a folder: staged, synced, and moved by a journal that only rolls forward.
+
+The folder has a hidden `.build/` with the lock, the staged set and the journal. Once the journal is written, the new
+set is the folder's: the next process finishes the moves if this one dies. Before that, the old set is untouched.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+from pipeline.errors import DamagedError, OutputError
+from pipeline.storage.files import sync, write_atomically
+from pipeline.storage.locks import locked_file
+
+BUILD = ".build"
+LOCK = "lock"  # in .build/
+HARMLESS = (".gitkeep", ".DS_Store", "Thumbs.db")
+
+
+@contextlib.contextmanager
+def locked(folder: Path) -> Iterator[Path]:
+    """Hold `folder` for one writer, making it where it is missing; gives its `.build/`.
+
+    Raises:
+        LockedError: another process holds it. A dead process holds no lock.
+        OutputError: the folder cannot be made or written.
+    """
+    build = folder / BUILD
+    is_new = not folder.exists()
+
+    def busy(pid: str) -> str:
+        return f"{folder}: process {pid} is writing it; wait for it to end"
+
+    with contextlib.ExitStack() as stack:
+        try:
+            build.mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked_file(build / LOCK, busy))
+        except OSError as error:
+            raise OutputError(
+                f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"
+            ) from error
+        try:
+            yield build
+        finally:
+            if is_new and [entry.name for entry in folder.rglob("*")] == [BUILD, LOCK]:
+                shutil.rmtree(folder)  # nothing was made in it: leave nothing behind
+
+
+def refuse_foreign(folder: Path, foreign_in: Callable[[Path], list[str]]) -> None:
+    """Make sure that nothing but a set of ours is in a folder, which may be missing.
+
+    Args:
+        folder: where a set is to be made.
+        foreign_in: gives some names that are not of our set, or none.
+
+    Raises:
+        OutputError: there is something else, or the folder is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise OutputError(f"{folder}: is a file, not a folder; choose another folder with --to")
+    foreign = foreign_in(folder) if folder.exists() else []
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        raise OutputError(f"{folder}: holds {foreign[0]}{more}, which sketchpipe did not make; choose an empty folder")
+
+
+def foreign_entries(folder: Path, files: Collection[str], folders: Collection[str] = ()) -> list[str]:
+    """The names in `folder` that are neither one of these files nor one of these folders, sorted."""
+    entries = [entry for entry in folder.iterdir() if entry.name not in (BUILD, *HARMLESS)]
+    return sorted(entry.name for entry in entries if entry.name not in (folders if entry.is_dir() else files))
+
+
+@dataclass(frozen=True)
+class SetCommit:
+    """The commit of one kind of set: what its files are called, and what one does with a folder of them.
+
+    Attributes:
+        noun: what a set is of, in the plural, for messages.
+        marks: a set has one of these files. It is moved last and removed first: without it, no reader takes a part of
+            the files for a set.
+        staged: the folder in `.build/` that the new set is made in.
+        journal: the file in `.build/` that says which files a commit moves.
+        origin: the file in `.build/` that says what the set was made of.
+        remedy: what to do where the journal is damaged; {folder} and {build} stand for paths.
+        names: every name that a set can have; None where it has others. An old journal that names no files to remove
+            means these.
+        aside: the folder in `.build/` into which the old set is moved before it is removed, for sets of folders; None
+            where files are removed at once.
+        work: the folder in `.build/` of what a build keeps between its passes. Where there is one, it and the staged
+            files survive an interruption, so that the next process resumes.
+    """
+
+    noun: str
+    marks: tuple[str, ...]
+    staged: str
+    journal: str
+    origin: str
+    remedy: str
+    names: tuple[str, ...] | None = None
+    aside: str | None = None
+    work: str | None = None
+
+    def is_pending(self, folder: Path) -> bool:
+        """Whether a commit was cut off between its journal and its end."""
+        return (folder / BUILD / self.journal).exists()
+
+    def finish_pending(self, folder: Path) -> None:
+        """Finish what a process that died had committed; nothing to do without a journal.
+
+        Raises:
+            SketchpipeError: another process holds the folder, it cannot be written, or its journal is damaged.
+        """
+        if self.is_pending(folder):
+            with locked(folder), self.placing(folder):
+                self.roll_forward(folder)
+
+    def staged_path(self, folder: Path) -> Path:
+        """Where the new set is made."""
+        return folder / BUILD / self.staged
+
+    def work_path(self, folder: Path) -> Path:
+        """Where a build keeps what it needs between its passes."""
+        assert self.work is not None
+        return folder / BUILD / self.work
+
+    def prepare(self, folder: Path) -> Path:
+        """Make the folders for the new set and for the work; what an earlier process left stays. Gives the first."""
+        for name in (self.staged, self.work):
+            if name is not None:
+                (folder / BUILD / name).mkdir(exist_ok=True)
+        return self.staged_path(folder)
+
+    def discard(self, folder: Path) -> None:
+        """Remove what is staged and what a build kept, unless it is committed and only waits to be moved."""
+        if self.is_pending(folder):
+            return
+        for name in (self.staged, self.aside, self.work):
+            if name is not None:
+                shutil.rmtree(folder / BUILD / name, ignore_errors=True)
+        for partial in (folder / BUILD).glob(".*.partial"):
+            with contextlib.suppress(OSError):  # the next one writes over it
+                partial.unlink()
+
+    @contextlib.contextmanager
+    def placing(self, folder: Path, after: str = "what stood there stands") -> Iterator[None]:
+        """Around work on a locked folder: says what a failing disk left there, and removes what was not committed.
+
+        Args:
+            folder: the locked folder.
+            after: how things are where the disk fails before the commit.
+
+        Raises:
+            OutputError: instead of an OSError.
+        """
+        try:
+            yield
+        except OSError as error:
+            why = error.strerror or error
+            if self.is_pending(folder):
+                raise OutputError(
+                    f"{folder}: the {self.noun} are made, but could not be put in place ({why}); run the command again "
+                    "to finish it"
+                ) from error
+            self.discard(folder)
+            raise OutputError(f"{folder}: cannot be written ({why}); {after}") from error
+        except BaseException as error:
+            if isinstance(error, Exception) or self.work is None:
+                self.discard(folder)
+            raise
+        self.discard(folder)
+
+    def commit(self, folder: Path, remove: Collection[str], origin: str) -> None:
+        """Put the staged set in the place of the files `remove`, and then let the file `self.origin` say `origin`.
+
+        When this has written its journal the new set stands, even if the process dies the moment after.
+        """
+        staged = self.staged_path(folder)
+        add = sorted(entry.name for entry in staged.iterdir())
+        if self.aside is None:
+            for name in add:
+                sync(staged / name)
+            sync(staged)
+        else:
+            os.sync()  # all at once: a sync of its own for each of millions of small files would take hours
+        moves = {"remove": list(remove), "add": add, "origin": origin}
+        write_atomically(folder / BUILD / self.journal, json.dumps(moves))
+        self.roll_forward(folder)
+
+    def roll_forward(self, folder: Path) -> None:
+        """Finish a commit whose journal stands, in a locked folder; nothing to do without one.
+
+        Raises:
+            DamagedError: the journal is damaged.
+        """
+        if not self.is_pending(folder):
+            return
+        build = folder / BUILD
+        remove, add, origin = self._read_journal(folder)
+        staged, aside = self.staged_path(folder), None if self.aside is None else build / self.aside
+        if aside is not None:
+            aside.mkdir(exist_ok=True)
+        for name in sorted(dict.fromkeys((*add, *remove)), key=lambda name: name not in self.marks):
+            is_moved = name in add and not (staged / name).exists()  # by the process that died
+            if not is_moved:
+                _remove(folder / name, aside)
+        for name in sorted(add, key=lambda name: name in self.marks):
+            if (staged / name).exists():
+                (staged / name).replace(folder / name)
+        sync(folder)
+        write_atomically(build / self.origin, origin)
+        for done in (staged, aside):
+            if done is not None and done.exists():
+                shutil.rmtree(done)
+        (build / self.journal).unlink()
+        sync(build)
+
+    def _read_journal(self, folder: Path) -> tuple[list[str], list[str], str]:
+        """The names that are removed, the names that are moved into the folder, and the text of the origin."""
+        journal = folder / BUILD / self.journal
+        try:
+            moves = json.loads(journal.read_text(encoding="utf-8"))
+            add = [str(name) for name in moves["add"]]
+            remove = [str(name) for name in moves.get("remove", self.names or ())]
+            if any(name in ("", "..") or PurePath(name).name != name for name in (*add, *remove)):
+                raise ValueError("a name outside the folder")
+            if len(set(add) & set(self.marks)) != 1 or not set(add) <= set(self.names or add):
+                raise ValueError("not the names of a set")
+            return remove, add, str(moves["origin"])
+        except (ValueError, KeyError, TypeError) as error:
+            remedy = self.remedy.format(folder=folder, build=journal.parent)
+            raise DamagedError(f"{journal}: damaged; {remedy}") from error
+
+
+def _remove(path: Path, aside: Path | None) -> None:
+    """Remove a file, or move a file or folder aside."""
+    if aside is None:
+        path.unlink(missing_ok=True)
+    elif path.exists():
+        path.replace(aside / path.name)
