@@ -15,10 +15,8 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model.compute.steps import TrainState
-from model.config import TrainConfig
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.runs.log import append_metrics, read_metrics
@@ -26,6 +24,10 @@ from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeEr
 from pipeline.shards.manifest import read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
+
+if TYPE_CHECKING:  # JAX and kernels, without which runs are found
+    from model.compute.steps import TrainState
+    from model.config import TrainConfig
 
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
 UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
@@ -38,8 +40,13 @@ class Run:
     """A run on disk."""
 
     folder: Path
-    config: TrainConfig
+    config: "TrainConfig"
     card: RunCard
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train: all epochs are done, or it diverged."""
+        return self.card.finished or self.card.diverged is not None
 
     def create(self) -> None:
         """Make the folder; `run.json`, written last, makes it a run. What a killed process began of it is written over.
@@ -97,7 +104,7 @@ class Run:
             return found[0]
         raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
 
-    def save(self, state: TrainState, position: Position, *, best: bool) -> Position:
+    def save(self, state: "TrainState", position: Position, *, best: bool) -> Position:
         """Write a checkpoint and remove those that are neither the last nor the best.
 
         Returns:
@@ -106,10 +113,12 @@ class Run:
         Raises:
             OutputError: it cannot be written; those before it stand.
         """
+        from model.runs.state import pack_state  # with JAX
+
         name = f"{position.epoch:05d}-{position.step:07d}"
         # One rename makes the checkpoint and says which is the best: no crash can part the two.
         position = replace(position, best=name if best else position.best)
-        save_checkpoint(self.folder / CHECKPOINTS / name, state, position, self.config)
+        save_checkpoint(self.folder / CHECKPOINTS / name, pack_state(state), position, self.config)
         self.prune(name, position.best)
         return position
 
@@ -208,7 +217,7 @@ def open_run(folder: Path) -> Run:
     return Run(folder, config, card)
 
 
-def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
+def differences(run: Run, config: "TrainConfig", card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
     found = _other_settings(run.config, config, ("in the run", "here"))
     if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
@@ -227,7 +236,7 @@ def is_free(folder: Path) -> bool:
     return not names or begun
 
 
-def _other_settings(one: TrainConfig, other: TrainConfig, where: tuple[str, str]) -> list[str]:
+def _other_settings(one: "TrainConfig", other: "TrainConfig", where: tuple[str, str]) -> list[str]:
     """Where two configurations differ, each as a phrase that says where the one and the other is from."""
     ours, theirs = asdict(one), asdict(other)
     return [

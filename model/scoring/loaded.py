@@ -11,8 +11,9 @@ import numpy as np
 from model.compute.steps import eval_step
 from model.networks import make_network
 from model.runs.calibration import Calibration, read_calibration
-from model.runs.checkpoint import Position, digest_of, load_checkpoint
+from model.runs.checkpoint import Position, digest_of
 from model.runs.folder import Run
+from model.runs.state import load_checkpoint
 from pipeline.errors import CheckpointError
 
 

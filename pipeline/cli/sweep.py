@@ -13,7 +13,6 @@ from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageEr
 if TYPE_CHECKING:
     import jax
 
-    from model.runs.folder import Run
     from model.training.choice import Choice, Plan
 
 
@@ -74,7 +73,8 @@ def sweep(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
-    from model.runs.overview import RUNS, summarize
+    from model.runs.find import RUNS
+    from model.runs.overview import summarize
     from model.training.sweep import plan_sweep
     from model.training.train import open_validation
     from pipeline.cli.comparing import tell_sweep
@@ -153,14 +153,15 @@ def _train_all(
         The folders of the runs, and those of them that other processes still hold, or were first to make.
     """
     from model.runs.comparison import value_texts
+    from model.runs.find import find_runs, readable_runs
     from model.runs.overview import summarize
-    from model.training.choice import found_run, readable_runs
+    from model.training.choice import choose_planned, found_run
 
-    readable, faults = readable_runs()
+    readable, faults = readable_runs(find_runs())
     for fault in faults:
         say(f"not looked at: {fault}")
     found = [found_run(plan, readable) for plan in plans]
-    done = [run is not None and _is_done(run) for run in found]
+    done = [run is not None and run.is_done for run in found]
     begun = sum(run is not None for run in found) - sum(done)
     say(f"{sum(done)} done, {begun} to go on with, {found.count(None)} new")
     left = [0 if is_done else plan.config.epochs for plan, is_done in zip(plans, done, strict=True)]
@@ -171,9 +172,9 @@ def _train_all(
     for again in (False, True):  # a run that another process holds may be free or done at the end
         places, held = list(held), {}
         for place in places:
-            choice = _chosen(plans[place], shards)
+            choice = choose_planned(plans[place], shards)  # another command may have begun or trained it
             folder, left[place] = choice.run.folder, 0
-            if not _is_done(choice.run):
+            if not choice.run.is_done:
                 values = ", ".join(f"{name} {texts[name][getattr(plans[place].config, name)]}" for name in swept)
                 say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
                 before, began = summarize(folder).epochs_done, time.perf_counter()
@@ -189,20 +190,6 @@ def _train_all(
                     say(f"about {duration(seconds / trained * sum(left))} left for {runs}")
             folders[place] = folder
     return [folders[place] for place in sorted(folders)], list(held.values())
-
-
-def _chosen(plan: "Plan", shards: Path) -> "Choice":
-    """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
-    from model.runs.find import new_folder
-    from model.runs.folder import Run
-    from model.training.choice import Choice, found_run, readable_runs
-
-    run = found_run(plan, readable_runs()[0])
-    return Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
-
-
-def _is_done(run: "Run") -> bool:
-    return run.card.finished or run.card.diverged is not None
 
 
 def _tried(choice: "Choice", devices: Sequence["jax.Device"]) -> bool:

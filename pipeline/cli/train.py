@@ -68,7 +68,7 @@ def train(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
-    from model.training.choice import choose_begun, choose_run
+    from model.training.choice import choose_run
     from model.training.transfer import open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import train_run
@@ -86,14 +86,9 @@ def train(
     source = None if start is None else open_start(start)
     if source is not None:
         given["start"] = source.digest
-    if shards is not None:
-        choice = choose_run(shards, run, given, only_begun=resume)
-    elif not resume:
+    if shards is None and not resume:
         raise UsageError("--shards is missing: name the folder of shards to train on")
-    elif recipe is not None:
-        raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
-    else:
-        choice = choose_begun(run, given)
+    choice = choose_run(shards, run, given, only_begun=resume)
     chosen = choice.run
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")

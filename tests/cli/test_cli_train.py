@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from model.compute.steps import TrainState
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
+from model.runs.state import load_checkpoint
 from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"

@@ -11,8 +11,8 @@ import pytest
 
 from model.report import prefixes
 from model.runs.calibration import CALIBRATION, Calibration
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import Run, open_run
+from model.runs.state import load_checkpoint
 from model.scoring import calibration
 from model.scoring.loaded import load_run
 from pipeline.pictures.names import safe_name
