@@ -5,15 +5,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Sequence
+from typing import get_args
 
 import jax
 
+from model.compute.choices import Device, Precision
 from model.compute.compile_cache import keep_compiled
 from pipeline.errors import UsageError
 from pipeline.threads import core_count
 
-DEVICES = ("auto", "cpu", "gpu")
-PRECISIONS = ("auto", "float32", "bfloat16")
+DEVICES: tuple[str, ...] = get_args(Device)
+PRECISIONS: tuple[str, ...] = get_args(Precision)
 CPU_DEVICES = 8  # at most
 CPU_SHARE = 16  # drawings of a batch that a CPU device must get at least
 BFLOAT16_CAPABILITY = 8.0  # compute capability: Ampere, the first whose matrix units take bfloat16

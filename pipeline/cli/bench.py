@@ -20,16 +20,17 @@ _STAGES = {
 
 def bench(
     shards: Annotated[
-        Path | None, typer.Option(help="Take the drawings of these shards; doodles are made by default.")
+        Path | None, typer.Option(help="Folder of shards to measure with; synthetic doodles by default.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Measure this machine: drawings a second scanned, built, read, rendered and fed, and the time for 50 million.
+    """Measure how many drawings a second this machine handles.
 
-    Reads nothing, or the train split of --shards; works in a temporary folder (TMPDIR chooses where) that it removes,
-    with up to 0.5 GB in it; writes to stdout. Takes half a minute, the first time up to one, for kernels are compiled.
-    Each figure is the best of several rounds behind one that is not counted. Files come from the page cache: the figures
-    hold if the disk keeps up.
+    Reads nothing, or the train split of --shards; writes to stdout how fast drawings are scanned, built, read, rendered
+    and fed to training, and what that means for Google's 50 million. Works in a temporary folder (TMPDIR chooses where)
+    of up to 0.5 GB, which it removes. Takes half a minute, the first time up to a minute, because kernels are compiled.
+    Each figure is the best of several rounds after one that is not counted. Files come from the page cache: a slow disk
+    is not measured.
 
     Example: sketchpipe bench
     """

@@ -6,37 +6,43 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import Scaling
+
 if TYPE_CHECKING:
     from pipeline.pictures.sets import PictureSet
 
 
 def bitmaps(
     sources: Annotated[
-        list[str], typer.Argument(metavar="SOURCE...", help="Google's numpy bitmaps: .npy files, folders or globs.")
+        list[str], typer.Argument(metavar="SOURCE", help="Google's numpy bitmaps: .npy files, folders or globs.")
     ],
     to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Bitmaps to take of each class; all by default.")
     ] = None,
-    splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(help="Another seed divides the bitmaps otherwise.")] = 0,
-    size: Annotated[int, typer.Option(help="Pixels of a picture's side; the bitmaps have 28.")] = 28,
-    scaling: Annotated[str, typer.Option(help="nearest, bilinear, bicubic or lanczos.")] = "nearest",
+    splits: Annotated[
+        str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
+    ] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(help="Seed of the division into splits.")] = 0,
+    size: Annotated[int, typer.Option(help="Width and height of a picture in pixels; the bitmaps have 28.")] = 28,
+    scaling: Annotated[Scaling, typer.Option(help="How bitmaps are resized.")] = "nearest",
     invert: Annotated[
-        bool, typer.Option("--invert", help="Black strokes on white; Google's are white on black.")
+        bool, typer.Option("--invert", help="Draw black strokes on white; Google's are white on black.")
     ] = False,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write even where nothing has changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write again even if nothing has changed.")] = False,
 ) -> None:
-    """Turn Google's numpy bitmaps into train, validation and test folders of PNG files.
+    """Turn Google's numpy bitmaps into folders of PNG files.
 
-    Bitmaps have no strokes, so no shards can be made of them. Reads .npy files of (N, 784) uint8, named for their
-    class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. A bitmap's split hangs on its pixels
-    and the seed alone. Characters that are unsafe in a file's name are written as %XX. A folder that holds anything
-    but such a set is refused.
+    Bitmaps have no strokes, so no shards can be built from them. Reads .npy files of (N, 784) uint8, each named after
+    its class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. The split of a bitmap depends only
+    on its pixels and the seed. Characters that are unsafe in file names are written as %XX. A folder that holds anything
+    else is refused.
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """
@@ -59,7 +65,7 @@ def bitmaps(
 
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
-    """Let `write(progress=...)` make a set of pictures, and tell how far it is and what stands there."""
+    """Let `write(progress=...)` make a set of pictures; show its progress, then what the folder holds."""
     from pipeline.cli.options import Line, bar, counted, say
 
     line = Line()
@@ -70,13 +76,13 @@ def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet"
     made, is_new = write(progress=progress)
     line.clear()
     if not is_new:
-        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes anew)")
+        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes them again)")
     _summarize(made, folder)
 
 
 def _summarize(made: "PictureSet", folder: Path) -> None:
     """Say how many pictures there are, and which classes have none in a split."""
-    from pipeline.cli.options import counted, say
+    from pipeline.cli.options import counted, few, say
     from pipeline.shards.shuffle import SPLITS
 
     divided = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
@@ -85,6 +91,5 @@ def _summarize(made: "PictureSet", folder: Path) -> None:
     for split, counts in made.counts.items():
         empty = [word for word, count in zip(made.classes, counts, strict=True) if not count]
         if empty:
-            more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-            # Loaders that number the folders they find would number these classes otherwise.
-            say(f"  without a picture in {split}: {', '.join(empty[:5])}{more}; its folders are fewer than train's")
+            # Loaders that number the folders they find would give other numbers to these classes.
+            say(f"  without a picture in {split}: {few(empty)}; it has fewer folders than train")

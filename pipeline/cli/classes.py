@@ -5,10 +5,12 @@ from typing import Annotated
 import typer
 
 
-def classes(text: Annotated[str | None, typer.Argument(help="Show only words that resemble this.")] = None) -> None:
-    """List the 345 words of Google's Quick, Draw!, or those that resemble TEXT.
+def classes(
+    text: Annotated[str | None, typer.Argument(metavar="TEXT", help="Show only words that resemble this.")] = None,
+) -> None:
+    """List Google's 345 words, or those that resemble TEXT.
 
-    Reads nothing, writes the words to stdout, one a line.
+    Reads nothing; writes the words to stdout, one a line.
 
     Example: sketchpipe classes hotdog
     """

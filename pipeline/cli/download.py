@@ -5,46 +5,49 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.choices import Format
+
 if TYPE_CHECKING:
     from pipeline.download.folder import Outcome
     from pipeline.download.plan import DownloadOptions, Plan
-
-_NAMED = 5  # words in one line
 
 
 def download(
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[CLASS]...", help="Google's words, as `sketchpipe classes` lists them."),
+        typer.Argument(metavar="CLASS", help="Google's words, as `sketchpipe classes` lists them."),
     ] = None,
-    classes: Annotated[str | None, typer.Option(help='More words: "cat,hot dog" or @FILE.')] = None,
+    classes: Annotated[str | None, typer.Option(metavar="WORDS", help='More words, "cat,hot dog" or @FILE.')] = None,
     everything: Annotated[bool, typer.Option("--all", help="All 345 words.")] = False,
     to: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for the files; sketches/quickdraw by default, other formats with -raw, -binary or -numpy behind it."
+            help="Folder for the files; by default sketches/quickdraw, and with -raw, -binary or -numpy appended for other formats."
         ),
     ] = None,
     format: Annotated[  # noqa: A002 - the option's name is the parameter's
-        str, typer.Option(help="simplified or raw (ndjson), binary (.bin) or numpy (.npy, 28 x 28 bitmaps).")
+        Format,
+        typer.Option(
+            help="Which of Google's files: simplified and raw are ndjson, binary is packed, numpy holds bitmaps."
+        ),
     ] = "simplified",
     drawings_per_class: Annotated[
         int | None,
         typer.Option(
-            help="Only so many drawings from the head of each file; they may be biased, and no checksum covers them."
+            help="Only the first N drawings of each file; they may be biased, and no checksum covers them.", metavar="N"
         ),
     ] = None,
     source: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="A mirror with the bucket's folders below it; Google's bucket by default."),
+        typer.Option(metavar="URL", help="Mirror with the bucket's folders below it; Google's bucket by default."),
     ] = None,
 ) -> None:
-    """Fetch Google's Quick, Draw! files: 50 million drawings of 345 words, CC BY 4.0; no account is needed.
+    """Download Google's Quick, Draw! drawings.
 
-    Reads Google's public bucket, or a mirror of it, by way of HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin
-    or .npy a class. All of simplified is 23 GB; 10,000 drawings of each class about 1.8 GB. What was cut off goes on
-    where it stopped; what is there, in its size and checksum, is not fetched again. Files that are somebody's own are
-    never written over.
+    There are 50 million drawings of 345 words, CC BY 4.0; no account is needed. Reads Google's public bucket or a
+    mirror of it, through HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin or .npy for each word. All simplified
+    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. A download that was cut off resumes; files that are
+    there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
 
     Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
     """
@@ -84,7 +87,7 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
     except BaseException as error:
         line.clear()
         if plans and not isinstance(error, SketchpipeError):
-            say(f"{folder}: what has come is kept: the same command goes on from there")
+            say(f"{folder}: what was downloaded is kept; the same command resumes")
         raise
     line.clear()
     _conclude(outcome, plans, options, folder, time.monotonic() - start)
@@ -112,7 +115,7 @@ def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
         return
     count, lines = len(plan.missing), options.drawings_per_class
     have = sum(min(item.have, item.total) for item in plan.missing)
-    begun = f", {size(have)} of them are here already" if have else ""
+    begun = f", {size(have)} of them are there already" if have else ""
     about = "about " if lines is not None else ""
     say(
         f"{folder}: fetching {counted(count, 'file')} from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
@@ -139,7 +142,7 @@ def _conclude(
     outcome: "Outcome", plans: "list[Plan]", options: "DownloadOptions", folder: Path, seconds: float
 ) -> None:
     """Say what came, then raise what did not."""
-    from pipeline.cli.options import counted, duration, say, size
+    from pipeline.cli.options import counted, duration, few, say, size
 
     there = f"{counted(len(outcome.there), 'file')} there already" if outcome.there else ""
     if outcome.fetched:
@@ -147,10 +150,11 @@ def _conclude(
         say(f"{folder}: {came}{', ' + there if there else ''}")
     elif there:
         say(f"{folder}: nothing to fetch, {there}")
-    if more := [named for plan in plans for named in _larger(plan, options)]:
-        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {_few(more)}")
+    if larger := [item for plan in plans for item in plan.larger_than(options)]:
+        words = few([f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})" for item in larger])
+        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {words}")
     if outcome.unproved:
-        say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
+        say(f"  the server gave no checksum for {len(outcome.unproved)} of them; only their size was checked")
     if not outcome.failures:
         return
     first, *others = outcome.failures.values()
@@ -160,25 +164,5 @@ def _conclude(
         say(f"  {error}")
     others_are = "the others are" if outcome.fetched or outcome.there else "none is"
     raise type(first)(
-        f"{len(outcome.failures)} files could not be fetched: {_few(list(outcome.failures))}; {others_are} in {folder}"
+        f"{len(outcome.failures)} files could not be fetched: {few(list(outcome.failures))}; {others_are} in {folder}"
     ) from first
-
-
-def _larger(plan: "Plan", options: "DownloadOptions") -> list[str]:
-    """The words of which more is here than was asked for, each with how much; whole files only by a guess."""
-    wanted = options.drawings_per_class
-    if wanted is None:
-        return []
-    there = [item for item in plan.items if item.is_there]
-    guess = wanted * (options.form.bytes_per_line or 0)
-    return [
-        f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})"
-        for item in there
-        if (item.version.size > guess if item.lines is None else item.lines > wanted)
-    ]
-
-
-def _few(names: list[str]) -> str:
-    """A list of names, of which a long one ends with how many more there are."""
-    more = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {more:,} more" if more > 0 else "")

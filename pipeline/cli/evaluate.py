@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device
+from pipeline.choices import SplitOrAll
+
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
     from model.runs.folder import Run
@@ -17,23 +20,27 @@ if TYPE_CHECKING:
 def evaluate(
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the run's own by default.")] = None,
-    split: Annotated[str, typer.Option(help="test, validation, train or all.")] = "test",
+    split: Annotated[SplitOrAll, typer.Option(help="Split to score.")] = "test",
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
+        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write a page about it, one .html file that needs no other.")
+        Path | None, typer.Option(metavar="FILE", help="Write a report, one .html file that needs no other.")
     ] = None,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="First fit the temperature on the run's validation split, and keep it.")
+        bool,
+        typer.Option(
+            "--calibrate", help="First fit the temperature on the run's validation split, and store it in the run."
+        ),
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
 ) -> None:
-    """Score a run: top-1, top-3, MAP@3, the accuracy of each class and its mean over classes.
+    """Score a run on a split of shards.
 
-    Reads the run's best checkpoint and shards, its own or others with some of its classes; writes to stdout, with
-    --report a page, with --calibrate calibration.json of the run, which predict heeds too.
+    Reads the run's best checkpoint, and its own shards or others with some of its classes; writes to stdout top-1,
+    top-3, MAP@3, the accuracy of each class and its mean over classes; with --report a page, with --calibrate the run's
+    calibration.json, which predict uses too.
 
     Example: sketchpipe evaluate --split test --report report.html
     """
@@ -41,12 +48,8 @@ def evaluate(
 
     from model.compute.devices import choose_devices
     from model.scoring.loaded import load_run
-    from pipeline.errors import UsageError
     from pipeline.pictures.sheet import check_output_path
-    from pipeline.shards.shuffle import SPLITS
 
-    if split not in (*SPLITS, "all"):
-        raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}, all')
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
     chosen = chosen_run(run)

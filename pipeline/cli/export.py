@@ -10,15 +10,16 @@ EXTRA = ("jax2onnx", "onnx", "onnxruntime")
 
 def export(
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
-    to: Annotated[Path, typer.Option(help="The file.")] = Path("model.onnx"),
-    shards: Annotated[Path | None, typer.Option(help="Shards to prove it on; the run's own by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, the file's metadata in it.")] = False,
+    to: Annotated[Path, typer.Option(help="ONNX file to write.")] = Path("model.onnx"),
+    shards: Annotated[Path | None, typer.Option(help="Shards to check the model on; the run's own by default.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the file's metadata.")] = False,
 ) -> None:
-    """Write a run as an ONNX file for an app: uint8 images in, probabilities out, classes in its metadata.
+    """Write a run as an ONNX model for an app.
 
-    Reads the run's best checkpoint; computes on the CPU. The file takes any number of images at once, and scales them
-    itself. Before it is written, onnxruntime's probabilities are held against the run's own on 1,000 drawings, of the
-    test split first: a difference of 0.0001 is an error. Needs an extra: pip install 'sketchpipe[onnx]'.
+    The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
+    classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, onnxruntime's
+    probabilities are compared with the run's own on 1,000 drawings, of the test split first: a difference of 0.0001 is
+    an error. Needs an extra: pip install 'sketchpipe[onnx]'.
 
     Example: sketchpipe export --to model.onnx
     """

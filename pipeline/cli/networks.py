@@ -6,11 +6,11 @@ import typer
 
 
 def networks(
-    classes: Annotated[int, typer.Option(help="Number of classes that the tables are for.")] = 10,
+    classes: Annotated[int, typer.Option(help="Classes of which the last layer tells drawings apart.")] = 10,
 ) -> None:
-    """List the networks with their recipes, parameter tables and cost.
+    """List the networks with their recipes, parameters and cost.
 
-    Reads nothing, writes to stdout.
+    Reads nothing; writes to stdout.
 
     Example: sketchpipe networks --classes 345
     """

@@ -1,15 +1,32 @@
-"""How the commands read lists and tell of long work."""
+"""How the commands call their arguments, read lists and tell of long work."""
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
 
 PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
 _BAR_SECONDS = 0.1
+
+
+class Command(TyperCommand):
+    """A command whose usage line names arguments as people do, with every version of Typer: SOURCE..., [FILE]..."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The parts of the usage line behind the command's name."""
+        return ["[OPTIONS]", *(_usage(one) for one in self.get_params(ctx) if one.param_type_name == "argument")]
+
+
+def _usage(argument: Any) -> str:
+    name = argument.metavar or argument.name.upper()
+    return (name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")
 
 
 def parse_list(text: str) -> tuple[str, ...]:
@@ -35,6 +52,13 @@ def parse_list(text: str) -> tuple[str, ...]:
 def say(message: str) -> None:
     """A line for a person, on stderr."""
     print(message, file=sys.stderr, flush=True)
+
+
+def help_without_command(context: typer.Context) -> None:
+    """Where a group of commands is called without one: its help on stderr, and the code of wrong usage."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(2)
 
 
 class Line:
@@ -103,6 +127,16 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     ('1 file', '1,200 classes')
     """
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def few(names: Sequence[str], limit: int = 5) -> str:
+    """The first names of a list, and how many more there are.
+
+    >>> few(["ant", "bee", "cat"], limit=2)
+    'ant, bee and 1 more'
+    """
+    more = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def size(count: float) -> str:

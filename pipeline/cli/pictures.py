@@ -5,31 +5,35 @@ from typing import Annotated
 
 import typer
 
+from pipeline.choices import Encoding, Framing, SplitOrAll
+
 
 def pictures(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
-    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    split: Annotated[SplitOrAll, typer.Option(help="Split to draw.")] = "all",
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
     drawings_per_class: Annotated[
-        int | None, typer.Option(help="Drawings to take of each class, a random sample; all by default.")
+        int | None, typer.Option(help="Drawings to take of each class at random; all by default.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed takes another sample.")] = 0,
-    size: Annotated[int, typer.Option(help="Pixels of a picture's side, 8 to 1024.")] = 64,
-    encoding: Annotated[str, typer.Option(help="palette, order or gray: what colours mean.")] = "palette",
-    framing: Annotated[str, typer.Option(help="corner, as drawings are stored, or centred.")] = "corner",
+    seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
+    size: Annotated[int, typer.Option(help="Width and height of a picture in pixels, 8 to 1024.")] = 64,
+    encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
+    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
     workers: Annotated[
-        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Write even where nothing has changed.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Write again even if nothing has changed.")] = False,
 ) -> None:
-    """Draw shards as train, validation and test folders of PNG files, with the renderer that training uses.
+    """Draw shards as PNG files, in a folder for each split and class.
 
-    Training needs no pictures: this is for tools that read nothing else, such as torchvision's ImageFolder. Reads
-    shards; writes <split>/<class>/<class>-<key_id>.png, index.csv with a line a picture, and pictures.json. Whether a
-    drawing is in a sample hangs on its key_id and the seed alone, and a larger sample holds the smaller one.
-    Characters that are unsafe in a file's name are written as %XX. A folder that holds anything
-    but such a set is refused.
+    Training needs no pictures: they are for tools that read nothing else, such as torchvision's ImageFolder. Reads
+    shards; writes <split>/<class>/<class>-<key_id>.png, drawn by the renderer that training uses, index.csv with a line
+    for each picture, and pictures.json. Which drawings are chosen depends only on their key_id and the seed, and a
+    larger choice holds the smaller one. Characters that are unsafe in file names are written as %XX. A folder that holds
+    anything else is refused.
 
     Example: sketchpipe render pictures shards/sample --to pictures --drawings-per-class 100 --size 128
     """

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device
+
 if TYPE_CHECKING:
     from model.runs.folder import Run
     from pipeline.drawings import Drawings
@@ -14,26 +16,29 @@ ALL_LABELS = 30  # up to so many classes a terminal shows every label
 
 
 def predict(
-    files: Annotated[list[str] | None, typer.Argument(metavar="[FILE...]", help="ndjson files; - reads stdin.")] = None,
-    random: Annotated[bool, typer.Option("--random", help="Take one drawing of the test split.")] = False,
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="ndjson files; - reads stdin.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Take a random drawing of the test split.")] = False,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
     shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Makes --random take the same drawing again.")] = None,
-    top: Annotated[str | None, typer.Option(help="How many labels to show, or all.")] = None,
-    image: Annotated[Path | None, typer.Option(help="Picture of the (first) drawing; image.png with --random.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of --random; a new one each time by default.")] = None,
+    top: Annotated[str | None, typer.Option(metavar="N|all", help="How many labels to show.")] = None,
+    image: Annotated[
+        Path | None, typer.Option(help="PNG file for the (first) drawing; image.png with --random.")
+    ] = None,
     plot: Annotated[
-        Path | None, typer.Option(help="Chart of the (first) drawing beside bars of its probabilities, a PNG file.")
+        Path | None, typer.Option(help="PNG file for a chart of the (first) drawing and its probabilities.")
     ] = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Look at each drawing's mirror image too: surer, and twice the time.")
+        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object a drawing.")] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each drawing.")] = False,
+    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
 ) -> None:
     """Name drawings: every label with its probability.
 
-    Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes
-    to stdout, and the drawing to image.png. --plot shows every class of up to 10, else the 10 likeliest or --top.
+    Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes to
+    stdout and, with --random, the drawing to image.png. --plot shows every class of up to 10, otherwise the 10 likeliest
+    or as many as --top says.
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """

@@ -5,33 +5,39 @@ from typing import Annotated
 
 import typer
 
+from pipeline.choices import Encoding, Framing, Split
 from pipeline.cli.bitmaps import bitmaps
+from pipeline.cli.options import Command, help_without_command
 from pipeline.cli.pictures import pictures
 from pipeline.cli.replay import replay
 
-app = typer.Typer(help="Write pictures of drawings, and of Google's bitmaps.", no_args_is_help=True)
+app = typer.Typer(help="Write pictures of drawings, and of Google's bitmaps.", invoke_without_command=True)
 
 
 @app.callback()
-def render() -> None:
+def render(context: typer.Context) -> None:
     """Write pictures of drawings, and of Google's bitmaps."""
+    help_without_command(context)
 
 
-@app.command("sheet")
+@app.command("sheet", cls=Command)
 def sheet(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
-    to: Annotated[Path, typer.Option(help="The picture to write.")] = Path("sheet.png"),
-    split: Annotated[str, typer.Option(help="train, validation or test.")] = "train",
-    classes: Annotated[str | None, typer.Option(help='Words to show: "cat,hot dog" or @FILE; all by default.')] = None,
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
+    to: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),
+    split: Annotated[Split, typer.Option(help="Split to take drawings from.")] = "train",
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes to show, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
     columns: Annotated[int, typer.Option(help="Drawings of each class.")] = 12,
-    size: Annotated[int, typer.Option(help="Pixels of a drawing's side, 8 to 512.")] = 64,
-    encoding: Annotated[str, typer.Option(help="palette, order or gray: what colours mean.")] = "palette",
-    framing: Annotated[str, typer.Option(help="corner, as drawings are stored, or centred.")] = "corner",
+    size: Annotated[int, typer.Option(help="Width and height of a drawing in pixels, 8 to 512.")] = 64,
+    encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
+    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
 ) -> None:
-    """Draw a contact sheet: a row of drawings for each class, with the renderer that training uses.
+    """Draw a contact sheet: a row of drawings for each class.
 
-    Reads shards; writes one PNG. The drawings are the first of each class, in the shards' random order. Many classes
-    stand side by side. A word that the sheet has no letters for is shown as its file name, with %XX.
+    Reads shards; writes one PNG file, drawn by the renderer that training uses. The drawings are the first of each
+    class in the shards' random order. Many classes are placed side by side. A word with letters that the sheet cannot
+    show appears as its file name, with %XX.
 
     Example: sketchpipe render sheet shards/sample --to sheet.png
     """
@@ -53,6 +59,6 @@ def sheet(
     say(f"{to}: {shown} of {counted(len(rows), 'class', 'classes')}")
 
 
-app.command("pictures")(pictures)
-app.command("bitmaps")(bitmaps)
-app.command("replay")(replay)
+app.command("pictures", cls=Command)(pictures)
+app.command("bitmaps", cls=Command)(bitmaps)
+app.command("replay", cls=Command)(replay)

@@ -5,26 +5,32 @@ from typing import Annotated
 
 import typer
 
+from pipeline.choices import Encoding, Framing, Split
+
 
 def replay(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     key_id: Annotated[int | None, typer.Option(help="The drawing with this key_id.")] = None,
-    random: Annotated[bool, typer.Option("--random", help="Any drawing of a split.")] = False,
-    seed: Annotated[int | None, typer.Option(help="Makes --random take the same drawing again.")] = None,
-    split: Annotated[str | None, typer.Option(help="For --random: train, validation or test; test by default.")] = None,
-    classes: Annotated[str | None, typer.Option(help='For --random: "cat,hot dog" or @FILE; all by default.')] = None,
-    to: Annotated[Path, typer.Option(help="The picture to write.")] = Path("replay.gif"),
-    size: Annotated[int, typer.Option(help="Pixels of the picture's side, 16 to 512.")] = 256,
-    seconds: Annotated[float, typer.Option(help="How long drawing takes, 0.1 to 20; the whole stays one more.")] = 3.0,
-    encoding: Annotated[str, typer.Option(help="palette, order or gray: what colours mean.")] = "palette",
-    framing: Annotated[str, typer.Option(help="corner, as drawings are stored, or centred.")] = "corner",
+    random: Annotated[bool, typer.Option("--random", help="A random drawing of a split.")] = False,
+    seed: Annotated[int | None, typer.Option(help="Seed of --random; a new one each time by default.")] = None,
+    split: Annotated[Split | None, typer.Option(help="Split for --random; test by default.")] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes for --random, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
+    to: Annotated[Path, typer.Option(help="GIF file to write.")] = Path("replay.gif"),
+    size: Annotated[int, typer.Option(help="Width and height of the picture in pixels, 16 to 512.")] = 256,
+    seconds: Annotated[
+        float, typer.Option(help="Duration of the drawing, 0.1 to 20; the result stays one second more.")
+    ] = 3.0,
+    encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
+    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
 ) -> None:
-    """Show a drawing being drawn: an animated GIF, 20 frames a second, with the renderer that training uses.
+    """Animate how a drawing was drawn, as a GIF.
 
-    Reads shards; writes one GIF that repeats. Shards keep the strokes in order but no times: each piece of line takes
-    the time of its length. Each frame is what the network sees of a drawing that ends there: with --encoding order,
-    finished strokes change colour as the drawing grows. `predict --json` and the index of `render pictures` tell
-    key_ids.
+    Reads shards; writes one GIF of 20 frames a second that repeats, drawn by the renderer that training uses. Shards
+    keep the order of strokes but no times: each piece of a line takes time in proportion to its length. Each frame is
+    what the network sees of a drawing that ends there; with --encoding order, finished strokes change colour as the
+    drawing grows. `predict --json` and the index of `render pictures` show key_ids.
 
     Example: sketchpipe render replay shards/sample --random --seed 7 --to replay.gif
     """

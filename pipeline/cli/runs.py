@@ -8,17 +8,18 @@ import typer
 
 def runs(
     folders: Annotated[
-        list[Path] | None, typer.Argument(help="Runs to compare, or folders of runs to list; runs/ by default.")
+        list[Path] | None,
+        typer.Argument(metavar="RUN", help="Runs to compare, or folders of runs to list; runs/ by default."),
     ] = None,
-    curves: Annotated[Path | None, typer.Option(help="PNG file for their curves.")] = None,
+    curves: Annotated[Path | None, typer.Option(help="PNG file for a chart of their curves.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """List runs, or compare those that are named.
 
-    The list goes by number, the newest last, and tells of damaged runs and other formats in their line. Runs that are
-    named are put side by side: the settings in which they differ, and no others, with their scores.
+    The list is in order of the runs' numbers, the newest last; damaged runs and those of other formats are listed too.
+    Runs that are named are compared: their scores, and the settings in which they differ.
 
-    Reads what training noted, scores of the validation split, and proves no checkpoint; writes to stdout.
+    Reads what training recorded and the scores of the validation split, but checks no checkpoint; writes to stdout.
 
     Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
     """

@@ -16,41 +16,45 @@ def shards(
     sources: Annotated[
         list[str],
         typer.Argument(
-            metavar="SOURCE...",
-            help="Files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd, by their content.",
+            metavar="SOURCE",
+            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, which the content tells.",
         ),
     ],
     to: Annotated[
-        Path | None, typer.Option(help="Folder for the shards; shards/<name of the source folder> by default.")
+        Path | None, typer.Option(help="Folder for the shards; by default shards/ and the name of the source folder.")
     ] = None,
-    classes: Annotated[str | None, typer.Option(help='Words to take: "cat,hot dog" or @FILE; all by default.')] = None,
+    classes: Annotated[
+        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
+    ] = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Drawings to take of each class; all by default.")
     ] = None,
-    skip_per_class: Annotated[int, typer.Option(help="Drawings of each class to pass over before.")] = 0,
+    skip_per_class: Annotated[int, typer.Option(help="Drawings of each class to skip first.")] = 0,
     recognized_only: Annotated[
-        bool, typer.Option("--recognized-only", help="Leave out what is not marked as recognized.")
+        bool, typer.Option("--recognized-only", help="Leave out drawings that Google's network did not recognize.")
     ] = False,
     num_shards: Annotated[
-        int | None, typer.Option(help="Shards of the training split; one a million drawings by default.")
+        int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
-    splits: Annotated[str, typer.Option(help="Shares of train, validation and test.")] = "0.8,0.1,0.1",
+    splits: Annotated[
+        str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
+    ] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(help="Threads; the machine's cores by default. They change no byte.")
+        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad line.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Build even where nothing has changed.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what it would come to, from the head of each file; build nothing.")
+        bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")
     ] = False,
 ) -> None:
     """Turn drawings into shuffled Parquet shards.
 
     Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
-    and test-*.parquet, manifest.json, and, where lines were bad, rejects.ndjson. Same drawings, options and seed give
-    the same bytes. Where nothing has changed, nothing is done; a build that was cut off goes on; a folder with files
-    that sketchpipe did not make is refused.
+    and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same drawings, options and seed
+    give the same bytes. If nothing has changed, nothing is built; a build that was cut off resumes; a folder that holds
+    files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
@@ -89,7 +93,7 @@ def shards(
     )  # fmt: skip
     line.clear()
     if not built:
-        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds anew)")
+        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds them again)")
     _summarize(manifest, folder)
 
 
@@ -117,10 +121,11 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
-    from pipeline.cli.options import counted, say
+    from pipeline.cli.options import counted, few, say
     from pipeline.shards.manifest import REJECTS
+    from pipeline.shards.shuffle import SPLITS
 
-    splits = {split: manifest.rows(split) for split in ("train", "validation", "test")}
+    splits = {split: manifest.rows(split) for split in SPLITS}
     shares = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
     classes = counted(len(manifest.classes), "class", "classes")
     say(f"{folder}: {counted(sum(splits.values()), 'drawing')} of {classes} ({shares})")
@@ -134,14 +139,9 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         say("  not in a shard: " + ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count))
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
-        say(f"  bad lines, each with its reason in {folder / REJECTS}: {reasons}")
+        say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
-    empty = [
-        word
-        for k, word in enumerate(manifest.classes)
-        if not manifest.counts.get("test", [0] * len(manifest.classes))[k]
-    ]
-    if empty:
-        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        say(f"  too small to have a drawing in the test split: {', '.join(empty[:5])}{more}")
+    counts = manifest.counts.get("test", (0,) * len(manifest.classes))
+    if empty := [word for word, count in zip(manifest.classes, counts, strict=True) if not count]:
+        say(f"  too few drawings to have one in the test split: {few(empty)}")

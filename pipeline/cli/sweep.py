@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from model.compute.choices import Device, Precision
 from pipeline.cli.options import counted, duration, say
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
 
@@ -17,33 +18,53 @@ if TYPE_CHECKING:
 
 
 def sweep(
-    shards: Annotated[Path | None, typer.Option(help="Folder of shards; by default the only one in shards/.")] = None,
-    lr: Annotated[str | None, typer.Option(help="Learning rates, 0.01,0.001; the network's recipe by default.")] = None,
-    batch: Annotated[str | None, typer.Option(help="Drawings a step, 32,64; the network's recipe by default.")] = None,
+    shards: Annotated[Path | None, typer.Option(help="Folder of shards; the only one in shards/ by default.")] = None,
+    lr: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Peak learning rates, 0.01,0.001; the recipe's by default.")
+    ] = None,
+    batch: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Drawings in a step, 32,64; the recipe's by default.")
+    ] = None,
     seed: Annotated[
-        str | None, typer.Option(help="Seeds, 0,1,2, over which settings are averaged; 0 by default.")
+        str | None,
+        typer.Option(metavar="LIST", help="Seeds, 0,1,2, over which each setting is averaged; 0 by default."),
     ] = None,
     network: Annotated[
-        str | None, typer.Option(help="Names that `sketchpipe networks` lists; sketchnet by default.")
+        str | None,
+        typer.Option(metavar="LIST", help="Networks, as `sketchpipe networks` lists them; sketchnet by default."),
     ] = None,
     epochs: Annotated[
-        str | None, typer.Option(help="Passes over the drawings, 4,8; by default what their number deserves.")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Passes over the drawings, 4,8; by default chosen from the number of drawings."
+        ),
     ] = None,
     encoding: Annotated[
-        str | None, typer.Option(help="What colours show: palette,order,gray; the recipe's by default.")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="What the images' colours show, palette,order,gray; the recipe's by default."
+        ),
     ] = None,
     framing: Annotated[
-        str | None, typer.Option(help="Where drawings stand: corner,centred; the recipe's by default.")
+        str | None,
+        typer.Option(
+            metavar="LIST", help="Where drawings stand in the images, corner,centred; the recipe's by default."
+        ),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
+        str | None, typer.Option(metavar="NAME", help="Network whose recipe to use; its own by default.")
     ] = None,
     augment: Annotated[
         str | None,
-        typer.Option(help='How strokes are changed, "prefix=0.3,rotation=5", or off; the recipe\'s by default.'),
+        typer.Option(
+            metavar="AMOUNTS",
+            help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
+        ),
     ] = None,
-    precision: Annotated[str, typer.Option(help="float32, bfloat16, or auto: bfloat16 on GPUs built for it.")] = "auto",
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    precision: Annotated[
+        Precision, typer.Option(help="Number format of the network; auto takes bfloat16 on GPUs built for it.")
+    ] = "auto",
+    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
     curves: Annotated[
         Path | None, typer.Option(help="PNG file for the curves of all runs; runs/sweep.png by default.")
     ] = None,
@@ -56,15 +77,15 @@ def sweep(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Train every combination of some settings, and compare them.
+    """Train every combination of some settings and compare them.
 
-    Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: one that is there
-    and finished is taken as it is, an unfinished one goes on, one that diverged is not tried again, one that another
-    process trains is looked at again at the end. So the same command goes on after Ctrl-C, and a larger grid trains
-    only what is new.
+    Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: a finished one is
+    used as it is, an unfinished one is resumed, one that diverged is not tried again, and one that another process is
+    training is checked again at the end. So the same command resumes after Ctrl-C, and a larger grid trains only what
+    is new.
 
-    Reads shards; writes runs, a picture of their curves, and to stdout a table, the best first by validation top-1:
-    what was chosen on the test split could not be told by it.
+    Reads shards; writes runs, a chart of their curves, and to stdout a table, the best first by validation top-1:
+    selecting on the test split would bias its score.
 
     Example: sketchpipe sweep --shards shards/sample --lr 0.01,0.001,0.0001 --batch 32,64,128,256,512
     """

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from model.compute.choices import Device, Precision
+from pipeline.choices import Encoding, Framing
+
 
 def train(
     shards: Annotated[
@@ -12,54 +15,52 @@ def train(
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the next runs/001-... by default.")] = None,
     network: Annotated[
-        str | None, typer.Option(help="A name that `sketchpipe networks` lists; sketchnet by default.")
+        str | None,
+        typer.Option(metavar="NAME", help="Network, as `sketchpipe networks` lists them; sketchnet by default."),
     ] = None,
     recipe: Annotated[
-        str | None, typer.Option(help="The network whose recipe to train by; its own by default.")
+        str | None, typer.Option(metavar="NAME", help="Network whose recipe to use; its own by default.")
     ] = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="Run whose weights to start from; its last layer too, if the classes are the same."),
+        typer.Option(help="Run whose weights to start from, and whose last layer too if the classes are the same."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option(help="Passes over the drawings; by default what their number deserves.")
+        int | None, typer.Option(help="Passes over the drawings; by default chosen from the number of drawings.")
     ] = None,
-    batch: Annotated[int | None, typer.Option(help="Drawings a step; the network's recipe by default.")] = None,
-    lr: Annotated[
-        float | None, typer.Option(help="Learning rate at its peak; the network's recipe by default.")
-    ] = None,
+    batch: Annotated[int | None, typer.Option(help="Drawings in a step; the recipe's by default.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Peak learning rate; the recipe's by default.")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
     ] = None,
     encoding: Annotated[
-        str | None,
-        typer.Option(help="What colours show: palette (each stroke another), order, or gray; the recipe's by default."),
+        Encoding | None, typer.Option(help="What the images' colours show; the recipe's by default.")
     ] = None,
     framing: Annotated[
-        str | None, typer.Option(help="Where drawings stand: corner, as stored, or centred; the recipe's by default.")
+        Framing | None, typer.Option(help="Where drawings stand in the images; the recipe's by default.")
     ] = None,
     augment: Annotated[
         str | None,
         typer.Option(
-            help='How strokes are changed, "prefix=0.3,rotation=5", or off; the network\'s recipe by default.'
+            metavar="AMOUNTS",
+            help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
         ),
     ] = None,
     skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="Do without what cannot be read of damaged shards.")
+        bool, typer.Option("--skip-corrupt", help="Skip unreadable parts of damaged shards.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or gpu.")] = "auto",
+    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
     precision: Annotated[
-        str | None, typer.Option(help="float32, bfloat16, or auto (the default): bfloat16 on GPUs built for it.")
+        Precision | None,
+        typer.Option(help="Number format of the network; auto, the default, takes bfloat16 on GPUs built for it."),
     ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with an unfinished run; never start another.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an unfinished run; never start another.")] = False,
 ) -> None:
     """Train a network on shards.
 
     Reads the train and validation splits; writes a run: its configuration, metrics.jsonl, the last and the best
-    checkpoint. Stopped by Ctrl-C or SIGTERM it writes a checkpoint first, and the same command goes on from there.
-    Without --run it goes on with the newest unfinished run of the same configuration, else starts a new one.
+    checkpoint. Ctrl-C or SIGTERM make it write a checkpoint before it stops, and the same command then resumes from it.
+    Without --run it resumes the newest unfinished run of the same configuration, or else starts a new one.
 
     Example: sketchpipe train --shards shards/sample
     """

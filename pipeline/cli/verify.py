@@ -7,15 +7,15 @@ import typer
 
 
 def verify(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     deep: Annotated[
-        bool, typer.Option("--deep", help="Look at every row too: its split, its shard, its order, its class.")
+        bool, typer.Option("--deep", help="Check every row too: its split, shard, order and class.")
     ] = False,
 ) -> None:
-    """Prove that a folder of shards is what was built: every file's SHA-256 and every page's checksum.
+    """Check that a folder of shards is exactly what was built.
 
-    Reads the manifest and all files; writes one line for each damaged file to stdout, and exits with 4 if there is
-    one.
+    Reads the manifest and all files, and checks every file's SHA-256 and every page's checksum; writes one line to
+    stdout for each damaged file, and exits with 4 if there is one.
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
@@ -49,17 +49,17 @@ def verify(
 
 
 def repair(
-    shards: Annotated[Path, typer.Argument(help="Folder of shards.")],
+    shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     sources: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[SOURCE]...", help="Where the sources are now, if they were moved."),
+        typer.Argument(metavar="SOURCE", help="Where the sources are now, if they have moved."),
     ] = None,
-    workers: Annotated[int | None, typer.Option(help="Threads; the machine's cores by default.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Threads; one a core by default.")] = None,
 ) -> None:
-    """Make the damaged files of a folder of shards anew from its sources, to the same bytes.
+    """Rebuild the damaged files of a folder of shards.
 
-    Reads the manifest, the shards and the sources they were built of; writes only the damaged files. A damaged
-    manifest means a whole new build.
+    Reads the manifest, the shards and the sources they were built from; writes only the damaged files, with the same
+    bytes as before. If the manifest is damaged, all shards must be built again.
 
     Example: sketchpipe repair shards/quickdraw
     """

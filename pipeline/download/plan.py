@@ -88,6 +88,15 @@ class Plan:
         """Bytes that are to be fetched."""
         return sum(max(0, item.total - item.have) for item in self.missing)
 
+    def larger_than(self, options: DownloadOptions) -> list[Item]:
+        """The files that hold more drawings than were asked for; of whole files that is estimated from their size."""
+        wanted = options.drawings_per_class
+        if wanted is None:
+            return []
+        estimate = wanted * (options.form.bytes_per_line or 0)
+        there = [item for item in self.items if item.is_there]
+        return [item for item in there if (item.version.size > estimate if item.lines is None else item.lines > wanted)]
+
     def room(self, connections: int) -> int:
         """Bytes of the disk that this takes at most, with as many files fetched at a time."""
         return self.needed + sum(heapq.nlargest(connections, (item.copied for item in self.missing)))

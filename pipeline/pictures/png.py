@@ -2,13 +2,15 @@
 
 import struct
 import zlib
+from typing import get_args
 
 import numpy as np
 from PIL import Image
 
 from pipeline.arrays import UInt8Array
+from pipeline.choices import Scaling
 
-SCALINGS = ("nearest", "bilinear", "bicubic", "lanczos")
+SCALINGS: tuple[str, ...] = get_args(Scaling)
 
 
 def encode_png(image: UInt8Array) -> bytes:

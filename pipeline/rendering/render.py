@@ -1,10 +1,12 @@
 """The one way from `Drawings` to images: training, evaluation, prediction and pictures all come through here."""
 
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 
 from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.choices import Framing
 from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.rendering.augment import Augmentation, augment, centre
@@ -12,7 +14,7 @@ from pipeline.rendering.augment_kernels import CANVAS
 from pipeline.rendering.prefix import aligned_as, leading
 from pipeline.rendering.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
 
-FRAMINGS = ("corner", "centred")
+FRAMINGS: tuple[str, ...] = get_args(Framing)
 MARGIN = 1.5  # line widths: half of one is the line itself, a second the miters of corners of 39 degrees and more
 WIDEST_MARGIN = CANVAS / 4  # so that the thickest lines leave drawings half of the canvas
 

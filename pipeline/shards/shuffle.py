@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import UInt64Array
+from pipeline.choices import Split
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, mixed, salted
 from pipeline.jit import kernel
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[str, ...] = get_args(Split)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
 

@@ -182,10 +182,10 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
         ([*TRAIN, "--lr", "nan"], 2, "lr must be above 0"),
         ([*TRAIN, "--seed", "-1"], 2, "seed must lie in"),
         ([*TRAIN, "--network", "sketchnets"], 2, "did you mean 'sketchnet'"),
-        ([*TRAIN, "--encoding", "grey"], 2, 'encoding "grey": expected one of palette, order, gray'),
-        ([*TRAIN, "--framing", "left"], 2, "framing must be corner or centred"),
+        ([*TRAIN, "--encoding", "grey"], 2, "'--encoding': 'grey' is not one of 'palette', 'order', 'gray'"),
+        ([*TRAIN, "--framing", "left"], 2, "'--framing': 'left' is not one of 'corner', 'centred'"),
         ([*TRAIN, "--augment", "rotate=3"], 2, "did you mean 'rotation'"),
-        ([*TRAIN, "--device", "tpu"], 2, 'device "tpu": expected one of auto, cpu, gpu'),
+        ([*TRAIN, "--device", "tpu"], 2, "'--device': 'tpu' is not one of 'auto', 'cpu', 'gpu'"),
         ([*TRAIN, "--run", "shards"], 6, "shards: is there and is no run; choose another --run"),
     ],
 )

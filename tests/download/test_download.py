@@ -123,7 +123,7 @@ def test_a_server_without_checksums_is_said_to_be_one(bucket: Bucket) -> None:
         ([""], 2, 'class "": empty; `sketchpipe classes` lists them'),
         (["cat", " "], 2, 'class " ": empty; `sketchpipe classes` lists them'),
         (["cat", "--all"], 2, "--all and 'cat': name classes or take all, not both"),
-        (["cat", "--format", "png"], 2, 'format "png": expected one of simplified, raw, binary, numpy'),
+        (["cat", "--format", "png"], 2, "'--format': 'png' is not one of 'simplified', 'raw', 'binary', 'numpy'"),
         (["cat", "--format", "numpy", "--drawings-per-class", "5"], 2, "its files have no lines; leave --drawings-per"),
         (["cat", "--drawings-per-class", "0"], 2, "drawings_per_class 0: expected 1 or more"),
         (["--classes", "@none.txt"], 3, "none.txt: cannot be read as a list"),
@@ -194,7 +194,7 @@ def test_a_killed_download_goes_on_and_asks_only_for_the_rest(bucket: Bucket) ->
     assert not Path("sketches/quickdraw/cat.ndjson").exists()
     code, said = run(bucket, "cat")
     assert code == 0
-    assert "769.8 kB needed, 800.0 kB of them are here already, " in said[0]
+    assert "769.8 kB needed, 800.0 kB of them are there already, " in said[0]
     assert bucket.gets("cat") == [(None, None), (500_000, len(CAT)), (800_000, len(CAT))]
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes() == CAT
     assert sorted(os.listdir("sketches/quickdraw/.download")) == ["cat.ndjson.json", "lock"]  # noqa: PTH208 - hidden ones
@@ -210,7 +210,7 @@ def test_an_interrupted_download_says_so_and_goes_on(bucket: Bucket, number: int
         said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == code
     assert said[1:] == [
-        "sketches/quickdraw: what has come is kept: the same command goes on from there",
+        "sketches/quickdraw: what was downloaded is kept; the same command resumes",
         f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
     ]
     assert run(bucket, "cat")[0] == 0

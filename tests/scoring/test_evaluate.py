@@ -188,7 +188,7 @@ def test_no_run_no_shards_and_an_unknown_split_are_said(work: Path, tmp_path: Pa
     assert in_process("evaluate", "--shards", "none", cwd=work).returncode == 3
     ran = in_process("evaluate", "--split", "tests", cwd=work)
     assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
-    assert 'split "tests": expected one of train, validation, test, all' in ran.stderr
+    assert "'--split': 'tests' is not one of 'train', 'validation', 'test', 'all'" in ran.stderr
 
 
 def test_a_damaged_shard_is_said(work: Path, tmp_path: Path) -> None:

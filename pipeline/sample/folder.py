@@ -1,0 +1,40 @@
+"""The built-in sample in a folder of its own, which a mark tells from drawings that people made."""
+
+from pathlib import Path
+
+from pipeline.errors import OutputError, UsageError
+from pipeline.sample.doodles import SAMPLE_WORDS, write_sample
+from pipeline.sources.files import SAMPLE_MARK
+
+
+def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> bool:
+    """Write the sample into a folder; returns whether anything had to be written.
+
+    Args:
+        to: is made if it is missing; an earlier sample in it is replaced.
+        drawings_per_class: how many drawings of each word, 1 or more.
+        seed: chooses the drawings, 0 or more.
+
+    Raises:
+        UsageError: a number is too small.
+        OutputError: the folder holds files of the sample's names that are of no sample, or cannot be written.
+    """
+    mark, wanted = to / SAMPLE_MARK, f"{drawings_per_class} drawings a class, seed {seed}\n"
+    files = [to / f"{word}.ndjson" for word in SAMPLE_WORDS]
+    if mark.exists() and mark.read_text() == wanted and all(file.exists() for file in files):
+        return False
+    others = [] if mark.exists() else [file for file in files if file.exists()]
+    if others:
+        raise OutputError(f"{others[0]}: exists, but is not of a sample; choose another folder with --to")
+    if drawings_per_class < 1:
+        raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
+    if seed < 0:
+        raise UsageError(f"seed {seed}: expected 0 or more")
+    try:
+        to.mkdir(parents=True, exist_ok=True)
+        mark.write_text("unfinished\n")
+        write_sample(to, drawings_per_class=drawings_per_class, seed=seed)
+        mark.write_text(wanted)
+    except OSError as error:
+        raise OutputError(f"{to}: cannot be written ({error.strerror or error}); choose another with --to") from error
+    return True
