@@ -1,51 +1,40 @@
 """A report from a run and shards to a file."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
 from model.runs.calibration import CALIBRATION
+from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Scores
 from model.scoring.predict import Predictor
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 
 def make_report(
-    loaded: LoadedRun,
-    folder: Path,
-    split: str,
-    scores: Scores,
-    outputs: Outputs,
-    *,
-    mirror: bool = False,
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    evaluation: Evaluation, outputs: Outputs, *, progress: Callable[[int, int], None] = lambda _count, _total: None
 ) -> str:
     """The page of a run's evaluation, with nothing in it that another moment would change.
 
     Args:
-        loaded: the run that was evaluated.
-        folder: the shards.
-        split: theirs, or "all".
-        scores: of the drawings, as `evaluate` prints them.
-        outputs: what the network says of each of them, one or more.
-        mirror: whether it looked at mirror images too.
+        evaluation: of the run, as `evaluate` prints it.
+        outputs: what the network says of each of its drawings, one or more.
         progress: told of so many more images of unfinished drawings, and of how many there are.
 
     Raises:
         ShardError: the shards are damaged.
     """
+    loaded, split, scores = evaluation.loaded, evaluation.split, evaluation.scores
     manifest = outputs.splits[0].manifest
     trained_on = _trained_on(loaded, manifest, split, outputs)
     subject = Subject(
-        facts=_facts(loaded, folder, split, scores, manifest, mirror),
+        facts=_facts(evaluation, manifest),
         notes=_notes(loaded, manifest, split, trained_on),
         attribution=manifest.attribution,
         synthetic=manifest.synthetic,
         trained_on=trained_on,
     )
-    return make_page(subject, scores, outputs, Predictor(loaded, mirror), progress)
+    return make_page(subject, scores, outputs, Predictor(loaded, evaluation.mirror), progress)
 
 
 def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:
@@ -62,20 +51,19 @@ def _trained_on(loaded: LoadedRun, manifest: Manifest, split: str, outputs: Outp
     return None if told_apart else "may have been trained"
 
 
-def _facts(
-    loaded: LoadedRun, folder: Path, split: str, scores: Scores, manifest: Manifest, mirror: bool
-) -> tuple[tuple[str, str], ...]:
+def _facts(evaluation: Evaluation, manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    loaded, scores = evaluation.loaded, evaluation.scores
     config = loaded.run.config
     present = int((scores.drawings > 0).sum())
     classes = f"{len(config.classes):,}" + (f", {present:,} of them here" if present < len(config.classes) else "")
     kind = " (synthetic sample)" if manifest.synthetic else ""
-    looked = "each drawing and its mirror image" if mirror else "each drawing once"
+    looked = "each drawing and its mirror image" if evaluation.mirror else "each drawing once"
     return (
         ("run", str(loaded.run.folder)),
         ("network", f"{config.network}, {_told_epoch(loaded)}"),
         ("classes", classes),
-        ("shards", f"{folder}{kind}"),
-        ("split", f"{split}, {scores.drawings.sum():,} drawings"),
+        ("shards", f"{evaluation.shards}{kind}"),
+        ("split", f"{evaluation.split}, {scores.drawings.sum():,} drawings"),
         ("looked at", f"{looked}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
         ("temperature", _told_temperature(loaded)),
     )

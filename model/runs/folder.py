@@ -21,7 +21,7 @@ from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.runs.log import append_metrics, read_metrics
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
-from pipeline.shards.manifest import read_manifest
+from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
 
@@ -103,6 +103,20 @@ class Run:
         if found:
             return found[0]
         raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
+
+    def check_splits(self, manifest: Manifest, folder: Path) -> None:
+        """Refuse shards that were split in another way, whose test split holds drawings that the run was trained on.
+
+        Raises:
+            MismatchError: they were.
+        """
+        splits = manifest.options["splits"]
+        if self.card.splits is not None and splits != self.card.splits:
+            raise MismatchError(
+                f"{folder}: split {splits}, but {self.folder} was trained on shards split {self.card.splits}: what it "
+                f"was trained on may be in any split here; build them with --splits {self.card.splits}, or say "
+                "--split all"
+            )
 
     def save(self, state: "TrainState", position: Position, *, best: bool) -> Position:
         """Write a checkpoint and remove those that are neither the last nor the best.

@@ -82,11 +82,11 @@ def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int
 @functools.cache
 def bytes_needed(config: TrainConfig, share: int, device: jax.Device) -> int:
     """The most bytes that training takes on a device that gets `share` drawings of each batch."""
-    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
+    network, tx, render = _network(config), make_tx(config, 1), config.render_config()
     state = _state(config)
     smoothing = config.label_smoothing
     steps = compile_steps(lambda _: network, tx, [device], batch=share, label_smoothing=smoothing, seed=0)
-    images = [jax.ShapeDtypeStruct((share, look.size, look.size, look.channels), jnp.uint8)] * steps.fused
+    images = [jax.ShapeDtypeStruct((share, render.size, render.size, render.channels), jnp.uint8)] * steps.fused
     labels = [jax.ShapeDtypeStruct((share,), jnp.int32)] * steps.fused
     waiting = (2 * AHEAD + 1) * sum(one.size for one in images)  # the feed's batches on the device, beside the step's
     training = waiting + _bytes_of(steps.train_steps, state, images, labels)
@@ -119,9 +119,9 @@ def _sharing(devices: Sequence[jax.Device]) -> int:
 @functools.cache
 def _bytes_of_scoring(config: TrainConfig) -> int:
     """What validation takes, whatever the batch in training is."""
-    state, look = _state(config), config.render_config()
+    state, render = _state(config), config.render_config()
     network = _network(config).clone(dtype=jnp.float32)
-    images = jax.ShapeDtypeStruct((EVAL_BATCH, look.size, look.size, look.channels), jnp.uint8)
+    images = jax.ShapeDtypeStruct((EVAL_BATCH, render.size, render.size, render.channels), jnp.uint8)
     variables = {"params": state.params, "batch_stats": state.batch_stats}
     return _bytes_of(jax.jit(partial(eval_step, network=network)), variables, images)
 
@@ -132,8 +132,10 @@ def _network(config: TrainConfig) -> Any:
 
 def _state(config: TrainConfig) -> Any:
     """The shapes of a run's state."""
-    network, tx, look = _network(config), make_tx(config, 1), config.render_config()
-    return jax.eval_shape(lambda: create_train_state(network, tx, seed=0, image_size=look.size, channels=look.channels))
+    network, tx, render = _network(config), make_tx(config, 1), config.render_config()
+    return jax.eval_shape(
+        lambda: create_train_state(network, tx, seed=0, image_size=render.size, channels=render.channels)
+    )
 
 
 def _bytes_of(compiled: Any, *arguments: Any) -> int:

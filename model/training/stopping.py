@@ -9,8 +9,8 @@ from typing import Any
 from pipeline.errors import SketchpipeError
 
 
-class StoppedError(SketchpipeError):
-    """Work was told to stop and has kept what it did; `exit_code` follows from the signal."""
+class TrainingStoppedError(SketchpipeError):
+    """A training was told to stop and has kept what it did; `exit_code` follows from the signal."""
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)

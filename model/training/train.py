@@ -24,7 +24,7 @@ from model.runs.state import load_checkpoint
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.training.memory import room_told
 from model.training.meter import Meter
-from model.training.stopping import StoppedError, stop_signals
+from model.training.stopping import TrainingStoppedError, stop_signals
 from model.training.tensorboard.board import Board
 from model.training.tensorboard.opening import open_board
 from model.training.transfer import Start, started
@@ -114,7 +114,7 @@ class Trainer:
         """Train until all epochs are done; start from the last checkpoint, if there is one.
 
         Raises:
-            StoppedError: after SIGINT or SIGTERM, and a checkpoint; the run may be done.
+            TrainingStoppedError: after SIGINT or SIGTERM, and a checkpoint; the run may be done.
             DivergedError: the loss or a weight is not finite; `run.json` says so, its checkpoints are from before.
             UsageError: the devices have no room for the batch; the message says which would fit.
             SketchpipeError: shards or checkpoint are damaged, another process trains it, or it cannot be written.
@@ -138,14 +138,14 @@ class Trainer:
                 position = self._save(state, position, best=best)
             self.run.finish()
             if stopped:  # while it was finished: what would come next must not
-                raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is done")
+                raise TrainingStoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is done")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
         network = make_network(config.network, len(config.classes))
-        look = config.render_config()
+        render = config.render_config()
         state = jax.device_get(
-            create_train_state(network, self.tx, seed=config.seed, image_size=look.size, channels=look.channels)
+            create_train_state(network, self.tx, seed=config.seed, image_size=render.size, channels=render.channels)
         )
         last = self.run.checkpoint(best=False)
         if last is not None:
@@ -217,7 +217,7 @@ class Trainer:
 
     def _save(self, state: TrainState, position: Position, *, best: bool) -> Position:
         host = self.steps.get_state(state)
-        # A loss shows what the step before did: the weights that a checkpoint keeps need a look of their own.
+        # A loss shows what the step before did: the weights that a checkpoint keeps need a check of their own.
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
             raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
         return self.run.save(host, position, best=best)
@@ -274,7 +274,9 @@ class Trainer:
             command = "the same command"
             if self.start is not None:  # whose run may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            raise StoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} goes on with {command}")
+            raise TrainingStoppedError(
+                stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} goes on with {command}"
+            )
 
 
 def _name_of(stopped: list[int]) -> str:

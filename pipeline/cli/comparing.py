@@ -132,7 +132,7 @@ def _test_scores(best: Setting, shards: Path) -> list[dict[str, Any]]:
     from model.scoring.evaluate import evaluate_run
     from model.scoring.loaded import load_run
 
-    scores = [(run, evaluate_run(load_run(open_run(run.folder)), shards, "test").as_dict()) for run in best.runs]
+    scores = [(run, evaluate_run(load_run(open_run(run.folder)), shards, "test").scores.as_dict()) for run in best.runs]
     return [{"run": str(run.folder), **one} for run, one in scores]
 
 

@@ -23,7 +23,7 @@ from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.folder import Run, open_run
 from model.training import meter
-from model.training.stopping import StoppedError
+from model.training.stopping import TrainingStoppedError
 from model.training.tensorboard import summaries
 from model.training.tensorboard.events import read_events, write_events
 from model.training.tensorboard.summaries import DRAWINGS, SCALARS, confusions_table
@@ -89,7 +89,7 @@ def train_until(folder: Path, shards: Path, epoch: int, step: int) -> None:
 
     trainer = trainer_of(folder, shards, [])
     trainer.report = report
-    with pytest.raises(StoppedError):
+    with pytest.raises(TrainingStoppedError):
         trainer.fit()
 
 

@@ -21,7 +21,7 @@ from model.runs.checkpoint import Position
 from model.runs.folder import Run, open_run
 from model.runs.state import load_checkpoint
 from model.training import meter
-from model.training.stopping import StoppedError
+from model.training.stopping import TrainingStoppedError
 from model.training.train import Progress, Trainer, open_validation
 from pipeline.errors import DivergedError, LockedError, UsageError
 from pipeline.shards.read import open_split
@@ -96,7 +96,7 @@ def test_a_stopped_run_ends_with_the_very_parameters_of_one_never_stopped(
         trainer = trainer_of(tmp_path / "run", shards)
         trainer.report = stop_at(epoch, step, number)
         with pytest.raises(
-            StoppedError, match=f"stopped by {signal.Signals(number).name}; .* the same command"
+            TrainingStoppedError, match=f"stopped by {signal.Signals(number).name}; .* the same command"
         ) as stop:
             trainer.fit()
         assert stop.value.exit_code == 128 + number
@@ -112,7 +112,7 @@ def test_a_stopped_run_ends_with_the_very_parameters_of_one_never_stopped(
 def test_a_run_stopped_while_it_is_finished_is_done_and_says_that_it_was_stopped(shards: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path / "run", shards, epochs=1)
     trainer.epoch_done = lambda _metrics: signal.raise_signal(signal.SIGTERM)
-    with pytest.raises(StoppedError, match=r"stopped by SIGTERM; \S+/run is done") as stop:
+    with pytest.raises(TrainingStoppedError, match=r"stopped by SIGTERM; \S+/run is done") as stop:
         trainer.fit()
     assert stop.value.exit_code == 143
     assert open_run(tmp_path / "run").card.finished
@@ -133,7 +133,7 @@ def test_a_run_stopped_before_its_first_step_begins_again(whole: Path, shards: P
         return put_state(state)
 
     object.__setattr__(trainer.steps, "put_state", stop_and_put)
-    with pytest.raises(StoppedError, match="stopped by SIGINT"):
+    with pytest.raises(TrainingStoppedError, match="stopped by SIGINT"):
         trainer.fit()
     assert open_run(tmp_path / "run").checkpoint(best=False) is None
     trainer_of(tmp_path / "run", shards).fit()
