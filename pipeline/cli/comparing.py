@@ -10,8 +10,8 @@ import typer
 
 from model.runs.comparison import Setting, differing, ranked, standard_error, value_texts
 from model.runs.overview import RunSummary, number
+from model.runs.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
 from pipeline.cli.options import counted, say
-from pipeline.cli.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
 
 _SHOWN = ("network", "encoding", "framing", "lr", "batch", "seed")  # of a sweep; epochs stand among the scores
 
@@ -37,7 +37,11 @@ def tell_sweep(
     """
     settings = ranked(runs, list(swept))
     best = settings[0] if settings[0].mean is not None else None
-    scores = _test_scores(best, shards) if test and best is not None else None
+    scores = None
+    if test and best is not None:
+        from model.training.sweep import scores_on_test
+
+        scores = scores_on_test(best, shards)
     if as_json:
         typer.echo(_dump({
             "shards": str(shards),
@@ -125,15 +129,6 @@ def _best_text(settings: Sequence[Setting]) -> str:
     near = sum(one.mean is not None and one.mean >= best.mean - error for one in settings[1:])
     others = f"; {counted(near, 'other setting')} within it" if near else ""
     return f"{text} on {drawings:,.0f} drawings, standard error {100 * error:.1f} points{others}"
-
-
-def _test_scores(best: Setting, shards: Path) -> list[dict[str, Any]]:
-    from model.runs.folder import open_run
-    from model.scoring.evaluate import evaluate_run
-    from model.scoring.loaded import load_run
-
-    scores = [(run, evaluate_run(load_run(open_run(run.folder)), shards, "test").scores.as_dict()) for run in best.runs]
-    return [{"run": str(run.folder), **one} for run, one in scores]
 
 
 def _as_dict(run: RunSummary, names: Sequence[str]) -> dict[str, Any]:

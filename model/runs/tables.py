@@ -1,4 +1,4 @@
-"""Runs as tables: what `sketchpipe sweep` and `sketchpipe runs` print."""
+"""Runs as tables of text, as `sketchpipe sweep` and `sketchpipe runs` print them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
