@@ -147,7 +147,7 @@ def begin_diverging(work: Path, lr: float) -> Path:
 def test_a_run_that_diverges_stands_in_the_table_and_is_not_tried_again(work: Path) -> None:
     folder = begin_diverging(work, 0.5)
     ran = in_process(*SWEEP, "--lr", "0.5", "--batch", "64", "--test", cwd=work)
-    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "no run came to its end")
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "no run has finished")
     assert "0 done, 1 to go on with, 0 new" in ran.stderr
     arguments = (*SWEEP, "--lr", "0.5,0.001", "--batch", "64")
     assert "runs/001-sketch-classifier: the loss is nan in step" in ran.stderr
