@@ -174,7 +174,6 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train"], 2, "--shards is missing"),
         (["train", "--shards", "none"], 3, "none: no such folder"),
         ([*TRAIN, "--batch", "500"], 2, "batch 500: larger than the training split (492 drawings)"),
         ([*TRAIN, "--batch", "0"], 2, "batch must be at least 1, found 0"),
@@ -195,6 +194,20 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(
     ran = in_process(*arguments, cwd=work)
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
+    assert not (work / "runs").exists()
+
+
+def test_without_shards_it_takes_the_only_ones_or_says_which_there_are(work: Path) -> None:
+    ran = in_process("train", "--batch", "500", cwd=work)
+    assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "shards: shards/sample")
+    assert "larger than the training split (492 drawings)" in ran.stderr
+    (work / "shards" / "other").symlink_to((work / "shards" / "sample").resolve())
+    ran = in_process("train", cwd=work)
+    assert (ran.returncode, "name shards/other or shards/sample" in ran.stderr) == (2, True)
+    (work / "shards" / "other").unlink()
+    (work / "shards" / "sample").unlink()
+    ran = in_process("train", cwd=work)
+    assert (ran.returncode, "make some with `sketchpipe shards`" in ran.stderr) == (2, True)
     assert not (work / "runs").exists()
 
 

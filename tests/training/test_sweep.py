@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from model.runs.folder import Run, open_run
-from model.training.choice import plan_run
-from model.training.sweep import combinations
+from model.training.choice import Choice, plan_run
+from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
 from model.training.train import Trainer, open_validation
+from pipeline.errors import LockedError
 from pipeline.shards.read import open_split
 from tests.small import beside_shards, command, in_process
 from tests.training.sweeps import GRID, SWEEP, swept_once
@@ -175,6 +176,30 @@ def test_the_order_of_combinations_is_that_of_the_settings() -> None:
     lists = {"seed": [0, 1], "lr": [0.1], "network": ["b", "a"]}
     found = [(one["network"], one["seed"]) for one in combinations(lists)]
     assert found == [("b", 0), ("b", 1), ("a", 0), ("a", 1)]
+
+
+def test_a_run_that_another_process_holds_is_tried_again_at_the_end(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    split = open_swept(Path("shards/sample"), test=True)
+    plans = plan_sweep(split, {"lr": [0.01, 0.001]}, {"network": "sketch-classifier", "batch": 64}, jax.devices()[:1])
+    sweep = Sweep(plans, split.folder)
+    assert (sweep.done, sweep.begun, sweep.faults) == (0, 0, [])
+    told: list[tuple[int, bool, bool]] = []
+
+    def train(place: int, choice: Choice) -> None:
+        if place == 0 and not told:
+            raise LockedError("another process")
+        choice.run.create()
+        choice.run.finish()
+
+    sweep.train(train, lambda folder, is_held, again: told.append((int(folder.name[:3]), is_held, again)))
+    assert told == [(1, True, False), (1, False, False), (2, False, True)]
+    assert ([sweep.folders[place].name for place in (1, 0)], sweep.held, sweep.left) == (
+        ["001-sketch-classifier", "002-sketch-classifier"], {}, [0, 0]
+    )  # fmt: skip
+    assert Sweep(plans, split.folder).done == 2
 
 
 @pytest.mark.long
