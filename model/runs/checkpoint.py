@@ -81,7 +81,7 @@ def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "Tr
         shutil.rmtree(temporary, ignore_errors=True)
         raise OutputError(
             f"{folder}: the checkpoint cannot be written ({error.strerror or error}); "
-            "make room, then go on from the one before with the same command"
+            "make room, then resume from the one before with the same command"
         ) from error
 
 
@@ -156,4 +156,4 @@ def _read(folder: Path, name: str) -> bytes:
 
 def remedy(folder: Path) -> str:
     """What to do about a damaged checkpoint, for the end of a message."""
-    return f"remove {folder} to go on from the checkpoint before it, if there is one, or train anew"
+    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train anew"

@@ -164,7 +164,7 @@ class Run:
         if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
             raise MismatchError(
                 f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); bring back the run's own, or "
-                "remove it to go on from the one before"
+                "remove it to resume from the one before"
             )
         return found
 
@@ -201,7 +201,7 @@ class Run:
         Raises:
             OutputError: it cannot be written; the lines before stand.
         """
-        with writing(self.folder / METRICS, "make room, then go on from the last checkpoint with the same command"):
+        with writing(self.folder / METRICS, "make room, then resume from the last checkpoint with the same command"):
             append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:

@@ -111,7 +111,7 @@ def summarize(folder: Path) -> RunSummary:
     elif card.get("diverged"):
         state, note = "diverged", str(card["diverged"])
     else:
-        state, note = "unfinished", f"goes on with `sketchpipe train --resume --run {folder}`"
+        state, note = "unfinished", f"resume it with `sketchpipe train --resume --run {folder}`"
     note = "; ".join(part for part in (note, passed_over) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
     return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder))

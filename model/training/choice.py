@@ -94,7 +94,7 @@ def choose_run(
     if folder is None and (unfinished := unfinished_run(plan)) is not None:
         return Choice(unfinished, shards, is_new=False)
     if only_begun:
-        raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to go on with")
+        raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to resume")
     if folder is not None and not is_free(folder):
         raise OutputError(f"{folder}: is there and is no run; choose another --run")
     return _new_run(plan, shards, folder)
@@ -140,10 +140,10 @@ def newest_unfinished(runs: Path = RUNS) -> Run | None:
 def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
     """The run in `folder`, else the newest unfinished one, on its own shards."""
     if "recipe" in settings:
-        raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
+        raise UsageError("--recipe is for a new run: --resume keeps the one it has")
     run = newest_unfinished() if folder is None else open_run(folder)
     if run is None:
-        raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
+        raise InputError("runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`")
     differ = [
         f"{name} {stored} in the run, {wanted} here"
         for name, wanted in settings.items()
@@ -152,7 +152,7 @@ def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
     _refuse_other(run, differ)
     shards = run.shards_folder()
     if open_split(shards, "train").manifest.checksum != run.card.shards_checksum:
-        raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot go on with them")
+        raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot be resumed on them")
     return Choice(run, shards, is_new=False)
 
 

@@ -1,4 +1,4 @@
-"""Training a run: epochs of steps, validation, checkpoints, and going on exactly where it was."""
+"""Training a run: epochs of steps, validation, checkpoints, and resuming exactly where it stopped."""
 
 import contextlib
 import dataclasses
@@ -157,7 +157,7 @@ class Trainer:
             if self.start is None or self.start.digest != config.start:
                 raise InputError(f"{self.run.folder}: not begun yet; name the run it starts from with --start")
             state = started(state, self.start, config.classes)
-            position = self.run.save(state, position, best=False)  # so that it goes on without the other run
+            position = self.run.save(state, position, best=False)  # so that it is resumed without the other run
         return state, position
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
@@ -275,7 +275,7 @@ class Trainer:
             if self.start is not None:  # whose run may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
             raise TrainingStoppedError(
-                stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} goes on with {command}"
+                stopped[0], f"stopped by {_name_of(stopped)}; resume {self.run.folder} with {command}"
             )
 
 

@@ -158,7 +158,7 @@ def _train_all(
     sweep = Sweep(plans, shards)
     for fault in sweep.faults:
         say(f"not looked at: {fault}")
-    say(f"{sweep.done} done, {sweep.begun} to go on with, {len(plans) - sweep.done - sweep.begun} new")
+    say(f"{sweep.done} done, {sweep.begun} to resume, {len(plans) - sweep.done - sweep.begun} new")
     texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
 
     def train(place: int, choice: "Choice") -> None:

@@ -47,7 +47,7 @@ def train_run(
     run, config = choice.run, choice.run.config
     trainer = prepare_training(choice, devices, start=start, skip_corrupt=skip_corrupt)
     synthetic = " (synthetic sample)" if trainer.train.manifest.synthetic else ""
-    say(f"{'training' if choice.is_new else 'going on with'} {run.folder} on {describe(trainer.devices)}: "
+    say(f"{'training' if choice.is_new else 'resuming'} {run.folder} on {describe(trainer.devices)}: "
         f"{config.network}, {len(trainer.train):,} drawings of {len(config.classes)} classes{synthetic}, "
         f"{config.epochs} epochs, batch {config.batch}")  # fmt: skip
     told = TrainingLine(config, tell_duration=alone)

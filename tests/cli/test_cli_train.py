@@ -63,13 +63,13 @@ def test_a_run_stopped_by_signals_goes_on_to_the_very_parameters_of_one_never_st
     for number, after in ((signal.SIGINT, "epoch 1/5"), (signal.SIGTERM, "epoch 3/5")):
         code, lines = stopped_by(number, after, *arguments, cwd=work)
         assert code == 128 + number
-        said = f"sketchpipe: stopped by {number.name}; {RUN} goes on with the same command"
+        said = f"sketchpipe: stopped by {number.name}; resume {RUN} with the same command"
         assert lines[-1] == said
         assert "Traceback" not in "".join(lines)
         assert open_run(work / RUN).checkpoint(best=False) is not None
     ran = in_process(*arguments, cwd=work)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.startswith(f"going on with {RUN} on ")
+    assert ran.stderr.startswith(f"resuming {RUN} on ")
     assert final_arrays(work / RUN) == final_arrays(work / "runs" / "whole")
     assert [entry.name for entry in (work / "runs").iterdir() if entry.name != "whole"] == ["001-sketch-classifier"]
 
@@ -110,11 +110,11 @@ def test_the_newest_unfinished_run_of_the_same_configuration_goes_on(done: Path)
     unfinish(done / RUN)
     shutil.copytree(done / RUN, done / "runs" / "002-sketch-classifier")
     ran = in_process(*TRAIN, "--epochs", "2", cwd=done)
-    assert ran.stderr.startswith("going on with runs/002-sketch-classifier on ")
+    assert ran.stderr.startswith("resuming runs/002-sketch-classifier on ")
     ran = in_process(*TRAIN, "--epochs", "1", cwd=done)
     assert ran.stderr.startswith("training runs/003-sketch-classifier on ")
     ran = in_process("train", "--resume", cwd=done)
-    assert ran.stderr.startswith(f"going on with {RUN} on ")
+    assert ran.stderr.startswith(f"resuming {RUN} on ")
     assert open_run(done / RUN).card.finished
 
 
@@ -122,7 +122,7 @@ def test_resume_without_anything_to_resume_is_an_error(work: Path, done: Path) -
     for folder in (work, done):
         ran = in_process("train", "--resume", cwd=folder)
         assert (ran.returncode, ran.stderr.count("\n")) == (3, 1)
-        assert "no unfinished run to go on with" in ran.stderr
+        assert "no unfinished run to resume" in ran.stderr
         ran = in_process(*TRAIN, "--resume", cwd=folder)
         assert ran.returncode == 3
         assert "no unfinished run of this configuration" in ran.stderr

@@ -150,7 +150,7 @@ def test_a_damaged_last_checkpoint_leaves_the_one_before_when_it_is_removed(run:
     last = run.checkpoint(best=False)
     assert last is not None
     (last / POSITION).write_text("{}")
-    with pytest.raises(CheckpointError, match=f"remove {last} to go on from the checkpoint before"):
+    with pytest.raises(CheckpointError, match=f"remove {last} to resume from the checkpoint before"):
         run.checkpoint(best=True)
     shutil.rmtree(last)
     assert run.checkpoint(best=True) == run.folder / "checkpoints" / "00001-0000000"

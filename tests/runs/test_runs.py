@@ -77,7 +77,7 @@ def test_of_equal_scores_the_earlier_epoch_is_the_best(tmp_path: Path) -> None:
 def test_an_unfinished_run_tells_who_trains_it_or_how_it_goes_on(work: Path) -> None:
     reseal(work / RUN / "run.json", finished=False)
     assert row_of(work, "001-sketch-classifier").endswith(
-        f"unfinished: goes on with `sketchpipe train --resume --run {RUN}`"
+        f"unfinished: resume it with `sketchpipe train --resume --run {RUN}`"
     )
     with open_run(work / RUN).locked():
         assert row_of(work, "001-sketch-classifier").endswith(f"training: being trained by process {os.getpid()}")
