@@ -3,9 +3,10 @@
 Without JAX and without kernels, so that many runs are listed at once.
 """
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,23 +116,21 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
             "train another, or use the version of sketchpipe that made it"
         )
     fields = {name: value for name, value in stored.fields.items() if name not in (CHECKSUM, "config_sha256")}
-    try:
-        if stored.fault:
-            raise ValueError(stored.fault)
+    remedy = "copy it from another run of the same configuration and shards, or train anew"
+    with _damage_said(folder / CARD, stored.fault, remedy):
         card = RunCard(**fields)
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / CARD}: damaged ({error}); copy it from another run of the same configuration and shards, or "
-            "train anew"
-        ) from error
-    try:
-        if stored.settings_fault:
-            raise ValueError(stored.settings_fault)
+    with _damage_said(folder / CONFIG, stored.settings_fault, f"copy the {CONFIG} of one of its checkpoints over it"):
         return card, TrainConfig.from_json(stored.settings_text)
-    except ValueError as error:
-        raise CheckpointError(
-            f"{folder / CONFIG}: damaged ({error}); copy the {CONFIG} of one of its checkpoints over it"
-        ) from error
+
+
+@contextlib.contextmanager
+def _damage_said(path: Path, fault: str, remedy: str) -> Iterator[None]:
+    try:
+        if fault:
+            raise ValueError(fault)
+        yield
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{path}: damaged ({error}); {remedy}") from error
 
 
 def _read_object(path: Path) -> tuple[dict[str, Any], str, str]:
@@ -149,7 +148,7 @@ def _read_object(path: Path) -> tuple[dict[str, Any], str, str]:
 def _is_whole(text: str) -> bool:
     try:
         return unseal(text)[1]
-    except ValueError:  # JSON can spell what UTF-8 cannot
+    except (ValueError, RecursionError):  # JSON can spell what UTF-8 cannot
         return False
 
 
