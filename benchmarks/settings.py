@@ -36,7 +36,8 @@ from machine import machine, say
 from settings_networks import Variant
 from settings_table import SETTINGS, Setting
 
-from model.config import TrainConfig, make_tx
+from model.compute.optimizer import make_tx
+from model.config import TrainConfig
 from model.scoring.evaluate import EVAL_BATCH
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import open_split

@@ -29,8 +29,9 @@ from training import Rounds, serve
 
 from model.compute.devices import choose_devices, devices_for
 from model.compute.feed import Feed
+from model.compute.optimizer import make_tx
 from model.compute.steps import compile_steps, create_train_state
-from model.config import TrainConfig, make_tx
+from model.config import TrainConfig
 from model.networks import make_config, make_network
 from model.training.meter import Meter
 from pipeline.loading.loader import Batch, Loader, LoaderConfig

@@ -4,10 +4,7 @@ import dataclasses
 import json
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, Self, get_args, get_origin
-
-import jax
-import optax
+from typing import Literal, Self, get_args, get_origin
 
 from pipeline.errors import UsageError
 from pipeline.rendering.augment import Augmentation, canonical
@@ -158,33 +155,6 @@ def default_batch(batch: int, drawings: int) -> int:
     while (batch > 128 and drawings < 64 * batch) or (batch > 8 and drawings < 8 * batch):
         batch //= 2
     return batch
-
-
-def make_schedule(config: TrainConfig, steps_per_epoch: int) -> optax.ScalarOrSchedule:
-    """The learning rate of a run of `config.epochs` epochs of `steps_per_epoch` steps, by the steps done before."""
-    if config.schedule == "constant":
-        return config.lr
-    steps = config.epochs * steps_per_epoch
-    # The rise starts above 0: a run of one step must learn something.
-    return optax.warmup_cosine_decay_schedule(config.lr / 25, config.lr, int(config.warmup * steps), steps)
-
-
-def make_tx(config: TrainConfig, steps_per_epoch: int) -> optax.GradientTransformation:
-    """The optimizer of a run of `config.epochs` epochs of `steps_per_epoch` steps; its state counts the steps.
-
-    Raises:
-        UsageError: they are more than it can count.
-    """
-    _check(config.epochs * steps_per_epoch < 2**31, "epochs must make fewer than 2**31 steps", config.epochs)
-    lr = make_schedule(config, steps_per_epoch)
-    if config.optimizer == "adam":
-        return optax.adam(lr)
-    return optax.adamw(lr, b2=0.99, weight_decay=config.weight_decay, mask=_kernels)
-
-
-def _kernels(params: optax.Params) -> Any:
-    """Which parameters decay: those with two axes or more."""
-    return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
 
 def _check(good: bool, expected: str, found: object) -> None:

@@ -10,7 +10,8 @@ import optax
 import pytest
 from flax.errors import InvalidRngError
 
-from model.config import Recipe, TrainConfig, default_batch, default_epochs, make_tx
+from model.compute.optimizer import make_tx
+from model.config import Recipe, TrainConfig, default_batch, default_epochs
 from model.networks import (
     NETWORKS,
     Dropout,

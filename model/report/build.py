@@ -1,51 +1,40 @@
 """Makes the HTML text of a report from a run's evaluation on shards."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
 from model.runs.calibration import CALIBRATION
+from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Scores
 from model.scoring.predict import Predictor
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 
 def make_report(
-    loaded: LoadedRun,
-    folder: Path,
-    split: str,
-    scores: Scores,
-    outputs: Outputs,
-    *,
-    mirror: bool = False,
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    evaluation: Evaluation, outputs: Outputs, *, progress: Callable[[int, int], None] = lambda _count, _total: None
 ) -> str:
     """The HTML page for a run's evaluation; it has no time or date, so that the same evaluation gives the same page.
 
     Args:
-        loaded: the run that was evaluated.
-        folder: the folder of shards.
-        split: the name of a split, or "all".
-        scores: the scores of the drawings, as `evaluate` prints them.
-        outputs: the predictions for one or more drawings.
-        mirror: whether mirror images were evaluated too.
+        evaluation: the run's evaluation, as `evaluate` prints it.
+        outputs: the predictions for its drawings, one or more.
         progress: called with the number of images of unfinished drawings done since the last call, and their total.
 
     Raises:
         ShardError: the shards are damaged.
     """
+    loaded, split, scores = evaluation.loaded, evaluation.split, evaluation.scores
     manifest = outputs.splits[0].manifest
     trained_on = _trained_on(loaded, manifest, split, outputs)
     subject = Subject(
-        facts=_facts(loaded, folder, split, scores, manifest, mirror),
+        facts=_facts(evaluation, manifest),
         notes=_notes(loaded, manifest, split, trained_on),
         attribution=manifest.attribution,
         synthetic=manifest.synthetic,
         trained_on=trained_on,
     )
-    return make_page(subject, scores, outputs, Predictor(loaded, mirror), progress)
+    return make_page(subject, scores, outputs, Predictor(loaded, evaluation.mirror), progress)
 
 
 def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:
@@ -63,20 +52,19 @@ def _trained_on(loaded: LoadedRun, manifest: Manifest, split: str, outputs: Outp
     return None if is_held_out else "may have been trained"
 
 
-def _facts(
-    loaded: LoadedRun, folder: Path, split: str, scores: Scores, manifest: Manifest, mirror: bool
-) -> tuple[tuple[str, str], ...]:
+def _facts(evaluation: Evaluation, manifest: Manifest) -> tuple[tuple[str, str], ...]:
+    loaded, scores = evaluation.loaded, evaluation.scores
     config = loaded.run.config
     present = int((scores.drawings > 0).sum())
     classes = f"{len(config.classes):,}" + (f", {present:,} of them here" if present < len(config.classes) else "")
     kind = " (synthetic sample)" if manifest.synthetic else ""
-    evaluated = "each drawing and its mirror image" if mirror else "each drawing"
+    evaluated = "each drawing and its mirror image" if evaluation.mirror else "each drawing"
     return (
         ("run", str(loaded.run.folder)),
         ("network", f"{config.network}, {_checkpoint_text(loaded)}"),
         ("classes", classes),
-        ("shards", f"{folder}{kind}"),
-        ("split", f"{split}, {scores.drawings.sum():,} drawings"),
+        ("shards", f"{evaluation.shards}{kind}"),
+        ("split", f"{evaluation.split}, {scores.drawings.sum():,} drawings"),
         ("images", f"{evaluated}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
         ("temperature", _temperature_text(loaded)),
     )

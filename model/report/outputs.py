@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.scoring.evaluate import Look
+from model.scoring.evaluate import Predictions
 from model.scoring.metrics import ranks
 from pipeline.arrays import Int64Array
 from pipeline.shards.read import ShardSplit
@@ -61,30 +61,30 @@ class Collector:
     _splits: list[ShardSplit] = field(default_factory=list)
     _columns: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))
 
-    def __call__(self, split: ShardSplit, look: Look) -> None:
+    def __call__(self, split: ShardSplit, found: Predictions) -> None:
         """Take note of what the network makes of some drawings."""
         if not self._splits or self._splits[-1] is not split:
             self._splits.append(split)
-        every = np.arange(len(look.labels))
-        ranked, probabilities = look.ranked, look.probabilities
+        every = np.arange(len(found.labels))
+        ranked, probabilities = found.ranked, found.probabilities
         best = ranked.argmax(axis=1)
         others = ranked.copy()
         others[every, best] = -np.inf
         second = others.argmax(axis=1)
-        plain = probabilities if look.temperature == 1 else look.probabilities_at(1.0)
-        found: dict[str, NDArray[Any]] = {
+        plain = probabilities if found.temperature == 1 else found.probabilities_at(1.0)
+        columns: dict[str, NDArray[Any]] = {
             "part": np.full(len(every), len(self._splits) - 1, np.uint8),
-            "row": look.rows,
-            "label": look.labels.astype(np.uint16),
+            "row": found.rows,
+            "label": found.labels.astype(np.uint16),
             "best": best.astype(np.uint16),
             "second": second.astype(np.uint16),
             "confidence": probabilities[every, best],
             "of_second": probabilities[every, second],
-            "of_true": probabilities[every, look.labels],
+            "of_true": probabilities[every, found.labels],
             "plain": plain[every, best],
-            "rank": ranks(ranked, look.labels).astype(np.uint16),
+            "rank": ranks(ranked, found.labels).astype(np.uint16),
         }
-        for name, column in found.items():
+        for name, column in columns.items():
             self._columns[name].append(column)
 
     def outputs(self) -> Outputs:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.report.outputs import Outputs
-from model.scoring.evaluate import Look
+from model.scoring.evaluate import Predictions
 from model.scoring.metrics import ranks
 from model.scoring.predict import Predictor
 from pipeline.arrays import Int64Array, UInt8Array
@@ -78,10 +78,10 @@ def predict_prefixes(
         drawings, labels = read(some), outputs.label[some].astype(np.int32)
         for part in range(1, PARTS + 1):
             images = [images_of(drawings, part, predictor, mirrored=one) for one in sides]
-            look = Look(some, labels, tuple(map(predictor.logits, images)), predictor.loaded.temperature)
-            best = look.ranked.argmax(axis=1)
-            confidence = look.probabilities[np.arange(len(best)), best]
-            found[part - 1].append((best, confidence, ranks(look.ranked, labels)))
+            predicted = Predictions(some, labels, tuple(map(predictor.logits, images)), predictor.loaded.temperature)
+            best = predicted.ranked.argmax(axis=1)
+            confidence = predicted.probabilities[np.arange(len(best)), best]
+            found[part - 1].append((best, confidence, ranks(predicted.ranked, labels)))
             progress(len(some), PARTS * len(chosen))
     best, confidence, rank = (
         np.stack([np.concatenate([one[k] for one in parts]) for parts in found]) for k in range(3)

@@ -1,7 +1,8 @@
 """A checkpoint: arrays without pickle, JSON beside them, and a manifest of SHA-256 that is checked on every load.
 
 Neither safetensors nor Orbax notices a flipped bit; the manifest does, and proves itself. A checkpoint is a folder that
-appears under its name when it is complete, and not before.
+appears under its name when it is complete, and not before. Its arrays are packed and read in `state.py`; nothing here
+needs JAX.
 
 arrays.safetensors  step, parameters, batch statistics, the optimizer's state
 position.json       where the run stands
@@ -15,21 +16,17 @@ import os
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import jax
-import numpy as np
-from flax import serialization
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
-
-from model.compute.steps import TrainState
-from model.config import TrainConfig
-from pipeline.errors import CheckpointError, MismatchError, OutputError, UsageError
+from model.runs.card import CONFIG
+from pipeline.errors import CheckpointError, OutputError, UsageError
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.sealed import seal, unseal
 
-ARRAYS, POSITION, CONFIG, MANIFEST = "arrays.safetensors", "position.json", "config.json", "manifest.json"
+if TYPE_CHECKING:
+    from model.config import TrainConfig
+
+ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 
 
 @dataclass(frozen=True)
@@ -53,8 +50,14 @@ class Position:
     best: str | None = None
 
 
-def save_checkpoint(folder: Path, state: TrainState, position: Position, config: TrainConfig) -> None:
-    """Write a checkpoint of NumPy arrays to `folder`, which must not exist, so that it is there whole or not at all.
+def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:
+    """Write a checkpoint to `folder`, which must not exist, so that it is there whole or not at all.
+
+    Args:
+        folder: the checkpoint.
+        arrays: a training state, as `model.runs.state.pack_state` packs it.
+        position: where the run stands.
+        config: the run's.
 
     Raises:
         OutputError: it cannot be written; nothing is left of it.
@@ -62,7 +65,7 @@ def save_checkpoint(folder: Path, state: TrainState, position: Position, config:
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     contents: dict[str, bytes] = {
-        ARRAYS: save(_flatten(state)),
+        ARRAYS: arrays,
         POSITION: json.dumps(asdict(position), indent=1).encode(),
         CONFIG: config.to_json().encode(),
     }
@@ -78,33 +81,8 @@ def save_checkpoint(folder: Path, state: TrainState, position: Position, config:
         shutil.rmtree(temporary, ignore_errors=True)
         raise OutputError(
             f"{folder}: the checkpoint cannot be written ({error.strerror or error}); "
-            "make room, then go on from the one before with the same command"
+            "make room, then resume from the one before with the same command"
         ) from error
-
-
-def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
-    """The state and the position of a checkpoint, every file of which is proved.
-
-    Args:
-        folder: the checkpoint.
-        like: a state of the shapes that are expected; None gives the nested dictionaries as they were stored.
-
-    Raises:
-        CheckpointError: a file is missing or damaged.
-        MismatchError: the arrays are not those of `like`.
-    """
-    position = load_position(folder)
-    load_config(folder)
-    content = _proved(folder, ARRAYS)
-    try:
-        arrays = load(content)
-    except (SafetensorError, ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {_remedy(folder)}") from error
-    if like is None:
-        return _nest(arrays), position
-    if _shapes(arrays) != _shapes(_flatten(like)):
-        raise MismatchError(f"{folder}: its arrays are not those of this network and optimizer")
-    return serialization.from_state_dict(like, _restore(serialization.to_state_dict(like), arrays)), position
 
 
 def load_position(folder: Path) -> Position:
@@ -113,24 +91,26 @@ def load_position(folder: Path) -> Position:
     Raises:
         CheckpointError: its file is missing or damaged.
     """
-    content = _proved(folder, POSITION)
+    content = read_proved(folder, POSITION)
     try:
         return Position(**json.loads(content))
     except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {_remedy(folder)}") from error
+        raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {remedy(folder)}") from error
 
 
-def load_config(folder: Path) -> TrainConfig:
+def load_config(folder: Path) -> "TrainConfig":
     """The configuration of a checkpoint alone.
 
     Raises:
         CheckpointError: its file is missing or damaged.
     """
-    content = _proved(folder, CONFIG)
+    from model.config import TrainConfig  # which imports kernels
+
+    content = read_proved(folder, CONFIG)
     try:
         return TrainConfig.from_json(content.decode())
     except (UsageError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {_remedy(folder)}") from error
+        raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {remedy(folder)}") from error
 
 
 def digest_of(folder: Path) -> str:
@@ -142,12 +122,16 @@ def digest_of(folder: Path) -> str:
     return _hash_in(folder, ARRAYS)
 
 
-def _proved(folder: Path, name: str) -> bytes:
-    """The content of a file of a checkpoint, which the manifest has proved."""
+def read_proved(folder: Path, name: str) -> bytes:
+    """The content of a file of a checkpoint, which the manifest has proved.
+
+    Raises:
+        CheckpointError: the file or the manifest is missing or damaged.
+    """
     expected = _hash_in(folder, name)
     content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {_remedy(folder)}")
+        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {remedy(folder)}")
     return content
 
 
@@ -158,7 +142,7 @@ def _hash_in(folder: Path, name: str) -> str:
     except ValueError:
         is_whole = False
     if not is_whole or name not in hashes:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged; {_remedy(folder)}")
+        raise CheckpointError(f"{folder / MANIFEST}: damaged; {remedy(folder)}")
     return str(hashes[name])
 
 
@@ -167,37 +151,9 @@ def _read(folder: Path, name: str) -> bytes:
         return (folder / name).read_bytes()
     except OSError as error:
         what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise CheckpointError(f"{folder / name}: {what}; {_remedy(folder)}") from error
+        raise CheckpointError(f"{folder / name}: {what}; {remedy(folder)}") from error
 
 
-def _remedy(folder: Path) -> str:
-    return f"remove {folder} to go on from the checkpoint before it, if there is one, or train anew"
-
-
-def _flatten(state: TrainState) -> dict[str, np.ndarray[Any, Any]]:
-    leaves = jax.tree_util.tree_leaves_with_path(serialization.to_state_dict(state))
-    # Not np.ascontiguousarray, which gives a scalar an axis.
-    return {_name(path): np.asarray(leaf, order="C") for path, leaf in leaves}
-
-
-def _shapes(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
-    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
-
-
-def _restore(tree: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    return jax.tree_util.tree_map_with_path(lambda path, _leaf: arrays[_name(path)], tree)
-
-
-def _name(path: Any) -> str:
-    return "/".join(key.key for key in path)
-
-
-def _nest(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
-    nested: dict[str, Any] = {"batch_stats": {}}
-    for name, array in arrays.items():
-        *groups, leaf = name.split("/")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = array
-    return nested
+def remedy(folder: Path) -> str:
+    """What to do about a damaged checkpoint, for the end of a message."""
+    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train anew"

@@ -7,6 +7,7 @@ from typing import Any
 
 from model.runs.overview import RunSummary
 
+SHOWN = ("network", "encoding", "framing", "lr", "batch", "seed")  # of a sweep; epochs stand among the scores
 # The first of these stand first in a table.
 _FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")
 _AUGMENT = "augment"
@@ -43,6 +44,31 @@ def ranked(runs: Sequence[RunSummary], names: Sequence[str]) -> list[Setting]:
         groups.setdefault(tuple(repr(run.settings.get(name)) for name in names), []).append(run)
     settings = [Setting({name: group[0].settings.get(name) for name in names}, group) for group in groups.values()]
     return sorted(settings, key=lambda one: (len(one.top1s) < len(one.runs), -(one.mean or 0.0)))
+
+
+def best_of(settings: Sequence[Setting]) -> Setting | None:
+    """The first of `ranked` settings; None where no run is finished."""
+    return settings[0] if settings[0].mean is not None else None
+
+
+def sweep_dict(settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
+    """A sweep as JSON has it: the settings that take several values, the runs of the best setting first, and the best.
+
+    Args:
+        settings: `ranked`.
+        swept: the settings that take several values, and these.
+    """
+    best = best_of(settings)
+    return {
+        "swept": swept,
+        "runs": [
+            {**{name: run.settings.get(name) for name in SHOWN}, **run.as_dict()}
+            for setting in settings
+            for run in setting.runs
+        ],
+        "best": best
+        and {"values": best.values, "validation_top1": best.mean, "runs": [str(run.folder) for run in best.runs]},
+    }
 
 
 def standard_error(top1: float, drawings: float) -> float:

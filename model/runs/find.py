@@ -1,24 +1,90 @@
-"""Which runs there are in a folder of runs: the newest, those that are unfinished, and where the next one goes."""
+"""Which runs there are in a folder of runs, the newest of them, and where the next one goes. Without JAX."""
 
 import contextlib
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from model.config import TrainConfig
-from model.runs.card import CARD, RunCard
-from model.runs.folder import UNTRAINED, Run, differences, is_free, last_checkpoint, open_run
-from model.runs.overview import RUN_NAME, RUNS
+from model.runs.card import CARD, CONFIG
+from model.runs.folder import UNTRAINED, Run, is_free, last_checkpoint, open_run
 from pipeline.errors import InputError, MismatchError, SketchpipeError
 
+RUNS = Path("runs")
+_RUN_NAME = re.compile(r"(\d{3,})-.+")
 
-def list_runs(runs: Path = RUNS) -> list[Path]:
-    """The run folders in `runs`, oldest first."""
-    if not runs.is_dir():
+
+def find_runs(folder: Path = RUNS) -> list[Path]:
+    """The runs in a folder, damaged ones too: those of a number by number, so the newest last, then the others."""
+    if not folder.is_dir():
         return []
-    numbered = [(int(match[1]), entry) for entry in runs.iterdir() if (match := RUN_NAME.fullmatch(entry.name))]
-    return [entry for _, entry in sorted(numbered) if (entry / CARD).exists()]
+    found = []
+    for entry in folder.iterdir():
+        match = _RUN_NAME.fullmatch(entry.name)
+        if entry.is_dir() and (match or is_run(entry)):
+            found.append((int(match[1]) if match else math.inf, entry.name, entry))
+    return [entry for *_, entry in sorted(found)]
 
 
-def newest_run(runs: Path = RUNS) -> Run:
+def numbered_runs(folder: Path = RUNS) -> list[Path]:
+    """Those that have a number and a `run.json`: a command that is not told which run to take takes one of these."""
+    return [run for run in find_runs(folder) if _RUN_NAME.fullmatch(run.name) and (run / CARD).exists()]
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run, or what is left of one, or cannot be looked into."""
+    try:
+        return any((folder / name).exists() for name in (CARD, CONFIG))
+    except PermissionError:
+        return True
+
+
+def named_runs(folders: Sequence[Path]) -> list[Path]:
+    """The runs that folders name: each a run, or a folder of runs.
+
+    Raises:
+        InputError: one is neither.
+    """
+    runs: dict[Path, None] = {}
+    for folder in folders:
+        found = [folder] if is_run(folder) else find_runs(folder)
+        if not found:
+            raise InputError(f"{folder}: no run here; `sketchpipe runs` lists those in {RUNS}/")
+        runs |= dict.fromkeys(found)
+    return list(runs)
+
+
+def opened(folders: Iterable[Path]) -> Iterator[Run]:
+    """The runs in these folders, each opened when it is asked for; those of another format are passed over.
+
+    Raises:
+        CheckpointError: the files of one are damaged.
+    """
+    for folder in folders:
+        with contextlib.suppress(MismatchError):
+            yield open_run(folder)
+
+
+def readable_runs(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
+    """The runs in these folders that can be read, in their order, and why others cannot be.
+
+    Those of another format, and what a process left that was killed before it was a run, are passed over.
+    """
+    runs: list[Run] = []
+    faults = []
+    for folder in folders:
+        if not (folder / CARD).exists():
+            if not is_free(folder):
+                faults.append(f"{folder}: {CARD} is missing")
+            continue
+        try:
+            runs += opened([folder])
+        except SketchpipeError as error:
+            faults.append(str(error))
+    return runs, faults
+
+
+def newest_run(folder: Path = RUNS) -> Run:
     """The run that saved a checkpoint last; those of another format, or before their first step, are passed over.
 
     Raises:
@@ -27,58 +93,20 @@ def newest_run(runs: Path = RUNS) -> Run:
         MismatchError: there are only runs of another format.
     """
     trained = []
-    for number, folder in enumerate(list_runs(runs)):
-        last = last_checkpoint(folder)
+    for number, run in enumerate(numbered_runs(folder)):
+        last = last_checkpoint(run)
         if last is not None and last.name != UNTRAINED:
-            trained.append((last.parent.stat().st_mtime_ns, number, folder))  # a checkpoint may be pruned by now
-    other = None
-    for _, _, folder in sorted(trained, reverse=True):
-        try:
-            return open_run(folder)
-        except MismatchError as error:
-            other = other or error
-    if other is not None:
-        raise other
-    raise InputError(
-        f"{runs}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
-    )
+            trained.append((last.parent.stat().st_mtime_ns, number, run))  # a checkpoint may be pruned by now
+    if not trained:
+        raise InputError(
+            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
+        )
+    newest_first = [run for *_, run in sorted(trained, reverse=True)]
+    return next(opened(newest_first), None) or open_run(newest_first[0])  # which says what format it has
 
 
-def unfinished_run(config: TrainConfig, card: RunCard, runs: Path = RUNS) -> Run | None:
-    """The newest unfinished run of the same configuration on the same shards."""
-    for folder in reversed(list_runs(runs)):
-        try:
-            run = open_run(folder)
-        except SketchpipeError:
-            continue
-        if not run.card.finished and differences(run, config, card) == []:
-            return run
-    return None
-
-
-def newest_unfinished(runs: Path = RUNS) -> Run | None:
-    """The unfinished run that was begun last; those of another format, and those that diverged, are passed over.
-
-    One that has a checkpoint comes before those that have none, which may be what was left where a batch had no room.
-
-    Raises:
-        CheckpointError: the files of one that was begun later are damaged.
-    """
-    begun = None
-    for folder in reversed(list_runs(runs)):
-        with contextlib.suppress(MismatchError):
-            run = open_run(folder)
-            if run.card.finished or run.card.diverged is not None:
-                continue
-            if run.last_checkpoint() is not None:
-                return run
-            begun = begun or run
-    return begun
-
-
-def new_folder(network: str, runs: Path = RUNS) -> Path:
+def new_folder(network: str, folder: Path = RUNS) -> Path:
     """The next free `runs/001-sketchnet`."""
-    numbers = [
-        int(match[1]) for entry in runs.glob("*") if (match := RUN_NAME.fullmatch(entry.name)) and not is_free(entry)
-    ]
-    return runs / f"{max(numbers, default=0) + 1:03d}-{network}"
+    matches = [(_RUN_NAME.fullmatch(entry.name), entry) for entry in folder.glob("*")]
+    numbers = [int(match[1]) for match, entry in matches if match and not is_free(entry)]
+    return folder / f"{max(numbers, default=0) + 1:03d}-{network}"

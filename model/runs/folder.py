@@ -15,17 +15,19 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from model.compute.steps import TrainState
-from model.config import TrainConfig
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
 from model.runs.log import append_metrics, read_metrics
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
-from pipeline.shards.manifest import read_manifest
+from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
+
+if TYPE_CHECKING:  # JAX and kernels, without which runs are found
+    from model.compute.steps import TrainState
+    from model.config import TrainConfig
 
 METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
 UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
@@ -38,8 +40,13 @@ class Run:
     """A run on disk."""
 
     folder: Path
-    config: TrainConfig
+    config: "TrainConfig"
     card: RunCard
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing is left to train: all epochs are done, or it diverged."""
+        return self.card.finished or self.card.diverged is not None
 
     def create(self) -> None:
         """Make the folder; `run.json`, written last, makes it a run. What a killed process began of it is written over.
@@ -97,7 +104,21 @@ class Run:
             return found[0]
         raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
 
-    def save(self, state: TrainState, position: Position, *, best: bool) -> Position:
+    def check_splits(self, manifest: Manifest, folder: Path) -> None:
+        """Refuse shards that were split in another way, whose test split holds drawings that the run was trained on.
+
+        Raises:
+            MismatchError: they were.
+        """
+        splits = manifest.options["splits"]
+        if self.card.splits is not None and splits != self.card.splits:
+            raise MismatchError(
+                f"{folder}: split {splits}, but {self.folder} was trained on shards split {self.card.splits}: what it "
+                f"was trained on may be in any split here; build them with --splits {self.card.splits}, or say "
+                "--split all"
+            )
+
+    def save(self, state: "TrainState", position: Position, *, best: bool) -> Position:
         """Write a checkpoint and remove those that are neither the last nor the best.
 
         Returns:
@@ -106,10 +127,12 @@ class Run:
         Raises:
             OutputError: it cannot be written; those before it stand.
         """
+        from model.runs.state import pack_state  # with JAX
+
         name = f"{position.epoch:05d}-{position.step:07d}"
         # One rename makes the checkpoint and says which is the best: no crash can part the two.
         position = replace(position, best=name if best else position.best)
-        save_checkpoint(self.folder / CHECKPOINTS / name, state, position, self.config)
+        save_checkpoint(self.folder / CHECKPOINTS / name, pack_state(state), position, self.config)
         self.prune(name, position.best)
         return position
 
@@ -141,7 +164,7 @@ class Run:
         if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
             raise MismatchError(
                 f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); bring back the run's own, or "
-                "remove it to go on from the one before"
+                "remove it to resume from the one before"
             )
         return found
 
@@ -178,7 +201,7 @@ class Run:
         Raises:
             OutputError: it cannot be written; the lines before stand.
         """
-        with writing(self.folder / METRICS, "make room, then go on from the last checkpoint with the same command"):
+        with writing(self.folder / METRICS, "make room, then resume from the last checkpoint with the same command"):
             append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -208,7 +231,7 @@ def open_run(folder: Path) -> Run:
     return Run(folder, config, card)
 
 
-def differences(run: Run, config: TrainConfig, card: RunCard) -> list[str]:
+def differences(run: Run, config: "TrainConfig", card: RunCard) -> list[str]:
     """Where a run's configuration or shards are others than these, each as a phrase."""
     found = _other_settings(run.config, config, ("in the run", "here"))
     if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
@@ -227,7 +250,7 @@ def is_free(folder: Path) -> bool:
     return not names or begun
 
 
-def _other_settings(one: TrainConfig, other: TrainConfig, where: tuple[str, str]) -> list[str]:
+def _other_settings(one: "TrainConfig", other: "TrainConfig", where: tuple[str, str]) -> list[str]:
     """Where two configurations differ, each as a phrase that says where the one and the other is from."""
     ours, theirs = asdict(one), asdict(other)
     return [

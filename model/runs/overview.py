@@ -4,24 +4,19 @@ Of a run only `run.json` and `config.json` are proved here, so that a list of ma
 `predict` prove what they read.
 """
 
-import hashlib
 import json
 import math
-import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.runs.card import CARD, CONFIG, FORMAT_VERSION, read_stored
+from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
-from pipeline.errors import InputError
 from pipeline.storage.locks import holder_of
-from pipeline.storage.sealed import CHECKSUM, unseal
 
-RUNS = Path("runs")
-FORMAT_VERSION = 4  # of a run's folder. 4: run.json proves itself and config.json; checkpoints have their own
-RUN_NAME = re.compile(r"(\d{3,})-.+")
 _HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
 _PARAMETERS = 2**63  # fewer than these
 _NAMED = 5  # lines of metrics.jsonl that are passed over, at most
@@ -98,64 +93,28 @@ class RunSummary:
         }
 
 
-def find_runs(folder: Path = RUNS) -> list[Path]:
-    """The runs in a folder, damaged ones too: those of a number by number, so the newest last, then the others."""
-    if not folder.is_dir():
-        return []
-    found = []
-    for entry in folder.iterdir():
-        match = RUN_NAME.fullmatch(entry.name)
-        if entry.is_dir() and (match or is_run(entry)):
-            found.append((int(match[1]) if match else math.inf, entry.name, entry))
-    return [entry for *_, entry in sorted(found)]
-
-
-def is_run(folder: Path) -> bool:
-    """Whether a folder is a run, or what is left of one, or cannot be looked into."""
-    try:
-        return any((folder / name).exists() for name in ("run.json", "config.json"))
-    except PermissionError:
-        return True
-
-
-def named_runs(folders: Sequence[Path]) -> list[Path]:
-    """The runs that folders name: each a run, or a folder of runs.
-
-    Raises:
-        InputError: one is neither.
-    """
-    runs: dict[Path, None] = {}
-    for folder in folders:
-        found = [folder] if is_run(folder) else find_runs(folder)
-        if not found:
-            raise InputError(f"{folder}: no run here; `sketchpipe runs` lists those in {RUNS}/")
-        runs |= dict.fromkeys(found)
-    return list(runs)
-
-
 def summarize(folder: Path) -> RunSummary:
     """What the run in `folder` tells, whatever is left of it."""
-    card, card_fault = _card(folder / "run.json")
-    version, finished = card.get("format_version"), card.get("finished") is True
-    sha256 = str(card.get("config_sha256")) if version == FORMAT_VERSION else None
-    settings, settings_fault = _settings(folder / "config.json", sha256)
-    epochs, epochs_fault, passed_over = _epochs(folder / "metrics.jsonl", finished=finished)
-    faults = [fault for fault in (card_fault, settings_fault, epochs_fault) if fault]
-    if card and not card_fault and version != FORMAT_VERSION:
-        state, note = "other format", f"run format {version}, this version reads {FORMAT_VERSION}"
+    stored = read_stored(folder)
+    card, finished = stored.fields, stored.fields.get("finished") is True
+    epochs, epochs_fault, passed_over = _epochs(folder / METRICS, finished=finished)
+    found = ((CARD, stored.fault), (CONFIG, stored.settings_fault), (METRICS, epochs_fault))
+    faults = [f"{name} {fault}" for name, fault in found if fault]
+    if stored.is_other_format:
+        state, note = "other format", f"run format {card['format_version']}, this version reads {FORMAT_VERSION}"
     elif faults:
         state, note = "damaged", "; ".join(faults)
     elif finished:
         state, note = "finished", ""
-    elif (holder := holder_of(folder / "lock")) is not None:
+    elif (holder := holder_of(folder / LOCK)) is not None:
         state, note = "training", f"being trained by process {holder}"
     elif card.get("diverged"):
         state, note = "diverged", str(card["diverged"])
     else:
-        state, note = "unfinished", f"goes on with `sketchpipe train --resume --run {folder}`"
+        state, note = "unfinished", f"resume it with `sketchpipe train --resume --run {folder}`"
     note = "; ".join(part for part in (note, passed_over) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
-    return RunSummary(folder, state, note, settings, shards, checksum, epochs, _parameters(folder))
+    return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder))
 
 
 def number(fields: Mapping[str, Any], name: str) -> float | None:
@@ -171,53 +130,16 @@ def share(fields: Mapping[str, Any], name: str) -> float | None:
     return value if value is not None and 0 <= value <= 1 else None
 
 
-def _object(path: Path) -> tuple[dict[str, Any], str, str]:
-    """A file's JSON object, its text, and what is wrong with it; empty what there is not."""
-    try:
-        text = path.read_bytes().decode()
-        fields = json.loads(text)
-    except FileNotFoundError:
-        return {}, "", f"{path.name} is missing"
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, "", f"{path.name} cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
-    return (fields, text, "") if isinstance(fields, dict) else ({}, "", f"{path.name} is no JSON object")
-
-
-def _card(path: Path) -> tuple[dict[str, Any], str]:
-    """`run.json`, and what is wrong with it. Formats before 4 have no checksum; what has one proves itself by it."""
-    fields, text, fault = _object(path)
-    if not fault and "format_version" not in fields:
-        return fields, f"{path.name} names no format_version"
-    if fault or (fields["format_version"] != FORMAT_VERSION and f'"{CHECKSUM}"' not in text):
-        return fields, fault
-    try:
-        is_whole = unseal(text)[1]
-    except (ValueError, RecursionError):  # JSON can spell what UTF-8 cannot
-        is_whole = False
-    return fields, "" if is_whole else f"{path.name} has another checksum than its own"
-
-
-def _settings(path: Path, sha256: str | None) -> tuple[dict[str, Any], str]:
-    """A run's configuration, where what every format has is as it should be; proved, unless `sha256` is None."""
-    settings, text, fault = _object(path)
-    kinds = {"network": str, "classes": list, "epochs": int}
-    if not fault and any(not isinstance(settings.get(name), kind) for name, kind in kinds.items()):
-        return {}, f"{path.name} lacks {', '.join(kinds)}, or they are of another type"
-    if not fault and sha256 is not None and hashlib.sha256(text.encode()).hexdigest() != sha256:
-        fault = f"{path.name} has another SHA-256 than run.json says"
-    return settings, fault
-
-
 def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, str]:
     """The lines of a run's metrics that can be read, what is wrong with all of them, and which were passed over."""
     try:
         epochs, numbers = read_log(path)
     except FileNotFoundError:
-        return [], f"{path.name} is missing" if finished else "", ""  # else no epoch is done
+        return [], "is missing" if finished else "", ""  # else no epoch is done
     except OSError as error:
-        return [], f"{path.name} cannot be read ({error.strerror})", ""
+        return [], f"cannot be read ({error.strerror})", ""
     if finished and not epochs:
-        return [], f"{path.name} has no epoch's line", ""
+        return [], "has no epoch's line", ""
     if not numbers:
         return epochs, "", ""
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""

@@ -1,4 +1,4 @@
-"""Scoring a run on shards: its own or others, whose classes are matched by word."""
+"""Predicting splits of shards with a run and scoring that: its own shards or others, whose classes match by word."""
 
 import contextlib
 import functools
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.compute.feed import Feed
-from model.runs.folder import Run
 from model.scoring.loaded import LoadedRun
 from model.scoring.metrics import Scores, add, mean_log_probabilities, score
+from model.scoring.reliability import Reliability, reliability
 from pipeline.arrays import Float64Array
 from pipeline.errors import MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
-from pipeline.shards.manifest import Manifest, read_manifest
+from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
 
@@ -42,23 +42,9 @@ def labels_in(classes: Sequence[str], shard_classes: Sequence[str], folder: Path
     return np.array([label[word] for word in shard_classes], np.int32)
 
 
-def check_splits(run: Run, manifest: Manifest, folder: Path) -> None:
-    """Refuse shards that were split in another way, whose test split holds drawings that the run was trained on.
-
-    Raises:
-        MismatchError: they were.
-    """
-    splits = manifest.options["splits"]
-    if run.card.splits is not None and splits != run.card.splits:
-        raise MismatchError(
-            f"{folder}: split {splits}, but {run.folder} was trained on shards split {run.card.splits}: what it was "
-            f"trained on may be in any split here; build them with --splits {run.card.splits}, or say --split all"
-        )
-
-
 @dataclass(frozen=True)
-class Look:
-    """What a network makes of N drawings of a split.
+class Predictions:
+    """What a network predicts for N drawings of a split.
 
     Attributes:
         rows: (N,) int64, theirs in the split.
@@ -90,12 +76,46 @@ class Look:
         """The scores of these drawings."""
         return score(self.ranked, self.labels, classes, self.temperature if len(self.logits) == 1 else 1.0)
 
+    def reliability(self) -> Reliability:
+        """The counts of these drawings by how sure the network was."""
+        best = self.ranked.argmax(axis=1)
+        return reliability(self.probabilities[np.arange(len(best)), best], best == self.labels)
 
-Visitor = Callable[[ShardSplit, Look], None]
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A run scored on a split.
+
+    Attributes:
+        loaded: the run.
+        shards: folder of the shards.
+        split: train, validation, test or all.
+        mirror: whether each drawing's mirror image was predicted too.
+        scores: of the mean probabilities.
+        reliability: how far these can be believed.
+    """
+
+    loaded: LoadedRun
+    shards: Path
+    split: str
+    mirror: bool
+    scores: Scores
+    reliability: Reliability
+
+    def as_dict(self) -> dict[str, Any]:
+        """The evaluation as JSON has it."""
+        return {
+            "run": str(self.loaded.run.folder), "shards": str(self.shards), "split": self.split, "mirror": self.mirror,
+            "temperature": self.loaded.temperature, "ece": self.reliability.ece,
+            "interval": list(self.scores.interval), **self.scores.as_dict(),
+        }  # fmt: skip
+
+
+Visitor = Callable[[ShardSplit, Predictions], None]
 See = Callable[[Batch, NDArray[np.float32]], None]  # is shown a batch while its images last, and its logits
 
 
-def looks(
+def predict_batches(
     step: Callable[..., jax.Array],
     variables: Any,
     loader: Loader,
@@ -105,8 +125,8 @@ def looks(
     mirror: Loader | None = None,
     temperature: float = 1.0,
     see: See | None = None,
-) -> Generator[Look, None, None]:
-    """Look at the drawings of a loader's split once, or at its first `limit` or a few more: full batches.
+) -> Generator[Predictions, None, None]:
+    """Predict the drawings of a loader's split once, or its first `limit` or a few more: full batches.
 
     Args:
         step: the compiled `eval_step`.
@@ -114,7 +134,7 @@ def looks(
         loader: of the drawings.
         labels: (K,) int32, the run's label of each label of the shards.
         limit: drawings.
-        mirror: a loader of the same drawings mirrored, which are looked at too.
+        mirror: a loader of the same drawings mirrored, which are predicted too.
         temperature: of the probabilities.
         see: is shown each batch of `loader`.
     """
@@ -128,7 +148,7 @@ def looks(
         for outputs in zip(*passes, strict=True):
             batch = outputs[0][0]
             logits = tuple(found for _, found in outputs)
-            yield Look(batch.rows[batch.mask], labels[batch.labels[batch.mask]], logits, temperature)
+            yield Predictions(batch.rows[batch.mask], labels[batch.labels[batch.mask]], logits, temperature)
 
 
 def score_batches(
@@ -142,10 +162,10 @@ def score_batches(
     mirror: Loader | None = None,
     see: See | None = None,
 ) -> Scores:
-    """Score the drawings of a loader's split, as `looks` finds them."""
+    """Score the drawings of a loader's split, as `predict_batches` predicts them."""
     total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    for look in looks(step, variables, loader, labels, limit=limit, mirror=mirror, see=see):
-        total = add(total, look.scores(classes))
+    for found in predict_batches(step, variables, loader, labels, limit=limit, mirror=mirror, see=see):
+        total = add(total, found.scores(classes))
     return total
 
 
@@ -163,16 +183,16 @@ def _outputs(
             feed.used([batch], logits)
 
 
-def look_at(
+def predict_split(
     loaded: LoadedRun, folder: Path, split: str, *, mirror: bool = False, limit: int | None = None
-) -> Generator[tuple[ShardSplit, Look], None, None]:
-    """What a run makes of a split of the shards in `folder`, or of "all", each drawing once.
+) -> Generator[tuple[ShardSplit, Predictions], None, None]:
+    """What a run predicts for a split of the shards in `folder`, or for "all", each drawing once.
 
     Args:
         loaded: the run, whose temperature the probabilities have.
         folder: the shards.
         split: train, validation, test or all.
-        mirror: whether to look at each drawing's mirror image too.
+        mirror: whether to predict each drawing's mirror image too.
         limit: drawings of each split, or a few more; all where it is None.
 
     Raises:
@@ -184,14 +204,14 @@ def look_at(
     for name in splits_of(folder, split):
         opened = open_split(folder, name)
         if split != "all":
-            check_splits(run, opened.manifest, folder)
+            run.check_splits(opened.manifest, folder)
         labels = labels_in(run.config.classes, opened.manifest.classes, folder)
         mirrored = Loader(opened, replace(config, mirrored=True)) if mirror else None
         loader = Loader(opened, config)
-        for look in looks(
+        for found in predict_batches(
             loaded.step, variables, loader, labels, limit=limit, mirror=mirrored, temperature=loaded.temperature
         ):
-            yield opened, look
+            yield opened, found
 
 
 def splits_of(folder: Path, split: str) -> list[str]:
@@ -200,17 +220,27 @@ def splits_of(folder: Path, split: str) -> list[str]:
 
 
 def evaluate_run(
-    loaded: LoadedRun, folder: Path, split: str, *, mirror: bool = False, visitors: Sequence[Visitor] = ()
-) -> Scores:
-    """Score what `look_at` finds, whose arguments and errors these are; each visitor is shown every look.
+    loaded: LoadedRun,
+    folder: Path,
+    split: str,
+    *,
+    mirror: bool = False,
+    visitors: Sequence[Visitor] = (),
+    progress: Callable[[int, int], None] = lambda _count, _total: None,
+) -> Evaluation:
+    """Score what `predict_split` predicts, whose arguments and errors these are.
 
-    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored.
+    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored. Each visitor is
+    given all predictions; `progress` is told of so many more drawings, and of how many there are.
     """
     classes = loaded.run.config.classes
-    total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    with contextlib.closing(look_at(loaded, folder, split, mirror=mirror)) as found:
-        for opened, look in found:
-            total = add(total, look.scores(classes))
+    scores = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
+    counts = reliability([], [])
+    with contextlib.closing(predict_split(loaded, folder, split, mirror=mirror)) as predicted:
+        for opened, found in predicted:
+            scores = add(scores, found.scores(classes))
+            counts += found.reliability()
             for visit in visitors:
-                visit(opened, look)
-    return total
+                visit(opened, found)
+            progress(len(found.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
+    return Evaluation(loaded, folder, split, mirror, scores, counts)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from model.runs.card import CARD
-from model.runs.find import newest_run
+from model.runs.find import RUNS, newest_run
 from model.runs.folder import open_run
-from model.runs.overview import RUNS
 from model.scoring import loaded
 from model.scoring.predict import Predictor
 

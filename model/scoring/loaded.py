@@ -11,8 +11,9 @@ import numpy as np
 from model.compute.steps import eval_step
 from model.networks import make_network
 from model.runs.calibration import Calibration, read_calibration
-from model.runs.checkpoint import Position, digest_of, load_checkpoint
+from model.runs.checkpoint import Position, digest_of
 from model.runs.folder import Run
+from model.runs.state import load_checkpoint
 from pipeline.errors import CheckpointError
 
 
@@ -60,12 +61,12 @@ def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
     """
     folder, arrays_sha256, variables, position = _best_of(run)
     if (position.epoch, position.step) == (0, 0):
-        raise CheckpointError(f"{run.folder}: not trained yet; go on with `sketchpipe train --resume`")
+        raise CheckpointError(f"{run.folder}: not trained yet; resume it with `sketchpipe train --resume`")
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         if not np.isfinite(leaf).all():
             name = "/".join(key.key for key in path)
             raise CheckpointError(
-                f"{folder}: {name} is not finite, the training diverged; remove it to go on from the checkpoint "
+                f"{folder}: {name} is not finite, the training diverged; remove it to resume from the checkpoint "
                 "before it, if there is one, or train anew with a lower learning rate"
             )
     network = make_network(run.config.network, len(run.config.classes))
@@ -81,7 +82,9 @@ def _best_of(run: Run) -> tuple[Path, str, Any, Position]:
         try:
             folder = run.checkpoint(best=True)
             if folder is None:
-                raise CheckpointError(f"{run.folder}: has no checkpoint yet; go on with `sketchpipe train --resume`")
+                raise CheckpointError(
+                    f"{run.folder}: has no checkpoint yet; resume it with `sketchpipe train --resume`"
+                )
             state, position = load_checkpoint(folder)
             arrays_sha256 = digest_of(folder)
         except CheckpointError:

@@ -1,7 +1,9 @@
-"""What a run makes of drawings: the probability of every class."""
+"""What a run predicts for drawings: the probability of every class."""
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -14,7 +16,40 @@ from model.scoring.loaded import LoadedRun
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings
 from pipeline.rendering.render import render
+from pipeline.shards.read import open_split
 from pipeline.wording import counted
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a run predicts for one drawing.
+
+    Attributes:
+        drew: the drawing's own word.
+        key_id: the drawing's.
+        labels: every class, the likeliest first, with its probability.
+    """
+
+    drew: str
+    key_id: int
+    labels: dict[str, float]
+
+    @property
+    def predicted(self) -> str:
+        """The likeliest class."""
+        return next(iter(self.labels))
+
+    @property
+    def probability(self) -> float:
+        """Of the likeliest class, from 0 to 1."""
+        return self.labels[self.predicted]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The prediction as JSON has it."""
+        return {
+            "drew": self.drew, "predicted": self.predicted, "probability": self.probability, "key_id": self.key_id,
+            "labels": self.labels,
+        }  # fmt: skip
 
 
 @dataclass(repr=False)
@@ -59,6 +94,14 @@ class Predictor:
             found /= 2
         return found
 
+    def predictions(self, drawings: Drawings, probabilities: NDArray[np.float32]) -> Iterator[Prediction]:
+        """What `of_drawings` found of N drawings, drawing by drawing."""
+        classes = self.run.config.classes
+        for k, row in enumerate(probabilities):
+            order = (-row).argsort(kind="stable").tolist()  # of equals the lower label comes first
+            labels = {classes[label]: float(row[label]) for label in order}
+            yield Prediction(drawings.words[drawings.word[k]], int(drawings.key_id[k]), labels)
+
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, of (N, H, W, C) uint8 images."""
         return self._outputs(images, lambda logits: jax.nn.softmax(logits / self.loaded.temperature, axis=-1))
@@ -76,3 +119,15 @@ class Predictor:
             padded[: len(part)] = part
             parts.append(np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)])
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)
+
+
+def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:
+    """A drawing of the test split of shards; with a seed the same each time.
+
+    Raises:
+        MismatchError: the shards were split in another way than those that the run was trained on.
+        SketchpipeError: the shards are missing or damaged.
+    """
+    split = open_split(folder, "test")
+    run.check_splits(split.manifest, folder)
+    return split.read_rows(np.array([random.Random(seed).randrange(len(split))]))

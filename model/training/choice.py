@@ -8,11 +8,10 @@ from typing import Any
 
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
-from model.runs.card import RunCard
-from model.runs.find import new_folder, newest_unfinished, unfinished_run
+from model.runs.card import CARD, RunCard
+from model.runs.find import RUNS, find_runs, new_folder, numbered_runs, opened, readable_runs
 from model.runs.folder import Run, differences, is_free, open_run
-from model.runs.overview import find_runs
-from pipeline.errors import InputError, MismatchError, OutputError, SketchpipeError, UsageError
+from pipeline.errors import InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 
 _VERSIONS = ("sketchpipe", "jax", "flax", "optax", "numpy")
@@ -68,56 +67,43 @@ def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
     return Plan(config, card)
 
 
-def choose_run(shards: Path, folder: Path | None, settings: Mapping[str, Any], *, only_begun: bool) -> Choice:
-    """The run of these settings on these shards: in `folder`, else the newest unfinished one, else a new one.
+def choose_run(
+    shards: Path | None, folder: Path | None, settings: Mapping[str, Any], *, only_begun: bool = False
+) -> Choice:
+    """The run to train: in `folder`, else the newest unfinished one of these settings on these shards, else a new one.
 
     Args:
-        shards: folder of shards.
+        shards: folder of shards; None for a run that is begun, on its own shards.
         folder: of the run; None for one in `runs/`.
-        settings: fields of the configuration.
+        settings: fields of the configuration, and `recipe`, the network whose recipe a new run takes.
         only_begun: whether to refuse a new one.
 
     Raises:
-        MismatchError: the run in `folder` is another.
+        MismatchError: the run in `folder` is another, or its shards are others now.
         InputError: there is none, and a new one is refused.
         OutputError: `folder` holds something else.
-        SketchpipeError: the settings or the shards cannot be used.
+        SketchpipeError: the settings or the shards cannot be used, or the run is damaged.
     """
+    if shards is None:
+        return _choose_begun(folder, settings)
     plan = plan_run(open_split(shards, "train"), settings)
-    if folder is not None and (folder / "run.json").exists():
+    if folder is not None and (folder / CARD).exists():
         run = open_run(folder)
         _refuse_other(run, differences(run, plan.config, plan.card), "; choose another --run")
         return Choice(run, shards, is_new=False)
-    if folder is None and (unfinished := unfinished_run(plan.config, plan.card)) is not None:
+    if folder is None and (unfinished := unfinished_run(plan)) is not None:
         return Choice(unfinished, shards, is_new=False)
     if only_begun:
-        raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to go on with")
+        raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to resume")
     if folder is not None and not is_free(folder):
         raise OutputError(f"{folder}: is there and is no run; choose another --run")
-    return Choice(Run(folder or new_folder(plan.config.network), plan.config, plan.card), shards, is_new=True)
+    return _new_run(plan, shards, folder)
 
 
-def choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
-    """The run in `folder`, else the newest unfinished one, on its own shards.
-
-    Raises:
-        InputError: there is none.
-        MismatchError: it has other settings than these, or its shards are others now.
-        SketchpipeError: it or its shards are damaged.
-    """
-    run = newest_unfinished() if folder is None else open_run(folder)
-    if run is None:
-        raise InputError("runs/: no unfinished run to go on with; start one with `sketchpipe train --shards DIR`")
-    differ = [
-        f"{name} {stored} in the run, {wanted} here"
-        for name, wanted in settings.items()
-        if wanted != (stored := getattr(run.config, name))
-    ]
-    _refuse_other(run, differ)
-    shards = run.shards_folder()
-    if open_split(shards, "train").manifest.checksum != run.card.shards_checksum:
-        raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot go on with them")
-    return Choice(run, shards, is_new=False)
+def choose_planned(plan: Plan, shards: Path) -> Choice:
+    """The run in `runs/` that is what `plan` says, finished or not, else a new one."""
+    run = found_run(plan, readable_runs(find_runs())[0])
+    return _new_run(plan, shards) if run is None else Choice(run, shards, is_new=False)
 
 
 def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
@@ -127,21 +113,51 @@ def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
     return max(same, key=lambda run: (run.card.finished, run.card.diverged is not None), default=None)
 
 
-def readable_runs() -> tuple[list[Run], list[str]]:
-    """The runs in `runs/`, whatever their names, the newest number last, and why the others cannot be read."""
-    runs, faults = [], []
-    for folder in find_runs():
-        if not (folder / "run.json").exists():
-            if not is_free(folder):
-                faults.append(f"{folder}: run.json is missing")
-            continue
-        try:
-            runs.append(open_run(folder))
-        except MismatchError:  # of another format: another configuration by that alone
-            continue
-        except SketchpipeError as error:
-            faults.append(str(error))
-    return runs, faults
+def unfinished_run(plan: Plan, runs: Path = RUNS) -> Run | None:
+    """The newest run that is what `plan` says and not finished; damaged runs are passed over."""
+    readable, _ = readable_runs(numbered_runs(runs))
+    same = (run for run in reversed(readable) if not differences(run, plan.config, plan.card))
+    return next((run for run in same if not run.card.finished), None)
+
+
+def newest_unfinished(runs: Path = RUNS) -> Run | None:
+    """The unfinished run that was begun last; those of another format, and those that diverged, are passed over.
+
+    One that has a checkpoint comes before those that have none, which may be what was left where a batch had no room.
+
+    Raises:
+        CheckpointError: the files of one that was begun later are damaged.
+    """
+    begun = None
+    for run in opened(reversed(numbered_runs(runs))):
+        if not run.is_done:
+            if run.last_checkpoint() is not None:
+                return run
+            begun = begun or run
+    return begun
+
+
+def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
+    """The run in `folder`, else the newest unfinished one, on its own shards."""
+    if "recipe" in settings:
+        raise UsageError("--recipe is for a new run: --resume keeps the one it has")
+    run = newest_unfinished() if folder is None else open_run(folder)
+    if run is None:
+        raise InputError("runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`")
+    differ = [
+        f"{name} {stored} in the run, {wanted} here"
+        for name, wanted in settings.items()
+        if wanted != (stored := getattr(run.config, name))
+    ]
+    _refuse_other(run, differ)
+    shards = run.shards_folder()
+    if open_split(shards, "train").manifest.checksum != run.card.shards_checksum:
+        raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot be resumed on them")
+    return Choice(run, shards, is_new=False)
+
+
+def _new_run(plan: Plan, shards: Path, folder: Path | None = None) -> Choice:
+    return Choice(Run(folder or new_folder(plan.config.network), plan.config, plan.card), shards, is_new=True)
 
 
 def _refuse_other(run: Run, differ: Sequence[str], remedy: str = "") -> None:

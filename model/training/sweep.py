@@ -1,15 +1,26 @@
 """A sweep: every combination of some settings as an ordinary run, so that it has no state of its own."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
 
 from model.compute.devices import devices_for
 from model.compute.steps import check_batch
-from model.training.choice import Plan, plan_run
-from pipeline.shards.read import ShardSplit
+from model.runs.comparison import Setting
+from model.runs.find import find_runs, readable_runs
+from model.runs.folder import open_run
+from model.runs.overview import summarize
+from model.scoring.evaluate import evaluate_run
+from model.scoring.loaded import load_run
+from model.training.choice import Choice, Plan, choose_planned, found_run, plan_run
+from model.training.train import open_validation
+from pipeline.errors import InputError, LockedError
+from pipeline.shards.read import ShardSplit, open_split
 
 # Those that can take several values; the first changes slowest.
 SWEPT = ("network", "encoding", "framing", "epochs", "batch", "lr", "seed")
@@ -46,3 +57,96 @@ def plan_sweep(
         if all(plan.config != other.config for other in plans):
             plans.append(plan)
     return plans
+
+
+def open_swept(shards: Path, *, test: bool) -> ShardSplit:
+    """The training split of shards that runs can be compared on.
+
+    Args:
+        shards: their folder.
+        test: whether the best setting is to be scored on the test split.
+
+    Raises:
+        InputError: the validation split, or the test split that is needed, has no drawings.
+        SketchpipeError: the shards are missing or damaged.
+    """
+    split = open_split(shards, "train")
+    if open_validation(split) is None:
+        raise InputError(f"{shards}: no drawings to compare by in its validation split; build it with other --splits")
+    if test:
+        open_split(shards, "test")
+    return split
+
+
+@dataclass
+class Sweep:
+    """Planned runs and how far they are.
+
+    Attributes:
+        plans: of the runs.
+        shards: folder that they are trained on.
+        folders: of the runs that are done or tried, by their place in `plans`.
+        held: those that other processes train, or were first to make, likewise.
+        left: the epochs that each run that was not tried yet is to be trained for.
+        done: how many runs were done before.
+        begun: how many were begun before, and not done.
+        faults: why runs in `runs/` cannot be read.
+    """
+
+    plans: Sequence[Plan]
+    shards: Path
+
+    def __post_init__(self) -> None:
+        readable, self.faults = readable_runs(find_runs())
+        found = [found_run(plan, readable) for plan in self.plans]
+        is_done = [run is not None and run.is_done for run in found]
+        self.done, self.begun = sum(is_done), sum(run is not None for run in found) - sum(is_done)
+        self.left = [0 if one else plan.config.epochs for plan, one in zip(self.plans, is_done, strict=True)]
+        self.folders: dict[int, Path] = {}
+        self.held: dict[int, Path] = {}
+        self._epochs, self._seconds = 0, 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the runs that were not tried yet will take, at the pace so far; None where it is not known."""
+        return self._seconds / self._epochs * sum(self.left) if self._epochs else None
+
+    def train(self, train: Callable[[int, Choice], None], tried: Callable[[Path, bool, bool], None]) -> None:
+        """Train what is not done; what another process holds is tried again at the end, when it may be free or done.
+
+        Args:
+            train: trains the run of a plan, given by its place in `plans`.
+            tried: is told of each run that was tried: its folder, whether another process holds it, and whether it
+                was tried for the second time.
+        """
+        waiting = list(range(len(self.plans)))
+        for again in (False, True):
+            self.held = {}
+            for place in waiting:
+                choice = choose_planned(self.plans[place], self.shards)  # another command may have trained it meanwhile
+                folder, self.left[place] = choice.run.folder, 0
+                if choice.run.is_done:
+                    self.folders[place] = folder
+                else:
+                    self._try(place, choice, train)
+                    tried(folder, place in self.held, again)
+            waiting = list(self.held)
+
+    def _try(self, place: int, choice: Choice, train: Callable[[int, Choice], None]) -> None:
+        folder = choice.run.folder
+        before, began = summarize(folder).epochs_done, time.perf_counter()
+        try:
+            train(place, choice)
+        except LockedError:
+            self.held[place] = folder
+            if choice.is_new:  # what the other process makes there may be of other settings
+                return
+        self.folders[place] = folder
+        self._epochs += summarize(folder).epochs_done - before
+        self._seconds += time.perf_counter() - began
+
+
+def scores_on_test(setting: Setting, shards: Path) -> list[dict[str, Any]]:
+    """The scores of a setting's runs on the test split, each with the name of its run."""
+    loaded = [load_run(open_run(run.folder)) for run in setting.runs]
+    return [{"run": str(one.run.folder), **evaluate_run(one, shards, "test").scores.as_dict()} for one in loaded]

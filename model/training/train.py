@@ -15,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from model.compute.feed import Feed
+from model.compute.optimizer import make_schedule, make_tx
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
-from model.config import make_schedule, make_tx
 from model.networks import make_network
-from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.checkpoint import Position
 from model.runs.folder import Run
+from model.runs.state import load_checkpoint
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter

@@ -7,8 +7,9 @@ from typing import Any
 from model.compute.steps import TrainState
 from model.config import TrainConfig
 from model.networks import parameter_table
-from model.runs.checkpoint import digest_of, load_checkpoint
+from model.runs.checkpoint import digest_of
 from model.runs.folder import open_run
+from model.runs.state import load_checkpoint
 from pipeline.errors import CheckpointError, MismatchError
 
 SAME = ("network", "image_size", "line_width", "encoding", "framing")  # or the weights mean something else

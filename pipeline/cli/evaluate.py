@@ -11,10 +11,8 @@ from pipeline.choices import SplitOrAll
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
     from model.runs.folder import Run
-    from model.scoring.evaluate import Look
+    from model.scoring.evaluate import Evaluation
     from model.scoring.loaded import LoadedRun
-    from model.scoring.metrics import Scores
-    from pipeline.shards.read import ShardSplit
 
 
 def evaluate(
@@ -47,6 +45,8 @@ def evaluate(
     import json
 
     from model.compute.devices import choose_devices
+    from model.report.outputs import Collector
+    from model.scoring.evaluate import evaluate_run
     from model.scoring.loaded import load_run
     from pipeline.storage.outputs import check_output_path
 
@@ -56,8 +56,14 @@ def evaluate(
     folder = shards or chosen.shards_folder()
     choose_devices(device)
     loaded = _calibrated(chosen, folder) if calibrate else load_run(chosen)
-    described = _evaluate(loaded, folder, split, mirror, report)
-    typer.echo(json.dumps(described, ensure_ascii=False, indent=1) if as_json else _as_text(described))
+    tell_temperature(loaded)
+    collector = Collector()
+    with _Counting(split) as counting:
+        visitors = () if report is None else (collector,)
+        found = evaluate_run(loaded, folder, split, mirror=mirror, visitors=visitors, progress=counting.add)
+    if report is not None:
+        _write_report(report, found, collector.outputs())
+    typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if as_json else _as_text(found.as_dict()))
 
 
 def tell_temperature(loaded: "LoadedRun") -> None:
@@ -80,7 +86,7 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     from dataclasses import replace
 
     from model.runs.calibration import CALIBRATION
-    from model.scoring.calibration import calibrate_run, own_shards
+    from model.scoring.calibrate import calibrate_run, own_shards
     from model.scoring.loaded import load_run
     from pipeline.cli.options import say
 
@@ -97,45 +103,13 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     return replace(loaded, calibration=found)
 
 
-def _evaluate(loaded: "LoadedRun", folder: Path, split: str, mirror: bool, report: Path | None) -> dict[str, Any]:
-    """What is to be said of a run; its report is written."""
-    from model.scoring.calibration import reliability_of
-    from model.scoring.evaluate import evaluate_run
-    from model.scoring.reliability import reliability
-    from pipeline.shards.shuffle import SPLITS
-
-    tell_temperature(loaded)
-    found = reliability([], [])
-
-    def measure(opened: "ShardSplit", look: "Look") -> None:
-        nonlocal found
-        found += reliability_of(look)
-        counting.add(len(look.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
-
-    visitors: list[Any] = [measure]
-    if report is not None:
-        from model.report.outputs import Collector
-
-        visitors.append(collector := Collector())
-    with _Counting(split) as counting:
-        scores = evaluate_run(loaded, folder, split, mirror=mirror, visitors=visitors)
-    if report is not None:
-        _write_report(report, loaded, folder, split, mirror, scores, collector.outputs())
-    return {
-        "run": str(loaded.run.folder), "shards": str(folder), "split": split, "mirror": mirror,
-        "temperature": loaded.temperature, "ece": found.ece, "interval": list(scores.interval), **scores.as_dict(),
-    }  # fmt: skip
-
-
-def _write_report(
-    path: Path, loaded: "LoadedRun", folder: Path, split: str, mirror: bool, scores: "Scores", outputs: "Outputs"
-) -> None:
+def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
     from model.report.build import make_report
     from pipeline.cli.options import say, size
     from pipeline.storage.outputs import write_output
 
     with _Counting("report, unfinished drawings") as counting:
-        page = make_report(loaded, folder, split, scores, outputs, mirror=mirror, progress=counting.add)
+        page = make_report(found, outputs, progress=counting.add)
     content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
     write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
@@ -167,11 +141,10 @@ def chosen_run(folder: Path | None) -> "Run":
     from model.runs.folder import open_run
     from pipeline.cli.options import say
 
-    if folder is not None:
-        return open_run(folder)
-    newest = newest_run()
-    say(f"run: {newest.folder}")
-    return newest
+    run = newest_run() if folder is None else open_run(folder)
+    if folder is None:
+        say(f"run: {run.folder}")
+    return run
 
 
 def _as_text(scores: dict[str, Any]) -> str:

@@ -1,16 +1,14 @@
 """`sketchpipe predict`."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model.compute.choices import Device
 
 if TYPE_CHECKING:
-    from model.runs.folder import Run
-    from pipeline.drawings import Drawings
+    from model.scoring.predict import Prediction
 
 ALL_LABELS = 30  # up to so many classes a terminal shows every label
 
@@ -44,13 +42,11 @@ def predict(
     """
     import numpy as np
 
-    from model.compute.devices import choose_devices
-    from model.scoring.loaded import load_run
-    from model.scoring.predict import Predictor
     from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import write_png
+    from pipeline.sources.named import read_named
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -59,11 +55,17 @@ def predict(
     shown = _labels_shown(top)
     chosen = chosen_run(run)
     if random:
-        parts = iter([_random_drawing(chosen, shards or chosen.shards_folder(), seed)])
         image = image or Path("image.png")
-    else:
-        parts = _read_drawings(files or [])
     _check_pictures(image, plot)
+
+    from model.compute.devices import choose_devices
+    from model.scoring.loaded import load_run
+    from model.scoring.predict import Predictor, random_drawing
+
+    if random:
+        parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
+    else:
+        parts = read_named(files or [], lambda reject: say(f"{reject}; left out"))
     choose_devices(device)
     loaded = load_run(chosen)
     tell_temperature(loaded)
@@ -74,9 +76,8 @@ def predict(
         found = predictor.predict(drawings, images)
         if first is None and len(drawings):
             first = drawings.take(np.array([0])), images[0].copy(), found[0]
-        for k, probabilities in enumerate(found):
-            true = drawings.words[drawings.word[k]]
-            _print(_describe(chosen.config.classes, probabilities, true, int(drawings.key_id[k])), shown, as_json)
+        for prediction in predictor.predictions(drawings, found):
+            _print(prediction, shown, as_json)
     if first is not None and image is not None:
         write_png(image, first[1])
         say(f"drawing: {image}")
@@ -115,83 +116,24 @@ def _check_pictures(image: Path | None, plot: Path | None) -> None:
         raise UsageError(f"--plot {plot}: the drawing itself goes there; choose another name")
 
 
-def _random_drawing(run: "Run", folder: Path, seed: int | None) -> "Drawings":
-    import random
-
-    import numpy as np
-
-    from model.scoring.evaluate import check_splits
-    from pipeline.shards.read import open_split
-
-    split = open_split(folder, "test")
-    check_splits(run, split.manifest, folder)
-    return split.read_rows(np.array([random.Random(seed).randrange(len(split))]))
-
-
-def _read_drawings(files: list[str]) -> Iterator["Drawings"]:
-    """The drawings of files, a chunk at a time; a bad line is said and left out."""
-    import shutil
-    import sys
-    import tempfile
-
-    from pipeline.cli.options import say
-    from pipeline.errors import InputError
-    from pipeline.sources.files import Source
-    from pipeline.sources.readers import read_source, scan_source
-
-    found = False
-    for name in files:
-        called = "stdin" if name == "-" else name
-        if name != "-" and not Path(name).is_file():
-            raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
-        with tempfile.NamedTemporaryFile() as copy:
-            if name == "-":
-                shutil.copyfileobj(sys.stdin.buffer, copy)
-                copy.flush()
-            lines, source = 0, Source(Path(copy.name if name == "-" else name), called, None)
-            for chunk in read_source(source):
-                scanned = scan_source(source, chunk)
-                for reject in scanned.rejects(called, lines):
-                    say(f"{reject}; left out")
-                lines += scanned.lines
-                if len(scanned.drawings):
-                    found = True
-                    yield scanned.drawings
-    if not found:
-        names = ", ".join("stdin" if name == "-" else name for name in files)
-        raise InputError(f"{names}: no drawing to name; expected ndjson with a word and a drawing a line")
-
-
-def _describe(classes: tuple[str, ...], probabilities: Any, true: str, key_id: int) -> dict[str, Any]:
-    order = (-probabilities).argsort(kind="stable")
-    best = int(order[0])
-    return {
-        "drew": true,
-        "predicted": classes[best],
-        "probability": float(probabilities[best]),
-        "key_id": key_id,
-        "labels": {classes[k]: float(probabilities[k]) for k in order.tolist()},
-    }
-
-
-def _print(described: dict[str, Any], shown: int | None, as_json: bool) -> None:
+def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
     import json
     import os
     import sys
 
     if as_json:
-        typer.echo(json.dumps(described, ensure_ascii=False))
+        typer.echo(json.dumps(prediction.as_dict(), ensure_ascii=False))
         return
-    labels = list(described["labels"].items())
+    labels = list(prediction.labels.items())
     terminal = sys.stdout.isatty()
     count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
     width = max(len(word) for word, _ in labels)
     for word, probability in labels[:count]:
-        mark = "  <- drawn" if word == described["drew"] else ""
+        mark = "  <- drawn" if word == prediction.drew else ""
         line = f"{word:<{width}}  {probability:7.2%}{mark}"
-        green = terminal and word == described["predicted"] and not os.environ.get("NO_COLOR")
+        green = terminal and word == prediction.predicted and not os.environ.get("NO_COLOR")
         typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
     if count < len(labels):
         typer.echo(f"... and {len(labels) - count} more (--top all)")
-    percent = f"{100 * described['probability']:.1f} %"
-    typer.echo(f'drew "{described["drew"]}", predicted "{described["predicted"]}" ({percent})')
+    percent = f"{100 * prediction.probability:.1f} %"
+    typer.echo(f'drew "{prediction.drew}", predicted "{prediction.predicted}" ({percent})')

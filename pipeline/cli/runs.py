@@ -24,7 +24,8 @@ def runs(
     Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
     """
     from model.runs.comparison import differing
-    from model.runs.overview import RUNS, find_runs, is_run, named_runs, summarize
+    from model.runs.find import RUNS, find_runs, is_run, named_runs
+    from model.runs.overview import summarize
     from pipeline.cli.comparing import draw_curves, tell_runs
     from pipeline.cli.options import say
 

@@ -1,6 +1,5 @@
 """`sketchpipe sweep`."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +13,8 @@ from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageEr
 if TYPE_CHECKING:
     import jax
 
-    from model.runs.folder import Run
     from model.training.choice import Choice, Plan
+    from model.training.sweep import Sweep
 
 
 def sweep(
@@ -95,13 +94,12 @@ def sweep(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
-    from model.runs.overview import RUNS, summarize
-    from model.training.sweep import plan_sweep
-    from model.training.train import open_validation
+    from model.runs.find import RUNS
+    from model.runs.overview import summarize
+    from model.training.sweep import open_swept, plan_sweep
     from pipeline.cli.comparing import tell_sweep
-    from pipeline.errors import InputError
+    from pipeline.cli.training import found_shards
     from pipeline.rendering.augment import canonical
-    from pipeline.shards.read import open_split
     from pipeline.storage.outputs import check_picture_path
 
     lists = _lists({"network": network, "encoding": encoding, "framing": framing, "epochs": epochs, "batch": batch,
@@ -114,17 +112,13 @@ def sweep(
         settings["recipe"] = recipe
     if augment is not None:
         settings["augment"] = canonical(augment)
-    folder = shards or _only_shards()
-    split = open_split(folder, "train")
-    if open_validation(split) is None:
-        raise InputError(f"{folder}: no drawings to compare by in its validation split; build it with other --splits")
-    if test:
-        open_split(folder, "test")  # refused now rather than after the training
-    plans = plan_sweep(split, lists, settings, devices)
+    folder = shards or found_shards()
+    plans = plan_sweep(open_swept(folder, test=test), lists, settings, devices)
     swept = {name: values for name, values in lists.items() if len(values) > 1}
     by = f" ({' x '.join(f'{len(values)} of {name}' for name, values in swept.items())})" if swept else ""
     say(f"sweep on {folder}: {counted(len(plans), 'run')}{by}")
-    folders, held = _train_all(plans, swept, folder, devices)
+    done = _train_all(plans, swept, folder, devices)
+    folders, held = [done.folders[place] for place in sorted(done.folders)], list(done.held.values())
     if test and held:  # the best of all is not known yet, and no second one may be scored there
         say("not scored on the test split before all runs are done")
     if folders:
@@ -153,87 +147,33 @@ def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
     return lists
 
 
-def _only_shards() -> Path:
-    """The only folder of shards in shards/, which is then named on stderr."""
-    root = Path("shards")
-    found = sorted(path.parent for pattern in ("manifest.json", "*/manifest.json") for path in root.glob(pattern))
-    if not found:
-        raise UsageError("--shards is missing, and there are none in shards/; make some with `sketchpipe shards`")
-    if len(found) > 1:
-        raise UsageError(f"--shards is missing, and shards/ holds several: name {' or '.join(map(str, found))}")
-    say(f"shards: {found[0]}")
-    return found[0]
-
-
 def _train_all(
     plans: Sequence["Plan"], swept: Mapping[str, Sequence[Any]], shards: Path, devices: Sequence["jax.Device"]
-) -> tuple[list[Path], list[Path]]:
-    """Train what is not done of the runs that are planned.
-
-    Returns:
-        The folders of the runs, and those of them that other processes still hold, or were first to make.
-    """
+) -> "Sweep":
+    """Train what is not done of the runs that are planned, and tell of it."""
     from model.runs.comparison import value_texts
-    from model.runs.overview import summarize
-    from model.training.choice import found_run, readable_runs
-
-    readable, faults = readable_runs()
-    for fault in faults:
-        say(f"not looked at: {fault}")
-    found = [found_run(plan, readable) for plan in plans]
-    done = [run is not None and _is_done(run) for run in found]
-    begun = sum(run is not None for run in found) - sum(done)
-    say(f"{sum(done)} done, {begun} to go on with, {found.count(None)} new")
-    left = [0 if is_done else plan.config.epochs for plan, is_done in zip(plans, done, strict=True)]
-    texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
-    folders: dict[int, Path] = {}
-    held: dict[int, Path] = dict.fromkeys(range(len(plans)), shards)  # all, to begin with
-    trained, seconds = 0, 0.0
-    for again in (False, True):  # a run that another process holds may be free or done at the end
-        places, held = list(held), {}
-        for place in places:
-            choice = _chosen(plans[place], shards)
-            folder, left[place] = choice.run.folder, 0
-            if not _is_done(choice.run):
-                values = ", ".join(f"{name} {texts[name][getattr(plans[place].config, name)]}" for name in swept)
-                say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
-                before, began = summarize(folder).epochs_done, time.perf_counter()
-                if not _tried(choice, devices):
-                    held[place] = folder
-                    say(f"{folder}: another process is training it{'' if again else '; looked at again at the end'}")
-                    if choice.is_new:  # what that process makes there may be of other settings
-                        continue
-                trained += summarize(folder).epochs_done - before
-                seconds += time.perf_counter() - began
-                if sum(left) and trained:
-                    runs = counted(sum(map(bool, left)), "run")
-                    say(f"about {duration(seconds / trained * sum(left))} left for {runs}")
-            folders[place] = folder
-    return [folders[place] for place in sorted(folders)], list(held.values())
-
-
-def _chosen(plan: "Plan", shards: Path) -> "Choice":
-    """The run of a plan as it is now: another command may have begun or trained it meanwhile."""
-    from model.runs.find import new_folder
-    from model.runs.folder import Run
-    from model.training.choice import Choice, found_run, readable_runs
-
-    run = found_run(plan, readable_runs()[0])
-    return Choice(run or Run(new_folder(plan.config.network), plan.config, plan.card), shards, run is None)
-
-
-def _is_done(run: "Run") -> bool:
-    return run.card.finished or run.card.diverged is not None
-
-
-def _tried(choice: "Choice", devices: Sequence["jax.Device"]) -> bool:
-    """Train a run, or say why it cannot be trained; False where another process holds it."""
+    from model.training.sweep import Sweep
     from pipeline.cli.training import train_run
 
-    try:
-        train_run(choice, devices, alone=False)
-    except LockedError:
-        return False
-    except (DivergedError, UsageError) as error:  # the devices have no room for its batch: another's may fit
-        say(str(error))
-    return True
+    sweep = Sweep(plans, shards)
+    for fault in sweep.faults:
+        say(f"not looked at: {fault}")
+    say(f"{sweep.done} done, {sweep.begun} to resume, {len(plans) - sweep.done - sweep.begun} new")
+    texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
+
+    def train(place: int, choice: "Choice") -> None:
+        values = ", ".join(f"{name} {texts[name][getattr(plans[place].config, name)]}" for name in swept)
+        say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
+        try:
+            train_run(choice, devices, alone=False)
+        except (DivergedError, UsageError) as error:  # the devices have no room for its batch: another's may fit
+            say(str(error))
+
+    def tried(folder: Path, is_held: bool, again: bool) -> None:
+        if is_held:
+            say(f"{folder}: another process is training it{'' if again else '; looked at again at the end'}")
+        if (seconds := sweep.seconds_left) and any(sweep.left):
+            say(f"about {duration(seconds)} left for {counted(sum(map(bool, sweep.left)), 'run')}")
+
+    sweep.train(train, tried)
+    return sweep

@@ -11,7 +11,8 @@ from pipeline.choices import Encoding, Framing
 
 def train(
     shards: Annotated[
-        Path | None, typer.Option(help="Folder of shards; with --resume, the run's own by default.")
+        Path | None,
+        typer.Option(help="Folder of shards; the only one in shards/ by default, with --resume the run's own."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the next runs/001-... by default.")] = None,
     network: Annotated[
@@ -69,13 +70,14 @@ def train(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
-    from model.training.choice import choose_begun, choose_run
+    from model.training.choice import choose_run
     from model.training.transfer import open_start
     from pipeline.cli.options import say
-    from pipeline.cli.training import train_run
-    from pipeline.errors import UsageError
+    from pipeline.cli.training import found_shards, train_run
     from pipeline.rendering.augment import canonical
 
+    if shards is None and not resume:
+        shards = found_shards()
     devices = choose_devices(device, divided=True)
     given = {"network": network, "recipe": recipe, "epochs": epochs, "batch": batch, "lr": lr, "seed": seed,
              "encoding": encoding, "framing": framing, "augment": augment}  # fmt: skip
@@ -87,14 +89,7 @@ def train(
     source = None if start is None else open_start(start)
     if source is not None:
         given["start"] = source.digest
-    if shards is not None:
-        choice = choose_run(shards, run, given, only_begun=resume)
-    elif not resume:
-        raise UsageError("--shards is missing: name the folder of shards to train on")
-    elif recipe is not None:
-        raise UsageError("--recipe is for a new run: --resume goes on with the one it has")
-    else:
-        choice = choose_begun(run, given)
+    choice = choose_run(shards, run, given, only_begun=resume)
     chosen = choice.run
     if chosen.card.finished:
         say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")

@@ -8,6 +8,7 @@ from pipeline.threads import core_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     import jax
 
@@ -41,21 +42,15 @@ def train_run(
     Raises:
         SketchpipeError: as `Trainer.fit`.
     """
-    from model.compute.devices import describe, devices_for
-    from model.training.train import Trainer, open_validation
-    from model.training.transfer import check_start
-    from pipeline.shards.read import open_split
+    from model.compute.devices import describe
+    from model.training.prepare import prepare_training
 
-    run = choice.run
-    split, config = open_split(choice.shards, "train"), run.config
-    if start is not None:
-        check_start(start, config)
-    devices = devices_for(config.batch, devices)
-    synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
-    say(f"{'training' if choice.is_new else 'going on with'} {run.folder} on {describe(devices)}: {config.network}, "
-        f"{len(split):,} drawings of {len(config.classes)} classes{synthetic}, {config.epochs} epochs, "
-        f"batch {config.batch}")  # fmt: skip
-    trainer = Trainer(run, split, open_validation(split), devices, skip_corrupt, start)
+    run, config = choice.run, choice.run.config
+    trainer = prepare_training(choice, devices, start=start, skip_corrupt=skip_corrupt)
+    synthetic = " (synthetic sample)" if trainer.train.manifest.synthetic else ""
+    say(f"{'training' if choice.is_new else 'resuming'} {run.folder} on {describe(trainer.devices)}: "
+        f"{config.network}, {len(trainer.train):,} drawings of {len(config.classes)} classes{synthetic}, "
+        f"{config.epochs} epochs, batch {config.batch}")  # fmt: skip
     told = TrainingLine(config, tell_duration=alone)
     trainer.report, trainer.epoch_done, trainer.warn = told.report, told.epoch_done, told.warn
     if choice.is_new:
@@ -65,6 +60,15 @@ def train_run(
         trainer.fit()
     finally:
         told.clear()
+
+
+def found_shards() -> "Path":
+    """The only folder of shards in shards/, which is then named on stderr."""
+    from pipeline.shards.find import only_shards
+
+    found = only_shards()
+    say(f"shards: {found}")
+    return found
 
 
 class TrainingLine:

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from model.compute.steps import TrainState
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
+from model.runs.state import load_checkpoint
 from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
@@ -69,7 +69,7 @@ def test_a_run_stopped_by_signals_goes_on_to_the_very_parameters_of_one_never_st
         assert open_run(work / RUN).checkpoint(best=False) is not None
     ran = in_process(*arguments, cwd=work)
     assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.startswith(f"going on with {RUN} on ")
+    assert ran.stderr.startswith(f"resuming {RUN} on ")
     assert final_arrays(work / RUN) == final_arrays(work / "runs" / "whole")
     assert [entry.name for entry in (work / "runs").iterdir() if entry.name != "whole"] == ["001-sketch-classifier"]
 
@@ -110,11 +110,11 @@ def test_the_newest_unfinished_run_of_the_same_configuration_goes_on(done: Path)
     unfinish(done / RUN)
     shutil.copytree(done / RUN, done / "runs" / "002-sketch-classifier")
     ran = in_process(*TRAIN, "--epochs", "2", cwd=done)
-    assert ran.stderr.startswith("going on with runs/002-sketch-classifier on ")
+    assert ran.stderr.startswith("resuming runs/002-sketch-classifier on ")
     ran = in_process(*TRAIN, "--epochs", "1", cwd=done)
     assert ran.stderr.startswith("training runs/003-sketch-classifier on ")
     ran = in_process("train", "--resume", cwd=done)
-    assert ran.stderr.startswith(f"going on with {RUN} on ")
+    assert ran.stderr.startswith(f"resuming {RUN} on ")
     assert open_run(done / RUN).card.finished
 
 
@@ -122,7 +122,7 @@ def test_resume_without_anything_to_resume_is_an_error(work: Path, done: Path) -
     for folder in (work, done):
         ran = in_process("train", "--resume", cwd=folder)
         assert (ran.returncode, ran.stderr.count("\n")) == (3, 1)
-        assert "no unfinished run to go on with" in ran.stderr
+        assert "no unfinished run to resume" in ran.stderr
         ran = in_process(*TRAIN, "--resume", cwd=folder)
         assert ran.returncode == 3
         assert "no unfinished run of this configuration" in ran.stderr
@@ -174,7 +174,6 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["train"], 2, "--shards is missing"),
         (["train", "--shards", "none"], 3, "none: no such folder"),
         ([*TRAIN, "--batch", "500"], 2, "batch 500: larger than the training split (492 drawings)"),
         ([*TRAIN, "--batch", "0"], 2, "batch must be at least 1, found 0"),
@@ -195,6 +194,20 @@ def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(
     ran = in_process(*arguments, cwd=work)
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
+    assert not (work / "runs").exists()
+
+
+def test_without_shards_it_takes_the_only_ones_or_says_which_there_are(work: Path) -> None:
+    ran = in_process("train", "--batch", "500", cwd=work)
+    assert (ran.returncode, ran.stderr.splitlines()[0]) == (2, "shards: shards/sample")
+    assert "larger than the training split (492 drawings)" in ran.stderr
+    (work / "shards" / "other").symlink_to((work / "shards" / "sample").resolve())
+    ran = in_process("train", cwd=work)
+    assert (ran.returncode, "name shards/other or shards/sample" in ran.stderr) == (2, True)
+    (work / "shards" / "other").unlink()
+    (work / "shards" / "sample").unlink()
+    ran = in_process("train", cwd=work)
+    assert (ran.returncode, "make some with `sketchpipe shards`" in ran.stderr) == (2, True)
     assert not (work / "runs").exists()
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from model.report import prefixes
 from model.runs.calibration import CALIBRATION, Calibration
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import Run, open_run
-from model.scoring import calibration
+from model.runs.state import load_checkpoint
+from model.scoring import calibrate
 from model.scoring.loaded import load_run
 from pipeline.pictures.names import safe_name
 from pipeline.shards.folder import build_folder
@@ -151,7 +151,7 @@ def test_the_same_evaluation_gives_the_same_bytes_in_place_of_what_was_there(
 
 def test_all_splits_mirrored_and_calibrated_are_said(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prefixes, "MOST_DRAWINGS", 50)
-    monkeypatch.setattr(calibration, "FEWEST_DRAWINGS", 50)
+    monkeypatch.setattr(calibrate, "FEWEST_DRAWINGS", 50)
     found, scores = report("--split", "all", "--mirror", "--calibrate", cwd=work, name="all.html")
     (work / RUN / CALIBRATION).unlink()
     assert scores["drawings"] == 600

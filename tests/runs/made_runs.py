@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from model.networks import make_config
-from model.runs.overview import FORMAT_VERSION
+from model.runs.card import FORMAT_VERSION
 from pipeline.storage.sealed import seal
 
 

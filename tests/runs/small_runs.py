@@ -7,11 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
+from model.compute.optimizer import make_tx
 from model.compute.steps import TrainState, create_train_state
-from model.config import TrainConfig, make_tx
+from model.config import TrainConfig
 from model.networks import SketchNet, make_config
-from model.runs.card import RunCard
-from model.runs.checkpoint import ARRAYS, CONFIG, MANIFEST, POSITION, Position
+from model.runs.card import CONFIG, RunCard
+from model.runs.checkpoint import ARRAYS, MANIFEST, POSITION, Position
 from model.runs.folder import Run
 
 WORDS = ("ant", "bird", "cat")

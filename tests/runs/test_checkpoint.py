@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, load_checkpoint, save_checkpoint
-from model.runs.find import list_runs, new_folder, newest_run, newest_unfinished, unfinished_run
+from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_checkpoint
+from model.runs.find import new_folder, newest_run, numbered_runs
 from model.runs.folder import Run, open_run
+from model.runs.state import load_checkpoint, pack_state
+from model.training.choice import Plan, newest_unfinished, unfinished_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import seal
 from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, state_of
@@ -20,7 +22,7 @@ from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, sta
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "one", state_of(), AT, config_of())
+    save_checkpoint(tmp_path / "one", pack_state(state_of()), AT, config_of())
     return tmp_path / "one"
 
 
@@ -148,7 +150,7 @@ def test_a_damaged_last_checkpoint_leaves_the_one_before_when_it_is_removed(run:
     last = run.checkpoint(best=False)
     assert last is not None
     (last / POSITION).write_text("{}")
-    with pytest.raises(CheckpointError, match=f"remove {last} to go on from the checkpoint before"):
+    with pytest.raises(CheckpointError, match=f"remove {last} to resume from the checkpoint before"):
         run.checkpoint(best=True)
     shutil.rmtree(last)
     assert run.checkpoint(best=True) == run.folder / "checkpoints" / "00001-0000000"
@@ -189,7 +191,7 @@ def test_runs_are_numbered_and_the_newest_with_a_checkpoint_is_found(tmp_path: P
         else:
             run.save(state_of(), Position(0, 0, 0.0), best=False)  # its first step is still to come
     (runs / "005-no-run").mkdir()
-    assert [folder.name for folder in list_runs(runs)] == ["002-net", "009-net", "010-net", "1000-net"]
+    assert [folder.name for folder in numbered_runs(runs)] == ["002-net", "009-net", "010-net", "1000-net"]
     assert newest_run(runs).folder == runs / "010-net"
     assert new_folder("net", runs) == runs / "1001-net"
 
@@ -229,13 +231,13 @@ def test_checkpoints_follow_one_another_by_number(run: Run) -> None:
 def test_an_unfinished_run_goes_on_only_with_its_own_configuration_and_shards(tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     old, new = run_in(runs / "001-net"), run_in(runs / "002-net")
-    assert unfinished_run(new.config, new.card, runs) == new
+    assert unfinished_run(Plan(new.config, new.card), runs) == new
     new.finish()
-    assert unfinished_run(old.config, old.card, runs) == old
-    assert unfinished_run(dataclasses.replace(old.config, lr=0.1), old.card, runs) is None
-    assert unfinished_run(old.config, dataclasses.replace(old.card, shards_checksum="other"), runs) is None
+    assert unfinished_run(Plan(old.config, old.card), runs) == old
+    assert unfinished_run(Plan(dataclasses.replace(old.config, lr=0.1), old.card), runs) is None
+    assert unfinished_run(Plan(old.config, dataclasses.replace(old.card, shards_checksum="other")), runs) is None
     old.finish()
-    assert unfinished_run(old.config, old.card, runs) is None
+    assert unfinished_run(Plan(old.config, old.card), runs) is None
 
 
 def test_metrics_of_an_epoch_replace_those_from_before_a_crash(run: Run) -> None:

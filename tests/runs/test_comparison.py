@@ -9,8 +9,8 @@ from PIL import Image
 
 from model.runs.comparison import differing, ranked
 from model.runs.overview import RunSummary, summarize
+from model.runs.tables import grid, seeds_table
 from pipeline.cli.comparing import tell_sweep
-from pipeline.cli.tables import grid, seeds_table
 from tests.runs.made_runs import made
 from tests.small import in_process
 

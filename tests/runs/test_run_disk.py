@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.checkpoint import Position
 from model.runs.folder import Run, is_free, open_run
+from model.runs.state import load_checkpoint
 from pipeline.errors import OutputError
 from tests.runs.small_runs import assert_same, run_in, state_of
 from tests.shards.faults import CALLS, Faults

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from model.runs.card import FORMAT_VERSION
 from model.runs.folder import open_run
-from model.runs.overview import FORMAT_VERSION, summarize
+from model.runs.overview import summarize
 from pipeline.cli.comparing import tell_sweep
 from pipeline.storage.sealed import seal, unseal
 from tests.runs.made_runs import made
@@ -76,7 +77,7 @@ def test_of_equal_scores_the_earlier_epoch_is_the_best(tmp_path: Path) -> None:
 def test_an_unfinished_run_tells_who_trains_it_or_how_it_goes_on(work: Path) -> None:
     reseal(work / RUN / "run.json", finished=False)
     assert row_of(work, "001-sketch-classifier").endswith(
-        f"unfinished: goes on with `sketchpipe train --resume --run {RUN}`"
+        f"unfinished: resume it with `sketchpipe train --resume --run {RUN}`"
     )
     with open_run(work / RUN).locked():
         assert row_of(work, "001-sketch-classifier").endswith(f"training: being trained by process {os.getpid()}")
@@ -217,11 +218,25 @@ def test_where_there_are_no_runs_it_says_so(tmp_path: Path) -> None:
     assert (ran.returncode, "none: no run here" in ran.stderr) == (3, True)
 
 
-def test_a_list_needs_neither_jax_nor_numba_nor_matplotlib(work: Path) -> None:
+def loaded_after(work: Path, code: str) -> str:
+    """Which of the large libraries are loaded when `code` has run in a process of its own."""
+    names = ("jax", "flax", "optax", "numba", "numpy", "matplotlib", "polars")
+    told = f"{code}\nimport sys; print([name for name in {names} if name in sys.modules])"
+    ran = subprocess.run([*command()[:2], told], cwd=work, capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()[-1]
+
+
+def test_a_list_needs_neither_jax_nor_numpy_nor_matplotlib(work: Path) -> None:
     code = (
         "import sys; sys.argv = ['sketchpipe', 'runs']\nfrom pipeline.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass\n"
-        "print([name for name in ('jax', 'flax', 'numba', 'matplotlib', 'polars') if name in sys.modules])"
+        "try: main()\nexcept SystemExit: pass"
     )
-    ran = subprocess.run([*command()[:2], code], cwd=work, capture_output=True, text=True, check=True)
-    assert ran.stdout.splitlines()[-1] == "[]"
+    assert loaded_after(work, code) == "[]"
+
+
+def test_the_newest_run_and_its_best_checkpoint_are_found_without_jax(work: Path) -> None:
+    code = (
+        "from model.runs.find import newest_run\nrun = newest_run()\n"
+        f"assert run.folder.name == '{Path(RUN).name}' and run.checkpoint(best=True).is_dir()"
+    )
+    assert loaded_after(work, code) == "['numba', 'numpy']"  # the configuration knows what the renderer takes

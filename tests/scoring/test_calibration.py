@@ -9,9 +9,9 @@ import pytest
 
 from model.runs import calibration
 from model.runs.calibration import CALIBRATION, read_calibration
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import open_run
-from model.scoring.calibration import FEWEST_DRAWINGS, calibrate_run
+from model.runs.state import load_checkpoint
+from model.scoring.calibrate import FEWEST_DRAWINGS, calibrate_run
 from model.scoring.loaded import load_run
 from model.scoring.predict import Predictor
 from model.scoring.reliability import fit_temperature, negative_log_likelihood

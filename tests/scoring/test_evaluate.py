@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from model.runs.folder import open_run
-from model.scoring.evaluate import Look, labels_in
+from model.scoring.evaluate import Predictions, labels_in
 from model.scoring.loaded import load_run
 from model.scoring.metrics import Scores, add, score
 from model.scoring.predict import Predictor
@@ -89,11 +89,11 @@ def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
 def test_labels_whose_probabilities_are_all_0_keep_their_order_in_a_mirror_too() -> None:
     logits = np.array([[400, -30, 0, -10], [400, -10, -30, 0]], np.float32)
     for looked in ((logits,), (logits, logits[:, [0, 1, 3, 2]])):
-        look = Look(np.arange(2), np.array([1, 3], np.int32), looked, temperature=2.0)
-        assert look.probabilities[:, 1:].max() == 0
-        assert look.ranked.argsort(axis=1)[0].tolist()[0] == 1
-        assert look.scores(WORDS).in_top3 == 1
-        assert look.scores(WORDS).as_dict()["loss"] == pytest.approx(naive_loss(looked, look.labels, 2.0))
+        found = Predictions(np.arange(2), np.array([1, 3], np.int32), looked, temperature=2.0)
+        assert found.probabilities[:, 1:].max() == 0
+        assert found.ranked.argsort(axis=1)[0].tolist()[0] == 1
+        assert found.scores(WORDS).in_top3 == 1
+        assert found.scores(WORDS).as_dict()["loss"] == pytest.approx(naive_loss(looked, found.labels, 2.0))
 
 
 def naive_loss(looked: tuple[np.ndarray, ...], labels: np.ndarray, temperature: float) -> float:

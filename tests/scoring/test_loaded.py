@@ -8,8 +8,8 @@ import pytest
 
 from model.compute.steps import TrainState
 from model.runs.calibration import Calibration
-from model.runs.checkpoint import load_checkpoint
 from model.runs.folder import Run
+from model.runs.state import load_checkpoint
 from model.scoring import loaded
 from model.scoring.loaded import load_run
 from pipeline.errors import CheckpointError

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from model.runs.folder import Run, open_run
-from model.training.choice import plan_run
-from model.training.sweep import combinations
+from model.training.choice import Choice, plan_run
+from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
 from model.training.train import Trainer, open_validation
+from pipeline.errors import LockedError
 from pipeline.shards.read import open_split
 from tests.small import beside_shards, command, in_process
 from tests.training.sweeps import GRID, SWEEP, swept_once
@@ -60,7 +61,7 @@ def test_every_combination_is_trained_once_and_told_best_first(
     assert all(open_run(run).card.finished for run in (folder / "runs").iterdir() if run.is_dir())
     said = ran.stderr.splitlines()
     assert said[:3] == ["shards: shards/sample", "sweep on shards/sample: 4 runs (2 of batch x 2 of lr)",
-                        "0 done, 0 to go on with, 4 new"]  # fmt: skip
+                        "0 done, 0 to resume, 4 new"]  # fmt: skip
     assert [line for line in said if line.startswith("run 3 of 4")] == ["run 3 of 4: batch 128, lr 0.01"]
     assert sum(line.startswith("about ") and line.endswith("left for 1 run") for line in said) == 1
     assert said[-2] == "runs/sweep.png: the curves"
@@ -91,7 +92,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_same(
     ran = in_process(*GRID, cwd=done)
     assert (ran.returncode, ran.stdout) == (0, swept[1].stdout)
     assert "not looked at: runs/009-damaged/config.json: damaged" in ran.stderr
-    assert "4 done, 0 to go on with, 0 new" in ran.stderr
+    assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "compiling" not in ran.stderr
     assert arrays_of(done) == before
 
@@ -99,7 +100,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_same(
 def test_a_wider_grid_trains_only_what_is_new(done: Path) -> None:
     before = arrays_of(done)
     ran = in_process(*SWEEP, "--lr", "0.001", "--batch", "128,256,64", cwd=done)
-    assert "2 done, 0 to go on with, 1 new" in ran.stderr
+    assert "2 done, 0 to resume, 1 new" in ran.stderr
     assert settings_of(done)[4:] == [(256, 0.001)]
     assert before.items() < arrays_of(done).items()
 
@@ -112,7 +113,7 @@ def test_a_run_of_the_train_command_counts_and_a_sweeps_run_is_what_that_trains(
     (same,) = (done / "runs").glob("004-*/checkpoints/*/arrays.safetensors")
     assert mine.read_bytes() == same.read_bytes()
     ran = in_process(*SWEEP, "--lr", "0.001", "--batch", "128", cwd=work)
-    assert "1 done, 0 to go on with, 0 new" in ran.stderr
+    assert "1 done, 0 to resume, 0 new" in ran.stderr
     assert settings_of(work) == [(128, 0.001)]
 
 
@@ -147,13 +148,13 @@ def begin_diverging(work: Path, lr: float) -> Path:
 def test_a_run_that_diverges_stands_in_the_table_and_is_not_tried_again(work: Path) -> None:
     folder = begin_diverging(work, 0.5)
     ran = in_process(*SWEEP, "--lr", "0.5", "--batch", "64", "--test", cwd=work)
-    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "no run came to its end")
-    assert "0 done, 1 to go on with, 0 new" in ran.stderr
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "no run has finished")
+    assert "0 done, 1 to resume, 0 new" in ran.stderr
     arguments = (*SWEEP, "--lr", "0.5,0.001", "--batch", "64")
     assert "runs/001-sketch-classifier: the loss is nan in step" in ran.stderr
     ran = in_process(*arguments, cwd=work)
     assert ran.returncode == 0, ran.stderr
-    assert "1 done, 0 to go on with, 1 new" in ran.stderr
+    assert "1 done, 0 to resume, 1 new" in ran.stderr
     row = ran.stdout.splitlines()[2]
     assert row.split()[:2] == ["0.5", "64"]
     assert "diverged: the loss is nan in step" in row
@@ -162,19 +163,43 @@ def test_a_run_that_diverges_stands_in_the_table_and_is_not_tried_again(work: Pa
     before = arrays_of(work)
     again = in_process(*arguments, cwd=work)
     assert (again.returncode, again.stdout) == (0, ran.stdout)
-    assert "2 done, 0 to go on with, 0 new" in again.stderr
+    assert "2 done, 0 to resume, 0 new" in again.stderr
     assert arrays_of(work) == before
     listed = in_process("runs", cwd=work).stdout.splitlines()
     assert "diverged: the loss is nan in step" in listed[1]
     # `train --resume` looks for a run that can be finished.
     resumed = in_process("train", "--resume", cwd=work)
-    assert (resumed.returncode, "no unfinished run to go on with" in resumed.stderr) == (3, True)
+    assert (resumed.returncode, "no unfinished run to resume" in resumed.stderr) == (3, True)
 
 
 def test_the_order_of_combinations_is_that_of_the_settings() -> None:
     lists = {"seed": [0, 1], "lr": [0.1], "network": ["b", "a"]}
     found = [(one["network"], one["seed"]) for one in combinations(lists)]
     assert found == [("b", 0), ("b", 1), ("a", 0), ("a", 1)]
+
+
+def test_a_run_that_another_process_holds_is_tried_again_at_the_end(
+    work: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(work)
+    split = open_swept(Path("shards/sample"), test=True)
+    plans = plan_sweep(split, {"lr": [0.01, 0.001]}, {"network": "sketch-classifier", "batch": 64}, jax.devices()[:1])
+    sweep = Sweep(plans, split.folder)
+    assert (sweep.done, sweep.begun, sweep.faults) == (0, 0, [])
+    told: list[tuple[int, bool, bool]] = []
+
+    def train(place: int, choice: Choice) -> None:
+        if place == 0 and not told:
+            raise LockedError("another process")
+        choice.run.create()
+        choice.run.finish()
+
+    sweep.train(train, lambda folder, is_held, again: told.append((int(folder.name[:3]), is_held, again)))
+    assert told == [(1, True, False), (1, False, False), (2, False, True)]
+    assert ([sweep.folders[place].name for place in (1, 0)], sweep.held, sweep.left) == (
+        ["001-sketch-classifier", "002-sketch-classifier"], {}, [0, 0]
+    )  # fmt: skip
+    assert Sweep(plans, split.folder).done == 2
 
 
 @pytest.mark.long
@@ -200,8 +225,8 @@ def test_a_sweep_that_is_killed_and_interrupted_goes_on_and_trains_nothing_twice
         known = now
     ran = in_process(*arguments, cwd=work)
     assert ran.returncode == 0, ran.stderr
-    assert "2 done, 1 to go on with, 1 new" in ran.stderr
-    assert "going on with runs/003-sketch-classifier" in ran.stderr
+    assert "2 done, 1 to resume, 1 new" in ran.stderr
+    assert "resuming runs/003-sketch-classifier" in ran.stderr
     assert settings_of(work) == [(16, 0.01), (16, 0.001), (32, 0.01), (32, 0.001)]
     for run in sorted((work / "runs").glob("0*")):
         lines = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]

@@ -109,7 +109,7 @@ def test_a_run_that_another_process_trains_ends_the_sweep_once_the_others_are_tr
     assert "test:" not in ran.stdout
     again = in_process(*GRID, cwd=done)
     assert again.returncode == 0, again.stderr
-    assert "3 done, 1 to go on with, 0 new" in again.stderr
+    assert "3 done, 1 to resume, 0 new" in again.stderr
 
 
 def test_a_run_that_is_free_again_at_the_end_is_trained_then(done: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,14 +140,14 @@ def test_a_batch_that_does_not_fit_into_memory_is_reported_and_the_others_are_tr
         report(line, progress)
 
     monkeypatch.setattr(TrainingLine, "report", fill_the_device)
-    for told in ("0 done, 0 to go on with, 2 new", "1 done, 1 to go on with, 0 new"):
+    for told in ("0 done, 0 to resume, 2 new", "1 done, 1 to resume, 0 new"):
         ran = in_process(*SWEEP, "--batch", "128,64", cwd=work)
         assert ran.returncode == 0, ran.stderr
         assert told in ran.stderr
         assert "batch 128: not enough memory for a step" in ran.stderr
         best, other = ran.stdout.splitlines()[1:3]
         assert (best.split()[:3:2], other.split()[1]) == (["*", "64"], "128")
-        assert "unfinished: goes on with" in other
+        assert "unfinished: resume it with" in other
         assert "best: batch 64: " in ran.stdout
 
 
@@ -157,6 +157,6 @@ def test_a_bad_line_in_the_metrics_leaves_a_run_finished_and_is_said(done: Path)
             metrics.write("\n")
     ran = in_process(*GRID, cwd=done)
     assert ran.returncode == 0, ran.stderr
-    assert "4 done, 0 to go on with, 0 new" in ran.stderr
+    assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "best: batch " in ran.stdout
     assert ran.stdout.count("finished: metrics.jsonl: line 2 is no epoch's and left out") == 4

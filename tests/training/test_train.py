@@ -17,8 +17,9 @@ import pytest
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.networks import SketchClassifier, make_config
 from model.runs.card import RunCard
-from model.runs.checkpoint import Position, load_checkpoint
+from model.runs.checkpoint import Position
 from model.runs.folder import Run, open_run
+from model.runs.state import load_checkpoint
 from model.training import meter
 from model.training.stopping import TrainingStoppedError
 from model.training.train import Progress, Trainer, open_validation

@@ -8,27 +8,14 @@ import numpy as np
 
 from model.runs.calibration import CALIBRATION, COLDEST, HOTTEST, Calibration, write_calibration
 from model.runs.folder import Run
-from model.scoring.evaluate import Look, look_at
+from model.scoring.evaluate import predict_split
 from model.scoring.loaded import LoadedRun
-from model.scoring.reliability import (
-    Reliability,
-    fit_temperature,
-    negative_log_likelihood,
-    reliability,
-    reliability_at,
-)
+from model.scoring.reliability import fit_temperature, negative_log_likelihood, reliability_at
 from pipeline.errors import InputError
 from pipeline.shards.manifest import read_manifest
 
 FIT_DRAWINGS = 100_000  # at most: of 345 classes their logits are 140 MB, and more would not change the temperature
 FEWEST_DRAWINGS = 100  # a temperature of 29 drawings made the calibration error of all others three times as large
-
-
-def reliability_of(look: Look) -> Reliability:
-    """The counts of what a network made of some drawings."""
-    best = look.ranked.argmax(axis=1)
-    confidence = look.probabilities[np.arange(len(best)), best]
-    return reliability(confidence, best == look.labels)
 
 
 def own_shards(run: Run, named: Path) -> Path:
@@ -73,11 +60,11 @@ def calibrate_run(
             f"{FEWEST_DRAWINGS}; {stands}. Train on shards with more drawings, or a larger share for it (--splits)"
         )
     logits, labels = [], []
-    with contextlib.closing(look_at(loaded, folder, "validation", limit=FIT_DRAWINGS)) as found:
-        for split, look in found:
-            logits.append(look.logits[0])
-            labels.append(look.labels)
-            progress(len(look.labels), min(len(split), FIT_DRAWINGS))
+    with contextlib.closing(predict_split(loaded, folder, "validation", limit=FIT_DRAWINGS)) as predicted:
+        for split, found in predicted:
+            logits.append(found.logits[0])
+            labels.append(found.labels)
+            progress(len(found.labels), min(len(split), FIT_DRAWINGS))
     z, own = np.concatenate(logits), np.concatenate(labels)
     temperature = fit_temperature(z, own)
     if temperature in (COLDEST, HOTTEST):

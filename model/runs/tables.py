@@ -1,10 +1,10 @@
-"""Runs as tables: what `sketchpipe sweep` and `sketchpipe runs` print."""
+"""Runs as tables of text, as `sketchpipe sweep` and `sketchpipe runs` print them."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import Setting, differing, value_text, value_texts
-from model.runs.overview import RunSummary
+from model.runs.comparison import SHOWN, Setting, best_of, differing, standard_error, value_text, value_texts
+from model.runs.overview import RunSummary, number
 
 _SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
 _WORDS = {"run", "shards", "network", "state"}  # columns whose entries stand to the left
@@ -109,6 +109,29 @@ def seeds_table(settings: Sequence[Setting]) -> str:
     )
 
 
+def sweep_text(
+    settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]], scores: Sequence[Mapping[str, Any]] | None = None
+) -> str:
+    """All that is to be said of a sweep: its runs, seeds, two settings as a grid, the best, and its test scores.
+
+    Args:
+        settings: `ranked`.
+        swept: the settings that take several values, and these.
+        scores: of the best setting's runs on the test split, each with the name of its `run`.
+    """
+    shown = [name for name in SHOWN if name in swept or name in ("lr", "batch")]
+    parts = [sweep_table(settings, shown)]
+    if "seed" in swept:
+        parts.append(seeds_table(settings))
+    axes = [(name, swept[name]) for name in (*SHOWN, "epochs") if name in swept and name != "seed"]
+    if len(axes) == 2:
+        parts.append("validation top-1\n" + grid(settings, *axes))
+    parts.append(_best_text(settings))
+    if scores is not None:
+        parts.append(_test_text(scores))
+    return "\n\n".join(parts)
+
+
 def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
     """Validation top-1 by two settings, each a name and its values; the mean over seeds where there are several."""
     cells = {(repr(one.values[down[0]]), repr(one.values[across[0]])): one for one in settings}
@@ -144,3 +167,29 @@ def _scores(run: RunSummary) -> dict[str, str]:
 
 def _state(run: RunSummary) -> str:
     return run.state if not run.note else f"{run.state}: {run.note}"
+
+
+def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
+    mean = sum(one["top1"] for one in scores) / len(scores)
+    text = f"test: top-1 {percent(mean)} on {scores[0]['drawings']:,} drawings"
+    if len(scores) == 1:
+        return f"{text} ({scores[0]['run']})"
+    each = ", ".join(f"{percent(one['top1'])} ({one['run']})" for one in scores)
+    return f"{text}, the mean of {each}"
+
+
+def _best_text(settings: Sequence[Setting]) -> str:
+    """The best setting, and how many others its validation split cannot tell from it."""
+    best = best_of(settings)
+    if best is None or best.mean is None:
+        return "no run has finished"
+    texts = {name: value_texts([one.values[name] for one in settings])[0] for name in best.values}
+    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or str(best.runs[0].folder)
+    text = f"best: {values}: validation top-1 {percent(best.mean)}"
+    drawings = number(best.runs[0].epochs[-1], "validation_drawings")
+    if drawings is None or drawings < 1:
+        return text
+    error = standard_error(best.mean, drawings)
+    near = sum(one.mean is not None and one.mean >= best.mean - error for one in settings[1:])
+    others = f"; {near:,} other setting{'' if near == 1 else 's'} within it" if near else ""
+    return f"{text} on {drawings:,.0f} drawings, standard error {100 * error:.1f} points{others}"

@@ -1,0 +1,73 @@
+"""The training state of a checkpoint: JAX's trees of arrays to safetensors and back, without pickle."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from flax import serialization
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from model.compute.steps import TrainState
+from model.runs.checkpoint import ARRAYS, Position, load_config, load_position, read_proved, remedy
+from pipeline.errors import CheckpointError, MismatchError
+
+
+def pack_state(state: TrainState) -> bytes:
+    """A state of NumPy arrays as the content of `arrays.safetensors`, each array under its path in the state."""
+    return save(_flatten(state))
+
+
+def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
+    """The state and the position of a checkpoint, every file of which is proved.
+
+    Args:
+        folder: the checkpoint.
+        like: a state of the shapes that are expected; None gives the nested dictionaries as they were stored.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+        MismatchError: the arrays are not those of `like`.
+    """
+    position = load_position(folder)
+    load_config(folder)
+    content = read_proved(folder, ARRAYS)
+    try:
+        arrays = load(content)
+    except (SafetensorError, ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {remedy(folder)}") from error
+    if like is None:
+        return _nest(arrays), position
+    if _shapes(arrays) != _shapes(_flatten(like)):
+        raise MismatchError(f"{folder}: its arrays are not those of this network and optimizer")
+    return serialization.from_state_dict(like, _restore(serialization.to_state_dict(like), arrays)), position
+
+
+def _flatten(state: TrainState) -> dict[str, np.ndarray[Any, Any]]:
+    leaves = jax.tree_util.tree_leaves_with_path(serialization.to_state_dict(state))
+    # Not np.ascontiguousarray, which gives a scalar an axis.
+    return {_name(path): np.asarray(leaf, order="C") for path, leaf in leaves}
+
+
+def _shapes(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    return {name: (array.shape, array.dtype) for name, array in arrays.items()}
+
+
+def _restore(tree: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
+    return jax.tree_util.tree_map_with_path(lambda path, _leaf: arrays[_name(path)], tree)
+
+
+def _name(path: Any) -> str:
+    return "/".join(key.key for key in path)
+
+
+def _nest(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
+    nested: dict[str, Any] = {"batch_stats": {}}
+    for name, array in arrays.items():
+        *groups, leaf = name.split("/")
+        place = nested
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[leaf] = array
+    return nested
