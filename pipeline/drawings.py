@@ -1,4 +1,4 @@
-"""Drawings: a columnar batch of drawings, the one form in which they travel in memory.
+"""`Drawings`, a columnar batch of drawings, and the functions that take, slice, join and hash them.
 
 Axes: N drawings, S strokes, P points. `stroke_end` and `drawing_end` are ends: they rise, and have one entry a
 stroke and a drawing; the first stroke and the first drawing begin at 0.

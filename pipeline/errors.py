@@ -1,4 +1,4 @@
-"""What can go wrong, by what a caller would do about it. The command line turns each into one line and an exit code."""
+"""`SketchpipeError` and its children; the command line turns each into one line and an exit code."""
 
 
 class SketchpipeError(Exception):

@@ -1,4 +1,4 @@
-"""An epoch as blocks of several steps: lanes interleaved, the next block made while this one is rendered."""
+"""Interleaves the lanes of an epoch into blocks of several steps, the next block while this one is rendered."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor

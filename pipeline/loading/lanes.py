@@ -1,4 +1,4 @@
-"""A lane of an epoch: pool by pool, the next one read while this one is in use."""
+"""Reads one lane of an epoch pool by pool, the next pool while this one is in use."""
 
 from collections import deque
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""From shards to batches of rendered images: exact order, exact position, rendering on threads ahead of the caller.
+"""`Loader`: batches of rendered images from shards, in an exact order, rendered on threads ahead of the caller.
 
 Knows no JAX: batches are NumPy arrays. `model/feed.py` puts them on devices.
 """

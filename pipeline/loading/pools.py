@@ -1,4 +1,4 @@
-"""The pools of a split as an epoch orders them, and what takes the places of drawings that cannot be read."""
+"""Reads the pools of a split in an epoch's order, and replaces drawings that cannot be read."""
 
 import threading
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""Which drawings a build takes: filter by class and recognition, then skip, then take, in the order of the sources."""
+"""Decides which drawings a build takes: filters, then skips, then takes, in the order of the sources."""
 
 from dataclasses import dataclass, field
 

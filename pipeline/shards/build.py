@@ -1,4 +1,4 @@
-"""From sources to a folder of shards, in two passes of bounded memory.
+"""Builds a folder of shards from sources, in two passes of bounded memory.
 
 Pass 1 parses chunks, admits drawings in the order of the sources, and spills them by range of their hash. Pass 2
 writes each shard from its ranges. What comes out is a function of the drawings, the options and the seed alone; a

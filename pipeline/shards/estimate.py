@@ -1,4 +1,4 @@
-"""What a build will come to, told from the heads of its sources: rows, disk, time."""
+"""Estimates rows, disk and time of a build from the heads of its sources."""
 
 import dataclasses
 import shutil

@@ -1,4 +1,4 @@
-"""A build into its folder: nothing where nothing changed, the old set standing until the new one is complete."""
+"""Builds shards into a folder: skips an unchanged one, and keeps the old shards until the new ones are complete."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Pass 1: the sources are parsed chunk by chunk on threads, admitted in order, and spilled by range of their hash.
+"""Pass 1: parses the sources on threads, admits drawings in order, and spills them by range of their hash.
 
 With each segment of the spill the journal notes how far it got, so that a later process resumes behind it.
 """

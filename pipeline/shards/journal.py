@@ -1,4 +1,4 @@
-"""What a build has done so far, line by line, so that the next process resumes where a killed one stopped.
+"""Records what of a build is done, so that the next process resumes after an interrupted one.
 
 A line is the CRC-32 of its JSON, in eight hexadecimal digits, a space, and the JSON.
 """

@@ -1,4 +1,4 @@
-"""Which shards a build writes, and what they are called. Pure."""
+"""Decides which shards a build writes and what they are called; no input or output."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The manifest: what a folder of shards holds, where it came from, and the hashes that prove it."""
+"""`manifest.json`: what a folder of shards holds, what it was built from, and the hashes of its files."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""What a user can ask of a build, and how much it does at a time."""
+"""The options of a build, and how much it does at a time."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What a folder of shards was built of, as this machine knows it: paths and stat, in the hidden `.build/`.
+"""Records paths, sizes and times of a build's sources in the hidden `.build/`, to see whether they changed.
 
 The manifest, which travels with the shards, knows sources by name and hash alone.
 """

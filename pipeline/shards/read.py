@@ -1,4 +1,4 @@
-"""Reading a folder of shards: opened once, proved by its manifest, row group by row group.
+"""Opens a split of a folder of shards, checks it against the manifest, and reads it by row groups.
 
 What is read is proved as it is read, so that a process that trains on its share reads no more than that: the footer's
 SHA-256 whenever a file is opened, each page's checksum, and that strokes and points belong together, which finds what

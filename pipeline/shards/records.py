@@ -1,4 +1,4 @@
-"""Drawings as records of bytes: how the spill keeps them between the passes, and the kernels that write and read them.
+"""Drawings as records of bytes between the two passes, and the kernels that write and read them.
 
 A record begins at a multiple of 8: a header of 40 bytes, the ends of its strokes in its points (uint16, as shards
 store them), its x, its y, and zeros up to the next multiple of 8. The header:

@@ -1,4 +1,4 @@
-"""Mending a folder of shards: what is damaged is made anew from the sources, to the same bytes."""
+"""Rebuilds the damaged files of a folder of shards from the sources, to the same bytes."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The columns of a shard, and drawings to and from them.
+"""The columns of a shard, and conversion between Arrow tables and drawings.
 
 docs/shards.md describes each column. `x` and `y` are binary, one byte a point, because Parquet stores the values of a
 list of small integers as int32: lists took 3 to 5 times longer to write and 4 times longer to read.

@@ -1,4 +1,4 @@
-"""Where a drawing goes: its split, its shard and its place there, from hashes of its key_id alone. Pure."""
+"""Computes split, shard and place of a drawing from hashes of its key_id; no input or output."""
 
 from collections.abc import Sequence
 from fractions import Fraction

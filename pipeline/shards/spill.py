@@ -1,4 +1,4 @@
-"""The spill: accepted drawings between the two passes, on disk, by fine ranges of their place in the final order.
+"""Stores accepted drawings on disk between the two passes, by ranges of their hash.
 
 Partition p holds the drawings of split p // RANGES whose hash lies in part p % RANGES of all hashes, so that pass 2
 takes partitions one by one and needs memory for a few of them, however large the build. The file is a row of

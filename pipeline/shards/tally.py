@@ -1,4 +1,4 @@
-"""What pass 1 has counted, source by source, and its form in the journal."""
+"""Counts of pass 1 for each source, and their form in the journal."""
 
 import hashlib
 from collections import Counter

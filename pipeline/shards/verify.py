@@ -1,4 +1,4 @@
-"""Proof of a folder of shards: every file against the manifest, and with `deep` every row against its place."""
+"""Checks a folder of shards against its manifest, and with `deep` every row against its place."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Pass 2: each shard is read from the spill range by range, sorted, freed of duplicates, and written in row groups."""
+"""Pass 2: reads a shard's ranges from the spill, sorts them, drops duplicates, and writes row groups."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A file cut into chunks of whole lines, in bounded memory, and the hash of what was read of it."""
+"""Cuts a file into chunks of whole lines, in bounded memory, and hashes what was read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

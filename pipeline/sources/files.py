@@ -1,4 +1,4 @@
-"""Which files a build reads, in which order, and what their names promise."""
+"""Finds the files that a build reads, in a fixed order, and the classes that their names declare."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""One way to read every kind of source: chunks of it, in order, and what is in each, on any thread."""
+"""Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How a set of files takes its place in a folder: staged, synced, and moved by a journal that only rolls forward.
+"""Puts a set of files in place as a whole: staged, synced, and moved by a journal that only rolls forward.
 
 The folder has a hidden `.build/` with the lock, the staged set and the journal. Once the journal is written, the new
 set is the folder's: the next process finishes the moves if this one dies. Before that, the old set is untouched.

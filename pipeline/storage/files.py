@@ -1,4 +1,4 @@
-"""Every byte that a build puts on a disk goes through here: written whole or reported, synced, renamed."""
+"""Writes files whole or reports an error: unbuffered, synced, and renamed into place."""
 
 import contextlib
 import hashlib

@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file that says who holds it, and that a dead process cannot keep."""
+"""Lock files that admit one writer at a time, name the holder, and are free when its process dies."""
 
 import contextlib
 import fcntl

@@ -1,4 +1,4 @@
-"""Files that a user names, such as a picture, a report or a model: checked before the work, written after it."""
+"""Writes files that a user names, such as a picture or a report: checked before the work, written after it."""
 
 import contextlib
 import os
