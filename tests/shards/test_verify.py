@@ -130,7 +130,7 @@ def forge(folder: Path, name: str, *tables: pa.Table) -> None:
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        ("order", "rows are not in their order"),
+        ("order", "rows are not in order"),
         ("shard", "a row belongs to another shard"),
         ("split", "a row belongs to another split"),
         ("twice", "a drawing is there twice"),
