@@ -210,7 +210,9 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         at = file.offset
         _feed(contents, _read_whole(file, 4), at)
     if not contents.eof:
-        raise BrokenStreamError(f"its zstd stream is damaged near byte {file.offset}: its last block is not the end")
+        raise BrokenStreamError(
+            f"its zstd stream is damaged near byte {file.offset}: the frame does not end after its last block"
+        )
 
 
 def _header_bytes(descriptor: int) -> int:

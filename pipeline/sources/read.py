@@ -29,8 +29,8 @@ def read_drawings(
             says how many there are and what is wrong with the first.
 
     Returns:
-        The drawings of the files in the order of their names, each in its own order, duplicates included. `words` is sorted
-        as the classes of shards are.
+        The drawings, file by file in the order of names, duplicates included. `words` is sorted as the classes of
+        shards are.
 
     Raises:
         InputError: a source is missing, cannot be read or has no drawing; there is no drawing of a class; or, if
