@@ -66,7 +66,7 @@ class Blocks:
 
     def __post_init__(self) -> None:
         self._readers = ThreadPoolExecutor(self.threads, thread_name_prefix="pool")
-        # Blocks wait for pools, so they have a thread of their own: no pool may be queued after a block that waits for it.
+        # Blocks wait for pools, so they have their own thread: no pool may be queued after a block that waits for it.
         self._makers = ThreadPoolExecutor(1, thread_name_prefix="block")
 
     def shares(self) -> Iterator[Share]:

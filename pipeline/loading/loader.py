@@ -121,8 +121,8 @@ class Loader:
     """Batches of one split: iterate the loader itself or `epoch` for training, `once` for evaluation.
 
     Each `iter` takes the next epoch, even if the one before was not finished; `len` is the batches of an epoch. Several
-    iterations may run at once, each with threads of its own, which end when it is done, closed or garbage-collected. A
-    pickled loader holds its split, its settings and the number of its next epoch.
+    iterations may run at once, each with threads of its own, which end when the iteration is finished, closed or
+    garbage-collected. A pickled loader holds its split, its settings and the number of its next epoch.
 
     Attributes:
         split: the shards.

@@ -21,7 +21,7 @@ from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
 from pipeline.storage.commit import BUILD
 
-_AMPLE = 64  # if this many times the size of plain inputs is free, no estimate is needed
+_AMPLE = 64  # times the size of plain inputs: if that much is free, every build fits
 _HEADS = 400  # at most so many sources are read; of more, evenly spaced ones represent all
 _NAME_BYTES = 3  # of word and countrycode in a row; the sampled rows are written without them
 

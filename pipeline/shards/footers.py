@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shards.manifest import ShardFile
 
-KEPT_ROW_GROUPS = 8192  # of the kept footers, about 8 kB each: 64 lanes return to every shard again and again
+KEPT_ROW_GROUPS = 8192  # in the kept footers, about 8 kB each: 64 lanes return to every shard again and again
 
 _Identity = tuple[object, ...]
 _footers: dict[_Identity, pq.FileMetaData] = {}

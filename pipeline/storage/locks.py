@@ -13,7 +13,7 @@ from pipeline.errors import LockedError
 def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
     """Lock `path` for this process; the file is created if it is missing, holds the pid, and is not removed.
 
-    The lock is one of flock: the kernel releases it when the holder ends, however it ends.
+    The lock is taken with flock: the kernel releases it when the holder ends, however it ends.
 
     Args:
         path: the lock file; its folder exists.

@@ -48,8 +48,7 @@ def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
 def check_place(path: Path) -> None:
     """Raise an error unless a file can be written at `path`, before hours are spent on its content.
 
-    A temporary file is created for a moment in its folder, or in the folder that would hold that one: permissions alone
-    do not decide.
+    A nameless file is created for a moment in its folder, or the nearest one that exists: permissions do not tell all.
 
     Raises:
         OutputError: no file can be written there.
