@@ -1,13 +1,13 @@
-"""From Quick, Draw! strokes to shards, and from shards to batches of rendered images. Knows no JAX.
+"""From Quick, Draw! strokes to shards, and from shards to batches of rendered images. Does not import JAX.
 
 >>> import pipeline
 >>> drawings = pipeline.read_drawings("cat.ndjson")  # doctest: +SKIP
 >>> images = pipeline.render(drawings, size=64, encoding="order")  # doctest: +SKIP
 
-What a name needs is imported when the name is first used.
+Modules are imported when one of these names is first used.
 """
 
-TYPE_CHECKING = False  # importing `typing` takes longer than all that this module does; mypy knows the name
+TYPE_CHECKING = False  # mypy knows this name; importing `typing` takes longer than the rest of this module
 
 __all__ = [
     "Augmentation",

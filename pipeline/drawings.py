@@ -1,7 +1,7 @@
-"""Drawings: a columnar batch of drawings, the one form in which they travel in memory.
+"""`Drawings`, a columnar batch of drawings, and the functions that take, slice, join and hash them.
 
-Axes: N drawings, S strokes, P points. `stroke_end` and `drawing_end` are ends: they rise, and have one entry a
-stroke and a drawing; the first stroke and the first drawing begin at 0.
+Axes: N drawings, S strokes, P points. `stroke_end` and `drawing_end` are ends: they rise, and have one entry per
+stroke and per drawing; the first stroke and the first drawing begin at 0.
 """
 
 import builtins
@@ -23,10 +23,10 @@ from pipeline.wording import counted
 
 @dataclass(frozen=True, repr=False)
 class Drawing:
-    """One drawing by itself, for people to look at.
+    """One drawing as plain Python values, for people to look at.
 
     Attributes:
-        word: what was to be drawn.
+        word: the word that was to be drawn.
         key_id: Google's identifier, or a hash of word and strokes where the source has none.
         recognized: whether Google's network recognized it; None where that is not known.
         strokes: as Google writes them, each a list of x and a list of y, 0-255.
@@ -85,7 +85,7 @@ class Drawings:
     @overload
     def __getitem__(self, index: builtins.slice) -> "Drawings": ...
     def __getitem__(self, index: int | builtins.slice) -> "Drawing | Drawings":
-        """One drawing by itself, or those of a slice as `Drawings`; negative indices count from the end."""
+        """One `Drawing`, or those of a slice as `Drawings`; negative indices count from the end."""
         if isinstance(index, builtins.slice):
             return self.take(np.arange(*index.indices(len(self))))
         place = place_of(index, len(self))
@@ -148,7 +148,7 @@ class Drawings:
 
 
 def concat(parts: Sequence[Drawings]) -> Drawings:
-    """The drawings of `parts`, one or more, one after the other; their vocabularies are merged where they differ."""
+    """The drawings of one or more `parts`, in order; their vocabularies are merged if they differ."""
     words, word = _merged([part.words for part in parts], [part.word for part in parts])
     countrycodes, countrycode = _merged([part.countrycodes for part in parts], [part.countrycode for part in parts])
     points = np.cumsum([0, *(len(part.x) for part in parts)])
@@ -170,7 +170,7 @@ def concat(parts: Sequence[Drawings]) -> Drawings:
 
 
 def renumbered(column: Int32Array, strings: Sequence[str], to: Sequence[str]) -> Int32Array:
-    """(N,) int32, a column of indices into `strings`, -1 for null, as indices into `to`, -1 for what is not in it."""
+    """(N,) int32, indices into `strings`, -1 for null, translated into indices into `to`, -1 for strings not in it."""
     number = {string: k for k, string in enumerate(to)}
     return np.array([*(number.get(string, -1) for string in strings), -1], np.int32)[column]
 
@@ -197,7 +197,7 @@ def _merged(vocabularies: Sequence[list[str]], columns: Sequence[Int32Array]) ->
 
 
 def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: Sequence[str]) -> Drawings:
-    """Drawings from nested lists as Google writes them, one word each; for tests and small inputs.
+    """Drawings from nested lists as Google writes them, with one word for each drawing; for tests and small inputs.
 
     >>> from_strokes([[[[0, 255], [10, 20]]]], ["line"]).x
     array([  0, 255], dtype=uint8)
@@ -220,7 +220,7 @@ def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: S
 
 
 def content_hash(drawings: Drawings) -> UInt64Array:
-    """(N,) uint64, a hash of each drawing's word and strokes: two 32-bit FNV-1a over the points, then `mix64`."""
+    """(N,) uint64, a hash of each drawing's word and strokes: two 32-bit FNV-1a hashes of the points, then `mix64`."""
     words = np.array([salted("word", *word.encode()) for word in drawings.words], np.uint64)
     hashes = words[drawings.word] if len(drawings) else np.empty(0, np.uint64)
     _hash_strokes(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, hashes)
@@ -277,7 +277,7 @@ def take_strokes(
 def _hash_strokes(
     x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, hashes: UInt64Array
 ) -> None:
-    """Fold each drawing's strokes into `hashes`, in place: 32-bit halves, so that no product overflows without JIT."""
+    """Fold each drawing's strokes into `hashes`, in place, as 32-bit halves: no product overflows without JIT."""
     low_half = np.uint64(0xFFFFFFFF)
     stroke = 0
     point = 0

@@ -1,4 +1,4 @@
-"""What can go wrong, by what a caller would do about it. The command line turns each into one line and an exit code."""
+"""`SketchpipeError` and its children; the command line turns each into one line and an exit code."""
 
 
 class SketchpipeError(Exception):
@@ -20,19 +20,19 @@ class DivergedError(SketchpipeError):
 
 
 class InputError(SketchpipeError):
-    """Input that is missing or bad."""
+    """Input that is missing or invalid."""
 
     exit_code = 3
 
 
 class DamagedError(SketchpipeError):
-    """A file whose bytes are not those that were written, or that its checksum promises."""
+    """A file whose bytes are not those that were written, or do not match its checksum."""
 
     exit_code = 4
 
 
 class ShardError(SketchpipeError):
-    """A shard or a manifest that is damaged or is not sketchpipe's."""
+    """A shard or a manifest that is damaged, or that sketchpipe did not make."""
 
     exit_code = 4
 

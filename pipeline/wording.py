@@ -1,4 +1,4 @@
-"""How messages name numbers of things."""
+"""Formats numbers with their nouns for messages."""
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

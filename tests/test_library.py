@@ -222,6 +222,6 @@ def test_a_configuration_may_be_changed_by_keywords(tmp_path_factory: pytest.Tem
     folder = sample_shards(tmp_path_factory)
     loader = pipeline.Loader(folder, LoaderConfig(batch=32, seed=3), seed=4)
     assert loader.config == dataclasses.replace(LoaderConfig(), batch=32, seed=4)
-    with pytest.raises(UsageError, match=r'split "test": the train split of .* is given'):
+    with pytest.raises(UsageError, match=r'split "test": the given shards are the train split of '):
         pipeline.Loader(loader.split, split="test")
     assert pipeline.Loader(loader.split, split="train").split is loader.split

@@ -1,1 +1,1 @@
-"""Shards to batches: the order of an epoch, and images rendered ahead of the caller."""
+"""Reads batches from shards: the order of an epoch, and images rendered ahead of the caller."""

@@ -1,4 +1,4 @@
-"""An epoch as blocks of several steps: lanes interleaved, the next block made while this one is rendered."""
+"""Interleaves the lanes of an epoch into blocks of several steps, the next block while this one is rendered."""
 
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,7 +12,7 @@ from pipeline.loading.order import LANES, EpochOrder
 from pipeline.loading.pools import PoolReader, gather
 from pipeline.packed import PackedDrawings, assemble
 
-_BLOCK_ROWS = 32768  # of a process, about 4 MB; so many that 64 lanes cost little at any batch size
+_BLOCK_ROWS = 32768  # of a process, about 4 MB: enough that 64 lanes cost little at any batch size
 
 Block = tuple[PackedDrawings, Int64Array]
 
@@ -23,9 +23,9 @@ class Share:
 
     Attributes:
         epoch: None in evaluation.
-        step: in the epoch.
-        start: its first drawing in the block.
-        stop: its last + 1.
+        step: its number in the epoch.
+        start: the share's first drawing in the block.
+        stop: the last + 1.
     """
 
     epoch: int | None
@@ -35,23 +35,23 @@ class Share:
     _block: "Future[Block]"
 
     def drawings(self) -> Block:
-        """The drawings and their rows, when the block is made; views."""
+        """The drawings and their rows, as views; waits until the block is made."""
         drawings, rows = self._block.result()
         return drawings.slice(self.start, self.stop), rows[self.start : self.stop]
 
 
 @dataclass
 class Blocks:
-    """One process's way through the steps of an epoch.
+    """Makes one process's share of each step of an epoch.
 
     Attributes:
-        pools: of the split.
-        order: of the epoch.
-        steps: consecutive ones; the epoch may end within the last.
-        batch: drawings of a step, over all processes.
+        pools: reads the pools of the split.
+        order: the order of the epoch.
+        steps: consecutive steps; the epoch may end within the last.
+        batch: how many drawings a step has, over all processes.
         process_index: this process's number.
         process_count: how many share each step.
-        threads: that read pools.
+        threads: how many read pools.
         keep: whether to read the whole split first, and keep it.
     """
 
@@ -66,7 +66,7 @@ class Blocks:
 
     def __post_init__(self) -> None:
         self._readers = ThreadPoolExecutor(self.threads, thread_name_prefix="pool")
-        # Blocks wait for pools: on a thread of their own, so that no pool ever stands behind one that waits for it.
+        # Blocks wait for pools, so they have their own thread: no pool may be queued after a block that waits for it.
         self._makers = ThreadPoolExecutor(1, thread_name_prefix="block")
 
     def shares(self) -> Iterator[Share]:
@@ -90,14 +90,14 @@ class Blocks:
                 yield Share(self.order.epoch, step, start, stop, block)
 
     def close(self) -> None:
-        """Stop; nobody waits for the pools that 64 lanes have asked for."""
+        """Stop the threads, and cancel the pools that lanes have requested."""
         try:
             self._readers.shutdown(cancel_futures=True)
         finally:
             self._makers.shutdown(cancel_futures=True)
 
     def _places_before(self, step: int) -> int:
-        """How many drawings of the steps before `step` are this process's."""
+        """How many drawings of the steps before `step` belong to this process."""
         return len(range(self.process_index, min(step * self.batch, self.order.rows), self.process_count))
 
     def _make(self, kept: list[tuple[int, PackedDrawings]] | None, lanes: list[Lane], steps: range) -> Block:
@@ -108,7 +108,7 @@ class Blocks:
             rows = np.empty(len(here), np.int64)
             parts = []
             for part in taken:
-                # Place p of the epoch is this process's place p // W; a lane has every 64th of the epoch's.
+                # Place p of the epoch is this process's place p // W; a lane has every 64th place of the epoch.
                 places = here[part.place // self.process_count - before :: LANES // self.process_count]
                 places = np.ascontiguousarray(places[: len(part.rows)])
                 rows[places] = part.rows

@@ -1,4 +1,4 @@
-"""A lane of an epoch: pool by pool, the next one read while this one is in use."""
+"""Reads one lane of an epoch pool by pool, the next pool while this one is in use."""
 
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -15,9 +15,9 @@ class Taken:
     """Consecutive drawings of a lane.
 
     Attributes:
-        drawings: of a pool; None where the split is kept.
+        drawings: those of one pool; None if the split is kept in memory.
         rows: (N,) int64, their rows in the split.
-        place: of the first of them in the epoch; the next ones follow at every `LANES`-th.
+        place: the place of the first in the epoch; each of the others is `LANES` after the one before.
     """
 
     drawings: PackedDrawings | None
@@ -29,7 +29,7 @@ PoolContent = tuple[PackedDrawings | None, Int64Array]
 
 
 class Lane:
-    """One lane of an epoch from one place of it to another.
+    """One lane of an epoch, from one place of the epoch to another.
 
     At most two pools of a lane are in memory: `POOL_GROUPS` row groups each, about 4 MB.
     """
@@ -43,7 +43,7 @@ class Lane:
         self._pools = [pool for pool in order.pools(lane) if self._at < pool.first + len(pool) and pool.first < stop]
         self._executor = executor
         self._current: tuple[Pool, PoolContent] | None = None
-        self._next: deque[tuple[Pool, Future[PoolContent]]] = deque()  # one, as long as there is one
+        self._next: deque[tuple[Pool, Future[PoolContent]]] = deque()  # one at most
         self._start_next()
 
     def take_until(self, place: int) -> Iterator[Taken]:

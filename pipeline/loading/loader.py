@@ -1,4 +1,4 @@
-"""From shards to batches of rendered images: exact order, exact position, rendering on threads ahead of the caller.
+"""`Loader`: batches of rendered images from shards, in an exact order, rendered on threads ahead of the caller.
 
 Knows no JAX: batches are NumPy arrays. `model/feed.py` puts them on devices.
 """
@@ -32,21 +32,21 @@ class LoaderConfig:
     """How a split becomes batches.
 
     Attributes:
-        batch: drawings of a global batch, over all processes.
+        batch: how many drawings a global batch has, over all processes.
         render: how drawings become images.
         augmentation: how drawings are changed before they are drawn; None leaves them as they are.
-        seed: of the order and the augmentation.
+        seed: the seed of the order and the augmentation.
         process_index: this process's number.
         process_count: how many processes share each batch: a divisor of 64 and of `batch`.
-        threads: that read and render; None takes the machine's cores.
-        ahead: batches rendered ahead of the caller, beside those that the threads have in hand.
+        threads: how many read and render; None takes the machine's cores.
+        ahead: batches rendered ahead of the caller, beside those that threads are rendering.
         mirrored: whether `once` mirrors every drawing's strokes.
-        skip_corrupt: whether to do without row groups that cannot be read, instead of stopping. In training other
-            drawings of their neighbourhood take their places, in evaluation these are masked out.
-        transform: what is made of each batch at last: `transform(images, labels, rng)` gets (B, H, W, C) uint8, (B,)
+        skip_corrupt: whether to skip row groups that cannot be read, instead of raising an error. In training, other
+            drawings, of the same pool if possible, take their places; in evaluation these places are masked out.
+        transform: is called on each rendered batch: `transform(images, labels, rng)` gets (B, H, W, C) uint8, (B,)
             int32 and a generator seeded by (seed, epoch, batch), and returns two NumPy arrays of B entries, of any
-            dtype and other axes. It runs in any thread, in evaluation too: there it sees the rows of padding as well,
-            which are black and have label 0. An error in it ends the iteration as one that names the batch.
+            dtype and other axes. It runs in any thread, in evaluation too: there a batch may have rows of padding,
+            which are black and have label 0. An error in it ends the iteration with one that names the batch.
     """
 
     batch: int = 256
@@ -97,12 +97,12 @@ class Batch:
     """One process's share of a global batch, B drawings.
 
     Attributes:
-        images: (B, size, size, C) uint8, light on black; what a transform made of them, where there is one.
-        labels: (B,) int32, the shards' labels; what a transform made of them, where there is one.
-        mask: (B,) bool, False where an evaluation has no drawing: its last batch is padded, a row group cannot be read.
+        images: (B, size, size, C) uint8, light on black; or what the transform returned, if there is one.
+        labels: (B,) int32, the shards' labels; or what the transform returned, if there is one.
+        mask: (B,) bool, False in an evaluation's padding, and where a drawing cannot be read.
         rows: (B,) int64, each drawing's row in the split; -1 where there is none.
         epoch: from 0.
-        step: in the epoch, from 0.
+        step: its number in the epoch, from 0.
     """
 
     images: NDArray[Any]
@@ -111,7 +111,7 @@ class Batch:
     rows: Int64Array
     epoch: int
     step: int
-    _buffer: UInt8Array | None = None  # what it was rendered into: a transform may return other arrays
+    _buffer: UInt8Array | None = None  # what it was rendered into; a transform may return other arrays
 
     def __repr__(self) -> str:
         return f"Batch(epoch {self.epoch}, step {self.step}, images {self.images.shape} {self.images.dtype})"
@@ -120,15 +120,15 @@ class Batch:
 class Loader:
     """Batches of one split: iterate the loader itself or `epoch` for training, `once` for evaluation.
 
-    Each `iter` is one epoch, the next one each time, also where the one before was broken off; `len` is its batches.
-    Several iterations may be under way at once, each with threads of its own, which end when it is done, closed or
-    dropped. A pickled loader is its split, its settings and the number of its next epoch.
+    Each `iter` takes the next epoch, even if the one before was not finished; `len` is the batches of an epoch. Several
+    iterations may run at once, each with threads of its own, which end when the iteration is finished, closed or
+    garbage-collected. A pickled loader holds its split, its settings and the number of its next epoch.
 
     Attributes:
         split: the shards.
-        config: how they become batches.
+        config: how the split becomes batches.
         next_epoch: the epoch that the next `iter` takes; may be set.
-        times: where the time went so far.
+        times: how long each kind of work has taken so far.
     """
 
     def __init__(
@@ -139,21 +139,21 @@ class Loader:
         split: str | None = None,
         **settings: Unpack[LoaderSettings],
     ) -> None:
-        """Open the shards; batches are read when they are asked for.
+        """Open the shards; batches are read only when they are requested.
 
         Args:
-            shards: a folder of shards, or a split of one that is open.
+            shards: a folder of shards, or an open split.
             config: how the split becomes batches; None takes the defaults of `LoaderConfig`.
-            split: of the folder: train, validation or test; None is train.
+            split: which split of the folder: train, validation or test; None is train.
             **settings: attributes of `LoaderConfig`, in place of those of `config`.
 
         Raises:
-            UsageError: a setting has no such value, or there is no such split.
+            UsageError: a setting has an invalid value, or there is no such split.
             InputError: the folder does not exist, or the split has no drawings.
             ShardError: the manifest or a shard is missing or damaged.
         """
         if isinstance(shards, ShardSplit) and split not in (None, shards.name):
-            raise UsageError(f'split "{split}": the {shards.name} split of {shards.folder} is given')
+            raise UsageError(f'split "{split}": the given shards are the {shards.name} split of {shards.folder}')
         opened = shards if isinstance(shards, ShardSplit) else open_split(shards, split or "train")
         self._begin(opened, replace(config or LoaderConfig(), **settings), 0)
 
@@ -176,11 +176,11 @@ class Loader:
         return f"Loader({where}, {drawings}, batches: {batches}, seed {self.config.seed})"
 
     def __len__(self) -> int:
-        """Full batches in the split: those of an epoch."""
+        """The number of batches in an epoch: the full batches of the split."""
         return len(self.split) // self.config.batch
 
     def __iter__(self) -> Generator[Batch, None, None]:
-        """The batches of `next_epoch`, which is counted on at once."""
+        """The batches of `next_epoch`, which is incremented at once."""
         with self._counting:
             epoch, self.next_epoch = self.next_epoch, self.next_epoch + 1
         return self.epoch(epoch)
@@ -192,7 +192,7 @@ class Loader:
 
     @property
     def corrupt(self) -> dict[Path, int]:
-        """The shards of which row groups were skipped so far, and how many rows."""
+        """The shards with row groups that were skipped so far, and how many rows were skipped in each."""
         found: dict[Path, int] = {}
         for group in sorted(self._pools.lost):
             path = self.split.path_of(group)
@@ -201,11 +201,11 @@ class Loader:
 
     @property
     def skipped(self) -> int:
-        """Drawings of the split that cannot be read, as far as this process came across them."""
+        """How many drawings of the split this process has found unreadable so far."""
         return sum(self.corrupt.values())
 
     def epoch(self, epoch: int, start_step: int = 0) -> Generator[Batch, None, None]:
-        """The batches of an epoch from `start_step` on: no drawing twice, the last partial batch left out.
+        """The batches of an epoch from `start_step` on: no drawing twice, without the last partial batch.
 
         Raises:
             UsageError: the batch is larger than the split.
@@ -223,7 +223,7 @@ class Loader:
     def once(self, limit: int | None = None) -> Generator[Batch, None, None]:
         """Every drawing once, in the stored order of the lanes, not augmented; the last batch is padded and masked.
 
-        With a `limit` only so many batches, and no more of the split is read than they need.
+        With a `limit`, only so many batches; no more of the split is read than they need.
         """
         order = EpochOrder(self.split.row_starts, self.config.seed, None)
         whole = -(-len(self.split) // self.config.batch)
@@ -231,10 +231,10 @@ class Loader:
         yield from self._batches(order, range(steps), steps == whole and len(self.split.row_groups) < KEPT_ROW_GROUPS)
 
     def give_back(self, batch: Batch) -> None:
-        """Let a later batch be rendered into this one's memory: nobody may read its images any more.
+        """Let a later batch be rendered into this one's memory; its images must not be read any more.
 
         Raises:
-            UsageError: they were given back before, or are of another loader.
+            UsageError: the batch was given back before, or is of another loader.
         """
         buffer = batch._buffer
         if buffer is None or buffer.shape != self._shape or any(other is buffer for other in self._buffers):
@@ -252,7 +252,7 @@ class Loader:
         blocks = Blocks(
             self._pools, order, steps, config.batch, config.process_index, config.process_count, threads, keep
         )
-        # Two threads at least: even one core renders beside a caller that waits for a device.
+        # At least two threads: even one core can render while the caller waits for a device.
         batches = ordered_map(self._render, blocks.shares(), max(2, threads), config.ahead)
         try:
             while True:

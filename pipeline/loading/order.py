@@ -1,9 +1,9 @@
 """The order of an epoch: lanes, pools and the permutations in them, a pure function of (shards, seed, epoch).
 
-The rows of a split, shard after shard, are one random order already. They are cut into `LANES` lanes of consecutive
+The rows of a split, shard after shard, are already in a random order. They are cut into `LANES` lanes of consecutive
 rows. In each lane the row groups are permuted, and the rows within pools of `POOL_GROUPS` row groups; then the lanes
-are interleaved one row at a time. Place j of the epoch is in lane j % LANES, so that of W processes, W a divisor of
-LANES, each can own the lanes that are its number modulo W, and all see the same global batches.
+are interleaved one row at a time: place j of the epoch is in lane j % LANES. Of W processes, W a divisor of LANES,
+process i therefore reads only the lanes that are i modulo W, and the global batches are the same for every W.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class Pool:
 
     Attributes:
         first: the pool's first place in its lane.
-        pieces: (G, 2) int64, first and last + 1 row of each piece of a row group that lies in the lane.
+        pieces: (G, 2) int64, the first and the last + 1 row of the part of each row group that is in the lane.
     """
 
     first: int
@@ -40,7 +40,7 @@ class EpochOrder:
 
     Attributes:
         row_starts: (G + 1,) int64, the first row of each row group, and the number of rows.
-        seed: of the order.
+        seed: the seed of the order.
         epoch: from 0; None is the stored order, as evaluation reads it.
     """
 
@@ -60,7 +60,7 @@ class EpochOrder:
         return start, start + each + (lane < more)
 
     def pools(self, lane: int) -> list[Pool]:
-        """The pools of a lane in order; lanes' first pools differ in length, so that they do not refill at once."""
+        """The pools of a lane in order; first pools differ in length, so that not all lanes read at the same time."""
         start, stop = self.lane(lane)
         groups = np.arange(
             np.searchsorted(self.row_starts, start, side="right") - 1, np.searchsorted(self.row_starts, stop)
@@ -83,7 +83,7 @@ class EpochOrder:
         return rows[argsort(mix64(rows.astype(np.uint64) ^ self._salt("row")))]
 
     def all_rows(self) -> Int64Array:
-        """(rows,) int64, the whole epoch, as lanes interleaved give it piece by piece."""
+        """(rows,) int64, the rows of the whole epoch in order, as the interleaved lanes give them piece by piece."""
         out = np.empty(self.rows, np.int64)
         for lane in range(min(LANES, self.rows)):
             out[lane::LANES] = np.concatenate([self.permute(pool) for pool in self.pools(lane)])
@@ -96,7 +96,7 @@ class EpochOrder:
 def argsort(keys: UInt64Array) -> Int64Array:
     """(N,) int64, the places of `keys` from the least to the greatest; `keys` are hashes, no two of them equal.
 
-    Hashes fall evenly into buckets by their highest bits: a third of the time of NumPy's sort.
+    Hashes spread evenly over buckets by their highest bits; this takes a third of the time of NumPy's sort.
     """
     bits = max(1, len(keys).bit_length())
     out = np.empty(len(keys), np.int64)
@@ -106,7 +106,7 @@ def argsort(keys: UInt64Array) -> Int64Array:
 
 @kernel
 def _argsort(keys: UInt64Array, shift: np.uint64, ends: Int64Array, out: Int64Array) -> None:
-    """Fill `out`; `ends`, (buckets + 1,), come as zeros and become the end of each bucket."""
+    """Fill `out`; `ends`, (buckets + 1,), must be zeros, and become the end of each bucket."""
     for key in keys:
         ends[np.int64(key >> shift) + 1] += 1
     for bucket in range(1, len(ends)):
@@ -115,7 +115,7 @@ def _argsort(keys: UInt64Array, shift: np.uint64, ends: Int64Array, out: Int64Ar
         of_key = np.int64(keys[k] >> shift)
         out[ends[of_key]] = k
         ends[of_key] += 1
-    for place in range(1, len(out)):  # what stands in one bucket is put in order by insertion
+    for place in range(1, len(out)):  # insertion sort: only keys in the same bucket are out of order
         moved, to = out[place], place
         while to > 0 and keys[out[to - 1]] > keys[moved]:
             out[to] = out[to - 1]

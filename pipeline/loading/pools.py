@@ -1,4 +1,4 @@
-"""The pools of a split as an epoch orders them, and what takes the places of drawings that cannot be read."""
+"""Reads the pools of a split in an epoch's order, and replaces drawings that cannot be read."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -13,21 +13,21 @@ from pipeline.packed import PackedDrawings, assemble, join, without_strokes
 from pipeline.shards.read import RowGroupError, ShardSplit
 from pipeline.threads import Times, ordered_map
 
-_JOINED_GROUPS = 32  # of a split that is kept: about 34 MB
+_JOINED_GROUPS = 32  # of a split that is kept in memory: about 34 MB
 
 
 def gather(pieces: Sequence[tuple[int, PackedDrawings]], rows: Int64Array) -> PackedDrawings:
-    """The drawings at `rows`, (M,) int64, of pieces that are given behind their first row; without strokes at -1."""
+    """The drawings at `rows`, (M,) int64, of pieces given with their first rows; row -1 gives one without strokes."""
     parts = []
     for first, drawings in pieces:
         places = np.flatnonzero((rows >= first) & (rows < first + len(drawings)))
         if len(drawings) <= 1 << 16:
-            # In the order they are stored in, because reading here and there takes longer than writing so; as 16
-            # bits, because those NumPy sorts by counting.
+            # In stored order, because reading here and there takes longer than writing here and there; as 16 bits,
+            # because NumPy sorts those by counting.
             places = places[np.argsort((rows[places] - first).astype(np.uint16), kind="stable")]
         parts.append((drawings, rows[places] - first, places))
     if sum(len(places) for _, _, places in parts) != np.count_nonzero(rows >= 0):
-        raise ValueError("rows of no piece")
+        raise ValueError("rows that are in no piece")
     return assemble(parts, len(rows))
 
 
@@ -35,15 +35,15 @@ def gather(pieces: Sequence[tuple[int, PackedDrawings]], rows: Int64Array) -> Pa
 class PoolReader:
     """Reads the pools of a split, on any threads.
 
-    Where row groups may be lost, a lost drawing's place goes to another of its pool: the pool's good drawings in the
-    order of the epoch, over and over. So batches depend on what is damaged and on nothing else. Evaluation gives such
-    places row -1. A pool without any good drawing takes those of the next row group of the split that can be read.
+    With `skip_corrupt`, the place of an unreadable drawing goes to a readable one of its pool: these are taken in the
+    order of the epoch, repeatedly if necessary, so that batches depend only on what is damaged. In evaluation such a
+    place has row -1. If a whole pool is unreadable, the next readable row group of the split gives the drawings.
 
     Attributes:
         split: the shards.
-        times: where the time for reading is added.
-        skip_corrupt: whether a row group that cannot be read is lost instead of an error.
-        lost: the row groups that could not be read so far.
+        times: to which the time for reading is added.
+        skip_corrupt: whether a row group that cannot be read is skipped instead of raising an error.
+        lost: the row groups that could not be read so far, by number.
     """
 
     split: ShardSplit
@@ -54,13 +54,13 @@ class PoolReader:
     _keeping: threading.Lock = field(default_factory=threading.Lock)
 
     def keep(self, threads: int) -> list[tuple[int, PackedDrawings]]:
-        """All drawings of the split in pieces, each behind its first row; the lost ones are without strokes.
+        """All drawings of the split in pieces, each with its first row; unreadable drawings have no strokes.
 
-        They are read at the first call, and joined piece by piece, so that a part of them only is held twice.
+        They are read at the first call, and joined piece by piece, so that only a part is in memory twice.
         """
         with self._keeping:
             if self._kept is None:
-                # At once, when it is whole: who was interrupted reads it again.
+                # Assigned only when complete: after an interruption everything is read again.
                 self._kept = [self._joined(first, threads) for first in range(0, self._count, _JOINED_GROUPS)]
             return self._kept
 
@@ -69,7 +69,7 @@ class PoolReader:
         return len(self.split.row_groups)
 
     def _joined(self, first: int, threads: int) -> tuple[int, PackedDrawings]:
-        """Row groups from `first` on as one piece, behind its first row."""
+        """Row groups from `first` on as one piece, with its first row."""
 
         def read(group: int) -> PackedDrawings:
             with self.times.adding("reading"):
@@ -82,7 +82,7 @@ class PoolReader:
             return int(self.split.row_starts[first]), join(parts)
 
     def order_kept(self, order: EpochOrder, pool: Pool) -> tuple[None, Int64Array]:
-        """No drawings, and the rows of a pool of a split that is kept."""
+        """No drawings, and the rows of a pool, for a split that is kept in memory."""
         with self.times.adding("reading"):
             return None, self._with_stand_ins(order, pool, lambda group: group not in self.lost)
 
@@ -138,4 +138,4 @@ class PoolReader:
         for other in range(group + 1, group + self._count):
             if is_readable(other % self._count):
                 return other % self._count
-        raise ShardError(f"{self.split.folder}: not a row group of its {self.split.name} split can be read")
+        raise ShardError(f"{self.split.folder}: no row group of its {self.split.name} split could be read")

@@ -1,4 +1,4 @@
-"""A caller's own function of each batch: the same random numbers for the same batch, and errors that name it."""
+"""Applies the caller's function to each batch, with repeatable random numbers and errors that name the batch."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import UsageError
 
-# Images, labels and a generator of random numbers to images and labels.
+# Takes images, labels and a generator of random numbers; returns images and labels.
 Transform = Callable[[NDArray[Any], NDArray[Any], np.random.Generator], tuple[NDArray[Any], NDArray[Any]]]
 
 
@@ -22,13 +22,13 @@ def apply_transform(
     step: int,
     process_index: int,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """What `transform` makes of a batch, of which B drawings are this process's.
+    """Apply `transform` to this process's B drawings of a batch, and return its result.
 
     Args:
         transform: the function. Its generator is `numpy.random.default_rng((seed, epoch, step, process_index))`.
-        images: (B, H, W, C) uint8; it may write into them.
-        labels: (B,) int32; it may write into them.
-        seed: the loader's, from 0.
+        images: (B, H, W, C) uint8; the function may write into them.
+        labels: (B,) int32; the function may write into them.
+        seed: the seed of the loader, from 0.
         epoch: from 0; None in evaluation, whose generators are those of epoch 0.
         step: the batch's number in the epoch.
         process_index: this process's number.

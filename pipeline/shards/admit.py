@@ -1,4 +1,4 @@
-"""Which drawings a build takes: filter by class and recognition, then skip, then take, in the order of the sources."""
+"""Decides which drawings a build takes: filters, then skips, then takes, in the order of the sources."""
 
 from dataclasses import dataclass, field
 
@@ -17,7 +17,7 @@ class Vocabulary:
     ids: dict[str, int] = field(default_factory=dict)
 
     def number(self, string: str) -> int:
-        """The string's number; a new one where it has none."""
+        """The number of `string`; a new string gets the next number."""
         if string not in self.ids:
             self.ids[string] = len(self.strings)
             self.strings.append(string)
@@ -28,7 +28,7 @@ class Vocabulary:
     ) -> NDArray[np.int32]:
         """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary.
 
-        Only strings that occur in the column, in rows that `keep` marks, are numbered; the others come out as -1.
+        Only strings that occur in the column, in rows that `keep` marks, get numbers; the others become -1.
         """
         counted = np.bincount((column if keep is None else column[keep]) + 1, minlength=len(strings) + 1)
         table = np.full(len(strings) + 1, -1, np.int32)
@@ -39,16 +39,16 @@ class Vocabulary:
 
 @dataclass
 class Admission:
-    """Counts what has passed, class by class.
+    """Decides which drawings to take, and counts them class by class.
 
     Attributes:
         classes: the selected classes; None selects every word.
-        skip: how many drawings of a class to pass over.
-        take: how many to take behind those; None takes all.
-        recognized_only: pass only what Google's network recognized.
-        words: the build's vocabulary.
-        passed: (W,) int64, what got through the filters so far, those skipped or beyond `take` included.
-        accepted: (W,) int64, what was taken so far.
+        skip: how many drawings of each class to skip.
+        take: how many of each class to take after those; None takes all.
+        recognized_only: whether to take only drawings that Google's network recognized.
+        words: the build's vocabulary of W words.
+        passed: (W,) int64, how many drawings passed the filters so far, including those skipped or beyond `take`.
+        accepted: (W,) int64, how many drawings were taken so far.
     """
 
     classes: frozenset[str] | None
@@ -68,11 +68,11 @@ class Admission:
         Args:
             word: (N,) int32, numbers of `words`.
             recognized: (N,) int8.
-            declared: the number of the one word that the source holds as far as it was read, or None.
+            declared: the number of the only word that the source has held so far, if its name declares that; or None.
 
         Returns:
-            (N,) bool, which to keep, and how many drawings were read: fewer than N where reading can stop, because
-            `declared` is not selected or enough of it is taken.
+            (N,) bool, which drawings to keep, and how many were read: fewer than N if reading can stop, because
+            `declared` is not selected or enough drawings of it are taken.
         """
         self._grow()
         keep = np.zeros(len(word), np.bool_)
@@ -84,7 +84,7 @@ class Admission:
         return keep, int(read)
 
     def is_enough(self, declared: int | None) -> bool:
-        """Whether nothing more is wanted of a source that holds just the word of the number `declared`."""
+        """Whether no more drawings are needed from a source that holds only the word with the number `declared`."""
         if declared is None:
             return False
         self._grow()
@@ -93,11 +93,11 @@ class Admission:
         )
 
     def load(self, passed: list[int], accepted: list[int]) -> None:
-        """Go on from the counts of an earlier process."""
+        """Continue from the counts of an earlier process."""
         self.passed, self.accepted = np.array(passed, np.int64), np.array(accepted, np.int64)
 
     def _grow(self) -> None:
-        """Make room for words that are new."""
+        """Extend the arrays for new words."""
         new = self.words.strings[len(self._selected) :]
         if new:
             selected = np.array([self.classes is None or word in self.classes for word in new], np.bool_)
@@ -112,7 +112,7 @@ def _admit(
     word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int, selected: NDArray[np.bool_],
     recognized_only: bool, skip: int, take: int, passed: Int64Array, accepted: Int64Array, keep: NDArray[np.bool_],
 ) -> int:  # fmt: skip
-    """Fill `keep` and count on in `passed` and `accepted`; returns how many drawings were read."""
+    """Fill `keep`, and add to `passed` and `accepted`; returns how many drawings were read."""
     for row in range(len(word)):
         w = word[row]
         if w != declared:

@@ -1,8 +1,8 @@
-"""From sources to a folder of shards, in two passes of bounded memory.
+"""Builds a folder of shards from sources, in two passes of bounded memory.
 
 Pass 1 parses chunks, admits drawings in the order of the sources, and spills them by range of their hash. Pass 2
-writes each shard from its ranges. What comes out is a function of the drawings, the options and the seed alone; a
-journal notes what is done, so that a build that was cut off is resumed.
+writes each shard from its ranges. The shards depend only on the drawings, the options and the seed. A journal records
+what is done, so that an interrupted build can be resumed.
 """
 
 import dataclasses
@@ -36,9 +36,9 @@ WRITING = "pass 2 of 2, writing"
 
 
 class Build:
-    """One build, staged in a locked folder; `run` does all of it, or what an earlier process left to do.
+    """One build, staged in a locked folder; `run` does all of it, or what an earlier process has not done.
 
-    Beside the staged files are the spill and the journal, which are removed when the staged set is committed.
+    The spill and the journal are kept beside the staged files, and are removed when the staged set is committed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Build:
         """Write shards, rejects and manifest into the staging folder.
 
         Raises:
-            InputError: a source has no good line, a class has no drawing, or, if `strict`, a line is bad.
+            InputError: a source has no valid line, a class has no drawing, or, if `strict`, a line is rejected.
         """
         SHARDS.prepare(self.folder)
         with self.journal.opened(), brisk_switching():
@@ -85,7 +85,7 @@ class Build:
         return manifest
 
     def _remove_other_work(self) -> None:
-        """Remove what a build of other sources or options left when it was cut off."""
+        """Remove the files that an interrupted build of other sources or options left."""
         for file in self.staged.iterdir():
             file.unlink()
         self.spill.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ class Build:
         if self.options.classes is None:
             classes = sorted(word for word, count in found.items() if count)
             if not classes:
-                raise InputError("no drawing is left: every one is filtered out by the options")
+                raise InputError("no drawing is left: the options filter out all of them")
             if len(classes) > MAX_CLASSES:
                 raise InputError(f"{len(classes):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
             return classes
@@ -129,7 +129,7 @@ class Build:
         self.progress(WRITING, rows, total, unit="drawings")
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
         try:
-            with ThreadPoolExecutor(1) as noting:  # a shard is forced to the disk while the next is written
+            with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
                 noted: deque[Future[None]] = deque()
                 for plan, shard in ordered_map(write, plans, self.workers):
                     if plan.name not in done:
@@ -138,7 +138,7 @@ class Build:
                     self.progress(WRITING, rows, total, unit="drawings")
                     shards.append(shard)
                     while noted and noted[0].done():
-                        noted.popleft().result()  # a failure ends the build here rather than at its end
+                        noted.popleft().result()  # a failure stops the build now, not at its end
                 for future in noted:
                     future.result()
         finally:
@@ -160,7 +160,7 @@ class Build:
         ]  # fmt: skip
         for source in sources:
             if source.read != source.written + source.duplicates + source.filtered + source.rejected:
-                raise AssertionError(f"{source.name}: drawings were lost or doubled: {source}")
+                raise AssertionError(f"{source.name}: drawings were lost or duplicated: {source}")
         return Manifest(
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
@@ -177,5 +177,5 @@ class Build:
 
 
 def versions() -> dict[str, str]:
-    """What decides, beside drawings and options, which bytes are written."""
+    """The versions on which, beside drawings and options, the bytes of the shards depend."""
     return {"sketchpipe": version("sketchpipe"), "pyarrow": pa.__version__}

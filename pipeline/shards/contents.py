@@ -23,20 +23,20 @@ class Contents:
     Attributes:
         folder: where the shards are.
         synthetic: whether the drawings are the built-in sample's.
-        attribution: whose data this is.
-        writer: versions of what wrote the shards.
+        attribution: where the drawings come from, and their licence.
+        writer: versions of the software that wrote the shards.
         options: the build's options, seed and splits among them.
-        drawings: of each split.
+        drawings: how many each split has.
         shards: how many there are.
-        bytes: of all shards.
+        bytes: the size of all shards.
         points_per_drawing: the mean.
         strokes_per_drawing: the mean.
-        recognized: the share of recognized drawings among those that are marked either way; None where none is.
+        recognized: the share of recognized drawings among those for which it is known; None if there are none.
         same_key: rows that share their key_id with another row, but not its strokes or word.
-        read: lines or records of the sources.
-        duplicates: drawings that were dropped because they were there twice.
+        read: lines or records that were read from the sources.
+        duplicates: drawings that were dropped because an equal one was kept.
         filtered: drawings that the options left out.
-        rejects: rejected lines by reason, the commonest first.
+        rejects: how many there are by reason, the most frequent first.
         classes: the drawings of each class in each split, in label order.
     """
 
@@ -67,7 +67,7 @@ def read_contents(folder: Path) -> Contents:
         ShardError: a file is damaged, or the shards do not hold what the manifest counts.
         MismatchError: the shards are of a format that this version does not read.
     """
-    import polars as pl  # only here: what trains and renders does not wait for it
+    import polars as pl  # imported here, so that training and rendering do not wait for it
 
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
@@ -108,7 +108,7 @@ def _expected(manifest: Manifest) -> dict[str, dict[str, int]]:
 
 
 def _counts(folder: Path, name: str) -> "pl.DataFrame":
-    """Drawings, points, strokes and recognized of each class of a split, a row group at a time."""
+    """Count drawings, points, strokes and recognized drawings of each class of a split, one row group at a time."""
     import polars as pl
 
     split = open_split(folder, name)

@@ -1,4 +1,4 @@
-"""What a build will come to, told from the heads of its sources: rows, disk, time."""
+"""Estimates rows, disk and time of a build from the heads of its sources."""
 
 import dataclasses
 import shutil
@@ -21,21 +21,21 @@ from pipeline.sources.files import Source
 from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
 from pipeline.storage.commit import BUILD
 
-_AMPLE = 64  # times the input's size is free: no compressed text is so much smaller than what a build makes of it
-_HEADS = 400  # sources at most; of more, some are taken to stand for the others
-_NAME_BYTES = 3  # of word and countrycode in a row: the sample is written without them
+_AMPLE = 64  # times the size of plain inputs: if that much is free, every build fits
+_HEADS = 400  # at most so many sources are read; of more, evenly spaced ones represent all
+_NAME_BYTES = 3  # of word and countrycode in a row; the sampled rows are written without them
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a build will come to, about.
+    """Estimated size and time of a build.
 
     Attributes:
-        input_bytes: that will be read, decompressed.
-        drawings: that will be in the shards, were there no duplicates.
-        spill_bytes: on the disk between the passes, until the build is committed.
-        shard_bytes: of the shards.
-        seconds: on one worker.
+        input_bytes: bytes that will be read, decompressed.
+        drawings: how many will be in the shards if there are no duplicates.
+        spill_bytes: the size of the spill, which is on disk until the build is committed.
+        shard_bytes: the size of the shards.
+        seconds: with one worker.
     """
 
     input_bytes: int
@@ -46,18 +46,18 @@ class Estimate:
 
     @property
     def disk_bytes(self) -> int:
-        """What must be free on the disk of the target."""
+        """How much must be free on the disk of the target folder."""
         return self.spill_bytes + self.shard_bytes
 
 
 @dataclass(frozen=True)
 class _Head:
-    """What the beginning of one source says of the whole.
+    """The beginning of one source, from which the whole is estimated.
 
     Attributes:
-        scanned: what is in it.
-        bytes: of text in it.
-        total_bytes: of the source, decompressed.
+        scanned: its drawings and rejects.
+        bytes: its length.
+        total_bytes: the size of the source, decompressed.
     """
 
     scanned: Scanned
@@ -73,7 +73,7 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
     """
     step = -(-len(sources) // _HEADS)
     looked_at = sources[::step]
-    _read(looked_at[0])  # once more below: the first call loads the kernels
+    _read(looked_at[0])  # read again below, where it is timed: the first call loads the kernels
     start = time.perf_counter()
     heads = [_read(source) for source in looked_at]
     parse_seconds = time.perf_counter() - start
@@ -96,10 +96,10 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
 
 
 def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) -> Estimate | None:
-    """Refuse a build that cannot fit on the disk of `folder`; what an earlier process left there counts as room.
+    """Refuse a build that cannot fit on the disk of `folder`; files that an earlier process left there count as free.
 
     Returns:
-        The estimate; None where none is needed: there is much room, and all files are as large as what is in them.
+        The estimate; None if none is needed, because much is free and no source is compressed.
 
     Raises:
         InputError: a source cannot be read.
@@ -112,15 +112,15 @@ def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) 
     needed = estimate_build(sources, options)
     if needed.disk_bytes > free:
         raise OutputError(
-            f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk (shards {needed.shard_bytes:,}, "
-            f"and {needed.spill_bytes:,} until they are done), but {free:,} are free; make room or choose another "
+            f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk ({needed.shard_bytes:,} for the "
+            f"shards, {needed.spill_bytes:,} for temporary files), but {free:,} are free; make room or choose another "
             "disk with --to"
         )
     return needed
 
 
 def free_bytes(folder: Path) -> int:
-    """What is free on the disk of a folder that may not exist yet, with what an earlier build left there."""
+    """How much is free on the disk of a folder, which may not exist yet, plus what an earlier build left in it."""
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
     return shutil.disk_usage(existing).free + left
@@ -132,7 +132,7 @@ def _read(source: Source) -> _Head:
 
 
 def _wanted(source: Source, head: _Head, options: BuildOptions) -> tuple[float, float]:
-    """How many drawings of a source will be taken, and the share of it that will be read for them."""
+    """How many drawings of a source will be taken, and what share of the source will be read for them."""
     drawings = head.scanned.drawings
     if not len(drawings):
         return 0.0, 1.0
@@ -152,7 +152,7 @@ def _wanted(source: Source, head: _Head, options: BuildOptions) -> tuple[float, 
 
 
 def _cost_of_row(parts: Sequence[Drawings]) -> tuple[float, float]:
-    """Bytes and seconds of a row in a shard, from the writing of some."""
+    """Bytes and seconds of a row in a shard, measured by writing some rows."""
     nameless = [
         dataclasses.replace(part, word=part.word * 0, words=["word"], countrycode=part.countrycode * 0 - 1,
                             countrycodes=[])
@@ -162,7 +162,7 @@ def _cost_of_row(parts: Sequence[Drawings]) -> tuple[float, float]:
         return 0.0, 0.0
     each = max(1, USUAL_SIZES.row_group_rows // len(nameless))
     some = concat([part.slice(0, min(each, len(part))) for part in nameless])
-    some = some.take(np.argsort(mix64(some.key_id)))  # shuffled, as it will be: in order they compress better
+    some = some.take(np.argsort(mix64(some.key_id)))  # shuffled, as in shards: in order they compress better
     sink = pa.BufferOutputStream()
     start = time.perf_counter()
     with pq.ParquetWriter(sink, SCHEMA, **WRITER_OPTIONS) as writer:

@@ -1,4 +1,4 @@
-"""A build into its folder: nothing where nothing changed, the old set standing until the new one is complete."""
+"""Builds shards into a folder: skips an unchanged one, and keeps the old shards until the new ones are complete."""
 
 import json
 import os
@@ -30,23 +30,22 @@ def build_folder(
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
 
+    A build that was killed or interrupted is resumed where it stopped, if inputs and options are still the same. If the
+    inputs no longer exist but the shards that were built from them are complete, those shards are kept.
+
     Args:
         inputs: files, folders and globs, or the sources themselves in their order.
-        folder: the target; it is made, or holds an earlier build.
-        options: what decides the bytes.
+        folder: the target; it is created, or holds an earlier build.
+        options: the options on which the shards depend.
         workers: threads.
-        strict: make the first bad line an error.
-        force: build even where nothing changed.
+        strict: whether the first reject is an error.
+        force: whether to build even if nothing has changed.
         sizes: how much is done at a time.
-        progress: is told of bytes that are read, and then of drawings that are written.
-        begin: is told the sources before the work begins.
+        progress: is called with the bytes read so far, and then with the drawings written so far.
+        begin: is called with the sources before the build begins.
 
     Raises:
-        SketchpipeError: as its message says; the folder is as before.
-
-    A build that was killed or interrupted is resumed where it stopped, if inputs and options are still the same.
-
-    Where the inputs are gone but the shards that were built of them are whole, those are used.
+        SketchpipeError: the build failed, and the message says why; the folder is unchanged.
     """
     SHARDS.finish_pending(folder)
     texts = [text for text in inputs if isinstance(text, str)]
@@ -65,7 +64,7 @@ def build_folder(
         before = _ours(folder)
         origin = origin_of(sources, options)
         unchanged = read_origin(folder) == origin
-        told = strict and before is not None and before.rejects  # the first bad line is to be said
+        told = strict and before is not None and before.rejects  # the error must name the first reject
         if before is not None and unchanged and not force and not told and _is_whole(folder, before):
             SHARDS.discard(folder)
             return before, False
@@ -87,13 +86,13 @@ def _ours(folder: Path) -> Manifest | None:
 
 
 def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -> Manifest | None:
-    """What was built in `folder` of `inputs` with these options, where all of them are gone but the shards whole."""
+    """The manifest of shards that were built from `inputs` with these options, if no input exists but all shards do."""
     if any(os.path.lexists(text) for text in inputs):
         return None
     origin = read_origin(folder)
     if origin is None:
         return None
-    roots = [os.path.abspath(text) for text in inputs]  # noqa: PTH100 - as sources are named
+    roots = [os.path.abspath(text) for text in inputs]  # noqa: PTH100 - as `find_files` makes the paths of sources
     of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in origin.sources)
     same = origin.options == json.loads(json.dumps(asdict(options)))
     manifest = _ours(folder) if same and of_inputs else None
@@ -101,14 +100,14 @@ def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -
 
 
 def _is_whole(folder: Path, manifest: Manifest) -> bool:
-    """Whether every file that the manifest names is there in its size."""
+    """Whether every file that the manifest names exists and has the right size."""
     paths = {folder / file.name: file.bytes for file in manifest.files}
     rejects_there = (folder / REJECTS).exists() or not manifest.rejects
     return rejects_there and all(path.is_file() and path.stat().st_size == size for path, size in paths.items())
 
 
 def _names(folder: Path) -> list[str]:
-    """The files in `folder` that a build made: as the manifest says, or by their names where it is damaged."""
+    """The files in `folder` that a build made: those of the manifest, or, if it is damaged, those named like them."""
     manifest = _ours(folder)
     if manifest is not None:
         return [MANIFEST, REJECTS, *(file.name for file in manifest.files)]
@@ -119,5 +118,5 @@ def _names(folder: Path) -> list[str]:
 
 
 def _foreign_in(folder: Path) -> list[str]:
-    """The names in `folder` that no build put there; a folder in it is none of ours, whatever it is called."""
+    """The names in `folder` that no build put there; builds make no folder but `.build`."""
     return foreign_entries(folder, _names(folder))

@@ -1,4 +1,4 @@
-"""Shards opened for reading, their footers proved and kept: a footer takes half as long to parse as a row group."""
+"""Opens shards, checks their footers and keeps these parsed: parsing one takes half as long as a row group."""
 
 import hashlib
 import os
@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from pipeline.shards.manifest import ShardFile
 
-KEPT_ROW_GROUPS = 8192  # in footers, about 8 kB each: 64 lanes come round to every shard again and again
+KEPT_ROW_GROUPS = 8192  # in the kept footers, about 8 kB each: 64 lanes return to every shard again and again
 
 _Identity = tuple[object, ...]
 _footers: dict[_Identity, pq.FileMetaData] = {}
@@ -21,26 +21,26 @@ _opened = threading.local()
 def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
     """The calling thread's own reader of a shard, because a ParquetFile must not be shared by threads.
 
-    It is of the file that lies at `path` now, whose footer is the manifest's.
+    It reads the file that is at `path` now; the footer is checked against the manifest.
 
     Raises:
-        OSError: it cannot be opened.
-        ValueError: its size or its footer is not what is expected.
+        OSError: the file cannot be opened.
+        ValueError: its size or its footer is not the expected one.
     """
     identity = (path, expected, _state(path.stat()))
     if getattr(_opened, "last", (None,))[0] != identity:
-        source = pa.OSFile(os.fsencode(path))  # not the path, which pyarrow would want in UTF-8
-        # Of the file that was opened, which may be another than the one asked for a moment ago.
+        source = pa.OSFile(os.fsencode(path))  # as bytes: pyarrow takes a path only in UTF-8
+        # The identity of the file that was opened, which may have replaced the one that `stat` saw.
         identity = (path, expected, _state(os.fstat(source.fileno())))
         metadata = _kept_footer(identity) or _read_footer(source, expected, identity)
         opened = identity, pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
-        _opened.last = opened  # at once, so that an interruption cannot part the two
+        _opened.last = opened  # one assignment, so that an interruption cannot separate the two
     file: pq.ParquetFile = _opened.last[1]
     return file
 
 
 def _kept_footer(identity: _Identity) -> pq.FileMetaData | None:
-    """A footer that was read before; it is the last to be forgotten from now on."""
+    """The footer, if it is kept; it becomes the last to be dropped."""
     with _keeping:
         metadata = _footers.pop(identity, None)
         if metadata is not None:
@@ -55,11 +55,11 @@ def _state(stat: os.stat_result) -> tuple[int, ...]:
 def _read_footer(source: pa.OSFile, expected: ShardFile, identity: _Identity) -> pq.FileMetaData:
     size = source.size()
     if size != expected.bytes:
-        raise ValueError(f"{size} bytes, {expected.bytes} in the manifest")
+        raise ValueError(f"{size} bytes, but {expected.bytes} in the manifest")
     source.seek(size - expected.footer_bytes)
     footer = source.read(expected.footer_bytes)
     if hashlib.sha256(footer).hexdigest() != expected.footer_sha256:
-        raise ValueError("its footer is not the manifest's")
+        raise ValueError("its footer does not match the manifest")
     metadata = pq.read_metadata(pa.BufferReader(footer))
     with _keeping:
         _footers[identity] = metadata

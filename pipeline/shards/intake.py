@@ -1,6 +1,6 @@
-"""Pass 1: the sources are parsed chunk by chunk on threads, admitted in order, and spilled by range of their hash.
+"""Pass 1: parses the sources on threads, admits drawings in order, and spills them by range of their hash.
 
-With each segment of the spill the journal notes how far it got, so that a later process resumes behind it.
+With each segment of the spill, the journal records how far the sources are read, so that a later process can resume.
 """
 
 import dataclasses
@@ -32,12 +32,12 @@ _REJECTS_A_WRITE = 1024
 
 @dataclass(frozen=True)
 class _Parsed:
-    """A chunk as a worker leaves it.
+    """A chunk after a worker has parsed it.
 
     Attributes:
         source: the number of its source.
-        scanned: its drawings and bad lines, or why the source cannot be read.
-        partition: (N,) int64, where each drawing belongs in the spill.
+        scanned: its drawings and rejects, or the error if the source cannot be read.
+        partition: (N,) int64, the partition of the spill that each drawing belongs to.
         blocks: the XXH64 of each block that was read for it, in hex.
     """
 
@@ -48,13 +48,13 @@ class _Parsed:
 
 
 class Intake:
-    """Pass 1 of one build: `resume` takes over what an earlier process did of it, `run` does the rest.
+    """Pass 1 of one build: `resume` loads what an earlier process did, `run` does the rest.
 
-    With `only`, all is read and counted, but what belongs to other shards is not spilled.
+    With `only`, all drawings are read and counted, but only those of these shards are spilled.
 
     Attributes:
-        counts: what was counted.
-        segments: what was spilled.
+        counts: the counts so far.
+        segments: the segments of the spill so far.
         is_done: whether all sources are read.
     """
 
@@ -79,11 +79,11 @@ class Intake:
         self.is_done = False
         self._splits = parse_splits(options.splits)
         self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
-        self._bytes = self._drawings = 0  # that were read, by an earlier process too
-        self._unnoted_bytes = 0  # of the input, since the last entry of the journal
+        self._bytes = self._drawings = 0  # read so far, including by earlier processes
+        self._unnoted_bytes = 0  # of input, read since the last entry of the journal
 
     def resume(self) -> None:
-        """Take over what the journal tells of; where that is gone or damaged, the journal forgets it."""
+        """Load what the journal records; if the spill or the rejects are missing or damaged, clear the journal."""
         entries = [entry for entry in self.journal.entries if "segment" in entry]
         segments = read_segments(self._spill, [entry["segment"] for entry in entries])
         if segments is None or (entries and _size(self._rejects) < entries[-1]["rejects_bytes"]):
@@ -94,10 +94,10 @@ class Intake:
             self._rejects_bytes = entries[-1]["rejects_bytes"]
 
     def run(self) -> None:
-        """Read what is left of the sources.
+        """Read the rest of the sources.
 
         Raises:
-            InputError: a source cannot be read or has no good line, or, if `strict`, a line is bad.
+            InputError: a source cannot be read or has no valid line, or, if `strict`, a line is rejected.
         """
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
@@ -113,7 +113,7 @@ class Intake:
                 raise no_drawing_in(source, tally.first_reject)
 
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
-        with ThreadPoolExecutor(1) as writing:  # segments, while the next drawings are parsed
+        with ThreadPoolExecutor(1) as writing:  # writes segments while the next drawings are parsed
             written: Future[None] | None = None
             for parsed in ordered_map(self._parse, self._chunks(), self.workers):
                 if self.counts.tallies[parsed.source].stopped:
@@ -133,7 +133,7 @@ class Intake:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=f"{self._drawings:,} drawings")
 
     def _entry(self, rejects: Output) -> Entry:
-        """What the journal is told once everything up to here is on the disk."""
+        """The journal's entry, to be appended once everything up to here is on disk."""
         self._unnoted_bytes = 0
         return {"done": False, "rejects_bytes": rejects.tell(), **self.counts.dump()}
 
@@ -151,7 +151,7 @@ class Intake:
                     if tally.stopped:
                         break
                     yield index, chunk
-            except InputError as error:  # met by reading ahead, perhaps behind the last line that is wanted
+            except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
                 yield index, error
 
     def _parse(self, item: tuple[int, Chunk | InputError]) -> _Parsed:
@@ -168,7 +168,7 @@ class Intake:
         return _Parsed(index, scanned, partition, chunk.block_hashes())
 
     def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
-        """Admit and spill the drawings of a chunk, and list its bad lines up to where reading stops."""
+        """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
         counts.at = parsed.source
         word = counts.words.numbers(drawings.words, drawings.word)
@@ -188,13 +188,13 @@ class Intake:
         tally.read += read + bad
         tally.filtered += read - int(keep.sum())
         if keep.any():
-            # Of the kept alone, or the codes of drawings that are left out would be in the shards' dictionaries.
+            # Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
             code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
             kept = dataclasses.replace(drawings, word=word, countrycode=code)
             spill.add(gathered(kept, parsed.source, np.where(keep, parsed.partition, -1)))
 
     def _list_rejects(self, source: int, scanned: Scanned, end: int, rejects: Output) -> int:
-        """List and count a chunk's bad lines that begin before byte `end` of the source; returns how many they are."""
+        """List and count the rejects of a chunk that begin before byte `end` of the source; returns their number."""
         tally, listed = self.counts.tallies[source], []
         before = tally.rejected
         for reject in scanned.rejects(self.sources[source].name, tally.lines):

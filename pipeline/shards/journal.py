@@ -1,6 +1,6 @@
-"""What a build has done so far, line by line, so that the next process resumes where a killed one stopped.
+"""Records what of a build is done, so that the next process resumes after an interrupted one.
 
-A line is the CRC-32 of its JSON, in eight hexadecimal digits, a space, and the JSON.
+Each line is the CRC-32 of its JSON in eight hexadecimal digits, a space, and the JSON.
 """
 
 import contextlib
@@ -16,10 +16,10 @@ Entry = dict[str, Any]
 
 
 class Journal:
-    """A file of entries behind a first one that says whose work it is; `opened` reads it and lets entries be added.
+    """A file of entries, the first of which says what work they belong to; `opened` reads it and opens it for more.
 
     Attributes:
-        entries: what an earlier process noted of the same work, in order.
+        entries: those that earlier processes wrote for the same work, in order.
     """
 
     _file: Output
@@ -30,7 +30,7 @@ class Journal:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
-        """Read the entries of the same work, drop what is damaged or of other work, and close the file at the end."""
+        """Read the entries of the same work, drop damaged ones and other work's, and close the file at the end."""
         whole = 0
         if self._path.exists():
             entries, ends = _read(self._path)
@@ -45,12 +45,12 @@ class Journal:
             self._file.close()
 
     def append(self, entry: Entry) -> None:
-        """Note that something is done, after it is on the disk itself."""
+        """Record that something is done, once it is on disk itself."""
         self._write(entry)
         self._file.sync()
 
     def forget(self) -> None:
-        """Begin anew: what was noted is no longer there."""
+        """Start again: what the entries record is missing or damaged."""
         self._file.close()
         self.entries, self._file = [], Output(self._path)
         self._write(self._work)
@@ -61,7 +61,7 @@ class Journal:
 
 
 def _read(path: Path) -> tuple[list[Entry], list[int]]:
-    """The entries up to the first that is not whole, and the byte behind each."""
+    """The entries before the first damaged one, and the byte after each."""
     entries, ends, end = [], [], 0
     for line in path.read_bytes().splitlines(keepends=True):
         text = line[9:-1]

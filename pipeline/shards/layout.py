@@ -1,4 +1,4 @@
-"""Which shards a build writes, and what they are called. Pure."""
+"""Decides which shards a build writes and what they are called; no input or output."""
 
 from dataclasses import dataclass
 
@@ -18,20 +18,20 @@ class ShardPlan:
 
     @property
     def name(self) -> str:
-        """The file's name, as Hugging Face's `datasets` and others read it without being told."""
+        """The file's name, which Hugging Face's `datasets` and others understand without configuration."""
         return f"{SPLITS[self.split]}-{self.index:05d}-of-{self.count:05d}.parquet"
 
     @staticmethod
     def of_name(name: str) -> "ShardPlan":
-        """The shard that a file of this name is."""
+        """The shard with this file name."""
         split, index, _, count = name.removesuffix(".parquet").split("-")
         return ShardPlan(SPLITS.index(split), int(index), int(count))
 
 
 def plan_shards(rows_of_split: Int64Array, num_shards: int | None) -> list[ShardPlan]:
-    """The shards of each split that has rows: `num_shards` for the first, as many rows a shard for the others.
+    """The shards of each split that has rows: `num_shards` for the first, and shards of as many rows for the others.
 
-    None makes a shard for each `ROWS_PER_SHARD`.
+    If `num_shards` is None, each split has one shard for every `ROWS_PER_SHARD` rows.
     """
     rows = [int(count) for count in rows_of_split]
     counts = [-(-count // ROWS_PER_SHARD) for count in rows]

@@ -1,4 +1,4 @@
-"""`build_folder` as a library offers it: paths and settings by name, and nothing printed."""
+"""`build_shards`, the library's form of `build_folder`: takes paths and keyword settings, and prints nothing."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,24 +35,24 @@ def build_shards(
     progress: Progress = untold,
     **settings: Unpack[BuildSettings],
 ) -> Manifest:
-    """Build shards as `sketchpipe shards` does; nothing is done where sources and settings have not changed.
+    """Build shards as `sketchpipe shards` does; does nothing if sources and settings have not changed.
 
     Args:
         sources: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
         to: the folder for the shards.
         classes: the words to take; None takes every word.
-        workers: threads; None takes the machine's cores. They change no byte.
+        workers: threads; None takes the machine's cores. Their number changes no byte of the shards.
         strict: whether the first reject is an error. Without it the manifest counts the rejects, and `rejects.ndjson`
-            in the folder has each.
-        force: whether to build even where nothing has changed.
-        progress: is called again and again with the step and how much of it is done.
+            in the folder lists them.
+        force: whether to build even if nothing has changed.
+        progress: is called repeatedly with the step and how much of it is done.
         **settings: attributes of `BuildOptions`.
 
     Returns:
         The manifest of the shards.
 
     Raises:
-        SketchpipeError: as its message says; the folder is as before.
+        SketchpipeError: the build failed, and the message says why; the folder is unchanged.
     """
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)

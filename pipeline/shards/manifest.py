@@ -1,4 +1,4 @@
-"""The manifest: what a folder of shards holds, where it came from, and the hashes that prove it."""
+"""`manifest.json`: what a folder of shards holds, what it was built from, and the hashes of its files."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from pipeline.wording import counted
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
 FORMAT = "sketchpipe-shards"
-FORMAT_VERSION = 2  # 2: rejects_sha256, and sources' hash
+FORMAT_VERSION = 2  # 2 added rejects_sha256 and the hash of sources
 ATTRIBUTION = (
     "drawings from Quick, Draw! are by Google, Inc., CC BY 4.0 (https://github.com/googlecreativelab/quickdraw-dataset)"
 )
@@ -43,7 +43,7 @@ class ShardFile:
         bytes: its size.
         sha256: of the whole file.
         footer_sha256: of its last `footer_bytes`, which page checksums do not cover; checked whenever it is opened.
-        footer_bytes: the footer's length, its own eight closing bytes included.
+        footer_bytes: the footer's length, including the last eight bytes of the file.
     """
 
     name: str
@@ -60,14 +60,14 @@ class SourceCount:
     """One input file, and where its drawings went: read = written + duplicates + filtered + rejected.
 
     Attributes:
-        name: its folder's name and its own.
+        name: the folder's name and the file's, with `/`.
         bytes: up to the end of the last line read, decompressed.
-        hash: SHA-256 over the XXH64 of each MiB up to there (of whole MiBs, but at the file's end).
-        read: lines that are not blank.
+        hash: SHA-256 over the XXH64 of each MiB up to there (the last one may be shorter).
+        read: lines that are not blank, or records.
         written: drawings in a shard.
-        duplicates: drawings that stand in a shard already.
+        duplicates: drawings that are in a shard already.
         filtered: drawings that the options leave out.
-        rejected: lines in `rejects.ndjson`.
+        rejected: entries in `rejects.ndjson`.
     """
 
     name: str
@@ -82,20 +82,20 @@ class SourceCount:
 
 @dataclass(frozen=True, repr=False)
 class Manifest:
-    """What `manifest.json` says; docs/shards.md describes each field.
+    """The content of `manifest.json`; docs/shards.md describes each field.
 
     Attributes:
-        synthetic: whether the drawings are the built-in sample's.
-        attribution: whose data this is.
-        writer: versions of what wrote the shards.
+        synthetic: whether the drawings are those of the built-in sample.
+        attribution: where the drawings come from, and their licence.
+        writer: versions of the software that wrote the shards.
         options: the build's options, seed and splits among them.
         classes: the words in label order.
         counts: for each split, the drawings of each class.
         same_key: rows that share their key_id with another row, but not its strokes or word.
         files: the shards in order.
         sources: the inputs in order.
-        rejects: bad lines by reason.
-        rejects_sha256: of `rejects.ndjson`, or None where no line was bad.
+        rejects: how many there are by reason.
+        rejects_sha256: of `rejects.ndjson`, or None if nothing was rejected.
     """
 
     synthetic: bool
@@ -124,7 +124,7 @@ class Manifest:
         return checksum_of(self._fields())
 
     def dump(self) -> str:
-        """The text of `manifest.json`, canonical, with the checksum over the rest of it."""
+        """The canonical text of `manifest.json`, with the checksum of the rest of it."""
         return seal(self._fields())
 
     def _fields(self) -> dict[str, Any]:
@@ -135,8 +135,8 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder of shards.
 
     Raises:
-        ShardError: there is none, it is damaged, or a build was cut off while it put its files in place.
-        MismatchError: it is of a format that this version does not read.
+        ShardError: it is missing or damaged, or a build was interrupted while it put its files in place.
+        MismatchError: it has a format that this version does not read.
     """
     path = folder / MANIFEST
     if SHARDS.is_pending(folder):
@@ -172,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _is_sound(manifest: Manifest) -> bool:
-    """Whether its files are named as shards of their splits: names lead nowhere else, whoever made the manifest."""
+    """Whether its files have names of shards, so that no name leads outside the folder, whoever made the manifest."""
     names = [file.name for file in manifest.files]
     matches = [SHARD_NAME.fullmatch(name) for name in names]
     of_split = all(match and match[1] == file.split for match, file in zip(matches, manifest.files, strict=True))
@@ -187,7 +187,7 @@ def file_hash(path: Path) -> str:
 
 
 def footer_hash(file: BinaryIO) -> tuple[str, int]:
-    """SHA-256 and length of an open Parquet file's footer, the eight closing bytes included."""
+    """SHA-256 and length of an open Parquet file's footer, including the last eight bytes of the file."""
     size = file.seek(0, 2)
     file.seek(max(0, size - 8))
     tail = file.read(8)

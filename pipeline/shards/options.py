@@ -1,4 +1,4 @@
-"""What a user can ask of a build, and how much it does at a time."""
+"""The options of a build, and how much it does at a time."""
 
 from dataclasses import dataclass
 
@@ -9,16 +9,16 @@ from pipeline.sources.chunks import CHUNK_BYTES
 
 @dataclass(frozen=True)
 class BuildOptions:
-    """What decides, beside the drawings, which bytes a build writes.
+    """The options on which, beside the drawings, the bytes of the shards depend.
 
     Attributes:
-        classes: the words to take; None takes every word there is.
+        classes: the words to take; None takes every word.
         drawings_per_class: how many to take of each class; None takes all.
-        skip_per_class: how many of each class to pass over before.
-        recognized_only: leave out what Google's network did not recognize, or what does not say.
+        skip_per_class: how many of each class to skip before those.
+        recognized_only: leave out drawings that Google's network did not recognize, or for which that is unknown.
         num_shards: shards of the training split; None makes one for each million drawings.
         splits: shares of train, validation and test.
-        seed: of the order; the splits do not depend on it.
+        seed: the seed of the order; the splits do not depend on it.
     """
 
     classes: tuple[str, ...] | None = None
@@ -48,10 +48,11 @@ class BuildSizes:
     """How much a build does at a time. Only `row_group_rows` changes a byte of the shards.
 
     Attributes:
-        chunk_bytes: of a source are read at a time, a multiple of `BLOCK_BYTES`.
-        segment_bytes: of records are gathered, about 100,000 drawings, before they are written to the spill.
-        segment_input_bytes: of input are read at most between two entries of the journal, however few drawings are
-            kept of them.
+        chunk_bytes: how many bytes of a source are read at a time, a multiple of `BLOCK_BYTES`.
+        segment_bytes: how many bytes of records, about 100,000 drawings, are gathered before they are written to the
+            spill.
+        segment_input_bytes: how many bytes of input are read at most between two entries of the journal, however few
+            of their drawings are kept.
         row_group_rows: drawings in each row group but the last.
     """
 

@@ -1,6 +1,6 @@
-"""What a folder of shards was built of, as this machine knows it: paths and stat, in the hidden `.build/`.
+"""Records paths, sizes and times of a build's sources in the hidden `.build/`, to see whether they changed.
 
-The manifest, which travels with the shards, knows sources by name and hash alone.
+The manifest, which is copied with the shards, records only the names and hashes of sources.
 """
 
 import json
@@ -21,7 +21,7 @@ class Origin:
     """The options and the sources of a build.
 
     Attributes:
-        options: as `BuildOptions` has them.
+        options: the fields of `BuildOptions`.
         sources: path, bytes, time of change in ns, and name of each.
     """
 
@@ -34,10 +34,10 @@ class Origin:
 
 
 def options_of(fields: Mapping[str, Any]) -> BuildOptions:
-    """Options from what a manifest or an origin says of them.
+    """The options of a build, from the fields that a manifest or an origin holds.
 
     Raises:
-        UsageError: they are none.
+        UsageError: the fields are not those of `BuildOptions`.
     """
     classes = fields.get("classes")
     try:
@@ -47,7 +47,7 @@ def options_of(fields: Mapping[str, Any]) -> BuildOptions:
 
 
 def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
-    """What a build of these sources as they are now would be built of."""
+    """The origin of a build of these sources as they are now."""
     stats = [source.path.stat() for source in sources]
     return Origin(
         json.loads(json.dumps(asdict(options))),
@@ -56,7 +56,7 @@ def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
 
 
 def read_origin(folder: Path) -> Origin | None:
-    """What the shards in `folder` were built of; None where nothing tells."""
+    """The origin of the shards in `folder`; None if it is not recorded."""
     try:
         fields = json.loads((folder / BUILD / SHARDS.origin).read_text(encoding="utf-8"))
         sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]

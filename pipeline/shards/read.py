@@ -1,8 +1,8 @@
-"""Reading a folder of shards: opened once, proved by its manifest, row group by row group.
+"""Opens a split of a folder of shards, checks it against the manifest, and reads it by row groups.
 
-What is read is proved as it is read, so that a process that trains on its share reads no more than that: the footer's
-SHA-256 whenever a file is opened, each page's checksum, and that strokes and points belong together, which finds what
-footers and pages leave to chance, the headers between pages.
+Everything is checked as it is read, so that a process that trains on its share reads nothing else: the footer's SHA-256
+whenever a file is opened, the checksum of each page, and that strokes and points belong together. The last check finds
+damage in the headers between pages, which no checksum covers.
 """
 
 import contextlib
@@ -32,21 +32,21 @@ _DRAWING_COLUMNS = (*STROKE_COLUMNS, "key_id", "recognized")
 
 
 class RowGroupError(ShardError):
-    """A row group that cannot be read; others of its split may be sound."""
+    """A row group that cannot be read; others of its split may be readable."""
 
 
 @dataclass(frozen=True, repr=False)
 class ShardSplit:
     """One split of a folder: its rows, shard after shard, are one random order.
 
-    `split[7]` is a drawing by itself, `split[:100]` are `Drawings`; each reads the row groups that it needs.
+    `split[7]` is one `Drawing`, `split[:100]` are `Drawings`; each reads the row groups that it needs.
 
     Attributes:
-        folder: where the shards lie.
+        folder: the folder of shards.
         name: train, validation or test.
-        manifest: the folder's.
+        manifest: the manifest of the folder.
         files: the split's shards in order.
-        row_groups: (G, 2) int64, the shard and the number in it of each row group, in order.
+        row_groups: (G, 2) int64, for each row group in order, the number of its shard and its number in that shard.
         row_starts: (G + 1,) int64, the first row of each row group in the split, and the number of rows.
     """
 
@@ -70,7 +70,7 @@ class ShardSplit:
     @overload
     def __getitem__(self, index: slice) -> Drawings: ...
     def __getitem__(self, index: int | slice) -> Drawing | Drawings:
-        """One drawing by itself, or those of a slice as `Drawings`; negative indices count from the end."""
+        """One drawing, or those of a slice as `Drawings`; negative indices count from the end."""
         if isinstance(index, slice):
             return self.read_rows(np.arange(*index.indices(len(self))))
         return self.read_rows(np.array([place_of(index, len(self))]))[0]
@@ -80,7 +80,7 @@ class ShardSplit:
             yield from self.read_row_group(group, _DRAWING_COLUMNS)
 
     def path_of(self, group: int) -> Path:
-        """The shard in which row group `group` lies."""
+        """The path of the shard that holds row group `group`."""
         return self.folder / self.files[int(self.row_groups[group, 0])].name
 
     def rows_in(self, group: int) -> int:
@@ -92,17 +92,17 @@ class ShardSplit:
 
         Raises:
             RowGroupError: it cannot be read.
-            ShardError: the folder was built anew.
+            ShardError: the folder was rebuilt or removed.
         """
         _, packed = self._checked(group, STROKE_COLUMNS)
         return packed
 
     def read_row_group(self, group: int, columns: Sequence[str] = STROKE_COLUMNS) -> Drawings:
-        """The drawings of row group `group`; `word` holds labels. `columns` are `STROKE_COLUMNS` and more.
+        """The drawings of row group `group`; `word` holds labels. `columns` include `STROKE_COLUMNS`.
 
         Raises:
             RowGroupError: it cannot be read.
-            ShardError: the folder was built anew.
+            ShardError: the folder was rebuilt or removed.
         """
         table, _ = self._checked(group, columns)
         drawings = from_table(table)
@@ -112,12 +112,12 @@ class ShardSplit:
     def read_table(self, group: int, columns: Sequence[str]) -> pa.Table:
         """Any columns of row group `group` as they are stored.
 
-        The shard's SHA-256 is held against the manifest when this process first reads the shard so: nothing in the
-        dictionaries of words and countries shows what a bit in a page's header has changed.
+        The shard's SHA-256 is checked against the manifest when this process first reads the shard in this way: a
+        changed bit in a page's header may change words and countrycodes, and no other check would find that.
 
         Raises:
             RowGroupError: it cannot be read.
-            ShardError: the folder was built anew.
+            ShardError: the folder was rebuilt or removed.
         """
         shard = int(self.row_groups[group, 0])
         try:
@@ -131,7 +131,7 @@ class ShardSplit:
         if not len(rows):
             return self.read_row_group(0, _DRAWING_COLUMNS).slice(0, 0)
         groups = np.searchsorted(self.row_starts, rows, side="right") - 1
-        parts = [  # of each group only what is asked for stays in memory
+        parts = [  # only the wanted rows of each group stay in memory
             self.read_row_group(group, _DRAWING_COLUMNS).take(rows[groups == group] - self.row_starts[group])
             for group in np.unique(groups).tolist()
         ]
@@ -153,10 +153,10 @@ class ShardSplit:
         return file.read_row_group(number, columns=list(columns), use_threads=False)
 
     def _unreadable(self, group: int, error: Exception) -> ShardError:
-        """What to say of a row group that could not be read: that it is damaged, or that there are other shards now.
+        """The error for a row group that could not be read: it is damaged, or there are other shards now.
 
         Raises:
-            MemoryError, OSError: what may pass: no memory, or too many open files.
+            MemoryError, OSError: the cause may be temporary: no memory, or too many open files.
         """
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING:
             raise error
@@ -164,7 +164,7 @@ class ShardSplit:
             if read_manifest(self.folder).checksum == self.manifest.checksum:
                 return RowGroupError(_damaged(self.path_of(group), error))
         return ShardError(
-            f"{self.folder}: its shards were replaced or removed while they were read; run the command again"
+            f"{self.folder}: its shards were replaced or removed while they were being read; run the command again"
         )
 
 
@@ -172,7 +172,7 @@ def open_split(folder: str | Path, split: str) -> ShardSplit:
     """Open the shards of a split and check their footers against the manifest.
 
     Args:
-        folder: of shards.
+        folder: a folder of shards.
         split: train, validation or test.
 
     Raises:
@@ -215,13 +215,13 @@ _proved: set[tuple[object, ...]] = set()
 
 
 def _prove(path: Path, expected: ShardFile) -> None:
-    """Check a shard's SHA-256, once a process unless the file changes."""
+    """Check a shard's SHA-256, once in each process and again if the file changes."""
     stat = path.stat()
     key = (path, stat.st_mtime_ns, stat.st_size, expected.sha256)
     with _proving.setdefault(key, threading.Lock()):
         if key not in _proved:
             if file_hash(path) != expected.sha256:
-                raise ValueError("its SHA-256 is not the manifest's")
+                raise ValueError("its SHA-256 does not match the manifest")
             _proved.add(key)
 
 

@@ -1,4 +1,4 @@
-"""Drawings as records of bytes: how the spill keeps them between the passes, and the kernels that write and read them.
+"""Drawings as records of bytes between the two passes, and the kernels that write and read them.
 
 A record begins at a multiple of 8: a header of 40 bytes, the ends of its strokes in its points (uint16, as shards
 store them), its x, its y, and zeros up to the next multiple of 8. The header:
@@ -7,7 +7,7 @@ store them), its x, its y, and zeros up to the next multiple of 8. The header:
     32 strokes uint16, points uint16, recognized int16, 2 zeros
 
 Axes: N drawings, S strokes, P points. A blob is a (B,) uint64 array of whole records in the machine's byte order; the
-kernels see it in other widths at once.
+kernels take views of it in other widths.
 """
 
 from collections.abc import Sequence
@@ -32,9 +32,10 @@ def record_sizes(drawings: Drawings) -> Int64Array:
 
 
 def scatter(drawings: Drawings, source: int, partition: Int64Array, free: Int64Array, blob: UInt64Array) -> None:
-    """Write the record of each drawing into `blob` at its partition's first free byte, which moves on; both in place.
+    """Write the record of each drawing into `blob`, in place, at the first free byte of its partition.
 
-    `partition`, (N,) int64, is -1 for what is left out; `free` holds the first free byte of each partition.
+    `partition`, (N,) int64, is -1 for drawings that are left out. `free` holds the first free byte of each partition,
+    and is advanced in place.
     """
     _scatter(
         drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, drawings.key_id, drawings.word,
@@ -47,7 +48,7 @@ def index(blob: UInt64Array, count: int) -> tuple[Int64Array, UInt64Array]:
     """The byte at which each of the `count` records of `blob` begins, (N,) int64, and its key_id, (N,) uint64.
 
     Raises:
-        ValueError: the records do not fill the blob exactly, so that these are not the bytes that were written.
+        ValueError: the records do not fill the blob exactly, so they are not the bytes that were written.
     """
     start, key_id = np.empty(count, np.int64), np.empty(count, np.uint64)
     if _index(blob, blob.view(np.uint32), blob.view(np.uint16), start, key_id) != 8 * len(blob):
@@ -56,9 +57,9 @@ def index(blob: UInt64Array, count: int) -> tuple[Int64Array, UInt64Array]:
 
 
 def duplicates(blob: UInt64Array, start: Int64Array) -> tuple[NDArray[np.bool_], int]:
-    """(N,) bool, which records have the key_id, word and strokes of the one before; and how many only its key_id.
+    """(N,) bool, which records have key_id, word and strokes of the one before, and how many have only its key_id.
 
-    `start`, (N,) int64, is where each begins, in an order that makes equals neighbours.
+    `start`, (N,) int64, is the byte at which each record begins, in an order that puts equal records side by side.
     """
     again = np.zeros(len(start), np.bool_)
     same_key = _duplicates(blob, blob.view(np.int32), blob.view(np.uint8), start, again)
@@ -68,7 +69,7 @@ def duplicates(blob: UInt64Array, start: Int64Array) -> tuple[NDArray[np.bool_],
 def gather(pieces: Sequence[tuple[UInt64Array, Int64Array]], like: Drawings) -> tuple[Drawings, Int32Array]:
     """The drawings whose records begin at the given bytes of each blob, in order, and their sources, (N,) int32.
 
-    Words and countrycodes are as they were written; the vocabularies are those of `like`.
+    Words and countrycodes are the numbers that were written; the vocabularies are those of `like`.
     """
     sizes = [_totals(blob.view(np.uint16), start) for blob, start in pieces]
     count = sum(len(start) for _, start in pieces)
@@ -99,7 +100,7 @@ def gather(pieces: Sequence[tuple[UInt64Array, Int64Array]], like: Drawings) -> 
 
 @inlined_kernel
 def _copy(source: UInt8Array, start: int, target: UInt8Array, place: int, count: int) -> None:
-    """Copy `count` bytes, eight at a time: strokes are too short for what a compiler makes of a plain loop."""
+    """Copy `count` bytes, eight at a time: a stroke is too short for the code that compilers make of a plain loop."""
     i, j, end = uint64(start), uint64(place), uint64(start + count)
     while i + _EIGHT <= end:
         word = uint64(0)
@@ -146,7 +147,7 @@ def _scatter(
         size = (HEADER_BYTES + 2 * strokes + 2 * points + 7) // 8 * 8
         at = free[partition[drawing]]
         free[partition[drawing]] += size
-        u64[(at + size) // 8 - 1] = 0  # the padding; what belongs there is written below
+        u64[(at + size) // 8 - 1] = 0  # clears the padding; the rest of these 8 bytes is written below
         u64[at // 8] = key_id[drawing]
         i64[at // 8 + 1] = timestamp[drawing]
         i32[at // 4 + 4] = size
@@ -167,7 +168,7 @@ def _scatter(
 
 @kernel
 def _index(u64: UInt64Array, u32: NDArray[np.uint32], u16: UInt16Array, start: Int64Array, key_id: UInt64Array) -> int:
-    """Returns the byte behind the last record, or -1 where a length cannot be."""
+    """Fill both arrays; returns the byte after the last record, or -1 if a length is impossible."""
     at = 0
     whole = 8 * len(u64)
     for drawing in range(len(start)):
@@ -221,7 +222,7 @@ def _gather(
     key_id: UInt64Array, word: Int32Array, recognized: NDArray[np.int8], countrycode: Int32Array,
     timestamp: Int64Array, source: Int32Array,
 ) -> None:  # fmt: skip
-    """Append to the columns behind `place`, (3,), which counts the drawings, strokes and points that they hold."""
+    """Append to the columns; `place`, (3,), counts their drawings, strokes and points, and is updated in place."""
     row, stroke, point = place
     for at in start:
         strokes = np.int64(u16[at // 2 + 16])

@@ -1,4 +1,4 @@
-"""Mending a folder of shards: what is damaged is made anew from the sources, to the same bytes."""
+"""Rebuilds the damaged files of a folder of shards from the sources, to the same bytes."""
 
 import itertools
 from collections.abc import Sequence
@@ -34,20 +34,20 @@ def repair_folder(
     workers: int = 1,
     progress: Progress = untold,
 ) -> list[Damage]:
-    """Make the damaged files of a folder of shards anew; returns what was damaged, nothing if all was well.
+    """Rebuild the damaged files of a folder of shards; returns what was damaged, an empty list if nothing was.
 
-    A damaged manifest means a whole new build, from what this machine remembers of the last one.
+    If the manifest is damaged, everything is built again, from the options and paths that `.build/` records.
 
     Args:
-        folder: of shards.
-        inputs: the sources, where they are no longer where they were; their names and hashes tell which is which.
+        folder: a folder of shards.
+        inputs: the sources, if they have moved; they are recognized by their names and hashes.
         workers: threads.
-        progress: is told as by `build_folder`.
+        progress: is called as by `build_folder`.
 
     Raises:
-        InputError: a source is gone or has changed.
-        MismatchError: other versions wrote the shards, and these do not write the same bytes.
-        ShardError: the manifest is damaged, and nothing tells what the folder was built of.
+        InputError: a source is missing or has changed.
+        MismatchError: other versions wrote the shards, and the installed ones may not write the same bytes.
+        ShardError: the manifest is damaged, and there is no record of what the folder was built from.
         OutputError: the folder cannot be written.
     """
     SHARDS.finish_pending(folder)
@@ -60,7 +60,7 @@ def repair_folder(
     origin = read_origin(folder)
     if damaged[0].name == MANIFEST:
         if origin is None:
-            raise ShardError(f"{folder}: its manifest is damaged and nothing tells what it was built of; build it anew")
+            raise ShardError(f"{folder}: its manifest is damaged, and there is no record of its sources; build it anew")
         options = options_of(origin.options)
         sources = find_sources(inputs, options.classes) if inputs else _sources_of(origin, options)
         build_folder(sources, folder, options, workers=workers, force=True, progress=progress)
@@ -73,7 +73,7 @@ def repair_folder(
 
 
 def _sources_of(origin: Origin, options: BuildOptions) -> list[Source]:
-    """The sources of the last build, where they lay."""
+    """The sources of the last build, at the paths that it recorded."""
     known = (*WORDS, *(options.classes or ()))
     for path, *_ in origin.sources:
         if not Path(path).is_file():
@@ -99,7 +99,7 @@ def _matched(manifest: Manifest, origin: Origin | None, inputs: Sequence[str]) -
 
 
 def _most_like(count: SourceCount, there: Sequence[Source]) -> Source:
-    """The source whose path ends most like the name that the manifest has; of several, the one of its hash."""
+    """The source whose path ends most like the name that the manifest has; of several, the one with its hash."""
     parts = PurePath(count.name).parts
 
     def likeness(source: Source) -> int:
@@ -116,7 +116,7 @@ def _most_like(count: SourceCount, there: Sequence[Source]) -> Source:
 
 
 def _hash_of(source: Source, end: int) -> str:
-    """The hash of a source that is read up to byte `end`, as a build tells it."""
+    """The hash of a source up to byte `end`, as a build computes it."""
     tally = Tally()
     for chunk in read_source(source, chunk_bytes=BLOCK_BYTES):
         tally.blocks += chunk.block_hashes()
@@ -129,7 +129,7 @@ def _hash_of(source: Source, end: int) -> str:
 def _rebuild(
     folder: Path, manifest: Manifest, sources: Sequence[Source], names: set[str], workers: int, progress: Progress
 ) -> None:
-    """Both passes over all sources, but only for the files of these names, which are put in place one by one."""
+    """Run both passes over all sources, but write only the files with these names, and put them in place one by one."""
     if manifest.writer != versions():
         wrote = ", ".join(f"{name} {number}" for name, number in manifest.writer.items())
         raise MismatchError(f"{folder}: written by {wrote}; repair it with these versions, or build it anew")
@@ -156,11 +156,11 @@ def _rebuild(
             rows += shard.file.rows
             progress(WRITING, rows, total, unit="drawings")
             if shard.file not in manifest.files:
-                raise ShardError(f"{folder}: {shard.file.name} came out otherwise than it was; build the folder anew")
+                raise ShardError(f"{folder}: {shard.file.name} was rebuilt to other bytes; build the folder anew")
     finally:
         spill.close()
     if REJECTS in names and file_hash(staged / REJECTS) != manifest.rejects_sha256:
-        raise ShardError(f"{folder}: {REJECTS} came out otherwise than it was; build the folder anew")
+        raise ShardError(f"{folder}: {REJECTS} was rebuilt to other bytes; build the folder anew")
     for name in names:
         sync(staged / name)
         (staged / name).replace(folder / name)

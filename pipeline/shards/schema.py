@@ -1,4 +1,4 @@
-"""The columns of a shard, and drawings to and from them.
+"""The columns of a shard, and conversion between Arrow tables and drawings.
 
 docs/shards.md describes each column. `x` and `y` are binary, one byte a point, because Parquet stores the values of a
 list of small integers as int32: lists took 3 to 5 times longer to write and 4 times longer to read.
@@ -29,7 +29,7 @@ SCHEMA = pa.schema(
         pa.field("stroke_end", pa.list_(pa.uint16()), nullable=False),
     ]
 )
-# Of x and y zstd saved 4 %, and took three times as long to write; on drawings it is the strokes' ends that repeat.
+# zstd saved 4 % of x and y, and took three times as long to write; of the strokes, it is their ends that repeat.
 _ZSTD = ("key_id", "word", "label", "recognized", "countrycode", "timestamp", "stroke_end.list.element")
 WRITER_OPTIONS: dict[str, Any] = {
     "compression": {**dict.fromkeys(_ZSTD, "zstd"), "x": "none", "y": "none"},
@@ -43,7 +43,7 @@ WRITER_OPTIONS: dict[str, Any] = {
 def to_table(drawings: Drawings) -> pa.Table:
     """A table of `SCHEMA`; `drawings.words` are the classes in label order.
 
-    Its columns are made of buffers: `pa.array` of a NumPy array imports pandas, where there is one, for half a second.
+    Its columns are made from buffers: `pa.array` of a NumPy array imports pandas, if installed, in half a second.
     """
     point_offsets, stroke_offsets = (np.empty(len(drawings) + 1, np.int32) for _ in range(2))
     within = np.empty(len(drawings.stroke_end), np.uint16)
@@ -66,9 +66,10 @@ def to_table(drawings: Drawings) -> pa.Table:
 
 
 def from_table(table: pa.Table) -> Drawings:
-    """The drawings of a table of `SCHEMA`, or of its columns but some that only describe: those come as unknown.
+    """The drawings of a table of `SCHEMA`, of which label, x, y and stroke_end are enough.
 
-    `word` holds the labels, and `words` is left to the reader, who knows the classes.
+    Without its column `key_id` is 0 and `recognized` unknown; countrycodes and timestamps are never read. `word` holds
+    the labels, and `words` is left empty for the caller, who knows the classes.
     """
     count = table.num_rows
     offsets, x = _bytes(table.column("x"))
@@ -95,8 +96,8 @@ def pack_table(table: pa.Table) -> PackedDrawings:
     """The strokes and labels of a table of `SCHEMA`, of which label, x, y and stroke_end are enough.
 
     Raises:
-        ValueError: its strokes and points do not belong together. Of the bits of page headers, which no checksum
-            covers, some change the number of strokes that Arrow reads, and none changes anything else in silence.
+        ValueError: its strokes and points do not belong together. No checksum covers page headers: some of their
+            bits change the number of strokes that Arrow reads; no bit changes anything else without an error.
     """
     first_point, x = _bytes(table.column("x"))
     first_y, y = _bytes(table.column("y"))
@@ -116,7 +117,7 @@ def _recognized(table: pa.Table, count: int) -> np.ndarray[Any, np.dtype[np.int8
 
 
 def _array(kind: pa.DataType, values: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None = None) -> pa.Array:
-    """An array over `values`, which are bits for booleans; null where `valid`, (N,) bool, is False."""
+    """An array over `values`, which are packed bits for booleans; null where `valid`, (N,) bool, is False."""
     count = len(values) if valid is None else len(valid)
     mask = None if valid is None or valid.all() else pa.py_buffer(np.packbits(valid, bitorder="little"))
     return pa.Array.from_buffers(kind, count, [mask, pa.py_buffer(np.ascontiguousarray(values).view(np.uint8))])
@@ -150,7 +151,7 @@ def _to_offsets(
     stroke_end: Int64Array, drawing_end: Int64Array, point_offsets: NDArray[np.int32],
     stroke_offsets: NDArray[np.int32], within: NDArray[np.uint16],
 ) -> None:  # fmt: skip
-    """Fill the offsets of each drawing's points and strokes, (N + 1,), and the ends of strokes in their drawing."""
+    """Fill the offsets of each drawing's points and strokes, (N + 1,), and the end of each stroke in its drawing."""
     stroke = point = 0
     point_offsets[0] = stroke_offsets[0] = 0
     for drawing in range(len(drawing_end)):

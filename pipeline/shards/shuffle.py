@@ -1,4 +1,4 @@
-"""Where a drawing goes: its split, its shard and its place there, from hashes of its key_id alone. Pure."""
+"""Computes split, shard and place of a drawing from hashes of its key_id; no input or output."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -19,7 +19,7 @@ _HALF = np.uint64(32)
 
 
 def order_hash(key_id: UInt64Array, seed: int) -> UInt64Array:
-    """(N,) uint64, by which a build orders its drawings; a bijection of key_id for each seed."""
+    """(N,) uint64, the hash that orders the drawings of a build; for each seed a bijection of key_id."""
     return mix64(key_id ^ np.uint64(seed))
 
 
@@ -36,15 +36,15 @@ def first_of_part(part: int, parts: int) -> int:
 
 
 def split_of(key_id: UInt64Array, splits: Sequence[Fraction]) -> NDArray[np.int64]:
-    """(N,) int64, an index into `SPLITS`, from a hash that knows no seed: a drawing never changes its split."""
+    """(N,) int64, an index into `SPLITS`, from a hash without the seed: a drawing stays in its split."""
     hashes = mix64(key_id ^ salted("sketchpipe split"))
     return np.searchsorted(_bounds(splits), hashes, side="right").astype(np.int64)
 
 
 def partition_of(key_id: UInt64Array, seed: int, splits: Sequence[Fraction], ranges: int) -> NDArray[np.int64]:
-    """(N,) int64, `split_of(...) * ranges + part_of(order_hash(...), ranges)`, in one go over the keys."""
+    """(N,) int64, `split_of(...) * ranges + part_of(order_hash(...), ranges)`, in one pass over the keys."""
     partition = np.empty(len(key_id), np.int64)
-    with np.errstate(over="ignore"):  # where kernels run without JIT: products are meant to wrap
+    with np.errstate(over="ignore"):  # for kernels without JIT: their products are meant to wrap
         _partition(key_id, np.uint64(seed), salted("sketchpipe split"), _bounds(splits), ranges, partition)
     return partition
 
@@ -74,7 +74,7 @@ def parse_splits(text: str) -> tuple[Fraction, ...]:
     """The shares of train, validation and test, such as "0.8,0.1,0.1"; they sum to 1.
 
     Raises:
-        UsageError: they are not three such numbers, or train gets nothing.
+        UsageError: they are not three such numbers, or the share of train is 0.
     """
     try:
         splits = tuple(Fraction(part.strip()) for part in text.split(","))

@@ -1,8 +1,8 @@
-"""The spill: accepted drawings between the two passes, on disk, by fine ranges of their place in the final order.
+"""Stores accepted drawings on disk between the two passes, by ranges of their hash.
 
 Partition p holds the drawings of split p // RANGES whose hash lies in part p % RANGES of all hashes, so that pass 2
-takes partitions one by one and needs memory for a few of them, however large the build. The file is a row of
-segments; each holds records partition by partition, and its index behind them.
+takes partitions one by one and needs memory for a few of them, however large the build is. The file is a sequence of
+segments; each holds its records, partition by partition, and then its index.
 """
 
 import os
@@ -25,7 +25,7 @@ PARTITIONS = RANGES * len(SPLITS)
 
 @dataclass(frozen=True)
 class Segment:
-    """Where a segment lies.
+    """The place of a segment in the spill, and its index.
 
     Attributes:
         offset: its first byte in the spill.
@@ -41,19 +41,19 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """The byte of the spill behind its index."""
+        """The byte of the spill after its index."""
         return self.offset + int(self.ends[-1]) + self.ends.nbytes + self.rows.nbytes
 
 
 @dataclass(frozen=True)
 class Gathered:
-    """Drawings of one source that wait to be written.
+    """Drawings of one source that are to be written to the spill.
 
     Attributes:
         drawings: N drawings.
         source: the number of their source.
-        partition: (N,) int64, where each belongs; -1 for those that are not wanted.
-        sizes: (N,) int64, the bytes of each one's record.
+        partition: (N,) int64, the partition of each; -1 for those that are left out.
+        sizes: (N,) int64, the bytes of each record.
     """
 
     drawings: Drawings
@@ -65,7 +65,7 @@ class Gathered:
 def gathered(drawings: Drawings, source: int, partition: Int64Array) -> Gathered:
     """Drawings of one source, each to be written into its `partition`, (N,) int64; -1 leaves one out."""
     wanted = np.flatnonzero(partition >= 0)
-    if 2 * len(wanted) < len(partition):  # the others would wait in memory with them
+    if 2 * len(wanted) < len(partition):  # otherwise the others would be kept in memory too
         drawings, partition = drawings.take(wanted), partition.take(wanted)
     return Gathered(drawings, source, partition, record_sizes(drawings))
 
@@ -80,7 +80,7 @@ class SpillWriter:
         self._buffer = np.empty(0, np.uint64)
 
     def add(self, drawings: Gathered) -> None:
-        """Let drawings wait for the next segment."""
+        """Add drawings to the next segment."""
         self._waiting.append(drawings)
         self._bytes += int(drawings.sizes.sum())
 
@@ -90,12 +90,12 @@ class SpillWriter:
         return self._bytes >= self._segment_bytes
 
     def take(self) -> list[Gathered]:
-        """What waits; from here on others wait for the next segment."""
+        """The drawings that were added; those added from now on are for the segment after."""
         waiting, self._waiting, self._bytes = self._waiting, [], 0
         return waiting
 
     def write(self, waiting: Sequence[Gathered]) -> Segment:
-        """Write what `take` gave as a segment and force it to the disk, on any thread, one at a time."""
+        """Write what `take` returned as a segment and sync it to disk; any thread may call this, one at a time."""
         bytes_of, rows = np.zeros(PARTITIONS, np.int64), np.zeros(PARTITIONS, np.int64)
         for some in waiting:
             wanted = some.partition >= 0
@@ -147,7 +147,7 @@ class SpillReader:
     def _read_into(self, view: memoryview, offset: int) -> None:
         place = 0
         while place < len(view):
-            # Not preadv, which macOS has not had for long.
+            # Not preadv, which older versions of macOS lack.
             got = os.pread(self._file.fileno(), len(view) - place, offset + place)
             if not got:
                 raise OSError("the spill file ends early")
@@ -156,9 +156,9 @@ class SpillReader:
 
 
 def read_segments(path: Path, noted: Sequence[tuple[int, int, int]]) -> list[Segment] | None:
-    """The segments of a spill from what was noted of each: its first byte, the byte behind it, and its code.
+    """The segments of a spill, from the journal's record of each: its first byte, the byte after it, and its code.
 
-    None where one of them is not what was written.
+    None if the bytes of one of them are not those that were written.
     """
     segments = []
     for offset, end, code in noted:
@@ -176,6 +176,6 @@ def read_segments(path: Path, noted: Sequence[tuple[int, int, int]]) -> list[Seg
 
 
 def _code(parts: Sequence[UInt8Array]) -> int:
-    """One XXH64 of those of the parts."""
+    """The XXH64 of the XXH64s of the parts."""
     codes = np.array([xxhash.xxh64_intdigest(part.data) for part in parts], np.uint64)
     return xxhash.xxh64_intdigest(codes.data)

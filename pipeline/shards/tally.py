@@ -1,4 +1,4 @@
-"""What pass 1 has counted, source by source, and its form in the journal."""
+"""Counts of pass 1 for each source, and their form in the journal."""
 
 import hashlib
 from collections import Counter
@@ -15,17 +15,17 @@ from pipeline.sources.rejects import Reject
 
 @dataclass
 class Tally:
-    """What is counted of one source.
+    """The counts of one source.
 
     Attributes:
-        read: lines that are not blank.
+        read: lines that are not blank, or records.
         filtered: drawings that the options leave out.
-        rejected: bad lines.
+        rejected: how many of them were rejected.
         lines: lines, blank ones included.
-        end: the byte behind the last line.
-        declared: the number of the one word that was seen so far, where the file's name declares one.
-        stopped: whether no more of it is wanted.
-        first_reject: the first bad line, or None.
+        end: the byte after the last line that was read.
+        declared: the number of the word that the file's name declares, as long as no other was read; or None.
+        stopped: whether no more of the source is needed.
+        first_reject: the first reject as text, or None.
         blocks: the XXH64 of each block that was read, in hex.
     """
 
@@ -40,7 +40,7 @@ class Tally:
     blocks: list[str] = field(default_factory=list)
 
     def add_blocks(self, hashes: Sequence[str]) -> None:
-        """Go on with the hashes of the next blocks; those behind the last line that is wanted do not count."""
+        """Add the hashes of the next blocks; those after the last line that is needed are dropped."""
         self.blocks.extend(hashes)
         if self.stopped:
             del self.blocks[-(-self.end // BLOCK_BYTES) :]
@@ -52,13 +52,13 @@ class Tally:
 
 
 class Counts:
-    """All that pass 1 has to remember beside the spill.
+    """The counts of pass 1 for all sources.
 
     Attributes:
         tallies: one a source.
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
-        reasons: bad lines by reason.
+        reasons: how many rejects there are by reason.
         at: the number of the source that is being read.
     """
 
@@ -76,14 +76,14 @@ class Counts:
         self._noted_strings = (0, 0)  # and how many words and countrycodes
 
     def note_reject(self, source: int, reject: Reject) -> None:
-        """Count a bad line of a source."""
+        """Count a reject of a source."""
         tally = self.tallies[source]
         tally.rejected += 1
         tally.first_reject = tally.first_reject or str(reject)
         self.reasons[reject.reason] += 1
 
     def dump(self) -> Entry:
-        """All of it for the journal, but of blocks and vocabularies only what the last call did not have."""
+        """All counts for the journal; of blocks and vocabularies only what is new since the last call."""
         words, codes = self._noted_strings
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         blocks = {k: [n, tally.blocks[n:]] for k, (tally, n) in enumerate(zip(self.tallies, self._noted, strict=True))}
@@ -100,7 +100,7 @@ class Counts:
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
-        """Go on from what `dump` gave, call by call; the last entry's "done" says that all sources are read."""
+        """Restore the counts from all results of `dump` in order; "done" in the last says that all sources are read."""
         for entry in entries:
             for source, (start, new) in entry["blocks"].items():
                 self.tallies[int(source)].blocks[start:] = new
@@ -117,7 +117,7 @@ class Counts:
         self.reasons.update(last["reasons"])
         self.at = last["at"]
         tally = self.tallies[self.at]
-        if not (last["done"] or tally.stopped):  # reading goes on at the beginning of a block: its hash comes again
+        if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again
             del tally.blocks[tally.end // BLOCK_BYTES :]
             self._noted[self.at] = len(tally.blocks)
 

@@ -1,4 +1,4 @@
-"""Proof of a folder of shards: every file against the manifest, and with `deep` every row against its place."""
+"""Checks a folder of shards against its manifest, and with `deep` every row against its place."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, s
 
 @dataclass(frozen=True)
 class Damage:
-    """A file of a folder that is not what it was when it was built, and how that shows.
+    """A file of a folder that is not as it was built, and what is wrong with it.
 
     Attributes:
-        name: of the file.
-        what: is wrong with it.
-        misplaced: whether it is as it was written, but holds rows that do not belong there: no repair helps.
+        name: the name of the file.
+        what: what is wrong with it.
+        misplaced: whether it is as it was written, but it or some of its rows do not belong there: repair cannot help.
     """
 
     name: str
@@ -48,29 +48,29 @@ class Damage:
 
 
 def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = untold) -> list[Damage]:
-    """What is damaged in a folder of shards; nothing if all is well.
+    """Find what is damaged in a folder of shards; returns an empty list if nothing is.
 
-    Every file's size and SHA-256 and every page's checksum are checked; with `deep` also that each row lies in its
-    split, its shard and its order, is no duplicate, and that rows are as many of each class as the manifest says.
+    Every file's size and SHA-256 and every page's checksum are checked; with `deep` also that each row is in its
+    split, its shard and its place, that none is a duplicate, and that each class has the rows that the manifest counts.
 
     Args:
-        folder: of shards.
-        deep: look at every row.
-        progress: is told of bytes of shards.
+        folder: a folder of shards.
+        deep: whether to check every row.
+        progress: is called with the bytes of shards checked so far.
 
     Raises:
         InputError: there is no such folder.
-        MismatchError: its format is another version's.
-        ShardError: it holds no manifest, or its build was cut off.
+        MismatchError: it has the format of another version.
+        ShardError: it has no manifest, or its build was interrupted.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; name a folder of shards")
     if SHARDS.is_pending(folder) or not (folder / MANIFEST).exists():
-        read_manifest(folder)  # says so
+        read_manifest(folder)  # raises the error that says so
     try:
         manifest = read_manifest(folder)
     except ShardError:
-        return [Damage(MANIFEST, "its text is not the one that its checksum is of")]
+        return [Damage(MANIFEST, "its text does not match its checksum")]
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
     counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
@@ -81,7 +81,7 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         progress("verifying", read, total, unit="B")
     if deep and not found:
         wrong = [split for split, of in manifest.counts.items() if tuple(counts[split].tolist()) != of]
-        what = "its classes of the {} split are not those of the shards"
+        what = "its counts for the {} split do not match the shards"
         found += [Damage(MANIFEST, what.format(split), misplaced=True) for split in wrong]
     extra = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
     known = {file.name for file in manifest.files}
@@ -91,7 +91,7 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         if not rejects.is_file():
             found.append(Damage(REJECTS, "missing"))
         elif file_hash(rejects) != manifest.rejects_sha256:
-            found.append(Damage(REJECTS, "its SHA-256 is not the manifest's"))
+            found.append(Damage(REJECTS, "its SHA-256 does not match the manifest"))
     return found
 
 
@@ -100,12 +100,12 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Arr
         return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
     size = path.stat().st_size
     if size != file.bytes:
-        return Damage(file.name, f"{size:,} bytes, where the manifest has {file.bytes:,}")
+        return Damage(file.name, f"{size:,} bytes, but {file.bytes:,} in the manifest")
     if file_hash(path) != file.sha256:
-        return Damage(file.name, "its SHA-256 is not the manifest's")
+        return Damage(file.name, "its SHA-256 does not match the manifest")
     with path.open("rb") as opened:
         if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
-            return Damage(file.name, "its footer's SHA-256 is not the manifest's")
+            return Damage(file.name, "its footer's SHA-256 does not match the manifest")
     try:
         what = _read_through(path, file, manifest, counts)
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -114,7 +114,7 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Arr
 
 
 def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Array | None) -> str | None:
-    """Read all pages, whose checksums are verified by that; with `counts`, (K,), look at the rows and count them."""
+    """Read all pages, which checks their checksums; with `counts`, (K,), also check and count the rows."""
     last: tuple[UInt64Array, UInt64Array] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
     rows = 0
     for table in _row_groups(path):
@@ -128,14 +128,14 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: Int64
             return what
         counts += np.bincount(drawings.word, minlength=len(counts))
         last = _hashes(drawings, manifest)[-1:], content_hash(drawings)[-1:]
-    return None if rows == file.rows else f"{rows:,} rows, where the manifest has {file.rows:,}"
+    return None if rows == file.rows else f"{rows:,} rows, but {file.rows:,} in the manifest"
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
     with path.open("rb") as opened:
         parquet = pq.ParquetFile(opened, page_checksum_verification=True)
         if not parquet.schema_arrow.equals(SCHEMA):
-            raise ValueError("its columns are not a shard's")
+            raise ValueError("its columns are not those of a shard")
         for number in range(parquet.num_row_groups):
             yield parquet.read_row_group(number, use_threads=False)
 
@@ -143,7 +143,7 @@ def _row_groups(path: Path) -> Iterator[pa.Table]:
 def _misplaced(
     table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: tuple[UInt64Array, UInt64Array]
 ) -> str | None:
-    """What is wrong with the place or the content of rows; `last` is the place of the row before them, if any."""
+    """What is wrong with the place or the content of rows; `last` holds the hashes of the row before them, if any."""
     splits: tuple[Fraction, ...] = parse_splits(manifest.options["splits"])
     plan = ShardPlan.of_name(file.name)
     hashes = _hashes(drawings, manifest)
@@ -153,7 +153,7 @@ def _misplaced(
         return "a row belongs to another shard"
     ordered = np.concatenate([last[0], hashes])
     if (ordered[1:] < ordered[:-1]).any():
-        return "rows are not in their order"
+        return "rows are not in order"
     if len(drawings) and drawings.word.max() >= len(manifest.classes):
         return "a label without a class"
     words = [manifest.classes[label] for label in drawings.word.tolist()]
@@ -165,8 +165,8 @@ def _misplaced(
     content = np.concatenate([last[1], content_hash(drawings)])
     tied = np.flatnonzero(ordered[1:] == ordered[:-1])
     if (content[tied] == content[tied + 1]).any():
-        return "a drawing stands twice"
-    return "rows are not in their order" if (content[tied] > content[tied + 1]).any() else None
+        return "a drawing is there twice"
+    return "rows are not in order" if (content[tied] > content[tied + 1]).any() else None
 
 
 def _hashes(drawings: Drawings, manifest: Manifest) -> UInt64Array:

@@ -1,4 +1,4 @@
-"""Pass 2: each shard is read from the spill range by range, sorted, freed of duplicates, and written in row groups."""
+"""Pass 2: reads a shard's ranges from the spill, sorts them, drops duplicates, and writes row groups."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -21,18 +21,18 @@ from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.storage.files import Output
 
-_Piece = tuple[UInt64Array, Int64Array]  # records, and where the wanted ones begin, in order
+_Piece = tuple[UInt64Array, Int64Array]  # a blob of records, and the bytes at which the wanted ones begin, in order
 
 
 @dataclass(frozen=True)
 class WrittenShard:
-    """A shard on disk, and what its writing counted.
+    """A shard on disk, and the counts of its drawings.
 
     Attributes:
-        file: its line in the manifest.
+        file: its entry in the manifest.
         classes: (K,) int64, drawings of each class.
         written: (F,) int64, drawings from each source.
-        duplicates: (F,) int64, drawings from each source that were there already.
+        duplicates: (F,) int64, drawings from each source that were dropped as duplicates.
         same_key: drawings that share their key_id with another that has other strokes.
     """
 
@@ -43,26 +43,26 @@ class WrittenShard:
     same_key: int
 
     def dump(self) -> dict[str, Any]:
-        """All of it for the journal."""
+        """The entry for the journal."""
         counts = {name: getattr(self, name).tolist() for name in ("classes", "written", "duplicates")}
         return {"file": asdict(self.file), **counts, "same_key": self.same_key}
 
     @staticmethod
     def load(entry: dict[str, Any]) -> "WrittenShard":
-        """What `dump` gave."""
+        """The shard that `dump` made into `entry`."""
         counts = {name: np.array(entry[name], np.int64) for name in ("classes", "written", "duplicates")}
         return WrittenShard(file=ShardFile(**entry["file"]), **counts, same_key=entry["same_key"])
 
 
 @dataclass(frozen=True)
 class Vocabularies:
-    """From the numbers that the spill knows words and countrycodes by to those of the shards.
+    """Translates the spill's numbers of words and countrycodes into those of the shards.
 
     Attributes:
         classes: the words in label order.
         countrycodes: in UTF-8 order.
-        label: (W,) int32, of each spilled word.
-        code: (C + 1,) int32, of each spilled countrycode; the last is -1, for null.
+        label: (W,) int32, the label of each spilled word; -1 if it is no class.
+        code: (C + 1,) int32, the number of each spilled countrycode; the last is -1, for null.
     """
 
     classes: list[str]
@@ -96,7 +96,7 @@ class ShardWriter:
         sources: int,
         row_group_rows: int = USUAL_SIZES.row_group_rows,
     ) -> None:
-        # Its own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
+        # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
         pa.set_memory_pool(pa.system_memory_pool())
         self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
         self._row_group_rows = row_group_rows
@@ -104,13 +104,13 @@ class ShardWriter:
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
     def write(self, plan: ShardPlan, folder: Path) -> WrittenShard:
-        """Write one shard into `folder`; forcing it to the disk is left to the caller."""
+        """Write one shard into `folder`; the caller syncs it to disk."""
         path = folder / plan.name
         classes = np.zeros(len(self._named.classes), np.int64)
         written, repeated = np.zeros(self._sources, np.int64), np.zeros(self._sources, np.int64)
         same_keys: list[int] = []
         rows = 0
-        # An open file: pyarrow takes a path for a URI first, which one that is not UTF-8 cannot be.
+        # An open file: pyarrow tries a path as a URI first, which fails if the path is not UTF-8.
         with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
             for pieces in _row_groups(self._unique(plan, repeated, same_keys), self._row_group_rows):
                 drawings, source = self._gather(pieces)
@@ -126,15 +126,15 @@ class ShardWriter:
         return WrittenShard(entry, classes, written, repeated, sum(same_keys))
 
     def _gather(self, pieces: Sequence[_Piece]) -> tuple[Drawings, Int32Array]:
-        """The drawings of some records under their final labels and codes, and their sources."""
+        """The drawings of some records, with their final labels and codes, and their sources."""
         drawings, source = gather(pieces, self._like)
         word, code = self._named.label[drawings.word], self._named.code[drawings.countrycode]
         return replace(drawings, word=word, countrycode=code), source
 
     def _unique(self, plan: ShardPlan, repeated: Int64Array, same_keys: list[int]) -> Iterator[_Piece]:
-        """The records of a shard in their order, a range of hashes at a time, those that repeat another left out.
+        """The records of a shard in their order, one range of hashes at a time, without duplicates.
 
-        These are counted in `repeated`, (F,), in place.
+        The duplicates from each source are counted in `repeated`, (F,), in place.
         """
         first, last = first_of_part(plan.index, plan.count), first_of_part(plan.index + 1, plan.count) - 1
         for part in range(first * RANGES >> 64, (last * RANGES >> 64) + 1):
@@ -145,7 +145,7 @@ class ShardWriter:
             start, key_id = index(blob, int(self._spill.rows[partition]))
             hashes = order_hash(key_id, self._seed)
             mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
-            if len(mine) < len(hashes):  # the shard's border cuts this range
+            if len(mine) < len(hashes):  # some of this range belongs to another shard
                 start, hashes = start.take(mine), hashes.take(mine)
             start = start.take(self._order(blob, start, hashes))
             again, same_key = duplicates(blob, start)
@@ -157,13 +157,13 @@ class ShardWriter:
             yield blob, start
 
     def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:
-        """By hash; where hashes tie, by content, then by the other columns with nulls last, then by source."""
+        """The order of records: by hash; for equal hashes by content, the other columns with nulls last, and source."""
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]
         if not (ordered[1:] == ordered[:-1]).any():
             return order
         drawings, source = self._gather([(blob, start)])
-        nulls_last = [  # a null is -1, or the smallest int64: the largest as unsigned, once that is one less
+        nulls_last = [  # as unsigned, -1 is the largest; NaT, the smallest int64, less 1 is above all times after 1970
             drawings.timestamp.view(np.int64).view(np.uint64) - np.uint64(1),
             drawings.countrycode.view(np.uint32),
             drawings.recognized.view(np.uint8),
@@ -172,7 +172,7 @@ class ShardWriter:
 
 
 def _row_groups(pieces: Iterator[_Piece], rows: int) -> Iterator[list[_Piece]]:
-    """Cut pieces anew so that each group has `rows` rows, but for the last."""
+    """Regroup pieces so that each group has `rows` rows, the last one the remaining rows."""
     waiting: deque[_Piece] = deque()
     count = 0
     for blob, start in pieces:
@@ -186,7 +186,7 @@ def _row_groups(pieces: Iterator[_Piece], rows: int) -> Iterator[list[_Piece]]:
 
 
 def _taken(waiting: deque[_Piece], rows: int) -> list[_Piece]:
-    """The first `rows` rows, which leave `waiting`."""
+    """Remove the first `rows` rows from `waiting` and return them."""
     taken = []
     while rows:
         blob, start = waiting.popleft()

@@ -11,12 +11,12 @@ import zstandard
 
 from pipeline.errors import InputError
 
-MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` takes unasked
+MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` accepts without an option
 PIECE_BYTES = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _INPUT_BYTES = 1 << 17
-_BLOCK_BYTES = 1 << 17  # a zstd block's longest
+_BLOCK_BYTES = 1 << 17  # the longest zstd block
 _RLE, _RESERVED = 1, 3
 
 
@@ -25,7 +25,7 @@ class BrokenStreamError(Exception):
 
 
 class RawFile:
-    """The bytes as they lie on the disk, and how many of them were read."""
+    """The bytes of a file as they are on disk, and how many of them were read."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -40,7 +40,7 @@ class RawFile:
         except InputError:
             self._file.close()
             raise
-        self.offset, self._ahead = 0, begin  # a pipe cannot go back
+        self.offset, self._ahead = 0, begin  # kept for the first read: a pipe cannot seek back
         self.format = _format_of(begin)
 
     def read(self, count: int) -> bytes:
@@ -55,7 +55,7 @@ class RawFile:
         return read
 
     def read_into(self, view: memoryview) -> int:
-        """Fill `view`, or the first part of it at the end; returns how many bytes that are."""
+        """Fill `view`, or only its first part at the end; returns how many bytes were written."""
         ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
         view[: len(ahead)] = ahead
         try:
@@ -66,14 +66,14 @@ class RawFile:
         return count
 
     def seek(self, offset: int) -> None:
-        """Go to a place in the file."""
+        """Go to a byte of the file."""
         if not self.seekable:
             raise InputError(f"{self.path}: is a pipe, which can be read only once; give a file")
         self._file.seek(offset)
         self.offset, self._ahead = offset, b""
 
     def pass_over(self, count: int | None) -> int:
-        """Read and drop `count` bytes, or with None all that are left; returns how many there were."""
+        """Read and drop `count` bytes, or the rest if that is None; returns how many there were."""
         start = self.offset
         while count is None or self.offset - start < count:
             left = PIECE_BYTES if count is None else count - (self.offset - start)
@@ -82,15 +82,15 @@ class RawFile:
         return self.offset - start
 
     def close(self) -> None:
-        """Close it."""
+        """Close the file."""
         self._file.close()
 
     def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"{self.path}: cannot be read ({error.strerror or error}); is it a file that may be read?")
+        return InputError(f"{self.path}: cannot be read ({error.strerror or error}); is it a file that you may read?")
 
 
 def _format_of(begin: bytes) -> str:
-    """What a file is that begins with these bytes, 4 but for the shortest files."""
+    """The format of a file that begins with these 4 bytes, or fewer if it is shorter."""
     if begin.startswith(_GZIP):
         return "gzip"
     if _is_skippable(begin) or (len(begin) > 1 and _ZSTD.startswith(begin)):
@@ -106,14 +106,14 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
     """The decompressed pieces of a gzip file.
 
     Raises:
-        BrokenStreamError: behind the last piece that could be had.
+        BrokenStreamError: the file is damaged; raised after the last piece that could be decompressed.
     """
     held = file.read(_INPUT_BYTES)
     while True:
         inflate = zlib.decompressobj(wbits=31)
         while not inflate.eof:
             start = file.offset - len(held)
-            before = inflate.copy()  # some microseconds a piece, so that damage costs nothing of what was before it
+            before = inflate.copy()  # takes microseconds, and saves what comes before damage in the same piece
             try:
                 piece = inflate.decompress(held, PIECE_BYTES)
             except zlib.error:
@@ -140,7 +140,7 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
 
 
 def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Iterator[bytes]:
-    """What comes before the damage in `held`, which begins at byte `start` of the file, one byte after the other."""
+    """Decompress `held`, which begins at byte `start` of the file, byte by byte up to the damage."""
     for place in range(len(held)):
         try:
             piece = inflate.decompress(held[place : place + 1])
@@ -154,11 +154,11 @@ def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Itera
 def unzstd(file: RawFile) -> Iterator[bytes]:
     """The decompressed pieces of a zstd file, block by block.
 
-    zstandard's own readers drop what they had decompressed when they meet damage, and do not tell a frame that is cut
-    short from one that is whole; so frames and blocks are walked here, and only their content is left to it.
+    zstandard's own readers drop what they have decompressed when they find damage, and do not distinguish a frame that
+    is cut short from a whole one. So this function walks frames and blocks, and zstandard only decompresses them.
 
     Raises:
-        BrokenStreamError: behind the last block that is whole.
+        BrokenStreamError: the file is damaged; raised after the last whole block.
     """
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
     while True:
@@ -180,7 +180,7 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
 
 
 def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
-    """The blocks of the frame that began at byte `start` with its magic number, which is read."""
+    """The decompressed blocks of the frame that began at byte `start`; its magic number is already read."""
     header = _ZSTD + _read_whole(file, 1)
     header += _read_whole(file, _header_bytes(header[4]) - len(header))
     try:
@@ -210,11 +210,13 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         at = file.offset
         _feed(contents, _read_whole(file, 4), at)
     if not contents.eof:
-        raise BrokenStreamError(f"its zstd stream is damaged near byte {file.offset}: the frame goes on behind its end")
+        raise BrokenStreamError(
+            f"its zstd stream is damaged near byte {file.offset}: the frame does not end after its last block"
+        )
 
 
 def _header_bytes(descriptor: int) -> int:
-    """The length of a frame's header, its magic number included, from its fifth byte (RFC 8878, 3.1.1.1)."""
+    """The length of a frame's header, including its magic number, from its fifth byte (RFC 8878, 3.1.1.1)."""
     one_segment = descriptor >> 5 & 1
     size_bytes = (one_segment, 2, 4, 8)[descriptor >> 6]
     return 5 + (1 - one_segment) + (0, 1, 2, 4)[descriptor & 3] + size_bytes
@@ -244,5 +246,5 @@ def _garbage(file: RawFile, end: int, what: str) -> BrokenStreamError:
     count = file.offset - end
     are = "1 byte" if count == 1 else f"{count:,} bytes"
     return BrokenStreamError(
-        f"{are} behind the {what} stream's end at byte {end} {'is' if count == 1 else 'are'} not {what}"
+        f"{are} after the end of the {what} stream at byte {end} {'is' if count == 1 else 'are'} not {what}"
     )

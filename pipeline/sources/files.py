@@ -1,4 +1,4 @@
-"""Which files a build reads, in which order, and what their names promise."""
+"""Finds the files that a build reads, in a fixed order, and the classes that their names declare."""
 
 import glob
 import os
@@ -21,9 +21,9 @@ class Source:
     """One input file.
 
     Attributes:
-        path: where it lies.
-        name: its folder's name and its own, with `/`: what manifests and rejects call it on any machine.
-        declared: the one word its name declares, or None.
+        path: the path of the file.
+        name: the folder's name and the file's, with `/`: its name in manifests and rejects, on any machine.
+        declared: the word that its name declares, or None.
     """
 
     path: Path
@@ -32,25 +32,25 @@ class Source:
 
     @property
     def is_binary(self) -> bool:
-        """Whether it holds Google's packed records, which nothing but its name tells, rather than lines of JSON."""
+        """Whether it holds Google's packed records rather than lines of JSON; only its name says so."""
         return self.path.name.endswith(_BINARY)
 
     @property
     def unit(self) -> str:
-        """What it holds one after the other: line or record."""
+        """What it consists of: line or record."""
         return "record" if self.is_binary else "line"
 
 
 def no_drawing_in(source: Source, first_reject: object | None) -> InputError:
-    """The error of a source without a single drawing: its first reject, if it has any, says why."""
+    """The error for a source without drawings; it gives the first reject, if there is one, as the reason."""
     why = first_reject or f"{source.name}: it has no {source.unit}s"
-    return InputError(f"{source.path}: no drawing in it; is it of Quick, Draw!? ({why})")
+    return InputError(f"{source.path}: no drawing in it; is it a Quick, Draw! file? ({why})")
 
 
 def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
-    """The files behind paths, folders and globs, each once, in the order of their names.
+    """The files that paths, folders and globs name, each once, in the order of their names.
 
-    Folders are searched through for files that end like `SUFFIXES`; hidden ones are passed over.
+    Folders are searched for files with one of `SUFFIXES`; hidden files are skipped.
 
     Raises:
         InputError: something does not exist, or a folder holds no such file.
@@ -61,11 +61,11 @@ def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) ->
 
 
 def find_files(inputs: Sequence[str], files_in: Callable[[Path], list[Path]], hint: str) -> list[tuple[str, Path]]:
-    """The names and paths of the files behind paths, folders and globs, each once, in the order of their names.
+    """The names and paths of the files that paths, folders and globs name, each once, in the order of their names.
 
     Args:
         inputs: paths and globs.
-        files_in: gives the files of an absolute path that are wanted, of a file itself or of those below a folder.
+        files_in: returns the wanted files of an absolute path: the file itself, or those below a folder.
         hint: what to do about an input that does not exist.
 
     Raises:
@@ -81,25 +81,25 @@ def find_files(inputs: Sequence[str], files_in: Callable[[Path], list[Path]], hi
             for file in files_in(path):
                 inside = file.relative_to(path if file != path else path.parent).as_posix()
                 name = f"{(path if file != path else path.parent).name}/{inside}"
-                found[file] = min(name, found.get(file, name))  # the first would hang on the order of inputs
+                found[file] = min(name, found.get(file, name))  # the first would depend on the order of inputs
     return sorted((printable(name), path) for path, name in found.items())
 
 
 def visible_files(folder: Path, pattern: str) -> list[Path]:
-    """The files below a folder that match; hidden ones, and those in hidden folders, are passed over."""
+    """The files below a folder that match; hidden ones, and those in hidden folders, are skipped."""
     files = [file for file in folder.rglob(pattern) if file.is_file()]
     return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
 
 
 def word_of_name(name: str, known: Sequence[str]) -> str | None:
-    """The word that a source's name declares; a binary one's, which holds no words, may be any."""
+    """The word that a source's name declares; for a binary file, which holds no words, it may be any word."""
     name = PurePath(name).name
     word = declared_word(name, known)
     return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 
 
 def printable(name: str) -> str:
-    """The name with bytes that are not UTF-8, which no manifest or index could hold, as escapes."""
+    """The name, with bytes that are not UTF-8 as escapes, because manifests and indexes are UTF-8."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
@@ -109,7 +109,7 @@ def _files_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = [file for file in visible_files(path, "*") if file.name.endswith(SUFFIXES)]
-    # A folder of shards may lie among the sources; its rejects are none.
+    # A folder of shards may be among the inputs; its rejects.ndjson is not a source.
     files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
     if not files:
         if any(path.rglob(f"*{_BITMAPS}")):

@@ -1,4 +1,4 @@
-"""Whole sources in memory: every format that a build of shards takes, as one `Drawings`."""
+"""`read_drawings`: reads sources of every format that a build of shards takes into memory."""
 
 import functools
 import warnings
@@ -26,11 +26,11 @@ def read_drawings(
         source: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
         classes: the words to take; None takes every word.
         strict: whether the first reject is an error. Without it rejects are left out, and a warning for each file
-            says how many there are, and why the first is one.
+            says how many there are and what is wrong with the first.
 
     Returns:
-        The drawings in the order of the files' names and of what is in them, duplicates included. `words` is sorted,
-        as the classes of shards are.
+        The drawings, file by file in the order of names, duplicates included. `words` is sorted as the classes of
+        shards are.
 
     Raises:
         InputError: a source is missing, cannot be read or has no drawing; there is no drawing of a class; or, if
@@ -46,7 +46,7 @@ def read_drawings(
             if wanted is not None:
                 unwanted = one.declared not in wanted and part.words == [one.declared]
                 part = part.take(np.flatnonzero(renumbered(part.word, part.words, wanted) >= 0))
-                if unwanted:  # as in a build, a file of a word that is not asked for is not read to its end
+                if unwanted:  # as in a build, a file of an unwanted word is not read to its end
                     break
             parts.append(part)
     for word in wanted or ():
@@ -58,7 +58,7 @@ def read_drawings(
 
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
-    """The drawings of a source, a chunk at a time; warns of its rejects at its end."""
+    """The drawings of a source, one chunk at a time; warns of its rejects at the end."""
     first, rejected, lines, found = None, 0, 0, False
     for scanned in ordered_map(functools.partial(scan_source, source), read_source(source), core_count()):
         for reject in scanned.rejects(source.name, lines):

@@ -1,4 +1,4 @@
-"""One way to read every kind of source: chunks of it, in order, and what is in each, on any thread."""
+"""Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import open_stream
 
-HEAD_BYTES = 128 << 10  # of a source's beginning, enough to tell what the rest is like
+HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
 
 
 class Scanned(Protocol):
@@ -23,8 +23,8 @@ class Scanned(Protocol):
 
     Attributes:
         drawings: N drawings in the order of the file.
-        ends: (N,) int64, the byte of the file behind each.
-        end: the byte of the file behind the chunk.
+        ends: (N,) int64, the byte of the file after each drawing.
+        end: the byte of the file after the chunk.
         lines: how many lines or records it holds.
     """
 
@@ -37,12 +37,12 @@ class Scanned(Protocol):
     @property
     def lines(self) -> int: ...  # noqa: D102
     def rejects(self, name: str, lines: int) -> Iterable[Reject]:
-        """What is bad in it, in order, of a file called `name`, so many lines of which stand before the chunk."""
+        """Its rejects in order; the file is called `name` and has `lines` lines before the chunk."""
 
 
 @dataclass(frozen=True)
 class DamagedEnd:
-    """Where a compressed file ends before its time: no drawing, and one reject that says why."""
+    """The damaged end of a compressed file: no drawing, and one reject that names the damage."""
 
     drawings: Drawings
     ends: Int64Array
@@ -51,12 +51,12 @@ class DamagedEnd:
     damage: str
 
     def rejects(self, name: str, lines: int) -> list[Reject]:
-        """The one."""
+        """The one reject."""
         return [Reject(name, self.end, lines + 1, "damaged-file", f"{self.damage}; fetch the file anew")]
 
 
 def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
-    """Yield a source from byte `start` on, where a line or record begins; the last chunk may hold nothing but damage.
+    """Yield the chunks of a source from byte `start` on, where a line or record begins; the last may be only damage.
 
     Raises:
         InputError: it cannot be read.
@@ -83,7 +83,7 @@ def scan_source(source: Source, chunk: Chunk) -> Scanned:
 
 
 def is_compressed(source: Source) -> bool:
-    """Whether a source has more bytes than its file; a pipe, which can be read only once, is not asked.
+    """Whether a source is compressed; False for a pipe, which can be read only once.
 
     Raises:
         InputError: it cannot be read.
@@ -95,7 +95,7 @@ def is_compressed(source: Source) -> bool:
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
-    """The first chunk of a source, and how many bytes it has in all, decompressed: about, where it is compressed."""
+    """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
     with open_stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):

@@ -62,7 +62,7 @@ class Stream:
         return count
 
     def seek_to(self, offset: int) -> None:
-        """Go to a decompressed offset, or to the end if that comes before: a plain file seeks, others read up to it.
+        """Go to a decompressed offset, or to the end if that comes before; a plain file seeks, others read up to it.
 
         Raises:
             InputError: the file cannot be read, or is a pipe and the offset has been passed.

@@ -1,1 +1,1 @@
-"""Files written whole, sets of files that take their place at once, sealed JSON, and locks."""
+"""Files written as a whole, sets of files that are put in place at once, sealed JSON, and locks."""

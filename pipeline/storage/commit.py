@@ -1,7 +1,7 @@
-"""How a set of files takes its place in a folder: staged, synced, and moved by a journal that only rolls forward.
+"""Puts a set of files in place as a whole: staged, synced, and moved by a journal that only rolls forward.
 
 The folder has a hidden `.build/` with the lock, the staged set and the journal. Once the journal is written, the new
-set is the folder's: the next process finishes the moves if this one dies. Before that, the old set is untouched.
+set is committed: if this process dies, the next one finishes the moves. Before that, the old set is untouched.
 """
 
 import contextlib
@@ -23,11 +23,11 @@ HARMLESS = (".gitkeep", ".DS_Store", "Thumbs.db")
 
 @contextlib.contextmanager
 def locked(folder: Path) -> Iterator[Path]:
-    """Hold `folder` for one writer, making it where it is missing; gives its `.build/`.
+    """Lock `folder` for one writer, and create it if it is missing; yields its `.build/`.
 
     Raises:
-        LockedError: another process holds it. A dead process holds no lock.
-        OutputError: the folder cannot be made or written.
+        LockedError: another process holds the lock. A process that has died holds none.
+        OutputError: the folder cannot be created or written.
     """
     build = folder / BUILD
     is_new = not folder.exists()
@@ -47,18 +47,18 @@ def locked(folder: Path) -> Iterator[Path]:
             yield build
         finally:
             if is_new and [entry.name for entry in folder.rglob("*")] == [BUILD, LOCK]:
-                shutil.rmtree(folder)  # nothing was made in it: leave nothing behind
+                shutil.rmtree(folder)  # nothing was made in it, so it is removed again
 
 
 def refuse_foreign(folder: Path, foreign_in: Callable[[Path], list[str]]) -> None:
-    """Make sure that nothing but a set of ours is in a folder, which may be missing.
+    """Raise an error if a folder, which may be missing, holds anything but a set that sketchpipe made.
 
     Args:
         folder: where a set is to be made.
-        foreign_in: gives some names that are not of our set, or none.
+        foreign_in: returns names in the folder that are not of such a set.
 
     Raises:
-        OutputError: there is something else, or the folder is a file.
+        OutputError: the folder holds something else, or is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{folder}: is a file, not a folder; choose another folder with --to")
@@ -76,22 +76,22 @@ def foreign_entries(folder: Path, files: Collection[str], folders: Collection[st
 
 @dataclass(frozen=True)
 class SetCommit:
-    """The commit of one kind of set: what its files are called, and what one does with a folder of them.
+    """How sets of one kind are committed: the names of their files, and what messages call them.
 
     Attributes:
-        noun: what a set is of, in the plural, for messages.
-        marks: a set has one of these files. It is moved last and removed first: without it, no reader takes a part of
-            the files for a set.
-        staged: the folder in `.build/` that the new set is made in.
+        noun: what a set consists of, in the plural, for messages.
+        marks: a set has exactly one of these files. It is moved last and removed first, so that no reader takes a part
+            of a set for a set.
+        staged: the folder in `.build/` in which the new set is made.
         journal: the file in `.build/` that says which files a commit moves.
-        origin: the file in `.build/` that says what the set was made of.
-        remedy: what to do where the journal is damaged; {folder} and {build} stand for paths.
-        names: every name that a set can have; None where it has others. An old journal that names no files to remove
-            means these.
+        origin: the file in `.build/` that records what the set was made from.
+        remedy: what to do if the journal is damaged; {folder} and {build} are replaced by paths.
+        names: all names that the files of a set can have; None if they are not fixed. An old journal that does not
+            name the files to remove means all of these.
         aside: the folder in `.build/` into which the old set is moved before it is removed, for sets of folders; None
-            where files are removed at once.
-        work: the folder in `.build/` of what a build keeps between its passes. Where there is one, it and the staged
-            files survive an interruption, so that the next process resumes.
+            if files are removed at once.
+        work: the folder in `.build/` for what a build keeps between its passes; None if it keeps nothing. It and the
+            staged files survive an interruption, so that the next process can resume.
     """
 
     noun: str
@@ -105,11 +105,11 @@ class SetCommit:
     work: str | None = None
 
     def is_pending(self, folder: Path) -> bool:
-        """Whether a commit was cut off between its journal and its end."""
+        """Whether a commit was interrupted after its journal was written."""
         return (folder / BUILD / self.journal).exists()
 
     def finish_pending(self, folder: Path) -> None:
-        """Finish what a process that died had committed; nothing to do without a journal.
+        """Finish the commit of a process that died; does nothing if there is no journal.
 
         Raises:
             SketchpipeError: another process holds the folder, it cannot be written, or its journal is damaged.
@@ -119,42 +119,42 @@ class SetCommit:
                 self.roll_forward(folder)
 
     def staged_path(self, folder: Path) -> Path:
-        """Where the new set is made."""
+        """The folder in which the new set is made."""
         return folder / BUILD / self.staged
 
     def work_path(self, folder: Path) -> Path:
-        """Where a build keeps what it needs between its passes."""
+        """The folder in which a build keeps what it needs between its passes."""
         assert self.work is not None
         return folder / BUILD / self.work
 
     def prepare(self, folder: Path) -> Path:
-        """Make the folders for the new set and for the work; what an earlier process left stays. Gives the first."""
+        """Create the folders for the new set and the work, keeping what an earlier process left; returns the first."""
         for name in (self.staged, self.work):
             if name is not None:
                 (folder / BUILD / name).mkdir(exist_ok=True)
         return self.staged_path(folder)
 
     def discard(self, folder: Path) -> None:
-        """Remove what is staged and what a build kept, unless it is committed and only waits to be moved."""
+        """Remove the staged set and what a build kept, unless the set is committed and only has to be moved."""
         if self.is_pending(folder):
             return
         for name in (self.staged, self.aside, self.work):
             if name is not None:
                 shutil.rmtree(folder / BUILD / name, ignore_errors=True)
         for partial in (folder / BUILD).glob(".*.partial"):
-            with contextlib.suppress(OSError):  # the next one writes over it
+            with contextlib.suppress(OSError):  # the next writer overwrites it
                 partial.unlink()
 
     @contextlib.contextmanager
-    def placing(self, folder: Path, after: str = "what stood there stands") -> Iterator[None]:
-        """Around work on a locked folder: says what a failing disk left there, and removes what was not committed.
+    def placing(self, folder: Path, after: str = "what was there is unchanged") -> Iterator[None]:
+        """Wrap work on a locked folder: report how a disk error left the folder, and remove what was not committed.
 
         Args:
             folder: the locked folder.
-            after: how things are where the disk fails before the commit.
+            after: how the folder is left if the disk fails before the commit, for the message.
 
         Raises:
-            OutputError: instead of an OSError.
+            OutputError: the disk failed.
         """
         try:
             yield
@@ -174,9 +174,9 @@ class SetCommit:
         self.discard(folder)
 
     def commit(self, folder: Path, remove: Collection[str], origin: str) -> None:
-        """Put the staged set in the place of the files `remove`, and then let the file `self.origin` say `origin`.
+        """Replace the files `remove` by the staged set, and then write `origin` to the file `self.origin`.
 
-        When this has written its journal the new set stands, even if the process dies the moment after.
+        Once the journal is written the new set is committed, even if the process dies the moment after.
         """
         staged = self.staged_path(folder)
         add = sorted(entry.name for entry in staged.iterdir())
@@ -185,13 +185,13 @@ class SetCommit:
                 sync(staged / name)
             sync(staged)
         else:
-            os.sync()  # all at once: a sync of its own for each of millions of small files would take hours
+            os.sync()  # all at once: to sync each of millions of small files by itself would take hours
         moves = {"remove": list(remove), "add": add, "origin": origin}
         write_atomically(folder / BUILD / self.journal, json.dumps(moves))
         self.roll_forward(folder)
 
     def roll_forward(self, folder: Path) -> None:
-        """Finish a commit whose journal stands, in a locked folder; nothing to do without one.
+        """Finish a commit whose journal is written, in a locked folder; does nothing if there is no journal.
 
         Raises:
             DamagedError: the journal is damaged.

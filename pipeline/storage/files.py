@@ -1,4 +1,4 @@
-"""Every byte that a build puts on a disk goes through here: written whole or reported, synced, renamed."""
+"""Writes files whole or reports an error: unbuffered, synced, and renamed into place."""
 
 import contextlib
 import hashlib
@@ -12,10 +12,10 @@ from pipeline.errors import OutputError
 
 
 class Output(io.RawIOBase):
-    """A file that is written on from byte `keep`; what stood behind is gone.
+    """A file that is written from byte `keep` on; what it held after that byte is removed.
 
-    Unlike Python's own files it has no buffer that a full disk could meet later than the write itself; with `hashed`
-    it hashes what passes through.
+    Unlike Python's own files it has no buffer, so that a full disk is reported by the write itself. With `hashed` it
+    hashes what is written.
     """
 
     def __init__(self, path: Path, *, keep: int = 0, hashed: bool = False) -> None:
@@ -26,7 +26,7 @@ class Output(io.RawIOBase):
         self._sha256 = hashlib.sha256() if hashed else None
 
     def write(self, content: Any) -> int:
-        """Write all of `content`; returns its bytes."""
+        """Write all of `content`; returns its length in bytes."""
         view = memoryview(content).cast("B")
         if self._sha256 is not None:
             self._sha256.update(view)
@@ -37,11 +37,11 @@ class Output(io.RawIOBase):
         return written
 
     def sync(self) -> None:
-        """Force what was written to the disk."""
+        """Sync what was written to disk."""
         os.fsync(self._descriptor)
 
     def tell(self) -> int:
-        """How many bytes were written."""
+        """The length of the file in bytes, which is where the next write begins."""
         return self._place
 
     def writable(self) -> bool:
@@ -55,14 +55,14 @@ class Output(io.RawIOBase):
         return self._sha256.hexdigest()
 
     def close(self) -> None:
-        """Close the file; it is not synced by that."""
+        """Close the file, without a sync."""
         if not self.closed:
             os.close(self._descriptor)
         super().close()
 
 
 def sync(path: Path) -> None:
-    """Force a file or a folder to the disk."""
+    """Sync a file or a folder to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,36 +71,36 @@ def sync(path: Path) -> None:
 
 
 def write_file(path: Path, content: str | bytes) -> None:
-    """Write a file, of UTF-8 where it is text, and force it to the disk."""
+    """Write a file, text as UTF-8, and sync it to disk."""
     with Output(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
         file.sync()
 
 
 def partial_path(path: Path) -> Path:
-    """Where `write_atomically` prepares a file: one name, so that the next writer takes over a dead one's."""
+    """Where `write_atomically` prepares a file: a fixed name, so that leftovers of a dead process are reused."""
     return path.with_name(f".{path.name}.partial")
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file so that a crash leaves the old one or the new one; an OSError leaves nothing else."""
+    """Write a small file so that a crash leaves the old one or the new one; after an OSError no other file is left."""
     temporary = partial_path(path)
     try:
         write_file(temporary, content)
-        os.replace(temporary, path)  # noqa: PTH105 - as the tests that let it fail know it
+        os.replace(temporary, path)  # noqa: PTH105 - the call that tests make fail
         sync(path.parent)
     except OSError:
-        with contextlib.suppress(OSError):  # a full disk has more use for the room
+        with contextlib.suppress(OSError):  # a full disk needs the space
             temporary.unlink()
         raise
 
 
 @contextlib.contextmanager
 def writing(path: Path, remedy: str) -> Iterator[None]:
-    """Turn an error of the disk into one that says what cannot be written and what to do.
+    """Turn a disk error into one that says what cannot be written and what to do.
 
     Raises:
-        OutputError: there was such an error.
+        OutputError: there was a disk error.
     """
     try:
         yield

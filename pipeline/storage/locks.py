@@ -1,4 +1,4 @@
-"""One writer at a time: a lock file that says who holds it, and that a dead process cannot keep."""
+"""Lock files that admit one writer at a time, name the holder, and are free when its process dies."""
 
 import contextlib
 import fcntl
@@ -11,17 +11,17 @@ from pipeline.errors import LockedError
 
 @contextlib.contextmanager
 def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
-    """Hold `path` for this process; the file is made where it is missing, holds the pid, and stays.
+    """Lock `path` for this process; the file is created if it is missing, holds the pid, and is not removed.
 
-    The lock is flock's: the kernel lets go of it when the holder ends, however it ends.
+    The lock is taken with flock: the kernel releases it when the holder ends, however it ends.
 
     Args:
         path: the lock file; its folder exists.
-        busy: the message for somebody who comes while another holds it, given the holder's pid ("?" if it is unknown).
+        busy: returns the message if another process holds the lock, given its pid ("?" if that is unknown).
 
     Raises:
-        LockedError: another process holds it, or has just removed it with its folder.
-        OSError: it cannot be made, or its file system has no locks.
+        LockedError: another process holds the lock, or has just removed the file with its folder.
+        OSError: the file cannot be created, or its file system has no locks.
     """
     with path.open("a+", encoding="ascii", errors="replace") as lock:
         try:
@@ -29,7 +29,7 @@ def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
         except BlockingIOError as error:
             lock.seek(0)
             raise LockedError(busy(lock.read().strip() or "?")) from error
-        # A holder that failed may take its new folder with it: then this is a lock on a file without a name.
+        # A holder that failed may have removed its new folder: then this file has no name, and its lock is useless.
         if not _is_at(path, lock.fileno()):
             raise LockedError(busy("?"))
         lock.truncate(0)
@@ -39,9 +39,9 @@ def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
 
 
 def holder_of(path: Path) -> int | None:
-    """The process of this machine that holds `path`; None where there is none, or no such file.
+    """The process of this machine that holds `path`; None if there is none, or no such file.
 
-    The lock is tried only where the process that it names lives, lest somebody be kept from it who comes just now.
+    The lock is tried only if the process that the file names is alive, so that a new holder is not blocked.
     """
     try:
         with path.open(encoding="ascii", errors="replace") as lock:

@@ -1,4 +1,4 @@
-"""Files that a user names, such as a picture, a report or a model: checked before the work, written after it."""
+"""Writes files that a user names, such as a picture or a report: checked before the work, written after it."""
 
 import contextlib
 import os
@@ -11,26 +11,26 @@ from pipeline.storage.files import partial_path, write_atomically
 
 
 def check_picture_path(path: Path, suffix: str) -> None:
-    """Make sure that `path` can name a picture of the format that `suffix` stands for; it needs no suffix.
+    """Raise an error unless `path` can be written and has the suffix `suffix` or none.
 
     Raises:
-        OutputError: it is a folder, or lies where nothing can be written.
-        UsageError: it promises another format.
+        OutputError: it is a folder, or nothing can be written there.
+        UsageError: its suffix is that of another format.
     """
     check_output_path(path, ("", suffix), "picture")
 
 
 def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
-    """Make sure that `path` can be written and names what it should, before there is anything to write.
+    """Raise an error unless `path` can be written and has one of `suffixes`, before there is anything to write.
 
     Args:
-        path: of the file.
-        suffixes: that its name may have, the first that is not empty the usual one.
+        path: the path of the file.
+        suffixes: those that its name may have; the first that is not empty is the usual one.
         noun: what the file is.
 
     Raises:
-        OutputError: it is a folder, or lies where nothing can be written.
-        UsageError: it promises another format, or is `-`.
+        OutputError: it is a folder, or nothing can be written there.
+        UsageError: its suffix is that of another format, or it is `-`.
     """
     usual = next(suffix for suffix in suffixes if suffix)
     if str(path) == "-":
@@ -46,39 +46,39 @@ def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
 
 
 def check_place(path: Path) -> None:
-    """Make sure that a file can be written at `path`, before hours are spent on what it is to hold.
+    """Raise an error unless a file can be written at `path`, before hours are spent on its content.
 
-    A nameless file is made for a moment where it would lie, or where its folder would: permissions do not tell all.
+    A nameless file is created for a moment in its folder, or the nearest one that exists: permissions do not tell all.
 
     Raises:
-        OutputError: it cannot.
+        OutputError: no file can be written there.
     """
     place = Path(os.path.realpath(path))
     if place.exists() and not place.is_file():
         return  # a pipe
     folder = next(parent for parent in place.parents if parent.exists())
     if not folder.is_dir():
-        raise OutputError(f"{path}: cannot be written ({folder} is no folder); choose another place")
+        raise OutputError(f"{path}: cannot be written ({folder} is not a folder); choose another place")
     try:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({folder} takes no file: {error.strerror}); choose another place"
+            f"{path}: cannot be written (no file can be created in {folder}: {error.strerror}); choose another place"
         ) from error
 
 
 def write_output(path: Path, content: bytes) -> None:
     """Write a file that a user named, all of its bytes or none; its folder is made where it is missing.
 
-    A link stays, and the file that it leads to is replaced. What is no file, such as a pipe, is written into.
+    A link is kept, and the file that it points to is replaced. A pipe or a device is written to directly.
 
     Raises:
         OutputError: it cannot be written.
     """
-    target = Path(os.path.realpath(path))  # Path.resolve raises something else where links go round
+    target = Path(os.path.realpath(path))  # Path.resolve raises another error if links form a cycle
     try:
-        if path.exists() and not target.is_file():  # nor is the target of /dev/stdout, where that is a pipe
+        if path.exists() and not target.is_file():  # such as /dev/stdout, if that is a pipe
             path.write_bytes(content)
             return
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""JSON that proves itself: canonical text, indented by one space, whose last field is a SHA-256 of the rest."""
+"""JSON files whose last field is a SHA-256 of the rest of their text, which is compared on reading."""
 
 import hashlib
 import json
@@ -9,7 +9,7 @@ CHECKSUM = "checksum"
 
 
 def seal(fields: Mapping[str, Any]) -> str:
-    """The text of `fields`, with their checksum as the last of them."""
+    """The text of `fields` and of their checksum, which is the last field."""
     return _canonical({**fields, CHECKSUM: checksum_of(fields)})
 
 
@@ -26,7 +26,7 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     """The fields of a JSON object without their checksum, and whether `text` is, byte for byte, what `seal` made.
 
     Raises:
-        ValueError: the text is no JSON object.
+        ValueError: the text is not a JSON object.
     """
     try:
         fields = json.loads(text)

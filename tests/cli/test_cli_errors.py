@@ -99,7 +99,9 @@ def test_a_folder_without_ndjson_is_an_error(run: Command) -> None:
 )  # fmt: skip
 def test_a_file_that_is_no_ndjson_is_an_error_with_its_first_bad_line(run: Command, content: bytes) -> None:
     Path("file.ndjson").write_bytes(content)
-    run("shards", "file.ndjson", "--to", "out").fails(3, r"file\.ndjson: no drawing in it; is it of Quick, Draw!\? \(")
+    run("shards", "file.ndjson", "--to", "out").fails(
+        3, r"file\.ndjson: no drawing in it; is it a Quick, Draw! file\? \("
+    )
     assert files_of(Path("out")) == {}
 
 

@@ -302,8 +302,12 @@ def test_a_run_in_a_folder_whose_name_is_no_utf8_is_exported(tmp_path: Path) -> 
     [
         (["--to", "."], 6, "is a folder; name a file"),
         (["--to", "model.pb"], 2, "let its name end in .onnx"),
-        (["--to", "shards/sample/manifest.json/model.onnx"], 6, "manifest.json is no folder"),
-        (["--to", "/proc/new/model.onnx", "--run", "runs/none"], 6, "cannot be written (/proc takes no file: "),
+        (["--to", "shards/sample/manifest.json/model.onnx"], 6, "manifest.json is not a folder"),
+        (
+            ["--to", "/proc/new/model.onnx", "--run", "runs/none"],
+            6,
+            "cannot be written (no file can be created in /proc: ",
+        ),
         (["--run", "runs/none"], 3, "runs/none: no run here"),
         (["--shards", "none"], 3, "none: no such folder"),
         (["--shards", "runs"], 4, "no shards here"),

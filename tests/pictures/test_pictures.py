@@ -245,7 +245,7 @@ def test_a_full_disk_leaves_the_old_set(shards: Path, tmp_path: Path, monkeypatc
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "mkdir", full)
-    with pytest.raises(OutputError, match=r"out: cannot be written \(No space left on device\); what stood there"):
+    with pytest.raises(OutputError, match=r"out: cannot be written \(No space left on device\); what was there"):
         write(shards, tmp_path / "out", drawings_per_class=2, render=RenderConfig(8))
     assert files_of(tmp_path / "out") == old
 

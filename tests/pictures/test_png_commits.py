@@ -212,7 +212,7 @@ def test_whatever_step_fails_the_set_that_stands_is_told_truly(tmp_path: Path, e
         assert pending or files_of(to) in (old, new)
         stands = files_of(to) == new or pending
         if message is not None and isinstance(error, OSError):
-            end = "run the command again to finish it" if pending else "what stood there stands"
+            end = "run the command again to finish it" if pending else "what was there is unchanged"
             assert f"({error.strerror})" in message
             assert message.endswith(end)
             told.add(end)

@@ -235,9 +235,9 @@ def test_what_many_classes_tell_a_script_is_no_markup() -> None:
         (".", 6, "is a folder; name a file for the report"),
         ("shards", 6, "is a folder; name a file for the report"),
         ("-", 2, "-: the report goes to a file; give it a name that ends in .html"),
-        ("/proc/report.html", 6, "/proc/report.html: cannot be written (/proc takes no file: "),
+        ("/proc/report.html", 6, "/proc/report.html: cannot be written (no file can be created in /proc: "),
         ("report.png", 2, "the report is an HTML file; let its name end in .html"),
-        ("file/report.html", 6, "file is no folder); choose another place"),
+        ("file/report.html", 6, "file is not a folder); choose another place"),
     ],
 )
 def test_a_path_that_cannot_be_written_is_said_before_the_work(work: Path, path: str, code: int, said: str) -> None:

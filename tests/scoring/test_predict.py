@@ -191,7 +191,7 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
         (["--plot", "shards"], 6, "shards: is a folder"),
         (["--plot", "image.png"], 2, "--plot image.png: the drawing itself goes there"),
         (["--plot", "./new/../image.png"], 2, "image.png: the drawing itself goes there"),
-        (["--plot", "/proc/plot.png"], 6, "/proc/plot.png: cannot be written (/proc takes no file: "),
+        (["--plot", "/proc/plot.png"], 6, "/proc/plot.png: cannot be written (no file can be created in /proc: "),
         (["--image", "-"], 2, "-: the picture goes to a file; give it a name that ends in .png"),
     ],
 )

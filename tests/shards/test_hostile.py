@@ -153,7 +153,9 @@ def test_garbage_behind_a_compressed_file_costs_no_drawing_and_is_named(tmp_path
     manifest = build(tmp_path / "in", tmp_path / "out")
     assert counts_of(manifest) == {"cat.ndjson": (51, 50, 0, 0, 1)}
     (line,) = (tmp_path / "out" / "rejects.ndjson").read_text().splitlines()
-    assert f"7 bytes behind the {kind} stream's end at byte {len(whole)} are not {kind}" in json.loads(line)["message"]
+    assert (
+        f"7 bytes after the end of the {kind} stream at byte {len(whole)} are not {kind}" in json.loads(line)["message"]
+    )
     with pytest.raises(InputError, match=f"at byte {len(whole)} are not {kind}.*--strict"):
         build(tmp_path / "in", tmp_path / "strict", strict=True)
 

@@ -130,12 +130,12 @@ def forge(folder: Path, name: str, *tables: pa.Table) -> None:
 @pytest.mark.parametrize(
     ("fault", "what"),
     [
-        ("order", "rows are not in their order"),
+        ("order", "rows are not in order"),
         ("shard", "a row belongs to another shard"),
         ("split", "a row belongs to another split"),
-        ("twice", "a drawing stands twice"),
+        ("twice", "a drawing is there twice"),
         ("label", "words and labels differ"),
-        ("count", "its classes of the train split are not those of the shards"),
+        ("count", "its counts for the train split do not match the shards"),
     ],
 )
 def test_deep_finds_rows_that_do_not_lie_where_they_belong(copy: Path, fault: str, what: str) -> None:
@@ -185,7 +185,7 @@ def test_a_damaged_manifest_is_mended_by_a_new_build(shards: Path, copy: Path) -
 def test_a_damaged_manifest_of_unknown_origin_is_an_error(copy: Path) -> None:
     (copy / MANIFEST).write_text("{}")
     (copy / ".build" / "sources.json").unlink()
-    with pytest.raises(ShardError, match="nothing tells what it was built of; build it anew"):
+    with pytest.raises(ShardError, match="there is no record of its sources; build it anew"):
         repair_folder(copy)
 
 
@@ -231,7 +231,7 @@ def test_the_commands_tell_what_is_damaged_and_mend_it(copy: Path, shards: Path)
     flip(copy / "train-00001-of-00002.parquet", 4321)
     bad = run("verify", str(copy))
     assert bad.returncode == 4
-    assert bad.stdout == "train-00001-of-00002.parquet: its SHA-256 is not the manifest's\n"
+    assert bad.stdout == "train-00001-of-00002.parquet: its SHA-256 does not match the manifest\n"
     assert bad.stderr == f"sketchpipe: {copy}: 1 file is damaged; mend the folder with `sketchpipe repair {copy}`\n"
     mended = run("repair", str(copy))
     assert (mended.returncode, mended.stdout) == (0, bad.stdout[:-1] + "; rebuilt\n")
@@ -286,7 +286,7 @@ def test_a_drawing_that_stands_twice_across_row_groups_is_found(tmp_path: Path) 
     repeated = [groups[0], pa.concat_tables([groups[0].slice(9), groups[1].slice(1)]), groups[2]]
     forge(tmp_path / "out", name, *repeated)
     (found,) = verify_folder(tmp_path / "out", deep=True)
-    assert found.what == "a drawing stands twice"
+    assert found.what == "a drawing is there twice"
 
 
 def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:

@@ -115,12 +115,12 @@ def test_garbage_behind_the_end_is_named_and_all_before_it_is_given(path: Path) 
             path.write_bytes(whole + garbage)
             count = "1 byte" if len(garbage) == 1 else f"{len(garbage):,} bytes"
             are = "is" if len(garbage) == 1 else "are"
-            end = f"{count} behind the {kind} stream's end at byte {len(whole)} {are} not {kind}"
+            end = f"{count} after the end of the {kind} stream at byte {len(whole)} {are} not {kind}"
             assert read_all(path) == (TEXT, end, kind)
     path.write_bytes(gzip.compress(TEXT) + bytes(300_000) + b"x")
     assert read_all(path)[:2] == (
         TEXT,
-        f"300,001 bytes behind the gzip stream's end at byte {len(gzip.compress(TEXT))} are not gzip",
+        f"300,001 bytes after the end of the gzip stream at byte {len(gzip.compress(TEXT))} are not gzip",
     )
 
 

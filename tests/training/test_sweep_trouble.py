@@ -39,8 +39,8 @@ def done(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("--network", "sketchnet,sketchnets"), 2, "did you mean 'sketchnet'"),
         (("--shards", "none"), 3, "none: no such folder"),
         (("--curves", "curves.jpg"), 2, "let its name end in .png"),
-        (("--curves", "/proc/nope/x.png"), 6, "/proc/nope/x.png: cannot be written (/proc takes no file"),
-        (("--curves", "shards/sample/manifest.json/x.png"), 6, "is no folder); choose another place"),
+        (("--curves", "/proc/nope/x.png"), 6, "/proc/nope/x.png: cannot be written (no file can be created in /proc"),
+        (("--curves", "shards/sample/manifest.json/x.png"), 6, "is not a folder); choose another place"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_trained(
