@@ -1,4 +1,4 @@
-"""What the bench scans and builds: one file of ndjson, of doodles or of drawings of shards, repeated to a size."""
+"""Makes the file of ndjson that the bench measures, of doodles or of the drawings of shards."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What this machine does in a second: drawings scanned, built, read, rendered and fed.
+"""Measures how many drawings this machine scans, builds, reads, renders and feeds in a second.
 
 Wall time, for that is what a user waits: each figure is the best of short rounds, behind a first one that does not
 count, because it compiles kernels or loads them. What is read was written just before, so that it comes from the page

@@ -1,4 +1,4 @@
-"""Lines of drawings repeated to a size of one's choice, each under a key_id of its own.
+"""Repeats lines of drawings up to a given size, each under a key_id of its own.
 
 Lines are repeated as they are, but for their key_id: a multiple of 2^21 of sixteen digits, as Google's are, that occurs
 once. A compressor whose window holds two copies of one drawing finds them, and writes less than it would of as many

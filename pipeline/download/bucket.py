@@ -1,4 +1,4 @@
-"""Google's bucket of Quick, Draw! files: their names, their addresses, and how a file there is told from another.
+"""Google's bucket of Quick, Draw! files: names, addresses, and the headers with version and checksums.
 
 Layout: `<source>/<folder>/<word><suffix>`, the word percent-encoded (github.com/googlecreativelab/quickdraw-dataset).
 Checksums: the header `x-goog-hash: crc32c=<base64>,md5=<base64>`, as one header or two; an object composed of parts has

@@ -1,4 +1,4 @@
-"""One file of a server, fetched into a partial file that any later attempt goes on with.
+"""Downloads one file into a partial file, from which a later attempt resumes.
 
 A partial file is named after the version that it is the beginning of, so that two versions never meet in one; whatever
 kills the process leaves a beginning, and only the rest is asked for again. A whole file is proved by the bucket's

@@ -1,4 +1,4 @@
-"""Google's files into a folder: what is there already, what is needed, and several fetched at once.
+"""Downloads several files into a folder at once, and only those that are not there yet.
 
 One file that fails stops no other. What stops all of them: a disk that takes no more, a server that is out of reach.
 """

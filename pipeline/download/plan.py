@@ -1,4 +1,4 @@
-"""What a download is to fetch, and how much of that is here already."""
+"""Decides which files a download fetches, and how much of them is there already."""
 
 import heapq
 import math

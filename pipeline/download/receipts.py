@@ -1,4 +1,4 @@
-"""What a folder remembers of the files that were fetched into it, in its hidden `.download/`.
+"""Records in the hidden `.download/` which version of each file was downloaded into a folder.
 
 lock                        held by the process that fetches
 <file>.json                 a receipt: of which version the file is, and its size and date when it was put there

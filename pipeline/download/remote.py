@@ -1,4 +1,4 @@
-"""A server of files, asked with patience: ranges, one version at a time, and what to do about each way to fail.
+"""Requests to a server of files: byte ranges of one version, and retries after temporary failures.
 
 What may pass (a cut connection, a short answer, 429, 5xx) is tried again, later and later, as long as nothing comes;
 whatever does come starts the count anew. What cannot pass (404, a certificate) ends at once, and soon what goes wrong

@@ -1,4 +1,4 @@
-"""Work on threads that wait for a network, with results as they come and an end that waits for nobody."""
+"""Runs work that waits for a network on threads, with results as they come; stopping waits for no thread."""
 
 import contextlib
 import queue

@@ -1,4 +1,4 @@
-"""Drawings with words below them, in a grid: what a network sees, and what it takes it for."""
+"""Draws a grid of drawings as a network sees them, with words below them."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Bitmaps as folders of PNG files: 8-bit grey, <class>-0000123.png, where the number counts the class's bitmaps.
+"""Writes Google's bitmaps as folders of 8-bit grey PNG files named <class>-0000123.png.
 
 The index of the set has the columns split, class, file, source and row.
 """

@@ -1,4 +1,4 @@
-"""Drawings of shards as folders of PNG files: <class>-<key_id>.png, drawn by the renderer that training uses.
+"""Writes drawings of shards as folders of PNG files named <class>-<key_id>.png.
 
 Whether a drawing is in a sample follows from its key_id, its class and the seed: the drawings of a class are taken in
 the order of a hash of those, so that a larger sample holds the smaller one. Where drawings share a key_id, all but the

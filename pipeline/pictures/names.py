@@ -1,4 +1,4 @@
-"""Names of files and folders for words of any kind.
+"""Makes names of files and folders from words of any kind.
 
 A word may be a path or hold a NUL. Its safe name is one component of a path on every file
 system: ASCII letters, digits, space, `-`, `_` and `.` stand for themselves, any other character for the `%XX` of its

@@ -1,4 +1,4 @@
-"""Google's numpy bitmaps: .npy files of (N, 784) uint8, 28 x 28 pixels a row, strokes white (255) on black (0).
+"""Reads Google's numpy bitmaps: .npy files of (N, 784) uint8, 28 x 28 pixels a row, white (255) on black (0).
 
 They have no strokes, so that no shard can hold them. Format: https://numpy.org/doc/stable/reference/generated/
 numpy.lib.format.html; data: https://github.com/googlecreativelab/quickdraw-dataset.

@@ -1,4 +1,4 @@
-"""PNG files of small pictures, and bitmaps in other sizes."""
+"""Writes PNG files of small pictures, and resizes bitmaps."""
 
 import struct
 import zlib

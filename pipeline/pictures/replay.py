@@ -1,4 +1,4 @@
-"""A drawing being drawn: prefixes of its line through the one renderer, as the frames of an animated GIF."""
+"""Draws a drawing being drawn, as the frames of an animated GIF."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""Pictures as a set of folders, one a split and in it one a class, as image loaders expect them.
+"""Writes sets of pictures: a folder for each split and in it one for each class, as image loaders expect.
 
     train/<class>/<class>-<number>.png   <class> is `safe_name` of the class, the number has seven digits or more
     validation/, test/                   missing where no picture fell into them

@@ -1,4 +1,4 @@
-"""Pictures for people: image files and contact sheets, all drawn by the one renderer."""
+"""Draws contact sheets: a row of drawings for each class."""
 
 import io
 import math

@@ -1,4 +1,4 @@
-"""The folder that a set of pictures is made in: what the files of a set are called, and files of others refused.
+"""The folder of a set of pictures: the names of its files, and a refusal if it holds other files.
 
 Whole folders give way to a new set, so that they are put aside before they are removed.
 """

@@ -1,4 +1,4 @@
-"""The one way from `Drawings` to images: training, evaluation, prediction and pictures all come through here."""
+"""Renders `Drawings` with `RenderConfig`, for training, evaluation, prediction and pictures alike."""
 
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack, get_args
