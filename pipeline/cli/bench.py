@@ -46,7 +46,8 @@ def bench(
 
 
 def _as_text(speed: "Speed", shards: Path | None) -> str:
-    from pipeline.cli.options import counted, duration, size
+    from pipeline.cli.options import duration, size
+    from pipeline.wording import counted
 
     versions = ", ".join(f"{name} {number}" for name, number in speed.versions.items())
     points = f"{speed.points_per_drawing:.0f} points and {speed.bytes_per_line:.0f} bytes a drawing"

@@ -78,8 +78,9 @@ def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet"
 
 def _summarize(made: "PictureSet", folder: Path) -> None:
     """Say how many pictures there are, and which classes have none in a split."""
-    from pipeline.cli.options import counted, few, say
+    from pipeline.cli.options import few, say
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.wording import counted
 
     divided = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
     held = f"{counted(made.pictures, 'picture')} of {counted(len(made.classes), 'class', 'classes')}"

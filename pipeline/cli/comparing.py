@@ -10,8 +10,9 @@ import typer
 
 from model.runs.comparison import Setting, differing, ranked, standard_error, value_texts
 from model.runs.overview import RunSummary, number
-from pipeline.cli.options import counted, say
+from pipeline.cli.options import say
 from pipeline.cli.tables import comparison_table, grid, list_table, percent, seeds_table, sweep_table
+from pipeline.wording import counted
 
 _SHOWN = ("network", "encoding", "framing", "lr", "batch", "seed")  # of a sweep; epochs stand among the scores
 

@@ -102,7 +102,8 @@ def _choose(words: list[str], classes: str | None, everything: bool) -> tuple[st
 
 
 def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
-    from pipeline.cli.options import counted, say, size
+    from pipeline.cli.options import say, size
+    from pipeline.wording import counted
 
     if not plan.missing:
         return
@@ -124,7 +125,8 @@ def _conclude(
     outcome: "Outcome", plans: "list[Plan]", options: "DownloadOptions", folder: Path, seconds: float
 ) -> None:
     """Say what came, then raise what did not."""
-    from pipeline.cli.options import counted, duration, few, say, size
+    from pipeline.cli.options import duration, few, say, size
+    from pipeline.wording import counted
 
     there = f"{counted(len(outcome.there), 'file')} there already" if outcome.there else ""
     if outcome.fetched:

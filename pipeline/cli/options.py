@@ -80,15 +80,6 @@ def worker_count(workers: int | None) -> int:
     return workers or core_count()
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "file"), counted(1200, "class", "classes")
-    ('1 file', '1,200 classes')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def few(names: Sequence[str], limit: int = 5) -> str:
     """The first names of a list, and how many more there are.
 

@@ -41,12 +41,13 @@ def sheet(
 
     Example: sketchpipe render sheet shards/sample --to sheet.png
     """
-    from pipeline.cli.options import counted, parse_list, say
+    from pipeline.cli.options import parse_list, say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import contact_sheet, labels_of, sheet_rows, write_png
     from pipeline.rendering.render import RenderConfig
     from pipeline.shards.read import open_split
     from pipeline.storage.outputs import check_picture_path
+    from pipeline.wording import counted
 
     check_picture_path(to, ".png")
     if columns < 1 or not 8 <= size <= 512:

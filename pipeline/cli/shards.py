@@ -58,12 +58,13 @@ def shards(
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
-    from pipeline.cli.options import counted, parse_list, say, size, worker_count
+    from pipeline.cli.options import parse_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
     from pipeline.sources.files import find_sources
+    from pipeline.wording import counted
 
     options = BuildOptions(
         classes=None if classes is None else parse_list(classes),
@@ -97,8 +98,9 @@ def shards(
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
-    from pipeline.cli.options import counted, duration, say, size
+    from pipeline.cli.options import duration, say, size
     from pipeline.shards.estimate import free_bytes
+    from pipeline.wording import counted
 
     say(f"{folder}: about {size(forecast.input_bytes)} to read")
     say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
@@ -120,9 +122,10 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
-    from pipeline.cli.options import counted, few, say
+    from pipeline.cli.options import few, say
     from pipeline.shards.manifest import REJECTS
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.wording import counted
 
     splits = {split: manifest.rows(split) for split in SPLITS}
     shares = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
