@@ -27,7 +27,7 @@ from tests.small import command, in_process, sample_shards
 
 pytestmark = pytest.mark.long
 
-COMPILING = "compiling kernels, once: that may take half a minute\n"
+COMPILING = "compiling kernels; this happens once and may take half a minute\n"
 STAGES = ["scan", "build", "read", "render", "feed", "feed augmented"]
 
 
@@ -128,7 +128,7 @@ def test_a_full_disk_is_told_with_the_folder_and_the_remedy(
         ran = in_process("bench", "--shards", str(shards), cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (6, "")
     told = ran.stderr.replace(COMPILING, "")
-    assert re.match(f"sketchpipe: {temporary}: bench cannot write there .*No space left .*; let TMPDIR name", told)
+    assert re.match(f"sketchpipe: {temporary}: bench cannot write there .*No space left .*; set TMPDIR to", told)
     assert list(temporary.iterdir()) == []
 
 
