@@ -46,8 +46,8 @@ def download(
 
     There are 50 million drawings of 345 words, CC BY 4.0; no account is needed. Reads Google's public bucket or a
     mirror of it, through HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin or .npy for each word. All simplified
-    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. A download that was cut off resumes; files that are
-    there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
+    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. An interrupted download resumes; files that are
+    already there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
 
     Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
     """

@@ -87,7 +87,7 @@ class BuildBar(Bar):
         """Show how far a step is, as `Bar` does."""
         is_reading = unit == "B"
         if is_reading and done and step != self._step:
-            self.say(f"  resuming behind {size(done)} and {note} of a build that was cut off")
+            self.say(f"  resuming an interrupted build after {size(done)} and {note}")
         super().__call__(step, done, (self.input_bytes or None) if is_reading else total, unit=unit, note=note)
 
 

@@ -31,7 +31,7 @@ def sheet(
     columns: Annotated[int, typer.Option(help="Drawings of each class.")] = 12,
     size: Annotated[int, typer.Option(help="Width and height of a drawing in pixels, 8 to 512.")] = 64,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
-    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
+    framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
     """Draw a contact sheet: a row of drawings for each class.
 

@@ -23,7 +23,7 @@ def replay(
         float, typer.Option(help="Duration of the drawing, 0.1 to 20; the result stays one second more.")
     ] = 3.0,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
-    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
+    framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
     """Animate how a drawing was drawn, as a GIF.
 

@@ -1,4 +1,4 @@
-"""`sketchpipe verify` and `sketchpipe repair`: a folder of shards against its manifest."""
+"""`sketchpipe verify` and `sketchpipe repair`: check a folder of shards, and rebuild its damaged files."""
 
 from pathlib import Path
 from typing import Annotated

@@ -87,5 +87,5 @@ def test_what_an_earlier_build_had_read_is_told_once(capsys: pytest.CaptureFixtu
     with BuildBar() as bar:
         for done in (2_000_000, 3_000_000):
             bar("pass 1 of 2, reading", done, unit="B", note="3,000 drawings")
-    told = "  resuming behind 2.0 MB and 3,000 drawings of a build that was cut off\n"
+    told = "  resuming an interrupted build after 2.0 MB and 3,000 drawings\n"
     assert capsys.readouterr().err == told
