@@ -4,7 +4,7 @@
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
 #   CLASSES   classes to take, "cat,hot dog"   EPOCHS  passes over the drawings; 12 for the sample
 #   GPU=0     never install CUDA               PYTEST  options for the tests
-#   DEV=1     also install what tests need  VENV    folder of the environment
+#   DEV=1     also install what tests need     VENV    folder of the environment
 
 PYTHON ?= python3
 SKETCHES ?= sketches/sample
