@@ -36,7 +36,7 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
     count = len(words)
     cell = max(2, min(36, _SIDE // count))
     shares = row_shares(confusion)
-    every = -(-_LINE // cell)  # an axis has room for one word in so many
+    every = -(-_LINE // cell)  # an axis shows the word of one class in this many
     font = ImageFont.load_default(11)
     labels = [shortened(shown(word, font), font, _WORDS) for word in words]
     side = _MARGIN + 8 + max(int(font.getlength(label)) for label in labels[::every])
