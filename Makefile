@@ -1,10 +1,10 @@
-# sketchpipe's stages as make targets. Each stage leaves unchanged sketches and shards as they are; train resumes an
-# unfinished run, or else starts another.
+# sketchpipe's stages as make targets. Each stage keeps sketches and shards that are up to date; train resumes an
+# unfinished run, or starts a new one.
 #
 #   SKETCHES  folder of ndjson drawings        SHARDS  folder of shards
 #   CLASSES   classes to take, "cat,hot dog"   EPOCHS  passes over the drawings; 12 for the sample
 #   GPU=0     never install CUDA               PYTEST  options for the tests
-#   DEV=1     install what tests need as well  VENV    folder of the environment
+#   DEV=1     also install what tests need     VENV    folder of the environment
 
 PYTHON ?= python3
 SKETCHES ?= sketches/sample
@@ -17,10 +17,10 @@ PYTEST ?=
 
 VENV ?= .venv
 BIN := $(VENV)/bin
-# What sketchpipe needs to run is all that most targets install; these need the tests' packages too.
+# Most targets install only what sketchpipe needs to run; these also need the packages of the tests.
 DEV ?= $(filter test lint bench bench-shards bench-feed,$(MAKECMDGOALS))
 SKETCHPIPE := $(BIN)/sketchpipe
-# A run knows its own shards; SHARDS counts only if it is given.
+# A run records its own shards; SHARDS replaces them only if it is set.
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
@@ -39,7 +39,7 @@ install:
 
 sketches: install
 	@if [ "$$(basename "$(SKETCHES)")" = sample ]; then \
-	  echo "drawings: the built-in synthetic sample; for Google's:"; \
+	  echo "drawings: the built-in synthetic sample; for Google's drawings:"; \
 	  echo "  $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"; \
 	  $(SKETCHPIPE) sample --to "$(SKETCHES)"; fi
 
@@ -49,7 +49,7 @@ shards: sketches
 train: shards
 	@$(SKETCHPIPE) train --shards "$(SHARDS)" $(if $(EPOCHS),--epochs $(EPOCHS))
 	@$(SKETCHPIPE) evaluate --shards "$(SHARDS)"
-	@echo "name a drawing: $(SKETCHPIPE) predict --random"
+	@echo "to predict a drawing: $(SKETCHPIPE) predict --random"
 
 evaluate: install
 	@$(SKETCHPIPE) evaluate $(SHARDS_OPTION)
@@ -57,7 +57,7 @@ evaluate: install
 predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
-# Runs files of tests in parallel, on up to four cores.
+# Runs the test files in parallel, on up to four cores.
 test: install
 	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
@@ -67,26 +67,26 @@ lint: install
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-# The generated parts of the pages: the command reference, the tables of modules.
+# Generates the command reference and the tables of modules in the pages.
 docs: install
 	@$(BIN)/python docs/generate.py
 
 bench: install
 	@$(BIN)/python benchmarks/raster.py
 
-# Builds of 1 and 3 GB made from the lines in SKETCHES, compared with DuckDB, polars and a filter with shuf.
+# Compares builds of 1 and 3 GB, made from the lines in SKETCHES, with DuckDB, polars and a filter with shuf.
 bench-shards: sketches
 	@$(BIN)/python benchmarks/shards.py "$(SKETCHES)"
 
-# The loader compared with those of PyTorch, Grain and TensorFlow that are installed (pip install -e '.[bench]').
+# Compares the loader with those of PyTorch, Grain and TensorFlow, as far as they are installed (pip install -e '.[bench]').
 bench-feed: sketches
 	@$(BIN)/python benchmarks/feed.py "$(SKETCHES)"
 
-# Builds killed at 100 random moments.
+# Kills builds at 100 random moments, and checks the result.
 kill: sketches
 	@$(BIN)/python benchmarks/kill.py "$(SKETCHES)"
 
-# Leaves sketches, shards and runs alone.
+# Removes caches and build folders; keeps sketches, shards and runs.
 clean:
 	@rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -name __pycache__ -not -path "./$(VENV)/*" -prune -exec rm -rf {} +

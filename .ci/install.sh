@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes the environment that `make` uses: .ci/install.sh PYTHON VENV GPU [dev]. Does nothing if it is up to date.
-# It holds what sketchpipe needs to run; with `dev` also what tests, lint and benchmarks need. What is there stays.
+# It holds what sketchpipe needs to run; with `dev` also what tests, lint and benchmarks need. It is never reduced.
 set -eu
 python=$1 venv=$2 gpu=$3 dev=${4:-}
 
@@ -9,13 +9,13 @@ remedy() {
   exit 3
 }
 
-command -v "$python" >/dev/null 2>&1 || remedy "$python is missing: install Python 3.11 or newer, or say make PYTHON=python3.12"
+command -v "$python" >/dev/null 2>&1 || remedy "$python is missing: install Python 3.11 or newer, or use make PYTHON=python3.12"
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
-  remedy "$("$python" --version 2>/dev/null || echo "$python") is too old: install Python 3.11 or newer, or say make PYTHON=python3.12"
+  remedy "$("$python" --version 2>/dev/null || echo "$python") is too old: install Python 3.11 or newer, or use make PYTHON=python3.12"
 
 cuda=
 if [ "$gpu" != 0 ] && command -v nvidia-smi >/dev/null 2>&1 && nvidia-smi -L >/dev/null 2>&1; then
-  # Drivers from 580 run CUDA 13.
+  # Drivers from version 580 on run CUDA 13.
   major=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader | head -n 1 | cut -d. -f1)
   if [ "$major" -ge 580 ]; then cuda=cuda13; else cuda=cuda12; fi
 fi
@@ -25,7 +25,7 @@ stamp=$venv/.installed
 version=$("$python" --version 2>&1)
 has=$("$venv/bin/python" --version 2>&1 || true)
 if [ "$has" = "$version" ] && [ -f "$stamp" ]; then
-  case $(cat "$stamp") in dev*) dev=dev ;; esac # an environment with the tests also runs, and is never reduced
+  case $(cat "$stamp") in dev*) dev=dev ;; esac # an environment with the packages of the tests keeps them
 fi
 wanted="${dev:-run} ${cuda:-cpu} $version $(cksum <pyproject.toml)"
 if [ "$has" = "$version" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then exit 0; fi

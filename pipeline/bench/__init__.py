@@ -1,1 +1,1 @@
-"""What this machine does in a second, stage by stage."""
+"""Measures what this machine does in a second, stage by stage."""

@@ -1,4 +1,4 @@
-"""What the bench scans and builds: one file of ndjson, of doodles or of drawings of shards, repeated to a size."""
+"""Makes the file of ndjson that the bench measures, of doodles or of the drawings of shards."""
 
 import json
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
 from pipeline.shards.read import ShardSplit
 from pipeline.sources.files import Source
 
-LINES = 1000  # different ones
+LINES = 1000  # different lines, at most
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Text:
 
     Attributes:
         source: the file.
-        drawings: how many it holds.
-        bytes: its size.
+        drawings: how many drawings it has.
+        bytes: its size in bytes.
     """
 
     source: Source
@@ -29,18 +29,18 @@ class Text:
 
     @property
     def bytes_per_line(self) -> float:
-        """On average."""
+        """The mean length of a line."""
         return self.bytes / self.drawings
 
 
 def doodle_lines() -> list[bytes]:
-    """Lines of the built-in sample, of all its classes."""
+    """Lines of the built-in sample, from all its classes."""
     each = LINES // len(SAMPLE_WORDS)
     return [sample_line(word, number, seed=0).encode() for number in range(each) for word in SAMPLE_WORDS]
 
 
 def lines_of(split: ShardSplit) -> list[bytes]:
-    """Lines of the first drawings of a split, as long as Google's."""
+    """The first drawings of a split as lines that are as long as Google's."""
     drawings = split.read_row_group(0)
     fields = {"countrycode": "US", "timestamp": "2017-03-02 23:25:10.07453 UTC", "recognized": True, "key_id": "0"}
     lines = []
@@ -51,7 +51,7 @@ def lines_of(split: ShardSplit) -> list[bytes]:
 
 
 def write_text(path: Path, lines: Sequence[bytes], size: int) -> Text:
-    """Write all lines, then again as many as fit into `size` bytes; every key_id occurs once."""
+    """Write all lines, and repeat them while they fit into `size` bytes; every key_id occurs once."""
     templates = [Template.of(line) for line in lines]
     size = max(size, sum(template.bytes for template in templates))
     written = drawings = 0

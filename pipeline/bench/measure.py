@@ -1,8 +1,8 @@
-"""What this machine does in a second: drawings scanned, built, read, rendered and fed.
+"""Measures how many drawings this machine scans, builds, reads, renders and feeds in a second.
 
-Wall time, for that is what a user waits: each figure is the best of short rounds, behind a first one that does not
-count, because it compiles kernels or loads them. What is read was written just before, so that it comes from the page
-cache. Knows no JAX: what a network takes comes on top.
+It measures wall time, because that is what a user waits for. Each figure is the best of several short rounds after a
+first one that is not counted, because it compiles or loads kernels. Files are read just after they were written, so
+they come from the page cache. It does not use JAX: the time of a network is not included.
 """
 
 import contextlib
@@ -33,31 +33,31 @@ from pipeline.shards.read import ShardSplit, open_split
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.threads import brisk_switching, core_count, ordered_map
 
-ALL_DRAWINGS, ALL_BYTES = 50_000_000, 23_000_000_000  # Google's simplified files, as the dataset's page tells
-SECONDS = 20.0  # of rounds, all together
-WHOLE_SECONDS = 45.0  # behind which each stage has one round, so that even the first time takes less than a minute
-TEXT_BYTES = 200_000_000  # a build costs a tenth of a second and a sync, however small it is
+ALL_DRAWINGS, ALL_BYTES = 50_000_000, 23_000_000_000  # of Google's simplified files, as the dataset's page says
+SECONDS = 20.0  # of all rounds together
+WHOLE_SECONDS = 45.0  # after which each stage gets only one round, so that even a first run takes less than a minute
+TEXT_BYTES = 200_000_000  # a build takes a tenth of a second and a sync, however small it is
 SIZE = 64  # pixels
 _BATCH = 128
 _BLOCK = 1024  # drawings rendered at a time
-_ROW_GROUPS = 16  # read in a round
+_ROW_GROUPS = 16  # read in a round, at most
 _ROUND_SECONDS = 0.2
 _DOES_THE_WORK = ("sketchpipe", "numpy", "numba", "pyarrow")
 
 Rounds = Generator[int, None, None]
-"""Does the same work over and over, and tells after each round how many drawings that were."""
+"""Repeats the same work, and yields after each round how many drawings it handled."""
 _Stage = tuple[str, int, Callable[[], Rounds]]
 
 
 @dataclass(frozen=True)
 class Rate:
-    """One figure.
+    """The speed of one stage.
 
     Attributes:
         stage: scan, build, read, render, feed or feed augmented.
-        threads: that worked on it.
-        drawings_per_second: or images.
-        bytes_per_second: of ndjson; None where nothing is read of it.
+        threads: how many threads worked.
+        drawings_per_second: drawings, or images, per second.
+        bytes_per_second: bytes of ndjson per second; None if the stage reads no ndjson.
     """
 
     stage: str
@@ -71,19 +71,20 @@ class Speed:
     """What was measured, and on what.
 
     Attributes:
-        versions: of sketchpipe, Python and what does the work.
-        cpu: what the processor calls itself.
-        cores: that this process may use.
-        synthetic: whether the drawings are doodles made for this.
-        points_per_drawing: of the drawings that were rendered.
-        bytes_per_line: of the ndjson.
-        image_size: pixels.
-        rates: the figures.
-        first_calls_seconds: what compiling or loading kernels took, which is in no figure.
-        build_hours: for Google's 50 million drawings, 23 GB, by the rate of `build`.
-        epoch_hours: for reading as many once and feeding them, augmented, one after the other where `feed augmented`
-            did not read: a loader keeps so few drawings as doodles are, and of 50 million it reads all in each epoch.
-        peak_memory_bytes: of this process.
+        versions: the versions of sketchpipe, Python, NumPy, numba and pyarrow.
+        cpu: the name of the processor.
+        cores: how many cores this process may use.
+        synthetic: whether the drawings are synthetic doodles.
+        points_per_drawing: the mean number of points of the drawings that were rendered.
+        bytes_per_line: the mean length of a line of the ndjson.
+        image_size: width and height of an image, pixels.
+        rates: the speed of each stage.
+        first_calls_seconds: the time of the first rounds, which compile or load kernels and are not counted.
+        build_hours: the time to build shards of Google's 50 million drawings, 23 GB, at the speed of `build`.
+        epoch_hours: the time to feed as many drawings once, augmented. If `feed augmented` did not read, because the
+            loader keeps row groups of a split this small, the time to read them is added: of 50 million drawings the
+            loader reads all in each epoch.
+        peak_memory_bytes: the peak memory of this process.
     """
 
     versions: dict[str, str]
@@ -106,12 +107,12 @@ def measure_speed(
     progress: Progress = untold,
     notice: Callable[[str], None] = lambda _message: None,
 ) -> Speed:
-    """Measure this machine, in a temporary folder that is gone afterwards.
+    """Measure this machine, in a temporary folder that is removed afterwards.
 
     Args:
-        shards: whose drawings to take; None makes doodles.
-        progress: is told of stages that are measured.
-        notice: is told once, in a sentence, when kernels have to be compiled.
+        shards: the shards whose drawings to measure with; None makes synthetic doodles.
+        progress: is called for each stage.
+        notice: is called once with a message if kernels have to be compiled.
 
     Raises:
         OutputError: the temporary folder cannot be written.
@@ -126,7 +127,7 @@ def measure_speed(
         rates, first_calls = _measure(list(_stages(text, folder / "shards", given, cores)), end, text, progress)
         split = _opened(folder / "shards", given)
         sample = split.read_row_group(0)
-    seconds = {rate.stage: 1 / rate.drawings_per_second for rate in rates}  # of each the last, with all threads
+    seconds = {rate.stage: 1 / rate.drawings_per_second for rate in rates}  # of each stage the last, with all threads
     reading = seconds["read"] if len(split.row_groups) < KEPT_ROW_GROUPS else 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Speed(
@@ -141,19 +142,19 @@ def measure_speed(
         first_calls_seconds=first_calls,
         build_hours=ALL_BYTES / text.bytes_per_line * seconds["build"] / 3600,
         epoch_hours=ALL_DRAWINGS * (reading + seconds["feed augmented"]) / 3600,
-        peak_memory_bytes=peak if sys.platform == "darwin" else peak * 1024,  # Linux counts kilobytes
+        peak_memory_bytes=peak if sys.platform == "darwin" else peak * 1024,  # Linux gives kilobytes
     )
 
 
 @contextlib.contextmanager
 def telling_of_compiling(notice: Callable[[str], None]) -> Iterator[None]:
-    """Say once, in a sentence, when a kernel is compiled because none is in the cache."""
+    """Call `notice` once with a message if a kernel is compiled because it is not in the cache."""
     told = threading.Lock()
 
     class Listener(event.Listener):
         def on_start(self, _event: object) -> None:
             if told.acquire(blocking=False):
-                notice("compiling kernels, once: that may take half a minute")
+                notice("compiling kernels; this happens once and may take half a minute")
 
         def on_end(self, _event: object) -> None:
             pass
@@ -164,8 +165,8 @@ def telling_of_compiling(notice: Callable[[str], None]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """A folder that is gone afterwards; what cannot be written there is told with the remedy."""
-    remedy = "up to 0.5 GB of temporary files; let TMPDIR name a folder with room for them"
+    """A folder that is removed afterwards; an error of writing there says what to do."""
+    remedy = "up to 0.5 GB for temporary files; set TMPDIR to a folder with room for them"
     try:
         with tempfile.TemporaryDirectory(prefix="sketchpipe-bench-") as name:
             yield Path(name)
@@ -176,13 +177,13 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _measure(stages: Sequence[_Stage], end: float, text: Text, progress: Progress) -> tuple[list[Rate], float]:
-    """The rate of each stage, and the seconds of all their first rounds.
+    """Measure the rate of each stage, and the seconds of all first rounds together.
 
     Args:
-        stages: what to measure.
-        end: when to be done; what first rounds take beyond their share, the later stages have less.
-        text: what is scanned and built.
-        progress: is told of stages.
+        stages: the stages to measure.
+        end: when to be done, as `time.perf_counter` counts; the later stages get less time if first rounds take long.
+        text: the file that is scanned and built from.
+        progress: is called for each stage.
     """
     rates, first_calls = [], 0.0
     for step, (stage, workers, rounds_of) in enumerate(stages):
@@ -198,7 +199,7 @@ def _measure(stages: Sequence[_Stage], end: float, text: Text, progress: Progres
 
 
 def _stages(text: Text, folder: Path, given: ShardSplit | None, threads: int) -> Iterator[_Stage]:
-    """Each stage's name, threads and rounds; what reads shards comes behind the build that makes them."""
+    """Each stage's name, threads and rounds; stages that read shards come after the build that makes them."""
     one_and_all = sorted({1, threads})
     split = partial(_opened, folder, given)
     for workers in one_and_all:
@@ -213,12 +214,12 @@ def _stages(text: Text, folder: Path, given: ShardSplit | None, threads: int) ->
 
 
 def _opened(folder: Path, given: ShardSplit | None) -> ShardSplit:
-    """What is read, rendered and fed: the user's shards, or those that were built."""
+    """The shards to read, render and feed: those of the user, or those that were built."""
     return given or open_split(folder, "train")
 
 
 def _best(rounds: Rounds, seconds: float) -> float:
-    """Drawings a second of the best round; one at least, and others are begun for so long."""
+    """Drawings a second in the best round; runs at least one, and starts others for `seconds`."""
     best, begin = 0.0, time.perf_counter()
     while not best or time.perf_counter() - begin < seconds:
         start = time.perf_counter()
@@ -240,7 +241,7 @@ def _build(text: Text, folder: Path, threads: int) -> Rounds:
 
 
 def _read(opened: Callable[[], ShardSplit], threads: int) -> Rounds:
-    """Row groups to strokes, their rows permuted."""
+    """Read row groups as strokes, and permute their rows."""
     split = opened()
     groups = range(min(_ROW_GROUPS, len(split.row_groups)))
     dice = np.random.default_rng(0)
@@ -253,7 +254,9 @@ def _render(opened: Callable[[], ShardSplit], threads: int) -> Rounds:
     drawings, config = opened().read_row_group(0), RenderConfig(SIZE)
     starts = range(0, len(drawings), _BLOCK)
     blocks = [drawings.slice(start, min(start + _BLOCK, len(drawings))) for start in starts]
-    images = np.empty((threads + 2, _BLOCK, SIZE, SIZE, config.channels), np.uint8)  # more than are in work at a time
+    images = np.empty(
+        (threads + 2, _BLOCK, SIZE, SIZE, config.channels), np.uint8
+    )  # more than are in use at the same time
 
     def draw(number: int) -> int:
         block = blocks[number]
@@ -265,7 +268,7 @@ def _render(opened: Callable[[], ShardSplit], threads: int) -> Rounds:
 
 
 def _feed(opened: Callable[[], ShardSplit], augmentation: Augmentation | None, threads: int) -> Rounds:
-    """The whole loader, epoch after epoch; the first round ends when the loader runs."""
+    """Run the whole loader, epoch after epoch; the first round includes its start."""
     split = opened()
     batch = min(_BATCH, len(split))
     loader = Loader(split, LoaderConfig(batch, RenderConfig(SIZE), augmentation, threads=threads))
@@ -282,7 +285,7 @@ def _feed(opened: Callable[[], ShardSplit], augmentation: Augmentation | None, t
 
 
 def _cpu() -> str:
-    """What the processor calls itself, or its kind."""
+    """The name of the processor, or else its architecture."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("model name"):

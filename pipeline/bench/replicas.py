@@ -1,8 +1,8 @@
-"""Lines of drawings repeated to a size of one's choice, each under a key_id of its own.
+"""Repeats lines of drawings up to a given size, each under a key_id of its own.
 
-Lines are repeated as they are, but for their key_id: a multiple of 2^21 of sixteen digits, as Google's are, that occurs
-once. A compressor whose window holds two copies of one drawing finds them, and writes less than it would of as many
-different drawings.
+Lines are repeated unchanged except for their key_id: like Google's, it is a multiple of 2^21 with sixteen digits, and
+it occurs once. A compressor whose window contains two copies of a drawing makes a smaller file than it would make of as
+many different drawings.
 """
 
 import itertools
@@ -16,24 +16,24 @@ from pathlib import Path
 from pipeline.errors import InputError
 
 GIGABYTE = 10**9
-MARK = ".replicated.json"  # hidden, so that no reader of the folder takes it for drawings
+MARK = ".replicated.json"  # hidden, so that no reader of the folder reads it as drawings
 _KEY_ID = re.compile(rb'"key_id": ?"(\d+)"')
 _KEY_DIGITS = 16
 _KEY_COUNT = 1 << 30
-_KEY_STEP = 0x2545F491  # odd, so that multiples of it modulo a power of two come round only after all of them
+_KEY_STEP = 0x2545F491  # odd, so that its multiples modulo a power of two repeat only after all values
 
 
 @dataclass(frozen=True)
 class Replicated:
-    """What a folder holds.
+    """What a folder of repeated lines holds.
 
     Attributes:
-        source: the path its lines were taken from.
-        source_bytes: their size.
-        asked: the bytes that were asked for; `size` is off by less than a line a file.
-        size: the bytes that there are.
-        lines: how many, by file.
-        key_sum: of all key_ids, modulo 2^64: whoever kept every line once has the same.
+        source: the folder that its lines were taken from.
+        source_bytes: the size of that folder's files.
+        asked: how many bytes were asked for; `size` differs by less than a line for each file.
+        size: how many bytes there are.
+        lines: how many lines each file has.
+        key_sum: the sum of all key_ids, modulo 2^64, to check that every line was kept exactly once.
     """
 
     source: str
@@ -50,10 +50,10 @@ class Replicated:
 
 
 def replicate(source: Path, to: Path, size: int) -> Replicated:
-    """Make `to` of about `size` bytes, or take it as it is where it was made of the same lines before.
+    """Make the folder `to` with about `size` bytes, or keep it if it was made from the same lines before.
 
-    The lines of each *.ndjson file of `source`, which Google has one of a class, are repeated until it has its share of
-    the size, so that the classes keep their proportions.
+    The lines of each *.ndjson file of `source` are repeated until the file has its share of the size. Google has one
+    file for each class, so the classes keep their proportions.
 
     Raises:
         InputError: `source` holds no ndjson, a line has no key_id, or `to` holds something else.
@@ -61,14 +61,14 @@ def replicate(source: Path, to: Path, size: int) -> Replicated:
     files = sorted(source.glob("*.ndjson"))
     source_bytes = sum(path.stat().st_size for path in files)
     if not source_bytes:
-        raise InputError(f"{source}: holds no line in *.ndjson; give the folder of simplified Quick, Draw! drawings")
+        raise InputError(f"{source}: has no lines in *.ndjson files; give a folder of simplified Quick, Draw! drawings")
     if (to / MARK).exists():
         found = Replicated(**json.loads((to / MARK).read_text()))
         if (found.source, found.source_bytes, found.asked) == (str(source.resolve()), source_bytes, size):
             return found
         shutil.rmtree(to)
     if to.exists():
-        raise InputError(f"{to}: stands there already and is no folder of replicated lines; name another or remove it")
+        raise InputError(f"{to}: exists and is not a folder of replicated lines; remove it or name another")
     partial = to.with_name(f".{to.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -89,11 +89,11 @@ def replicate(source: Path, to: Path, size: int) -> Replicated:
 
 
 class KeyIds:
-    """Fresh key_ids: each multiple of 2^21 from 2^52 to 1.5 * 2^52, the range of Google's, once, in a mixed order.
+    """New key_ids: each multiple of 2^21 from 2^52 to 1.5 * 2^52, the range of Google's, once, in a mixed order.
 
     Attributes:
         count: how many were taken.
-        sum: of those.
+        sum: the sum of those.
     """
 
     def __init__(self) -> None:
@@ -101,13 +101,13 @@ class KeyIds:
         self.sum = 0
 
     def take(self) -> int:
-        """The next one.
+        """Take the next key_id.
 
         Raises:
-            InputError: all are taken.
+            InputError: all were taken.
         """
         if self.count == _KEY_COUNT:
-            raise InputError(f"{_KEY_COUNT:,} lines have taken every key_id there is; ask for a smaller size")
+            raise InputError(f"{_KEY_COUNT:,} lines have used up all key_ids; ask for a smaller size")
         key = ((1 << 31) + self.count * _KEY_STEP % _KEY_COUNT) << 21
         self.count += 1
         self.sum += key
@@ -116,7 +116,7 @@ class KeyIds:
 
 @dataclass(frozen=True)
 class Template:
-    """A line without the digits of its key_id: what stands before them, and what stands behind them."""
+    """A line without the digits of its key_id: the bytes before them, and the bytes after them."""
 
     before: bytes
     after: bytes
@@ -135,12 +135,12 @@ class Template:
 
     @property
     def bytes(self) -> int:
-        """Of a line that is made of it."""
+        """The length of a line that is made from it."""
         return len(self.before) + _KEY_DIGITS + len(self.after)
 
 
 def repeat_lines(templates: Sequence[Template], size: int, keys: KeyIds) -> Iterator[bytes]:
-    """Lines of the templates over and over, one at least, as long as they fit into `size` bytes."""
+    """Repeat lines of the templates while they fit into `size` bytes; at least one line."""
     written = 0
     for template in itertools.cycle(templates):
         written += template.bytes
@@ -150,7 +150,7 @@ def repeat_lines(templates: Sequence[Template], size: int, keys: KeyIds) -> Iter
 
 
 def _templates(path: Path) -> list[Template]:
-    """The templates of a file's lines; blank lines are passed over."""
+    """The templates of a file's lines; blank lines are skipped."""
     templates = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         if not line.strip():

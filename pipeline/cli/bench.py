@@ -46,7 +46,8 @@ def bench(
 
 
 def _as_text(speed: "Speed", shards: Path | None) -> str:
-    from pipeline.cli.options import counted, duration, size
+    from pipeline.cli.options import duration, size
+    from pipeline.wording import counted
 
     versions = ", ".join(f"{name} {number}" for name, number in speed.versions.items())
     points = f"{speed.points_per_drawing:.0f} points and {speed.bytes_per_line:.0f} bytes a drawing"
@@ -74,7 +75,7 @@ def _as_text(speed: "Speed", shards: Path | None) -> str:
         "",
         f"Google's 50 million drawings: shards of their 23 GB in {duration(speed.build_hours * 3600)}, "
         f"an epoch of augmented {side} x {side} images in {duration(speed.epoch_hours * 3600)},",
-        "from the page cache, if the disk keeps up; the network's time is not included",
+        "if the disk is as fast as the page cache; the network's time is not included",
         f"first calls, which compile the kernels and are not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
     ]
     return "\n".join(lines)

@@ -65,21 +65,24 @@ def bitmaps(
 
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:
-    """Let `write(progress=...)` make a set of pictures; show its progress, then what the folder holds."""
+    """Make a set of pictures with `write(progress=...)`; show its progress, then what the folder holds."""
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
 
     with Bar() as bar:
         made, is_new = write(progress=bar)
     if not is_new:
-        say(f"{folder}: nothing to do, the pictures are of these {made_of} and options (--force writes them again)")
+        say(
+            f"{folder}: nothing to do; the pictures were made from these {made_of} and options (--force writes them again)"
+        )
     _summarize(made, folder)
 
 
 def _summarize(made: "PictureSet", folder: Path) -> None:
     """Say how many pictures there are, and which classes have none in a split."""
-    from pipeline.cli.options import counted, few, say
+    from pipeline.cli.options import few, say
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.wording import counted
 
     divided = ", ".join(f"{split} {sum(made.counts.get(split, ())):,}" for split in SPLITS)
     held = f"{counted(made.pictures, 'picture')} of {counted(len(made.classes), 'class', 'classes')}"
@@ -87,5 +90,5 @@ def _summarize(made: "PictureSet", folder: Path) -> None:
     for split, counts in made.counts.items():
         empty = [word for word, count in zip(made.classes, counts, strict=True) if not count]
         if empty:
-            # Loaders that number the folders they find would give other numbers to these classes.
-            say(f"  without a picture in {split}: {few(empty)}; it has fewer folders than train")
+            # A loader that numbers the folders it finds would number the classes of this split differently.
+            say(f"  {split} has no pictures of {few(empty)}, and so fewer folders than train")

@@ -46,8 +46,8 @@ def download(
 
     There are 50 million drawings of 345 words, CC BY 4.0; no account is needed. Reads Google's public bucket or a
     mirror of it, through HTTPS_PROXY if that is set; writes a <word>.ndjson, .bin or .npy for each word. All simplified
-    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. A download that was cut off resumes; files that are
-    there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
+    files are 23 GB; 10,000 drawings of each word are about 1.8 GB. An interrupted download resumes; files that are
+    already there with the right size and checksum are not downloaded again. Files of your own are never overwritten.
 
     Example: sketchpipe download cat "hot dog" --drawings-per-class 10000
     """
@@ -59,7 +59,7 @@ def download(
 
 
 def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") -> None:
-    """Fetch the chosen words' files, and say how that goes."""
+    """Download the chosen words' files, and say how that goes."""
     import time
 
     from pipeline.cli.options import say
@@ -102,39 +102,41 @@ def _choose(words: list[str], classes: str | None, everything: bool) -> tuple[st
 
 
 def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
-    from pipeline.cli.options import counted, say, size
+    from pipeline.cli.options import say, size
+    from pipeline.wording import counted
 
     if not plan.missing:
         return
     count, lines = len(plan.missing), options.drawings_per_class
     have = sum(min(item.have, item.total) for item in plan.missing)
-    begun = f", {size(have)} of them are there already" if have else ""
+    begun = f", {size(have)} more are already there" if have else ""
     about = "about " if lines is not None else ""
     say(
-        f"{folder}: fetching {counted(count, 'file')} from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
+        f"{folder}: downloading {counted(count, 'file')} from {options.source}: {about}{size(plan.needed)} needed{begun}, {size(plan.free)} free"
     )
     if lines is not None:
         say(
-            f"  only the first {lines:,} drawings of each: the head of a file may be biased, and no checksum covers a part "
-            "of a file"
+            f"  only the first {lines:,} drawings of each: the beginning of a file may be biased, and no checksum covers "
+            "a part of a file"
         )
 
 
 def _conclude(
     outcome: "Outcome", plans: "list[Plan]", options: "DownloadOptions", folder: Path, seconds: float
 ) -> None:
-    """Say what came, then raise what did not."""
-    from pipeline.cli.options import counted, duration, few, say, size
+    """Say what was downloaded, then raise the error if something was not."""
+    from pipeline.cli.options import duration, few, say, size
+    from pipeline.wording import counted
 
-    there = f"{counted(len(outcome.there), 'file')} there already" if outcome.there else ""
+    there = f"{counted(len(outcome.there), 'file')} already there" if outcome.there else ""
     if outcome.fetched:
-        came = f"{counted(len(outcome.fetched), 'file')} fetched, {size(outcome.received)} in {duration(seconds)}"
+        came = f"{counted(len(outcome.fetched), 'file')} downloaded, {size(outcome.received)} in {duration(seconds)}"
         say(f"{folder}: {came}{', ' + there if there else ''}")
     elif there:
-        say(f"{folder}: nothing to fetch, {there}")
+        say(f"{folder}: nothing to download, {there}")
     if larger := [item for plan in plans for item in plan.larger_than(options)]:
         words = few([f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})" for item in larger])
-        say(f"  more than the first {options.drawings_per_class:,} drawings are there already, and stay: {words}")
+        say(f"  more than the first {options.drawings_per_class:,} drawings are already there, and are kept: {words}")
     if outcome.unproved:
         say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
     if not outcome.failures:
@@ -146,5 +148,5 @@ def _conclude(
         say(f"  {error}")
     others_are = "the others are" if outcome.fetched or outcome.there else "none is"
     raise type(first)(
-        f"{len(outcome.failures)} files could not be fetched: {few(list(outcome.failures))}; {others_are} in {folder}"
+        f"{len(outcome.failures)} files could not be downloaded: {few(list(outcome.failures))}; {others_are} in {folder}"
     ) from first

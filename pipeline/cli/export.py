@@ -29,10 +29,11 @@ def export(
 
     from model.compute.devices import choose_devices
     from pipeline.cli.evaluate import chosen_run
-    from pipeline.cli.options import counted, say, size
+    from pipeline.cli.options import say, size
     from pipeline.errors import UsageError
     from pipeline.shards.manifest import read_manifest
     from pipeline.storage.outputs import check_output_path, write_output
+    from pipeline.wording import counted
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")

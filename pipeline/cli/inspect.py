@@ -30,8 +30,9 @@ def inspect(
 
 
 def _as_text(contents: "Contents") -> str:
-    from pipeline.cli.options import counted, size
+    from pipeline.cli.options import size
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.wording import counted
 
     total = sum(contents.drawings.values())
     recognized = "" if contents.recognized is None else f", {contents.recognized:.1%} recognized"

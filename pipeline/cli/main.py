@@ -1,4 +1,4 @@
-"""The command `sketchpipe`: its stages, and how errors become one line and an exit code."""
+"""The command `sketchpipe`: its subcommands, and errors as one line and an exit code."""
 
 import io
 import os
@@ -65,16 +65,16 @@ for name, command in _COMMANDS.items():
 app.add_typer(render.app, name="render")
 
 
-# Typer brings a click of its own, or takes the one that is installed, depending on its version.
+# Depending on its version, Typer contains a copy of click or uses the installed one.
 _WrongUsage: Any = typer.BadParameter.__base__
 
 
 class _TerminatedError(BaseException):
-    """SIGTERM, if no stage handles it itself."""
+    """Raised on SIGTERM, unless the command handles the signal itself."""
 
 
 def main() -> None:
-    """Run the command line; every foreseen error is one line on stderr and its exit code."""
+    """Run the command line; expected errors become one line on stderr and an exit code."""
     signals: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
@@ -84,10 +84,10 @@ def main() -> None:
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a terminal may lack letters
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a terminal may lack characters
     try:
         code = app(prog_name="sketchpipe", standalone_mode=False)
-        if signals:  # Typer turns Ctrl-C into a code of its own, or into an error, depending on its version
+        if signals:  # depending on its version, Typer turns Ctrl-C into an exit code or into an error
             _stop_by(signals[0])
         sys.exit(code)
     except SketchpipeError as error:
@@ -103,21 +103,21 @@ def main() -> None:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}", _code_of(error))
     except BaseException:
-        # A library that is being imported may turn the signal into an error of its own.
+        # A library that is being imported may replace the error that the signal raised by one of its own.
         if not signals:
             raise
         _stop_by(signals[0])
 
 
 def _came_of_broken_pipe(error: BaseException | None) -> bool:
-    """Whether a broken pipe was being handled when `error` was raised, or before that: Typer exits there itself."""
+    """Whether `error` was raised while a broken pipe was handled, as by Typer, which then exits itself."""
     while error is not None and not isinstance(error, BrokenPipeError):
         error = error.__context__
     return error is not None
 
 
 def _usage_message(error: Any) -> str:
-    """What is wrong with an option or an argument, in one line, and the help that explains it."""
+    """One line that says what is wrong with an option or an argument, and which help explains it."""
     message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
     where = error.ctx.command_path if error.ctx else "sketchpipe"
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"

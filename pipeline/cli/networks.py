@@ -6,7 +6,7 @@ import typer
 
 
 def networks(
-    classes: Annotated[int, typer.Option(help="Classes of which the last layer tells drawings apart.")] = 10,
+    classes: Annotated[int, typer.Option(help="Number of classes of the last layer.")] = 10,
 ) -> None:
     """List the networks with their recipes, parameters and cost.
 

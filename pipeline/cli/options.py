@@ -1,4 +1,4 @@
-"""How the commands name their arguments, read lists, and print numbers, sizes and times."""
+"""What commands share: usage lines, messages, lists of names, and sizes and times as text."""
 
 import sys
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from pipeline.threads import core_count
 
 
 class Command(TyperCommand):
-    """A command whose usage line names arguments as people do, with every version of Typer: SOURCE..., [FILE]..."""
+    """A command whose usage line shows arguments as SOURCE... or [FILE]..., with every version of Typer."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        """The parts of the usage line behind the command's name."""
+        """The parts of the usage line after the command's name."""
         return ["[OPTIONS]", *(_usage(one) for one in self.get_params(ctx) if one.param_type_name == "argument")]
 
 
@@ -26,17 +26,17 @@ def _usage(argument: Any) -> str:
 
 
 def parse_list(text: str) -> tuple[str, ...]:
-    """The entries of one comma-separated argument, or of the lines of `@file`.
+    """The entries of a comma-separated list, or the lines of the file that `@FILE` names.
 
     Raises:
         InputError: the file cannot be read.
-        UsageError: there is no entry.
+        UsageError: the list is empty.
     """
     if text.startswith("@"):
         try:
             entries = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{text[1:]}: cannot be read as a list, one entry a line ({error})") from error
+            raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({error})") from error
     else:
         entries = text.split(",")
     names = tuple(entry.strip() for entry in entries if entry.strip())
@@ -46,19 +46,19 @@ def parse_list(text: str) -> tuple[str, ...]:
 
 
 def say(message: str) -> None:
-    """A line for a person, on stderr."""
+    """Print a message for the user on stderr."""
     print(message, file=sys.stderr, flush=True)
 
 
 def help_without_command(context: typer.Context) -> None:
-    """Where a group of commands is called without one: its help on stderr, and the code of wrong usage."""
+    """If no command of a group is given, print the help on stderr and exit with the code of wrong usage."""
     if context.invoked_subcommand is None:
         say(context.get_help())
         raise typer.Exit(2)
 
 
 def duration(seconds: float) -> str:
-    """Seconds in words.
+    """A time in seconds as text.
 
     >>> duration(75), duration(7500)
     ('1 min 15 s', '2 h 5 min')
@@ -73,20 +73,11 @@ def worker_count(workers: int | None) -> int:
     """How many threads to use: as many as asked for, or the machine's cores.
 
     Raises:
-        UsageError: fewer than one.
+        UsageError: `workers` is below 1.
     """
     if workers is not None and workers < 1:
         raise UsageError(f"workers {workers}: expected 1 or more")
     return workers or core_count()
-
-
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """A number and its noun.
-
-    >>> counted(1, "file"), counted(1200, "class", "classes")
-    ('1 file', '1,200 classes')
-    """
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def few(names: Sequence[str], limit: int = 5) -> str:
@@ -100,7 +91,7 @@ def few(names: Sequence[str], limit: int = 5) -> str:
 
 
 def size(count: float) -> str:
-    """Bytes in words.
+    """A number of bytes as text.
 
     >>> size(23_400_000)
     '23.4 MB'

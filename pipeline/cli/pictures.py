@@ -21,7 +21,7 @@ def pictures(
     seed: Annotated[int, typer.Option(help="Seed of the random choice.")] = 0,
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels, 8 to 1024.")] = 64,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
-    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
+    framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
     workers: Annotated[
         int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
     ] = None,

@@ -8,39 +8,43 @@ from typing import Self
 
 from pipeline.cli.options import duration, say, size
 
-PLAIN_SECONDS = 30.0  # between lines where stderr is no terminal
-BAR_SECONDS = 0.1  # between pictures of a bar
-_BAR_WIDTH = 24  # characters; a quarter of the terminal where that is less
+PLAIN_SECONDS = 30.0  # between lines if stderr is not a terminal
+BAR_SECONDS = 0.1  # between updates of a bar
+RATE_SECONDS = 1.0  # of a step, before its rate and the time left are shown: those of a shorter time vary too much
+_BAR_WIDTH = 24  # characters, or a quarter of the terminal's width if that is less
 
 
 class Bar:
-    """Shows long work, as `pipeline.progress.Progress` tells of it; as a context manager it clears itself.
+    """A `pipeline.progress.Progress` that shows how far long work is; as a context manager it clears itself.
 
-    On a terminal it is one line that is written over, as wide as fits.
+    On a terminal it is one line that is overwritten, no wider than the terminal.
 
     Args:
-        pause_seconds: between pictures of the bar, or between lines; None takes the usual.
+        pause_seconds: the time between updates of the bar or between lines; None takes `BAR_SECONDS` or
+            `PLAIN_SECONDS`.
     """
 
     def __init__(self, *, pause_seconds: float | None = None) -> None:
         self._is_terminal = sys.stderr.isatty()
-        usual = BAR_SECONDS if self._is_terminal else PLAIN_SECONDS
-        self._pause = usual if pause_seconds is None else pause_seconds
+        default = BAR_SECONDS if self._is_terminal else PLAIN_SECONDS
+        self._pause = default if pause_seconds is None else pause_seconds
         self._due = time.monotonic() + self._pause
         self._step, self._start, self._first = "", 0.0, 0.0
-        self._width = 0  # of what the terminal shows
+        self._width = 0  # of the line that the terminal shows
 
     def __call__(
         self, step: str, done: float, total: float | None = None, /, *, unit: str = "", note: str = ""
     ) -> None:
-        """Show how far a step is, if it is time."""
+        """Show how far a step is, if the last update was long enough ago."""
         now = time.monotonic()
         if step != self._step:
             self._step, self._start, self._first = step, now, done
         if now < self._due:
             return
         self._due = now + self._pause
-        parts = list(_parts(done, total, unit, note, (done - self._first) / max(now - self._start, 1e-9)))
+        elapsed = now - self._start
+        rate = (done - self._first) / elapsed if elapsed >= RATE_SECONDS else 0.0
+        parts = list(_parts(done, total, unit, note, rate))
         if not self._is_terminal:
             say(f"{step}: {', '.join(parts)}" if parts else step)
             return
@@ -50,7 +54,7 @@ class Bar:
         self._width = len(line)
 
     def say(self, message: str) -> None:
-        """Write a line where the bar is."""
+        """Write a line in place of the bar, which the next update shows again below it."""
         self.clear()
         say(message)
 
@@ -69,10 +73,10 @@ class Bar:
 
 
 class BuildBar(Bar):
-    """The bar of a build, which also tells of an earlier build's work.
+    """The bar of a build; it also says from where an interrupted build resumes.
 
     Attributes:
-        input_bytes: how much there is to read, about; 0 where that is not known.
+        input_bytes: about how many bytes there are to read; 0 if that is not known.
     """
 
     input_bytes = 0
@@ -80,24 +84,24 @@ class BuildBar(Bar):
     def __call__(
         self, step: str, done: float, total: float | None = None, /, *, unit: str = "", note: str = ""
     ) -> None:
-        """As `Bar`."""
+        """Show how far a step is, as `Bar` does."""
         is_reading = unit == "B"
         if is_reading and done and step != self._step:
-            self.say(f"  resuming behind {size(done)} and {note} of a build that was cut off")
+            self.say(f"  resuming an interrupted build after {size(done)} and {note}")
         super().__call__(step, done, (self.input_bytes or None) if is_reading else total, unit=unit, note=note)
 
 
 def _parts(done: float, total: float | None, unit: str, note: str, rate: float) -> Iterator[str]:
-    """What is told of a step, the most important first."""
+    """What to show of a step, the most important first; `rate` in units a second, 0 if it is not known yet."""
     if unit:
         of = "" if total is None else f" of {_amount(total, unit)}"
         yield (f"{done:,.0f}" if of and unit != "B" else _amount(done, unit)) + of
+        if total is not None and rate > 0:
+            yield f"{duration(max(0.0, total - done) / rate)} left"
         if rate >= 1:
             yield f"{_amount(rate, unit)}/s"
     if note:
         yield from note.split(", ")
-    if unit and total is not None and rate > 0:
-        yield f"{duration(max(0.0, total - done) / rate)} left"
 
 
 def _fitting(step: str, share: float | None, parts: list[str], width: int) -> str:
@@ -116,9 +120,9 @@ def _fitting(step: str, share: float | None, parts: list[str], width: int) -> st
 
 
 def _columns() -> int:
-    """Of the terminal that stderr is."""
+    """The width of the terminal that stderr is, in characters."""
     try:
-        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 where the terminal does not know
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # 0 if the terminal does not know
     except (OSError, ValueError):
         return 80
 

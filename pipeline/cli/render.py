@@ -31,7 +31,7 @@ def sheet(
     columns: Annotated[int, typer.Option(help="Drawings of each class.")] = 12,
     size: Annotated[int, typer.Option(help="Width and height of a drawing in pixels, 8 to 512.")] = 64,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
-    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
+    framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
     """Draw a contact sheet: a row of drawings for each class.
 
@@ -41,12 +41,13 @@ def sheet(
 
     Example: sketchpipe render sheet shards/sample --to sheet.png
     """
-    from pipeline.cli.options import counted, parse_list, say
+    from pipeline.cli.options import parse_list, say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import contact_sheet, labels_of, sheet_rows, write_png
     from pipeline.rendering.render import RenderConfig
     from pipeline.shards.read import open_split
     from pipeline.storage.outputs import check_picture_path
+    from pipeline.wording import counted
 
     check_picture_path(to, ".png")
     if columns < 1 or not 8 <= size <= 512:

@@ -23,7 +23,7 @@ def replay(
         float, typer.Option(help="Duration of the drawing, 0.1 to 20; the result stays one second more.")
     ] = 3.0,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
-    framing: Annotated[Framing, typer.Option(help="Where drawings stand; corner is as they are stored.")] = "corner",
+    framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
     """Animate how a drawing was drawn, as a GIF.
 
@@ -34,12 +34,13 @@ def replay(
 
     Example: sketchpipe render replay shards/sample --random --seed 7 --to replay.gif
     """
-    from pipeline.cli.options import counted, parse_list, say
+    from pipeline.cli.options import parse_list, say
     from pipeline.cli.options import size as bytes_of
     from pipeline.errors import UsageError
     from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
     from pipeline.rendering.render import RenderConfig
     from pipeline.storage.outputs import check_picture_path, write_output
+    from pipeline.wording import counted
 
     check_picture_path(to, ".gif")
     if random == (key_id is not None):

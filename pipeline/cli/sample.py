@@ -26,4 +26,4 @@ def sample(
         words = ", ".join(SAMPLE_WORDS)
         say(f"{to}: {len(SAMPLE_WORDS)} classes of {drawings_per_class} synthetic doodles each ({words})")
     else:
-        say(f"{to}: the sample is there already")
+        say(f"{to}: the sample is already there")

@@ -17,7 +17,7 @@ def shards(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, which the content tells.",
+            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, recognized by content.",
         ),
     ],
     to: Annotated[
@@ -53,17 +53,18 @@ def shards(
 
     Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
     and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same drawings, options and seed
-    give the same bytes. If nothing has changed, nothing is built; a build that was cut off resumes; a folder that holds
+    give the same bytes. If nothing has changed, nothing is built; an interrupted build resumes; a folder that holds
     files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
-    from pipeline.cli.options import counted, parse_list, say, size, worker_count
+    from pipeline.cli.options import parse_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
     from pipeline.sources.files import find_sources
+    from pipeline.wording import counted
 
     options = BuildOptions(
         classes=None if classes is None else parse_list(classes),
@@ -92,19 +93,24 @@ def shards(
             sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin
         )
     if not built:
-        say(f"{folder}: nothing to do, the shards are of these sources and options (--force builds them again)")
+        say(
+            f"{folder}: nothing to do; the shards were built from these sources and options (--force builds them again)"
+        )
     _summarize(manifest, folder)
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
-    from pipeline.cli.options import counted, duration, say, size
+    from pipeline.cli.options import duration, say, size
     from pipeline.shards.estimate import free_bytes
+    from pipeline.wording import counted
 
     say(f"{folder}: about {size(forecast.input_bytes)} to read")
     say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
-    say(f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} until they are done")
+    say(
+        f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} of temporary files until they are done"
+    )
     say(f"  {size(forecast.disk_bytes)} of disk needed, {size(free_bytes(folder))} free")
-    say(f"  about {duration(max(1.0, forecast.seconds / workers))} on {counted(workers, 'worker')}")
+    say(f"  about {duration(max(1.0, forecast.seconds / workers))} on {counted(workers, 'thread')}")
 
 
 def _default_folder(sources: Sequence[str]) -> Path:
@@ -120,9 +126,10 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
-    from pipeline.cli.options import counted, few, say
+    from pipeline.cli.options import few, say
     from pipeline.shards.manifest import REJECTS
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.wording import counted
 
     splits = {split: manifest.rows(split) for split in SPLITS}
     shares = ", ".join(f"{split} {rows:,}" for split, rows in splits.items())
@@ -143,4 +150,4 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
     counts = manifest.counts.get("test", (0,) * len(manifest.classes))
     if empty := [word for word, count in zip(manifest.classes, counts, strict=True) if not count]:
-        say(f"  too few drawings to have one in the test split: {few(empty)}")
+        say(f"  classes with too few drawings for the test split: {few(empty)}")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from model.compute.choices import Device, Precision
-from pipeline.cli.options import counted, duration, say
+from pipeline.cli.options import duration, say
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     import jax

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from pipeline.cli.options import counted, duration, say
+from pipeline.cli.options import duration, say
 from pipeline.cli.progress import Bar
 from pipeline.threads import core_count
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

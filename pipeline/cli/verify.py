@@ -1,4 +1,4 @@
-"""`sketchpipe verify` and `sketchpipe repair`: a folder of shards against its manifest."""
+"""`sketchpipe verify` and `sketchpipe repair`: check a folder of shards, and rebuild its damaged files."""
 
 from pathlib import Path
 from typing import Annotated
@@ -19,11 +19,12 @@ def verify(
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
-    from pipeline.cli.options import counted, say, size
+    from pipeline.cli.options import say, size
     from pipeline.cli.progress import Bar
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
+    from pipeline.wording import counted
 
     with Bar() as bar:
         damaged = verify_folder(shards, deep=deep, progress=bar)

@@ -1,1 +1,1 @@
-"""Google's files over HTTPS: whole and proved by checksum, or the head of each."""
+"""Downloads Google's files over HTTPS: whole and checked by checksum, or only their heads."""

@@ -1,4 +1,4 @@
-"""Google's bucket of Quick, Draw! files: their names, their addresses, and how a file there is told from another.
+"""Google's bucket of Quick, Draw! files: names, addresses, and the headers with version and checksums.
 
 Layout: `<source>/<folder>/<word><suffix>`, the word percent-encoded (github.com/googlecreativelab/quickdraw-dataset).
 Checksums: the header `x-goog-hash: crc32c=<base64>,md5=<base64>`, as one header or two; an object composed of parts has
@@ -22,15 +22,16 @@ SOURCE = "https://storage.googleapis.com/quickdraw_dataset/full"
 
 @dataclass(frozen=True)
 class Format:
-    """One of the four forms in which the bucket holds every word.
+    """One of the four formats in which the bucket has a file for every word.
 
     Attributes:
-        name: as `--format` takes it.
-        folder: below the source.
-        suffix: of its files, there and here.
-        target: the folder for its files here, if no other is named; one a format, so that sets never mix.
-        bytes_per_line: the mean of Google's lines, measured on 33,481 simplified and 8,277 raw ones; None where a file
-            has no lines.
+        name: its name, as `--format` takes it.
+        folder: the folder of its files, below the source.
+        suffix: the suffix of its files, in the bucket and on this machine.
+        target: the default folder for its files on this machine, a different one for each format, so that sets of
+            drawings never mix.
+        bytes_per_line: the mean length of Google's lines, measured on 33,481 simplified and 8,277 raw ones; None if the
+            files have no lines.
     """
 
     name: str
@@ -53,13 +54,13 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class Version:
-    """What a file in the bucket is at one moment.
+    """The version of a file in the bucket.
 
     Attributes:
-        size: bytes.
-        validator: its ETag, else its date of change; None where the server gives neither.
-        md5: of its bytes, 16 bytes; None where it is not given.
-        crc32c: of its bytes, 4 bytes, big-endian; None where it is not given.
+        size: the file's size in bytes.
+        validator: its ETag, or else its date of last modification; None if the server gives neither.
+        md5: the MD5 of its bytes, 16 bytes; None if the server does not give it.
+        crc32c: the CRC32C of its bytes, 4 bytes, big-endian; None if the server does not give it.
     """
 
     size: int
@@ -69,18 +70,18 @@ class Version:
 
     @property
     def has_checksum(self) -> bool:
-        """Whether its bytes can be proved."""
+        """Whether its bytes can be checked by a checksum."""
         return bool(self.md5 or self.crc32c)
 
     @property
     def key(self) -> str:
-        """Sixteen hexadecimal digits that another version does not share."""
+        """Sixteen hexadecimal digits, different for each version."""
         content = self.md5.hex() if self.md5 else f"{self.crc32c!r} {self.validator}"
         return hashlib.sha256(f"{self.size} {content}".encode()).hexdigest()[:16]
 
 
 class Checksum:
-    """The strongest of a version's checksums, taken while its bytes go by."""
+    """The strongest of a version's checksums, computed over its bytes as they arrive."""
 
     def __init__(self, version: Version) -> None:
         self.expected = version.md5 or version.crc32c
@@ -88,20 +89,20 @@ class Checksum:
         self._hash = hashlib.md5(usedforsecurity=False) if version.md5 else google_crc32c.Checksum()  # type: ignore[no-untyped-call] # it has no types
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes."""
+        """Add the next bytes."""
         if self.expected:
             self._hash.update(chunk)
 
     def found(self) -> bytes:
-        """The checksum of what went by."""
+        """The checksum of the bytes that were added."""
         return self._hash.digest()
 
 
 def choose_format(name: str) -> Format:
-    """The format that is called so.
+    """The format with this name.
 
     Raises:
-        UsageError: none is.
+        UsageError: no format has it.
     """
     if name not in FORMATS:
         raise UsageError(f'format "{name}": expected one of {", ".join(FORMATS)}')
@@ -109,15 +110,15 @@ def choose_format(name: str) -> Format:
 
 
 def check_words(words: Sequence[str]) -> tuple[str, ...]:
-    """The words, each once, in their order.
+    """Check that these are words of Google's; returns each once, in the given order.
 
     Raises:
-        InputError: one is none of Google's.
-        UsageError: one is empty.
+        InputError: a word is not one of Google's.
+        UsageError: a word is empty.
     """
     for word in words:
         if not word.strip():
-            raise UsageError(f'class "{word}": empty; `sketchpipe classes` lists them')
+            raise UsageError(f'class "{word}": the name is empty; `sketchpipe classes` lists the words')
         if word not in WORDS:
             near = " or ".join(repr(other) for other in resembling(word, count=3))
             hint = f"did you mean {near}?" if near else "`sketchpipe classes` lists them"
@@ -126,7 +127,7 @@ def check_words(words: Sequence[str]) -> tuple[str, ...]:
 
 
 def file_url(source: str, form: Format, word: str) -> str:
-    """Where a word's file lies.
+    """The address of a word's file.
 
     >>> file_url(SOURCE, FORMATS["raw"], "hot dog")
     'https://storage.googleapis.com/quickdraw_dataset/full/raw/hot%20dog.ndjson'
@@ -135,31 +136,31 @@ def file_url(source: str, form: Format, word: str) -> str:
 
 
 def read_version(url: str, headers: Mapping[str, str]) -> Version:
-    """The version that the headers of an answer tell of.
+    """Read the version of a file from the headers of a response.
 
     Args:
-        url: whose they are, for the message.
-        headers: case-insensitive; several of one name joined by commas.
+        url: the address of the file, for messages.
+        headers: the headers, with case-insensitive names; several of one name are joined by commas.
 
     Raises:
-        InputError: they give no length, or a checksum that is none.
+        InputError: the headers have no length, or an invalid checksum.
     """
     length = headers.get("Content-Length", "")
     if not length.isdecimal():
-        raise InputError(f"{url}: the server gives no length for it; choose a mirror that does with --source")
+        raise InputError(f"{url}: the server does not give its length; choose a mirror that does with --source")
     hashes = dict(part.strip().partition("=")[::2] for part in headers.get("x-goog-hash", "").split(","))
     try:
         md5, crc32c = (base64.b64decode(hashes.get(name, ""), validate=True) for name in ("md5", "crc32c"))
         if len(md5) not in (0, 16) or len(crc32c) not in (0, 4):
-            raise binascii.Error("of another length")
+            raise binascii.Error("wrong length")
     except binascii.Error as error:
         raise InputError(
-            f"{url}: the server's x-goog-hash {headers.get('x-goog-hash')!r} is no checksum ({error}); "
+            f"{url}: the server's x-goog-hash {headers.get('x-goog-hash')!r} is not a valid checksum ({error}); "
             "choose a mirror with --source"
         ) from error
     return Version(int(length), read_validator(headers), md5 or None, crc32c or None)
 
 
 def read_validator(headers: Mapping[str, str]) -> str | None:
-    """What tells one version of a file from the next: its ETag, else its date of change."""
+    """What identifies a version of a file: its ETag, or else its date of last modification."""
     return headers.get("ETag") or headers.get("Last-Modified")

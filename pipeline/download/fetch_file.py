@@ -1,8 +1,8 @@
-"""One file of a server, fetched into a partial file that any later attempt goes on with.
+"""Downloads one file into a partial file, from which a later attempt resumes.
 
-A partial file is named after the version that it is the beginning of, so that two versions never meet in one; whatever
-kills the process leaves a beginning, and only the rest is asked for again. A whole file is proved by the bucket's
-checksum before it is handed over; of the first lines of a file no checksum is known.
+A partial file holds the beginning of one version and is named after it, so that it never mixes two versions. If the
+process is killed, the next one requests only the rest. A whole file is checked by the bucket's checksum before it is
+put in place; for the first lines of a file there is no checksum.
 """
 
 import contextlib
@@ -14,19 +14,19 @@ from pipeline.download.bucket import Checksum, Version
 from pipeline.download.remote import CHUNK_BYTES, Remote
 from pipeline.errors import DamagedError, OutputError
 
-_MARGIN = 1.05  # of the bytes that missing lines are guessed to have: one request more costs more than this
-_LEAST_BYTES = 1 << 14
+_MARGIN = 1.05  # factor on the estimated bytes of missing lines: one more request would cost more
+_LEAST_BYTES = 1 << 14  # of a request for lines
 
 
 class Partial:
-    """The first bytes of a file, on disk; they end where enough of its lines are there, if not all are wanted.
+    """A partial file: the first bytes of a file, on disk; if only some lines are wanted, it ends after these.
 
     Attributes:
-        path: the partial file.
-        version: of which it is the beginning.
-        lines_wanted: how many lines; None for all.
-        size: bytes that are there.
-        lines: line ends among them.
+        path: the path of the partial file.
+        version: the version of which it is the beginning.
+        lines_wanted: how many lines are wanted; None for the whole file.
+        size: how many bytes it has.
+        lines: how many complete lines it has, counted only if not the whole file is wanted.
     """
 
     def __init__(self, path: Path, version: Version, lines_wanted: int | None, bytes_per_line: float) -> None:
@@ -40,23 +40,23 @@ class Partial:
             self._recall()
 
     def close(self) -> None:
-        """Leave the partial file as it is; one of which nothing came is removed."""
+        """Close the partial file; remove it if it is empty."""
         self._file.close()
         if not self.is_whole and not self.size:
             self.path.unlink()
 
     @property
     def is_full(self) -> bool:
-        """Whether all that is wanted is there."""
+        """Whether it has all that is wanted."""
         return self.size >= self.version.size or (self.lines_wanted is not None and self.lines >= self.lines_wanted)
 
     @property
     def is_whole(self) -> bool:
-        """Whether it is the whole file."""
+        """Whether it has the whole file."""
         return self.size >= self.version.size
 
     def next_end(self) -> int:
-        """Up to where to ask next: the file's end, or where the missing lines are guessed to end."""
+        """Where the next request should end: at the file's end, or where the missing lines are estimated to end."""
         if self.lines_wanted is None:
             return self.version.size
         mean = self.size / self.lines if self.lines else self._guess
@@ -64,7 +64,7 @@ class Partial:
         return min(self.version.size, self.size + max(more, self._least_bytes))
 
     def append(self, chunk: bytes) -> int:
-        """Write the next bytes, as far as they are wanted; returns how many were."""
+        """Write those of the next bytes that are wanted; returns how many."""
         chunk = self._wanted(chunk)
         view = memoryview(chunk)
         with _writing(self.path):
@@ -73,30 +73,30 @@ class Partial:
         return self._count(chunk)
 
     def restart(self) -> None:
-        """Forget everything that is there, but for how long its lines are."""
+        """Empty the partial file; keep only the mean length of its lines."""
         with _writing(self.path):
             self._file.truncate(0)
         if self.lines:
             self._guess = self.size / self.lines
-        # Twice as far as this time: of lines that only grow longer, or none that ends, the guess alone would never do.
+        # The next request is twice as long: if lines only grow longer, or none ends, the estimate is always too short.
         self._least_bytes = max(self._least_bytes, 2 * self.size)
         self.size = self.lines = 0
         self._checksum = Checksum(self.version)
 
     def sync(self) -> None:
-        """Force it to the disk."""
+        """Flush the partial file to the disk."""
         with _writing(self.path):
             os.fsync(self._file.fileno())
 
     def prove(self) -> str | None:
-        """Why the whole file is not what its checksum promises; None where it is, or where none was given."""
+        """How the whole file differs from its checksum; None if it does not, or if the server gave none."""
         expected, found = self._checksum.expected, self._checksum.found()
         if expected is None or found == expected:
             return None
         return f"its {self._checksum.name} should be {expected.hex()}, but is {found.hex()}"
 
     def _recall(self) -> None:
-        """Read what an earlier attempt left; drop what is more than was wanted."""
+        """Read what an earlier attempt left; cut off what is not wanted."""
         self._file.seek(0)
         while not self.is_full and (chunk := self._file.read(CHUNK_BYTES)):
             self._count(self._wanted(chunk))
@@ -120,24 +120,24 @@ class Partial:
 
 
 def fetch_file(remote: Remote, url: str, partial: Partial, received: Callable[[int], None]) -> None:
-    """Fetch what is missing of a partial file; it is full, proved and on the disk then.
+    """Download what is missing of a partial file, until it has all that is wanted, check it and flush it to the disk.
 
     Args:
         remote: the server.
-        url: whose bytes.
-        partial: what is there of them.
-        received: is told of bytes as they are written.
+        url: the address of the file.
+        partial: the partial file.
+        received: is called with the number of bytes as they are written.
 
     Raises:
-        DamagedError: the bytes are not those of the checksum, twice.
-        ChangedError: another version lies at `url` now; the partial file is of no use any more.
-        InputError: the server does not give them, and has been asked often enough.
-        OutputError: they cannot be written.
+        DamagedError: the bytes did not match the checksum, twice.
+        ChangedError: there is another version at `url` now, so the partial file is useless.
+        InputError: the server does not give the bytes, even after retries.
+        OutputError: the bytes cannot be written.
     """
 
     def attempt() -> None:
         if partial.size and partial.version.validator is None:
-            partial.restart()  # nothing would tell whether the rest is of the same version
+            partial.restart()  # nothing tells whether the rest would be of the same version
         with remote.open_range(url, partial.version, partial.size, partial.next_end()) as chunks:
             for chunk in chunks:
                 received(partial.append(chunk))
@@ -153,15 +153,16 @@ def fetch_file(remote: Remote, url: str, partial: Partial, received: Callable[[i
             return
         partial.restart()
         if not may_repeat:
-            raise DamagedError(f"{url}: {fault}, fetched anew as well; choose a mirror with --source")
+            raise DamagedError(f"{url}: {fault}, also after a second download; choose a mirror with --source")
 
 
 @contextlib.contextmanager
 def _writing(path: Path) -> Iterator[None]:
-    """Turn what the disk refuses into an error that says so."""
+    """Turn errors of the disk into an `OutputError`."""
     try:
         yield
     except OSError as error:
         raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); what has come is kept: make room, run again"
+            f"{path}: cannot be written ({error.strerror or error}); what was downloaded is kept: "
+            "make room and run the command again"
         ) from error

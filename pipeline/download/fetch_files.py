@@ -1,6 +1,6 @@
-"""Google's files into a folder: what is there already, what is needed, and several fetched at once.
+"""Downloads several files into a folder at once, and only those that are not there yet.
 
-One file that fails stops no other. What stops all of them: a disk that takes no more, a server that is out of reach.
+If one file fails, the others are still downloaded. A full disk and an unreachable server end the whole download.
 """
 
 import contextlib
@@ -23,19 +23,19 @@ from pipeline.sources.files import SAMPLE_MARK
 from pipeline.storage.locks import locked_file
 
 CONNECTIONS = 8
-_VERSIONS = 3  # of one file, before one that keeps changing is given up
+_VERSIONS = 3  # of one file that keeps changing, before the download gives up
 
 
 @dataclass
 class Outcome:
-    """What came of a download.
+    """The outcome of a download.
 
     Attributes:
-        there: words whose files were here already.
-        fetched: words whose files were fetched.
-        unproved: those of them that no checksum was given for.
-        failures: the others, each with its error.
-        received: bytes that came, those that were in vain among them.
+        there: words whose files were already in the folder.
+        fetched: words whose files were downloaded.
+        unproved: those of the downloaded words for whose files the server gave no checksum.
+        failures: the other words, each with its error.
+        received: how many bytes were received, including those that had to be discarded.
     """
 
     there: list[str] = field(default_factory=list)
@@ -56,23 +56,23 @@ def download(
     progress: Progress = untold,
     waiting: Callable[[str], None] = lambda _said: None,
 ) -> Outcome:
-    """Fetch each word's file into `folder`; files that are there already are left alone.
+    """Download each word's file into `folder`; files that are already there are kept.
 
     Args:
-        words: of Google's.
-        folder: is made where it is missing.
-        options: what to fetch of each.
-        connections: files at a time.
-        patience: with the server; the usual by default.
-        begin: is told what will be done, before anything is fetched.
-        progress: is told of bytes that have come.
-        waiting: is told why the server is waited for and how long, from a thread that waits.
+        words: words of Google's.
+        folder: the target; it is created if it does not exist.
+        options: what to download of each file.
+        connections: how many files to download at a time.
+        patience: when to retry and when to give up; None takes the defaults.
+        begin: is called with the plan before anything is downloaded.
+        progress: is called with the number of bytes received.
+        waiting: is called with a message before a wait for the server, from the thread that waits.
 
     Raises:
-        InputError: a word is none of Google's, or the server is out of reach.
-        UsageError: a word is empty, or the source is no address.
-        OutputError: the folder is the sample's, or what is needed does not fit.
-        LockedError: another process is fetching into it.
+        InputError: a word is not one of Google's, or the server cannot be reached.
+        UsageError: a word is empty, or the source is not an address.
+        OutputError: the folder is the sample's, or the files do not fit on the disk.
+        LockedError: another process is downloading into the folder.
     """
     words = check_words(words)
     stop = threading.Event()
@@ -95,7 +95,7 @@ def download(
                 if result is not None:
                     _note(outcome, *result)
                 note = f"{len(outcome.fetched)} of {len(plan.missing)} files"
-                progress("fetching", counter.total, plan.needed, unit="B", note=note)
+                progress("downloading", counter.total, plan.needed, unit="B", note=note)
     outcome.failures = {word: outcome.failures[word] for word in words if word in outcome.failures}
     return outcome
 
@@ -107,7 +107,7 @@ def _make_plan(
     outcome: Outcome,
     run: Callable[..., Generator[tuple[str, Item | Exception] | None, None, None]],
 ) -> Plan:
-    """Ask for every word's file; those that cannot be had are noted as failures."""
+    """Ask the server about every word's file; those that cannot be downloaded are noted as failures."""
     items = {}
     with contextlib.closing(run(ask, words)) as results:
         for result in results:
@@ -125,7 +125,7 @@ def _make_plan(
 
 
 def _note(outcome: Outcome, item: Item, result: bool | Exception) -> None:
-    """Note what came of one file; raises what stops all of them."""
+    """Note the result for one file; raises errors that end the whole download."""
     if isinstance(result, UnreachableError | OutputError) or (
         isinstance(result, Exception) and not isinstance(result, SketchpipeError)
     ):
@@ -139,14 +139,14 @@ def _note(outcome: Outcome, item: Item, result: bool | Exception) -> None:
 
 
 def _fetch(remote: Remote, options: DownloadOptions, received: Callable[[int], None], item: Item) -> bool:
-    """Fetch one file and put it in place; whether a checksum proved it, or covers no part of a file."""
+    """Download one file and put it in place; False if it is a whole file that no checksum could check."""
     version = item.version
     for _ in range(_VERSIONS):
         beginning = partial_path(item.path, version)
         drop_partials(item.path, but=beginning)
         receipt = read_receipt(item.path)
         if receipt is not None and receipt.key == version.key and not beginning.exists():
-            shutil.copyfile(item.path, beginning)  # some of its lines are here: go on behind them
+            shutil.copyfile(item.path, beginning)  # has some of its lines: resume after them
         try:
             with contextlib.closing(
                 Partial(beginning, version, options.drawings_per_class, options.form.bytes_per_line or 0)
@@ -163,19 +163,21 @@ def _fetch(remote: Remote, options: DownloadOptions, received: Callable[[int], N
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Hold a folder for this process; nothing is left of a new one into which nothing came."""
+    """Lock a folder for this process; a new folder into which nothing was downloaded is removed."""
     if (folder / SAMPLE_MARK).exists():
-        raise OutputError(f"{folder}: is the built-in sample's; choose another folder with --to")
+        raise OutputError(f"{folder}: holds the built-in sample; choose another folder with --to")
     is_new = not folder.exists()
     with contextlib.ExitStack() as stack:
         try:
             (folder / DOWNLOADS).mkdir(parents=True, exist_ok=True)
             stack.enter_context(locked_file(
                 folder / DOWNLOADS / "lock",
-                lambda pid: f"{folder}: process {pid} is fetching into it; wait for it to end, or stop it",
+                lambda pid: f"{folder}: process {pid} is downloading into it; wait for it to end, or stop it",
             ))  # fmt: skip
         except FileExistsError as error:
-            raise OutputError(f"{error.filename}: is no folder; move it, or choose another folder with --to") from error
+            raise OutputError(
+                f"{error.filename}: is not a folder; move it, or choose another folder with --to"
+            ) from error
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"
@@ -185,7 +187,8 @@ def _held(folder: Path) -> Iterator[None]:
         except OSError as error:
             where = error.filename or folder
             raise OutputError(
-                f"{where}: cannot be written ({error.strerror or error}); what has come is kept: make room, run again"
+                f"{where}: cannot be written ({error.strerror or error}); what was downloaded is kept: "
+                "make room and run the command again"
             ) from error
         finally:
             if is_new and [entry.name for entry in folder.rglob("*")] == [DOWNLOADS, "lock"]:

@@ -1,4 +1,4 @@
-"""What a download is to fetch, and how much of that is here already."""
+"""Decides which files to download, and how much of them is already there."""
 
 import heapq
 import math
@@ -13,12 +13,12 @@ from pipeline.errors import OutputError, UsageError
 
 @dataclass(frozen=True)
 class DownloadOptions:
-    """What to fetch of each word.
+    """What to download for each word.
 
     Attributes:
         format: the name of one of the bucket's formats.
-        drawings_per_class: only so many lines from the head of each file; None for whole files.
-        source: the address that the formats' folders lie below.
+        drawings_per_class: how many lines to download from the beginning of each file; None for whole files.
+        source: the address below which the folders of the formats are.
     """
 
     format: str = "simplified"
@@ -29,13 +29,13 @@ class DownloadOptions:
         if self.drawings_per_class is None:
             choose_format(self.format)
         elif self.form.bytes_per_line is None:
-            raise UsageError(f'format "{self.format}": its files have no lines; leave --drawings-per-class away')
+            raise UsageError(f'format "{self.format}": its files have no lines; leave out --drawings-per-class')
         elif self.drawings_per_class < 1:
             raise UsageError(f"drawings_per_class {self.drawings_per_class}: expected 1 or more")
 
     @property
     def form(self) -> Format:
-        """The format itself."""
+        """The format that `format` names."""
         return choose_format(self.format)
 
 
@@ -44,15 +44,16 @@ class Item:
     """One word's file.
 
     Attributes:
-        word: which.
-        url: where it lies.
-        path: where it belongs here.
-        version: what lies there.
-        is_there: whether it is here already.
-        have: bytes that are here of what is wanted.
-        total: bytes that are wanted; a guess where only some lines are.
-        copied: bytes of the file here that are copied first, to go on behind them; it stands until the new one is full.
-        lines: how many lines of it are here; None for all or none.
+        word: the word.
+        url: the address of the file.
+        path: its path on this machine.
+        version: the version that is at the address.
+        is_there: whether the wanted part of the file is already on this machine.
+        have: how many of the wanted bytes are on this machine.
+        total: how many bytes are wanted; an estimate if only some lines are.
+        copied: how many bytes of an existing file with fewer lines are copied first, so that the download resumes after
+            them; the existing file is kept until the new one is complete.
+        lines: how many lines of the file are on this machine; None for all or none.
     """
 
     word: str
@@ -68,11 +69,11 @@ class Item:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be done, before any of it is.
+    """What a download will do.
 
     Attributes:
-        items: the files that can be had.
-        free: bytes on the disk.
+        items: the files that can be downloaded or are already there.
+        free: how many bytes are free on the disk.
     """
 
     items: tuple[Item, ...]
@@ -80,16 +81,16 @@ class Plan:
 
     @property
     def missing(self) -> list[Item]:
-        """The files that are to be fetched."""
+        """The files to download."""
         return [item for item in self.items if not item.is_there]
 
     @property
     def needed(self) -> int:
-        """Bytes that are to be fetched."""
+        """How many bytes to download."""
         return sum(max(0, item.total - item.have) for item in self.missing)
 
     def larger_than(self, options: DownloadOptions) -> list[Item]:
-        """The files that hold more drawings than were asked for; of whole files that is estimated from their size."""
+        """The files here with more drawings than were asked for; of whole files that is estimated from their size."""
         wanted = options.drawings_per_class
         if wanted is None:
             return []
@@ -98,16 +99,16 @@ class Plan:
         return [item for item in there if (item.version.size > estimate if item.lines is None else item.lines > wanted)]
 
     def room(self, connections: int) -> int:
-        """Bytes of the disk that this takes at most, with as many files fetched at a time."""
+        """How many bytes on the disk this needs at most, with `connections` files downloaded at a time."""
         return self.needed + sum(heapq.nlargest(connections, (item.copied for item in self.missing)))
 
 
 def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -> Item:
-    """What lies in the bucket for a word, and how much of it is here.
+    """Find out which version of a word's file the bucket has, and how much of it is on this machine.
 
     Raises:
-        InputError: nothing that can be had lies there.
-        OutputError: a file of that name is here which is none of this bucket's, or of another format.
+        InputError: the bucket does not give the file.
+        OutputError: there is a file of that name on this machine that is not from this bucket, or has another format.
     """
     url = file_url(options.source, options.form, word)
     path = folder / f"{word}{options.form.suffix}"
@@ -119,13 +120,11 @@ def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -
             write_receipt(path, options.format, version, None, path)
             return there
         if not is_half_replaced(path, version):
-            raise OutputError(
-                f"{path}: is there already, and is not {url}; move it, or choose another folder with --to"
-            )
+            raise OutputError(f"{path}: already exists, and is not {url}; move it, or choose another folder with --to")
     have, mean = 0, float(options.form.bytes_per_line or 0)
     if receipt is not None:
         if receipt.form != options.format:
-            raise OutputError(f"{path}: is there already, as {receipt.form}; choose another folder with --to")
+            raise OutputError(f"{path}: already exists, as {receipt.form}; choose another folder with --to")
         if receipt.key == version.key:
             if receipt.lines is None or (lines is not None and receipt.lines >= lines):
                 return there
@@ -139,7 +138,7 @@ def examine(remote: Remote, folder: Path, options: DownloadOptions, word: str) -
 
 
 def _mean_line(path: Path) -> float | None:
-    """Bytes per line at the beginning of a file; None where no line ends there."""
+    """The mean number of bytes per line at the beginning of a file; None if no line ends there."""
     with path.open("rb") as file:
         head = file.read(CHUNK_BYTES)
     lines = head.count(b"\n")

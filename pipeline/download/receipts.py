@@ -1,8 +1,8 @@
-"""What a folder remembers of the files that were fetched into it, in its hidden `.download/`.
+"""Records in the hidden `.download/` which version of each file was downloaded into a folder.
 
-lock                        held by the process that fetches
-<file>.json                 a receipt: of which version the file is, and its size and date when it was put there
-<file>.<version>.partial    the beginning of a file that is still being fetched
+lock                        held by the process that downloads
+<file>.json                 a receipt: the version of the file, and its size and date when it was put in place
+<file>.<version>.partial    a partial file: the beginning of a file that is not complete yet
 """
 
 import json
@@ -18,14 +18,14 @@ DOWNLOADS = ".download"
 
 @dataclass(frozen=True)
 class Receipt:
-    """A file as it was put into the folder.
+    """What a file was when it was put into the folder.
 
     Attributes:
         form: the name of its format.
-        key: of its version.
-        lines: how many of its lines are here; None for the whole file.
-        size: bytes here.
-        mtime_ns: when it was last written here, nanoseconds since 1970.
+        key: the key of its version.
+        lines: how many lines it has; None if it is the whole file.
+        size: its size in bytes.
+        mtime_ns: when it was last written, in nanoseconds since 1970.
     """
 
     form: str
@@ -35,7 +35,7 @@ class Receipt:
     mtime_ns: int
 
     def is_of(self, path: Path) -> bool:
-        """Whether `path` is still as it was put there, by its size and date."""
+        """Whether `path` is unchanged since then, judged by its size and date."""
         try:
             stat = path.stat()
         except FileNotFoundError:
@@ -44,12 +44,12 @@ class Receipt:
 
 
 def partial_path(path: Path, version: Version) -> Path:
-    """Where the beginning of a version is kept while it is fetched."""
+    """The path of the partial file of a version."""
     return path.parent / DOWNLOADS / f"{path.name}.{version.key}.partial"
 
 
 def drop_partials(path: Path, but: Path | None = None) -> None:
-    """Remove what is left of a file's other versions."""
+    """Remove the partial files of a file, except `but`."""
     for partial in (path.parent / DOWNLOADS).iterdir():
         stem, _, rest = partial.name.removesuffix(".partial").rpartition(".")
         if stem == path.name and rest and partial.name.endswith(".partial") and partial != but:
@@ -57,26 +57,26 @@ def drop_partials(path: Path, but: Path | None = None) -> None:
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt of a file that is as it was put there; None without one."""
+    """The receipt of a file; None if there is none, or if the file has changed since."""
     receipt = _load(path)
     return receipt if receipt and receipt.is_of(path) else None
 
 
 def is_half_replaced(path: Path, version: Version) -> bool:
-    """Whether a crash came between the receipt for a new version and its file: the old file is one of ours then."""
+    """Whether a crash left the receipt of a new version beside the old file: then that too was downloaded."""
     receipt = _load(path)
     return receipt is not None and receipt.is_of(partial_path(path, version))
 
 
 def write_receipt(path: Path, form: str, version: Version, lines: int | None, written: Path) -> None:
-    """Note that `path` is of this version; `written` is the file that is or becomes it."""
+    """Record that `path` is of this version; `written` is the file itself, or the one that will be renamed to it."""
     stat = written.stat()
     receipt = Receipt(form, version.key, lines, stat.st_size, stat.st_mtime_ns)
     write_atomically(_receipt_path(path), json.dumps(asdict(receipt)) + "\n")
 
 
 def put_in_place(path: Path, partial: Path, form: str, version: Version, lines: int | None) -> None:
-    """Give a full partial file its name; a crash leaves it partial, or in place with its receipt."""
+    """Rename a complete partial file to `path`; a crash leaves it partial, or in place with its receipt."""
     write_receipt(path, form, version, lines, partial)
     partial.replace(path)
     sync(path.parent)
@@ -84,7 +84,7 @@ def put_in_place(path: Path, partial: Path, form: str, version: Version, lines: 
 
 
 def is_proved(path: Path, version: Version) -> bool:
-    """Whether a file without a receipt is, by its size and checksum, the whole of this version."""
+    """Whether a file without a receipt is the whole file of this version, by its size and checksum."""
     checksum = Checksum(version)
     if checksum.expected is None or not path.is_file() or path.stat().st_size != version.size:
         return False
@@ -97,7 +97,7 @@ def is_proved(path: Path, version: Version) -> bool:
 def _load(path: Path) -> Receipt | None:
     try:
         return Receipt(**json.loads(_receipt_path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # a damaged one is none: the file itself will be asked
+    except (OSError, ValueError, TypeError):  # a damaged receipt counts as none: the file itself is checked
         return None
 
 

@@ -1,8 +1,9 @@
-"""A server of files, asked with patience: ranges, one version at a time, and what to do about each way to fail.
+"""Requests to a server of files: byte ranges of one version, and retries after temporary failures.
 
-What may pass (a cut connection, a short answer, 429, 5xx) is tried again, later and later, as long as nothing comes;
-whatever does come starts the count anew. What cannot pass (404, a certificate) ends at once, and soon what goes wrong
-before the server has answered anything: that is an address or a network that is not as it was meant.
+After a temporary failure (a cut connection, a short response, 429, 5xx) the request is repeated, with longer and longer
+waits while no bytes arrive; any progress resets the count of failures. A permanent failure (404, a certificate) is an
+error at once. Before the first response of a server there are fewer retries, because the address or the network
+settings are probably wrong.
 """
 
 import contextlib
@@ -26,28 +27,28 @@ from pipeline.errors import InputError, SketchpipeError, UsageError
 CHUNK_BYTES = 1 << 18  # at most this much is read at once
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
 _UNREACHED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
-# A stored gzip would be unpacked on the way, and its length and checksum would be another's.
-_TOLD_SECONDS = 2.0  # a shorter wait needs no word
+_TOLD_SECONDS = 2.0  # shorter waits are not reported
+# Without this header a server may unpack a stored gzip, and then length and checksum do not match.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "sketchpipe"}
 
 T = TypeVar("T")
 
 
 class UnreachableError(InputError):
-    """A server that cannot be reached at all: no other file of it will come either."""
+    """A server that cannot be reached at all, so that no other file can be downloaded from it either."""
 
 
 class ChangedError(SketchpipeError):
-    """A file that is another version than it was at first."""
+    """A file that changed on the server during its download."""
 
 
 class PassingError(Exception):
-    """A fault that may pass.
+    """A temporary failure.
 
     Attributes:
-        final: what to raise when it does not.
-        why: the fault alone, in words.
-        wait_seconds: how long the server asks to be left alone, or None.
+        final: the error to raise after the last retry.
+        why: the reason alone, in words.
+        wait_seconds: how long the server asks to wait before the next request; None if it does not say.
     """
 
     def __init__(self, final: SketchpipeError, why: str, wait_seconds: float | None = None) -> None:
@@ -57,16 +58,16 @@ class PassingError(Exception):
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a fault is borne.
+    """How often to try, and how long to wait.
 
     Attributes:
-        tries: without a byte in between.
-        first_tries: to reach a server that has not answered yet: who waits at a terminal is told soon.
-        first_wait_seconds: after the first fault; it doubles with each.
-        longest_wait_seconds: what that ends at.
-        longest_asked_seconds: a server that asks for more (Retry-After) is given up.
-        connect_seconds: for a connection.
-        read_seconds: for the next bytes.
+        tries: failures in a row, with no bytes in between, after which to give up.
+        first_tries: the same before the first response of a server; fewer, so that the user learns of it soon.
+        first_wait_seconds: the wait after the first failure; it doubles with each further one.
+        longest_wait_seconds: the longest such wait.
+        longest_asked_seconds: give up if the server asks for a longer wait than this (Retry-After).
+        connect_seconds: the timeout for a connection.
+        read_seconds: the timeout for the next bytes.
     """
 
     tries: int = 8
@@ -79,13 +80,14 @@ class Patience:
 
 
 class Remote:
-    """The files below one address, over `connections` connections at most; threads may share it.
+    """The files below one address, read over at most `connections` connections; threads may share it.
 
     Proxies come from the environment (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY). Certificates are verified.
-    `stop` ends waits and reads. `waiting` is told of waits, from the thread that waits; not of each of many at a time.
+    Setting `stop` ends waits and reads. `waiting` is called with a message before a wait, from the thread that waits,
+    but not for each of several threads that wait at the same time.
 
     Raises:
-        UsageError: the address, or the proxy that the environment names for it, is none.
+        UsageError: the address, or the proxy that the environment names for it, is invalid.
     """
 
     def __init__(
@@ -104,14 +106,14 @@ class Remote:
         self._timeout = urllib3.Timeout(connect=patience.connect_seconds, read=patience.read_seconds)
 
     def close(self) -> None:
-        """Close the connections that wait for a next request."""
+        """Close the idle connections."""
         self._pool.clear()
 
     def version(self, url: str) -> Version:
-        """What lies at `url` now.
+        """Ask which version is at `url` now.
 
         Raises:
-            InputError: nothing, or nothing that can be had.
+            InputError: there is no file, or the server does not give it.
         """
 
         def ask() -> Version:
@@ -123,12 +125,12 @@ class Remote:
 
     @contextlib.contextmanager
     def open_range(self, url: str, version: Version, start: int, end: int) -> Iterator[Iterator[bytes]]:
-        """The bytes from `start` to before `end`, as they come; a server that knows no ranges is read past `start`.
+        """Read bytes `start` to `end` as they arrive; if the server ignores ranges, those before `start` are skipped.
 
         Raises:
-            ChangedError: another version lies there now.
-            PassingError: the answer is not what it should be, or ends before `end`; also from the iterator.
-            InputError: nothing lies there now.
+            ChangedError: there is another version now.
+            PassingError: the response is not as expected, or ends before `end`; the iterator raises it too.
+            InputError: there is no file now.
         """
         headers = {}
         if start or end < version.size:
@@ -138,16 +140,16 @@ class Remote:
         with self._answer("GET", url, headers) as answer:
             _expect(url, answer, HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
             if read_validator(answer.headers) != version.validator:
-                raise ChangedError(f"{url}: changed while it was fetched; run the same command again")
+                raise ChangedError(f"{url}: changed while it was downloaded; run the same command again")
             skip = _check_extent(url, answer, version, start, end)
             yield self._read(url, answer, skip, end - start)
 
     def persist(self, attempt: Callable[[], T], reached: Callable[[], int] = int) -> T:
-        """`attempt()`, again and again while it fails with what may pass.
+        """Call `attempt`, and again after each temporary failure, until it succeeds or there were too many.
 
         Args:
-            attempt: raises PassingError for that.
-            reached: how far the attempts have come; where that is farther than ever, the count of failures starts anew.
+            attempt: the work; raises PassingError for a temporary failure.
+            reached: how far the attempts have come; if that is farther than before, the count of failures restarts.
         """
         failures, farthest = 0, reached()
         while True:
@@ -166,7 +168,7 @@ class Remote:
                 self._stop.wait(wait)
 
     def _tell(self, why: str, wait: float) -> None:
-        """Tell of a wait, unless it is short, or a wait as long that was told of still lasts: threads fail together."""
+        """Report a wait, unless it is short or one as long is already reported and not over: threads fail together."""
         now = time.monotonic()
         with self._telling:
             if wait < _TOLD_SECONDS or (now < self._told_until and wait <= self._told):
@@ -175,16 +177,16 @@ class Remote:
             self._waiting(f"{self._host}: {why}, waiting {wait:.0f} s")
 
     def _wait(self, failures: int, error: PassingError) -> float | None:
-        """Seconds until the next try; None where the server asks for more than there is patience."""
+        """Seconds until the next attempt; None if the server asks for a longer wait than is allowed."""
         if error.wait_seconds is not None:
             return error.wait_seconds if error.wait_seconds <= self._patience.longest_asked_seconds else None
         return min(self._patience.first_wait_seconds * 2.0 ** (failures - 1), self._patience.longest_wait_seconds)
 
     def _read(self, url: str, answer: BaseHTTPResponse, skip: int, left: int) -> Iterator[bytes]:
-        """The next `left` bytes after the first `skip`."""
+        """Read `left` bytes after skipping `skip` bytes."""
         while left:
             with _network(url, is_reached=True):
-                # Not read(): what came before a cut would be lost with it.
+                # Not read(): if the connection is cut, it would lose the bytes that came before.
                 chunk = answer.read1(CHUNK_BYTES)
             if self._stop.is_set():
                 raise StoppedError
@@ -208,16 +210,16 @@ class Remote:
         try:
             yield answer
         finally:
-            # Only an answer that was read to its end, if it is empty too, leaves its connection to the next request.
+            # A connection can be used again only if its response was read to the end, even an empty one.
             (answer.drain_conn if answer.length_remaining == 0 else answer.close)()
             answer.release_conn()
 
 
 def _open_pool(source: str, connections: int) -> urllib3.PoolManager:
-    """The connections for `source`, by way of the proxy that the environment names for it, if any."""
+    """A pool of connections to `source`, through the proxy that the environment names for it, if any."""
     try:
         parsed = urllib3.util.parse_url(source)
-        (parsed.host or "").encode("idna")  # no resolver takes a label that is empty or over 63 characters
+        (parsed.host or "").encode("idna")  # fails if a label is empty or over 63 characters: no resolver takes it
     except (LocationValueError, UnicodeError):
         parsed = urllib3.util.Url()
     if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
@@ -237,7 +239,7 @@ def _open_pool(source: str, connections: int) -> urllib3.PoolManager:
 
 @contextlib.contextmanager
 def _network(url: str, *, is_reached: bool) -> Iterator[None]:
-    """Turn urllib3's errors into what to do about them; `is_reached`: whether the server has answered before."""
+    """Turn urllib3's errors into ours; `is_reached` says whether the server has responded before."""
     try:
         yield
     except HTTPError as error:
@@ -246,7 +248,7 @@ def _network(url: str, *, is_reached: bool) -> Iterator[None]:
         if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
             raise UnreachableError(
                 f"{host}: its certificate cannot be verified ({error.args[0].verify_message}); "
-                "where your own authority signs, name its certificates with SSL_CERT_FILE"
+                "if an authority of your own signed it, name that authority's certificates with SSL_CERT_FILE"
             ) from error
         if isinstance(error, _UNREACHED) or not is_reached:
             raise PassingError(UnreachableError(
@@ -256,27 +258,27 @@ def _network(url: str, *, is_reached: bool) -> Iterator[None]:
 
 
 def _passing(url: str, why: str, wait_seconds: float | None = None) -> PassingError:
-    final = InputError(f"{url}: given up ({why}); what has come is kept: run the same command again later")
+    final = InputError(f"{url}: gave up ({why}); what was downloaded is kept: run the same command again later")
     return PassingError(final, why, wait_seconds)
 
 
 def _expect(url: str, answer: BaseHTTPResponse, *wanted: int) -> None:
-    """Raise what an unwanted status means."""
+    """Raise the error that a status means, unless it is one of `wanted`."""
     status = answer.status
     if status in wanted:
         return
     said = f"{status} {answer.reason or ''}".strip()
     if status in _PASSING or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise _passing(url, f"the server answers {said}", _retry_after(answer))
+        raise _passing(url, f"the server responded {said}", _retry_after(answer))
     if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
-        raise InputError(f"{url}: not to be had ({said}); check --source and --format")
+        raise InputError(f"{url}: cannot be downloaded ({said}); check --source and --format")
     if moved := answer.headers.get("Location"):
-        raise InputError(f"{url}: has moved ({said}) to {moved}; name where it lies now with --source")
-    raise InputError(f"{url}: the server answers {said}; choose another with --source")
+        raise InputError(f"{url}: has moved ({said}) to {moved}; name the new address with --source")
+    raise InputError(f"{url}: the server responded {said}; choose another with --source")
 
 
 def _retry_after(answer: BaseHTTPResponse) -> float | None:
-    """Seconds that the server asks for, given as such or as a date."""
+    """The wait in seconds that the server asks for, as a number or as a date; None if it does not."""
     try:
         asked = answer.headers.get("Retry-After")
         return None if asked is None else urllib3.Retry().parse_retry_after(asked)
@@ -285,16 +287,17 @@ def _retry_after(answer: BaseHTTPResponse) -> float | None:
 
 
 def _check_extent(url: str, answer: BaseHTTPResponse, version: Version, start: int, end: int) -> int:
-    """How many bytes of the answer lie before `start`; raises where it is not of the extent that was asked for."""
+    """How many bytes of the response are before `start`; raises if it does not have the requested extent."""
     whole = answer.status == HTTPStatus.OK
     length, extent = answer.headers.get("Content-Length"), answer.headers.get("Content-Range", "")
     wanted = version.size if whole else end - start
     if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise InputError(
-            f"{url}: comes as {answer.headers['Content-Encoding']}, unasked; choose a mirror with --source"
+            f"{url}: the server sends {answer.headers['Content-Encoding']}, which was not requested; "
+            "choose a mirror with --source"
         )
     if not whole and extent not in (f"bytes {start}-{end - 1}/{version.size}", f"bytes {start}-{end - 1}/*"):
-        raise _passing(url, f"asked for bytes {start}-{end - 1} of {version.size}, was given {extent!r}")
+        raise _passing(url, f"requested bytes {start}-{end - 1} of {version.size}, but the server sent {extent!r}")
     if length is not None and length != str(wanted):
-        raise _passing(url, f"expected {wanted} bytes, was promised {length}")
+        raise _passing(url, f"expected {wanted} bytes, but the server announced {length}")
     return start if whole else 0

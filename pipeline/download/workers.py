@@ -1,4 +1,4 @@
-"""Work on threads that wait for a network, with results as they come and an end that waits for nobody."""
+"""Runs work that waits for a network on threads, with results as they come; stopping waits for no thread."""
 
 import contextlib
 import queue
@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import TypeVar
 
-_TICK_SECONDS = 0.1  # between looks at the progress
-_PARTING_SECONDS = 1.0  # for threads to notice that nobody wants more
+_TICK_SECONDS = 0.1  # between two reports of progress
+_PARTING_SECONDS = 1.0  # for threads to notice that they should stop
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 class StoppedError(Exception):
-    """The caller wants no more."""
+    """The caller has stopped the work."""
 
 
 class Counter:
@@ -34,9 +34,10 @@ class Counter:
 def each_on_threads(
     function: Callable[[T], R], items: Sequence[T], *, workers: int, stop: threading.Event
 ) -> Generator[tuple[T, R | Exception] | None, None, None]:
-    """`function` of each item on threads: (item, result or error) as they end, None every now and then in between.
+    """Call `function` with each item on threads; yields (item, result or error) as they end, and None every 0.1 s.
 
-    When the caller stops, `stop` is set. Threads that wait for a server then are left behind: the process ends anyway.
+    If the caller stops iterating, `stop` is set. Threads that wait for a server then are abandoned; as daemons they do
+    not keep the process alive.
     """
     todo: queue.SimpleQueue[T] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[T, R | Exception]] = queue.SimpleQueue()
@@ -51,7 +52,7 @@ def each_on_threads(
                     done.put((item, function(item)))
                 except StoppedError:
                     raise
-                except Exception as error:  # whatever it is, it goes to the caller
+                except Exception as error:  # the caller decides what to do about it
                     done.put((item, error))
 
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(items)))]

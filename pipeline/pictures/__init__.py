@@ -1,1 +1,1 @@
-"""Pictures for people and for tools that read nothing else: sheets, replays, folders of PNG files."""
+"""Picture files for people and other tools: contact sheets, replays, folders of PNG files."""

@@ -1,4 +1,4 @@
-"""Drawings with words below them, in a grid: what a network sees, and what it takes it for."""
+"""Draws a grid of drawings as a network sees them, with words below them."""
 
 from collections.abc import Sequence
 
@@ -10,19 +10,19 @@ from pipeline.pictures.sheet import Font, shortened, shown
 
 RIGHT, WRONG, PLAIN = (120, 210, 130), (255, 140, 110), (200, 200, 200)
 _BACKGROUND = (24, 24, 24)
-_WIDTH, _GAP, _LINE = 92, 6, 13  # pixels: of a cell at least, around it, of a line of words
-_SIZE = 11  # of the words
+_WIDTH, _GAP, _LINE = 92, 6, 13  # pixels: the least width of a cell, the gap around it, the height of a line of words
+_SIZE = 11  # of the font
 
 Caption = tuple[str, tuple[int, int, int]]
 
 
 def captioned_grid(images: UInt8Array, captions: Sequence[Sequence[Caption]], columns: int = 6) -> UInt8Array:
-    """A grid of images, each above its captions.
+    """Draw a grid of images, each with its captions below it.
 
     Args:
         images: (N, H, W, 3) uint8, or (N, H, W, 1), gray.
-        captions: for each image as many lines, a text and its colour each.
-        columns: of images.
+        captions: the lines below each image; a line is a text and its colour.
+        columns: the most images in a row.
 
     Returns:
         (H, W, 3) uint8, RGB.

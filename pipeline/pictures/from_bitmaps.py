@@ -1,4 +1,4 @@
-"""Bitmaps as folders of PNG files: 8-bit grey, <class>-0000123.png, where the number counts the class's bitmaps.
+"""Writes Google's bitmaps as folders of 8-bit grey PNG files named <class>-0000123.png.
 
 The index of the set has the columns split, class, file, source and row.
 """
@@ -30,15 +30,15 @@ _BLOCK = 1024  # bitmaps
 
 @dataclass(frozen=True)
 class BitmapOptions:
-    """What decides, beside the bitmaps, which files are written.
+    """The options that, with the bitmaps, determine which files are written.
 
     Attributes:
-        classes: the classes to take; None takes every one there is.
-        drawings_per_class: how many bitmaps to take of each class, the first of its files; None takes all.
-        splits: shares of train, validation and test.
-        seed: chooses another division into them.
-        size: pixels of a picture's side.
-        scaling: one of `SCALINGS`, for any size but 28.
+        classes: the classes to take; None takes all.
+        drawings_per_class: how many bitmaps to take of each class, in the order of its files; None takes all.
+        splits: the shares of the train, validation and test splits.
+        seed: a different seed divides the bitmaps into splits differently.
+        size: width and height of a picture, pixels.
+        scaling: how bitmaps are resized if the size is not 28, one of `SCALINGS`.
         invert: make strokes black on white; Google's are white on black.
     """
 
@@ -66,7 +66,7 @@ class BitmapOptions:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some rows of a file, and the number that the first of them has in its class."""
+    """Some rows of a file, and the number of the first of them within its class."""
 
     file: BitmapFile
     start: int
@@ -83,20 +83,20 @@ def write_folders(
     force: bool = False,
     progress: Progress = untold,
 ) -> tuple[PictureSet, bool]:
-    """Write the bitmaps in `inputs` as folders of PNG files; returns what stands there and whether it was written now.
+    """Write the bitmaps in `inputs` as folders of PNG files; returns the set, and whether it was written now.
 
     The same bitmaps and options give the same files, whatever the number of workers.
 
     Args:
         inputs: .npy files, folders and globs.
-        folder: the target; it is made, or holds an earlier set, which stands until the new one is complete.
-        options: what decides the files.
-        workers: threads.
-        force: write even where nothing changed.
-        progress: is told of pictures that are written.
+        folder: the target, new or with an earlier set, which is kept until the new one is complete.
+        options: which files to write.
+        workers: how many threads to use.
+        force: write even if nothing has changed.
+        progress: is called with the number of pictures written.
 
     Raises:
-        SketchpipeError: as its message says; the folder is as before.
+        SketchpipeError: the pictures cannot be made; the folder is unchanged.
     """
     PICTURES.finish_pending(folder)
     files = _selected(find_bitmaps(inputs), options)
@@ -109,7 +109,7 @@ def write_folders(
 
 
 def _selected(files: list[BitmapFile], options: BitmapOptions) -> list[BitmapFile]:
-    """The files of the wanted classes, class by class."""
+    """The files of the chosen classes, grouped by class."""
     words = sorted({file.word for file in files})
     for word in options.classes or ():
         if word not in words:
@@ -133,7 +133,7 @@ def _blocks(files: Sequence[BitmapFile], limit: int | None) -> Iterator[_Block]:
 def _write(
     files: Sequence[BitmapFile], staged: Path, options: BitmapOptions, workers: int, progress: Progress
 ) -> PictureSet:
-    """Write pictures and index into `staged`."""
+    """Write the pictures and the index into `staged`."""
     classes = sorted({file.word for file in files})
     blocks = list(_blocks(files, options.drawings_per_class))
     taken: Counter[Path] = Counter()
@@ -155,7 +155,7 @@ def _write(
 
 
 def _write_block(block: _Block, staged: Path, options: BitmapOptions) -> list[tuple[Any, ...]]:
-    """Write the pictures of a block; returns their lines of the index."""
+    """Write the pictures of a block; returns their lines for the index."""
     bitmaps = block.file.read(block.start, block.stop)
     parts = bitmap_splits(bitmaps, parse_splits(options.splits), options.seed)
     word, name = block.file.word, safe_name(block.file.word)

@@ -1,9 +1,9 @@
-"""Drawings of shards as folders of PNG files: <class>-<key_id>.png, drawn by the renderer that training uses.
+"""Writes drawings of shards as folders of PNG files named <class>-<key_id>.png.
 
-Whether a drawing is in a sample follows from its key_id, its class and the seed: the drawings of a class are taken in
-the order of a hash of those, so that a larger sample holds the smaller one. Where drawings share a key_id, all but the
-first have a number behind it, from 1; shards keep them in an order that follows from their words and strokes. The index
-of the set has the columns split, word, file, key_id and recognized (1, 0, or empty where it is not known).
+Whether a drawing is in a sample depends only on its key_id, its class and the seed: the drawings of a class are taken
+in the order of a hash of key_id and seed, so that a larger sample contains the smaller one. If drawings share a key_id,
+all but the first have a number appended to it, from 1; shards keep them in an order that depends on their words and
+strokes. The index of the set has the columns split, word, file, key_id and recognized (1, 0, or empty if unknown).
 """
 
 import dataclasses
@@ -33,19 +33,19 @@ MIN_SIZE, MAX_SIZE = 8, 1024  # pixels
 _COLUMNS = ("split", "word", "file", "key_id", "recognized")
 _READ = (*STROKE_COLUMNS, "key_id", "recognized")
 _BLOCK = 1024  # drawings
-_BLOCK_PIXELS = 1 << 22  # at most, so that a block's images stay small at any size
+_BLOCK_PIXELS = 1 << 22  # at most in a block, so that its images take little memory at any size
 
 
 @dataclass(frozen=True)
 class PictureOptions:
-    """What decides, beside the shards, which files are written.
+    """The options that, with the shards, determine which files are written.
 
     Attributes:
         split: train, validation or test; None takes all three.
-        classes: the classes to take; None takes every one there is.
-        drawings_per_class: how many to take of each class, over the splits that are taken; None takes all.
-        seed: chooses another sample.
-        render: how drawings become images.
+        classes: the classes to take; None takes all.
+        drawings_per_class: how many drawings to take of each class, in all chosen splits together; None takes all.
+        seed: a different seed takes a different sample.
+        render: the render settings.
     """
 
     split: str | None = None
@@ -70,10 +70,10 @@ class _Rows:
     """Some drawings of a row group.
 
     Attributes:
-        split: the split they are of.
-        group: the row group.
-        rows: (n,) int64, their rows in it.
-        twin: (n,) int64, how many drawings before it in the split have the same key_id.
+        split: their split.
+        group: the index of the row group in the split.
+        rows: (n,) int64, their rows in the row group.
+        twin: (n,) int64, for each drawing how many drawings before it in the split have the same key_id.
     """
 
     split: ShardSplit
@@ -84,7 +84,7 @@ class _Rows:
 
 @dataclass(frozen=True)
 class _Block:
-    """Some drawings, with the split they are of, and the name of each picture behind its class's name."""
+    """Some drawings of a split; `numbers` are the parts of the pictures' names that follow the class's name."""
 
     split: str
     drawings: Drawings
@@ -100,27 +100,27 @@ def write_drawings(
     force: bool = False,
     progress: Progress = untold,
 ) -> tuple[PictureSet, bool]:
-    """Write drawings of shards as folders of PNG files; returns what stands there and whether it was written now.
+    """Write drawings of shards as folders of PNG files; returns the set, and whether it was written now.
 
-    The same drawings and options give the same pictures, whatever the shards' seed, number and order, the order of the
-    classes and the threads.
+    The same drawings and options give the same pictures, whatever the seed, number and order of the shards, the order
+    in which classes are named, and the number of threads.
 
     Args:
         shards: the folder of shards.
-        folder: the target; it is made, or holds an earlier set, which stands until the new one is complete.
-        options: what decides the files.
-        workers: threads.
-        force: write even where nothing changed.
-        progress: is told of pictures that are written.
+        folder: the target, new or with an earlier set, which is kept until the new one is complete.
+        options: which files to write.
+        workers: how many threads to use.
+        force: write even if nothing has changed.
+        progress: is called with the number of pictures written.
 
     Raises:
-        SketchpipeError: as its message says; the folder is as before.
+        SketchpipeError: the pictures cannot be made; the folder is unchanged.
     """
     PICTURES.finish_pending(folder)
     splits = _open(shards, options.split)
     manifest = splits[0].manifest
     labels = sorted(labels_of(shards, manifest, options.classes))
-    if options.classes is not None:  # in whatever order they were named
+    if options.classes is not None:  # so that the order in which they were named does not matter
         options = dataclasses.replace(options, classes=tuple(manifest.classes[label] for label in labels))
     made_of = {"options": dataclasses.asdict(options), "shards": manifest.checksum, "writer": version("sketchpipe")}
 
@@ -146,7 +146,7 @@ def write_drawings(
 
 
 def _open(shards: Path, split: str | None) -> list[ShardSplit]:
-    """The split, or all that have drawings."""
+    """The given split, or all splits that have drawings."""
     if split is not None:
         return [open_split(shards, split)]
     first = open_split(shards, SPLITS[0])
@@ -154,7 +154,7 @@ def _open(shards: Path, split: str | None) -> list[ShardSplit]:
 
 
 def _sample(splits: Sequence[ShardSplit], labels: Sequence[int], options: PictureOptions) -> Iterator[_Rows]:
-    """The drawings that the options take, row group by row group."""
+    """The drawings that the options choose, row group by row group."""
     limit = options.drawings_per_class
     if limit is None:
         for found, found_labels, _ in _scan(splits):
@@ -177,9 +177,9 @@ def _sample(splits: Sequence[ShardSplit], labels: Sequence[int], options: Pictur
 
 
 class Sample:
-    """Of each label the candidates with the smallest hashes; of equal ones those that came first.
+    """Keeps for each label the candidates with the smallest hashes; among equal hashes those that were added first.
 
-    Memory follows from the sample, not from what it is taken of.
+    The memory needed depends on the size of the sample, not on the number of candidates.
     """
 
     def __init__(self, limit: int, labels: int) -> None:
@@ -187,17 +187,17 @@ class Sample:
         self._parts: list[list[NDArray[Any]]] = []
 
     def __len__(self) -> int:
-        """The candidates that are held."""
+        """How many candidates are held."""
         return sum(len(part[0]) for part in self._parts)
 
     def add(self, labels: Int64Array, hashes: UInt64Array, *columns: NDArray[Any]) -> None:
-        """Add candidates, (n,) each, with any other columns."""
+        """Add n candidates: their labels, hashes and any other columns, (n,) each."""
         self._parts.append([labels, hashes, *columns])
         if len(self) > self._most:
             self._parts = [self.first()]
 
     def first(self) -> list[NDArray[Any]]:
-        """The sample's labels, hashes and other columns, `limit` of each label or as many as there are."""
+        """The sample's labels, hashes and other columns, at most `limit` rows of each label."""
         columns = [np.concatenate(column) for column in zip(*self._parts, strict=True)]
         labels, hashes = columns[:2]
         order = np.lexsort((hashes, labels))
@@ -207,9 +207,9 @@ class Sample:
 
 
 def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, UInt64Array]]:
-    """All rows, with the label and the key_id of each; rows with one key_id stand together in a split."""
+    """All rows, with the label and the key_id of each; rows with the same key_id are adjacent in a split."""
     for split in splits:
-        last_key, last_twin = -1, 0  # of the row group before
+        last_key, last_twin = -1, 0  # of the previous row group
         for group in range(len(split.row_groups)):
             table = split.read_table(group, ("key_id", "label"))
             keys, labels = np.asarray(table.column("key_id")), np.asarray(table.column("label")).astype(np.int64)
@@ -222,7 +222,7 @@ def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, UIn
 
 
 def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
-    """The sample, read, in blocks of bounded size."""
+    """Read the drawings of the sample, in blocks of bounded size."""
     step = min(_BLOCK, max(1, _BLOCK_PIXELS // (size * size)))
     for found in sample:
         if not len(found.rows):
@@ -237,7 +237,7 @@ def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
 
 
 def _write_block(block: _Block, staged: Path, config: RenderConfig) -> list[tuple[Any, ...]]:
-    """Write the pictures of a block; returns their lines of the index."""
+    """Write the pictures of a block; returns their lines for the index."""
     drawings = block.drawings
     names = {label: safe_name(drawings.words[label]) for label in np.unique(drawings.word).tolist()}
     for name in names.values():

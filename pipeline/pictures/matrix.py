@@ -10,13 +10,13 @@ from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.pictures.sheet import Font, shortened, shown
 
 _BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
-_RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)  # a cell that holds all drawings of its row
-_FAINTEST = 0.2  # the least depth of a cell that is not 0; page.js of the report uses the same
+_RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)  # the colours of a cell that holds all drawings of its row
+_FAINTEST = 0.2  # the least depth of the colour of a cell that is not 0; page.js of the report uses the same value
 _LINE = 13  # pixels from one word to the next
 _WORDS = 130  # pixels at most for the words of an axis
-_MARGIN = 22  # pixels around, and for the name of an axis
-_SIDE = 690  # pixels of all cells together where there are many
-_NUMBERED = 30  # pixels of a cell from which a number fits in
+_MARGIN = 22  # pixels around the matrix, which also hold the name of an axis
+_SIDE = 690  # pixels of all cells of a row together, if there are many
+_NUMBERED = 30  # pixels; a cell of at least this size has room for a number
 _GRID = (226, 226, 226)
 
 
@@ -36,7 +36,7 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
     count = len(words)
     cell = max(2, min(36, _SIDE // count))
     shares = row_shares(confusion)
-    every = -(-_LINE // cell)  # words that stand on an axis
+    every = -(-_LINE // cell)  # an axis shows the word of one class in this many
     font = ImageFont.load_default(11)
     labels = [shortened(shown(word, font), font, _WORDS) for word in words]
     side = _MARGIN + 8 + max(int(font.getlength(label)) for label in labels[::every])

@@ -1,9 +1,9 @@
-"""Names of files and folders for words of any kind.
+"""Makes names of files and folders from words of any kind.
 
-A word may be a path or hold a NUL. Its safe name is one component of a path on every file
-system: ASCII letters, digits, space, `-`, `_` and `.` stand for themselves, any other character for the `%XX` of its
-UTF-8 bytes (RFC 3986, section 2.1). So what a file system may fold into one (the two Unicode spellings of an accented
-letter) stays apart, except capitals: `Cat` and `cat` are two names on Linux and one on macOS.
+A word may look like a path or contain a NUL. Its safe name is one component of a path on every file system: ASCII
+letters, digits, space, `-`, `_` and `.` are kept, any other character is written as the `%XX` of its UTF-8 bytes (RFC
+3986, section 2.1). So words that a file system may treat as equal, such as the two Unicode forms of an accented letter,
+have different names. Capitals are the exception: `Cat` and `cat` are two names on Linux and one on macOS.
 """
 
 import hashlib
@@ -14,24 +14,24 @@ from pathlib import Path
 
 from pipeline.errors import OutputError
 
-MAX_NAME_BYTES = 200  # file systems take 255; the rest is for a number and a suffix
+MAX_NAME_BYTES = 200  # file systems allow 255; the rest is for a number and a suffix
 _DIGEST_CHARACTERS = 32
-_SHORTENED = "%~"  # no escape, so that no whole name holds it
+_SHORTENED = "%~"  # not a valid escape, so that no unshortened name contains it
 _UNSAFE = re.compile(r"[^A-Za-z0-9 ._-]")
 
 
 def safe_name(word: str) -> str:
-    r"""The name, 1 to `MAX_NAME_BYTES` ASCII characters, of a file or folder for this word; no two words share one.
+    r"""The name of a file or folder for this word: 1 to `MAX_NAME_BYTES` ASCII characters, different for each word.
 
-    A first character that would hide the file or make it an option, and a last one that some file systems drop, are
-    escaped too. A longer name is cut, and ends in `%~` and a hash of the word.
+    Also escaped are a first character that would hide the file or make it look like an option, and a last character
+    that some file systems drop. A name that would be longer is cut, and ends in `%~` and a hash of the word.
 
     >>> safe_name("hot dog"), safe_name("../x"), safe_name("-rf"), safe_name("caf\u00e9")
     ('hot dog', '%2E.%2Fx', '%2Drf', 'caf%C3%A9')
     """
     name = _UNSAFE.sub(lambda found: _escaped(found[0]), word)
     if not name:
-        return "%"  # escapes nothing
+        return "%"  # no other word has this name: elsewhere hex digits or "~" follow a "%"
     if name[0] in " .-":
         name = _escaped(name[0]) + name[1:]
     if name[-1] in " .":
@@ -43,10 +43,10 @@ def safe_name(word: str) -> str:
 
 
 def check_names(staged: Path, classes: Sequence[str]) -> None:
-    """Make sure that no two classes share a folder where the disk of `staged` knows no capitals.
+    """Make sure that no two classes share a folder if the file system of `staged` ignores case.
 
     Raises:
-        OutputError: two do.
+        OutputError: two classes share a folder.
     """
     probe = staged / "names"
     probe.mkdir()
@@ -56,7 +56,7 @@ def check_names(staged: Path, classes: Sequence[str]) -> None:
         except FileExistsError as error:
             twin = next(other for other in classes if safe_name(other).lower() == safe_name(word).lower())
             raise OutputError(
-                f'classes "{twin}" and "{word}" differ in capitals only, and share a folder on this disk; '
+                f'classes "{twin}" and "{word}" differ only in case, and would share a folder on this disk; '
                 "choose one with --classes"
             ) from error
     shutil.rmtree(probe)

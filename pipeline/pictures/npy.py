@@ -1,6 +1,6 @@
-"""Google's numpy bitmaps: .npy files of (N, 784) uint8, 28 x 28 pixels a row, strokes white (255) on black (0).
+"""Reads Google's numpy bitmaps: .npy files of (N, 784) uint8, 28 x 28 pixels a row, white (255) on black (0).
 
-They have no strokes, so that no shard can hold them. Format: https://numpy.org/doc/stable/reference/generated/
+They have no strokes, so shards cannot hold them. Format: https://numpy.org/doc/stable/reference/generated/
 numpy.lib.format.html; data: https://github.com/googlecreativelab/quickdraw-dataset.
 """
 
@@ -35,8 +35,8 @@ class BitmapFile:
     """A file of bitmaps of one class.
 
     Attributes:
-        path: where it lies.
-        name: its folder's name and its own, with `/`, on any machine.
+        path: its path.
+        name: its folder's name and its own, joined by `/` on every system.
         word: the class that its name declares.
         rows: how many bitmaps it holds, 1 or more.
     """
@@ -47,42 +47,42 @@ class BitmapFile:
     rows: int
 
     def read(self, start: int, stop: int) -> UInt8Array:
-        """Bitmaps `start` to `stop`: (n, 28, 28) uint8, a copy, so that the file's pages do not stay in memory.
+        """Read bitmaps `start` to `stop`: (n, 28, 28) uint8, a copy, so that the mapped file does not stay in memory.
 
         Raises:
-            InputError: the file cannot be read any more, or is another one by now.
+            InputError: the file can no longer be read, or has changed.
         """
         rows = np.array(_map(self.path)[start:stop], order="C").reshape(-1, SIDE, SIDE)
         if len(rows) != stop - start:
-            raise InputError(f"{self.path}: has changed while it was read; run the command again")
+            raise InputError(f"{self.path}: changed while it was read; run the command again")
         return rows
 
 
 def find_bitmaps(inputs: Sequence[str]) -> list[BitmapFile]:
-    """The .npy files behind paths, folders and globs, each once, in the order of their names.
+    """Find the .npy files that paths, folders and globs name, each once, in the order of their names.
 
-    Folders are searched through; hidden files and folders are passed over.
+    Folders are searched recursively; hidden files and folders are skipped.
 
     Raises:
-        InputError: something does not exist, a folder holds no .npy file, or a file no bitmaps.
+        InputError: a path does not exist, a folder holds no .npy file, or a file holds no bitmaps.
     """
     ordered = find_files(inputs, _files_in, f"give Google's numpy bitmaps (*{SUFFIX})")
     return [open_bitmaps(path, name) for name, path in ordered]
 
 
 def open_bitmaps(path: Path, name: str | None = None) -> BitmapFile:
-    """A file of bitmaps, its header and size checked.
+    """Open a file of bitmaps, and check its header and size.
 
     Raises:
-        InputError: it cannot be read, is no .npy file, is cut short, goes on behind its array, or holds another one
-            than (N, 784) uint8.
+        InputError: the file cannot be read, is not a .npy file, is shorter or longer than its header says, or its array
+            is not (N, 784) uint8.
     """
     word = word_of_file(path.name)
     if not word:
         raise InputError(f"{path}: its name declares no class; name it <class>{SUFFIX}")
     rows = _layout(path).rows
     if rows == 0:
-        raise InputError(f"{path}: holds no bitmaps; fetch it anew or leave it out")
+        raise InputError(f"{path}: holds no bitmaps; download it again or leave it out")
     return BitmapFile(path, name or f"{path.parent.name}/{path.name}", word, rows)
 
 
@@ -97,14 +97,14 @@ def word_of_file(name: str) -> str:
 
 
 def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) -> NDArray[np.int64]:
-    """(N,) int64, an index into `SPLITS`, from each bitmap's pixels and the seed alone.
+    """(N,) int64, for each bitmap an index into `SPLITS`, which depends only on its pixels and the seed.
 
-    So a bitmap keeps its split whatever else there is, and two that are alike are never in two splits.
+    So a bitmap keeps its split whatever other bitmaps there are, and identical bitmaps are always in the same split.
 
     Args:
         bitmaps: (N, 28, 28) uint8.
         splits: the shares of the splits; they sum to 1.
-        seed: chooses another division.
+        seed: a different seed divides the bitmaps differently.
     """
     rows = np.ascontiguousarray(bitmaps, np.uint8).reshape(len(bitmaps), _PIXELS)
     digests = b"".join(hashlib.blake2b(row.data, digest_size=8).digest() for row in rows)
@@ -114,7 +114,7 @@ def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) ->
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a file's array lies: its rows, the byte it begins at, and whether column follows column."""
+    """The array in a file: its rows, the offset of its first byte, and whether it is stored column by column."""
 
     rows: int
     offset: int
@@ -122,31 +122,33 @@ class _Layout:
 
 
 def _layout(path: Path) -> _Layout:
-    """What the header says, held against the file's size, so that nothing is mapped that is not there."""
+    """Read the header, and check it against the file's size, so that nothing beyond the file's end is mapped."""
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
             if version not in _HEADERS:
-                raise ValueError(f"format {version[0]}.{version[1]}, which no file of uint8 needs")
+                raise ValueError(f"format version {version[0]}.{version[1]}, expected 1.0 or 2.0")
             shape, columns_first, dtype = _HEADERS[version](file)
             offset, size = file.tell(), os.fstat(file.fileno()).st_size
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # a damaged header is a Python literal of any kind to numpy, and fails in as many ways
-        raise InputError(f"{path}: is no whole {SUFFIX} file ({_first_line(error)}); fetch it anew") from error
+    except Exception as error:  # numpy evaluates the header as a Python literal: a damaged one can raise anything
+        raise InputError(
+            f"{path}: is not a complete {SUFFIX} file ({_first_line(error)}); download it again"
+        ) from error
     if len(shape) != 2 or shape[1] != _PIXELS or dtype != np.uint8:
         found = f"{shape} {dtype}"
         raise InputError(f"{path}: expected (N, {_PIXELS}) uint8, bitmaps of {SIDE} x {SIDE} pixels, found {found}")
     behind = size - offset - shape[0] * _PIXELS
     if behind < 0 or shape[0] < 0:
-        raise InputError(f"{path}: is no whole {SUFFIX} file (it ends after {size:,} bytes); fetch it anew")
+        raise InputError(f"{path}: is not a complete {SUFFIX} file (it ends after {size:,} bytes); download it again")
     if behind > 0:
-        raise InputError(f"{path}: goes on for {behind:,} bytes behind its {shape[0]:,} bitmaps; fetch it anew")
+        raise InputError(f"{path}: has {behind:,} more bytes after its {shape[0]:,} bitmaps; download it again")
     return _Layout(shape[0], offset, columns_first)
 
 
 def _map(path: Path) -> UInt8Array:
-    """The file's array, mapped into memory: (N, 784) uint8."""
+    """Map the file's array into memory: (N, 784) uint8."""
     layout = _layout(path)
     order: Literal["C", "F"] = "F" if layout.columns_first else "C"
     try:
@@ -154,7 +156,7 @@ def _map(path: Path) -> UInt8Array:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
-        raise InputError(f"{path}: has changed while it was read; run the command again") from error
+        raise InputError(f"{path}: changed while it was read; run the command again") from error
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""PNG files of small pictures, and bitmaps in other sizes."""
+"""Writes PNG files of small pictures, and resizes bitmaps."""
 
 import struct
 import zlib
@@ -14,15 +14,15 @@ SCALINGS: tuple[str, ...] = get_args(Scaling)
 
 
 def encode_png(image: UInt8Array) -> bytes:
-    """A PNG file of an (H, W) or (H, W, 1) uint8 image, 8-bit grey, or of (H, W, 3) uint8, RGB.
+    """Encode an (H, W) or (H, W, 1) uint8 image as 8-bit grey PNG, an (H, W, 3) uint8 image as RGB PNG.
 
-    Runs are all that is looked for: lines on black have many. On drawings at 64 pixels that takes 60 microseconds and
-    1,640 bytes, zlib's default 165 and 1,660, Pillow 270 and 1,770 (one core of an AMD EPYC); at 256 pixels 440 and
-    9,300, Pillow 2,100 and 7,700. Format: https://www.w3.org/TR/png-3/.
+    Only runs of equal bytes are compressed, because lines on black have many. A drawing of 64 pixels takes 60
+    microseconds and 1,640 bytes, with zlib's default strategy 165 and 1,660, with Pillow 270 and 1,770 (one core of an
+    AMD EPYC); of 256 pixels 440 and 9,300, with Pillow 2,100 and 7,700. Format: https://www.w3.org/TR/png-3/.
     """
     height, width = image.shape[:2]
     values = image.reshape(height, -1)
-    rows = np.zeros((height, values.shape[1] + 1), np.uint8)  # each behind its filter: 0, none
+    rows = np.zeros((height, values.shape[1] + 1), np.uint8)  # the first byte of a row is its filter: 0, none
     rows[:, 1:] = values
     colour_type = 2 if values.shape[1] == 3 * width else 0
     header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, 0)
@@ -35,7 +35,7 @@ def encode_png(image: UInt8Array) -> bytes:
 
 
 def resized(bitmaps: UInt8Array, size: int, scaling: str) -> UInt8Array:
-    """(N, H, W) uint8 pictures as (N, size, size), by one of `SCALINGS`."""
+    """Resize (N, H, W) uint8 bitmaps to (N, size, size); `scaling` is one of `SCALINGS`."""
     if bitmaps.shape[1:] == (size, size):
         return bitmaps
     way = Image.Resampling[scaling.upper()]

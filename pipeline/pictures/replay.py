@@ -1,4 +1,4 @@
-"""A drawing being drawn: prefixes of its line through the one renderer, as the frames of an animated GIF."""
+"""Animates how a drawing was drawn, as the frames of a GIF."""
 
 import dataclasses
 import io
@@ -24,10 +24,10 @@ from pipeline.shards.read import open_split
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 
 FRAME_CENTISECONDS = 5
-LAST_CENTISECONDS = 100  # the whole drawing stays before it begins anew
+LAST_CENTISECONDS = 100  # the whole drawing is shown before the animation repeats
 MIN_SIZE, MAX_SIZE = 16, 512  # pixels
 MIN_SECONDS, MAX_SECONDS = 0.1, 20.0
-_COLOURS = 256  # of a GIF
+_COLOURS = 256  # that a GIF can have
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class ReplayConfig:
     """How a drawing is replayed.
 
     Attributes:
-        render: how its frames become images.
-        seconds: how long the pen is at work; the whole drawing is shown one second more.
+        render: the render settings of the frames.
+        seconds: how long the drawing takes; after that the whole drawing is shown for another second.
     """
 
     render: RenderConfig = dataclasses.field(default_factory=lambda: RenderConfig(256))
@@ -50,12 +50,13 @@ class ReplayConfig:
 
 
 def find_drawing(shards: Path, key_id: int) -> tuple[Drawings, int]:
-    """The first drawing with this key_id, with how many there are of it: one, but for sources that repeat a key.
+    """Find the first drawing with this key_id; returns it and how many there are, which is 1 unless sources repeat it.
 
-    Only the one shard is read that the key can be in.
+    Only the one shard that can hold the key_id is read.
 
     Raises:
-        InputError: there is none.
+        InputError: no drawing has this key_id.
+        UsageError: the key_id is out of range.
         ShardError: the shards are damaged.
     """
     if not 0 <= key_id < 1 << 64:
@@ -82,10 +83,10 @@ def find_drawing(shards: Path, key_id: int) -> tuple[Drawings, int]:
 
 
 def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None, seed: int | None) -> Drawings:
-    """One drawing of a split, of any of `classes`; the same seed takes the same one, None another each time.
+    """Choose one drawing of a split, of any of `classes`; a seed always gives the same one, None another each time.
 
     Raises:
-        InputError: the split has no drawing, or none of these classes.
+        InputError: the split has no drawing of these classes.
         UsageError: the seed is negative.
         ShardError: the shards are damaged.
     """
@@ -95,7 +96,9 @@ def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None,
     wanted = labels_of(shards, split.manifest, classes)
     total = sum(split.manifest.counts[split_name][label] for label in wanted)
     if not total:
-        raise InputError(f"{shards}: its {split_name} split has no drawing of {', '.join(classes or ())}; take another")
+        raise InputError(
+            f"{shards}: its {split_name} split has no drawing of {', '.join(classes or ())}; choose another split"
+        )
     left = random.Random(seed).randrange(total)
     for group in range(len(split.row_groups)):
         labels = np.asarray(split.read_table(group, ("label",)).column("label"))
@@ -107,12 +110,13 @@ def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None,
 
 
 def replay(drawing: Drawings, config: ReplayConfig) -> UInt8Array:
-    """The frames of one drawing being drawn: (F, size, size, C) uint8, the last of them the whole drawing.
+    """Render the frames that show a drawing being drawn: (F, size, size, C) uint8, the last one the whole drawing.
 
-    Shards keep no times, so each piece of line takes the time of its length, and the pen jumps between strokes.
+    Shards keep no times, so each piece of a line takes time in proportion to its length, and the pen jumps between
+    strokes.
     """
     margin = config.render.margin
-    x, y = (drawing.x, drawing.y) if margin is None else centre(drawing, margin)  # of the whole, or prefixes would move
+    x, y = (drawing.x, drawing.y) if margin is None else centre(drawing, margin)  # else prefixes would move
     count = max(2, round(config.seconds * 100 / FRAME_CENTISECONDS))
     frames = _prefixes(x.astype(np.float64), y.astype(np.float64), drawing.stroke_end, count)
     placed = dataclasses.replace(config.render, framing="corner", line_width=config.render.width)
@@ -120,9 +124,10 @@ def replay(drawing: Drawings, config: ReplayConfig) -> UInt8Array:
 
 
 def encode_gif(frames: UInt8Array) -> bytes:
-    """A GIF file that repeats (F, H, W, C) uint8 frames for ever; the last is shown for `LAST_CENTISECONDS`.
+    """Encode (F, H, W, C) uint8 frames as a GIF file that repeats; the last is shown for `LAST_CENTISECONDS`.
 
-    All frames share one palette, nothing is dithered, and each holds only what differs from the one before.
+    All frames share one palette, nothing is dithered, and each frame stores only the pixels that differ from the
+    previous one.
     """
     changed = np.concatenate([_packed(frames[0]).ravel(), *map(_changed, frames[:-1], frames[1:])])
     found = np.unique(changed)
@@ -153,13 +158,13 @@ def _packed(frame: UInt8Array) -> NDArray[np.uint32]:
 
 
 def _changed(before: UInt8Array, after: UInt8Array) -> NDArray[np.uint32]:
-    """The packed colours of a frame where the one before has others."""
+    """The packed colours of the pixels of `after` that differ from `before`."""
     differ = (before != after).any(axis=2)
     return _packed(after[differ][None]).ravel()
 
 
 def _palette(changed: NDArray[np.uint32], found: NDArray[np.uint32]) -> Int64Array:
-    """(K, 3) int64, at most 256 colours for these pixels: black, and the others' own or their median cut."""
+    """(K, 3) int64, at most 256 colours for these pixels: their own if so few, else black and a median cut."""
     if len(found) <= _COLOURS:
         chosen = found
     else:
@@ -172,18 +177,20 @@ def _palette(changed: NDArray[np.uint32], found: NDArray[np.uint32]) -> Int64Arr
 
 
 def _prefixes(x: Float64Array, y: Float64Array, stroke_end: Int64Array, count: int) -> dict[str, Any]:
-    """The fields of `Drawings` for prefixes of 1/count, 2/count, ... of a drawing's line, cut within its pieces.
+    """The fields of `Drawings` for prefixes of 1/count, 2/count, ... of the length of a drawing.
+
+    A prefix may end between two points of the drawing.
 
     Args:
-        x: (P,) from left to right.
-        y: (P,) from top to bottom.
-        stroke_end: (S,) the end of each stroke in `x` and `y`.
-        count: how many prefixes; the last is the whole.
+        x: (P,) float64, from left to right.
+        y: (P,) float64, from top to bottom.
+        stroke_end: (S,) int64, the end of each stroke in `x` and `y`.
+        count: how many prefixes; the last one is the whole drawing.
     """
     first = np.concatenate([[0], stroke_end[:-1]])
     moved = np.hypot(np.diff(x, prepend=x[0]), np.diff(y, prepend=y[0]))
-    moved[first] = 1  # instead of the jump; so that a dot takes time too
-    reached = np.cumsum(moved)  # where on the line each point lies
+    moved[first] = 1  # instead of the length of the jump; so that a dot takes time too
+    reached = np.cumsum(moved)  # the length of the line up to each point
     xs, ys, stroke_ends, drawing_ends = [], [], [], []
     points = strokes = 0
     for k in range(1, count + 1):
@@ -192,7 +199,7 @@ def _prefixes(x: Float64Array, y: Float64Array, stroke_end: Int64Array, count: i
         xs.append(x[:whole])
         ys.append(y[:whole])
         ends = np.append(stroke_end[stroke_end < whole], whole)
-        if at > reached[whole - 1] and whole not in stroke_end:  # the pen is on its way to the next point
+        if at > reached[whole - 1] and whole not in stroke_end:  # the prefix ends before the next point
             part = (at - reached[whole - 1]) / moved[whole]
             xs.append(x[whole - 1 : whole] + part * (x[whole : whole + 1] - x[whole - 1]))
             ys.append(y[whole - 1 : whole] + part * (y[whole : whole + 1] - y[whole - 1]))
@@ -201,7 +208,7 @@ def _prefixes(x: Float64Array, y: Float64Array, stroke_end: Int64Array, count: i
         points += int(ends[-1])
         strokes += len(ends)
         drawing_ends.append(strokes)
-    # Points between those of the drawing are no integers; the renderer takes either.
+    # Points between those of the drawing are not integers; the renderer takes integers and floats.
     return {
         "x": np.concatenate(xs).astype(np.float32),
         "y": np.concatenate(ys).astype(np.float32),

@@ -1,12 +1,12 @@
-"""Pictures as a set of folders, one a split and in it one a class, as image loaders expect them.
+"""Writes sets of pictures: a folder for each split and in it one for each class, as image loaders expect.
 
     train/<class>/<class>-<number>.png   <class> is `safe_name` of the class, the number has seven digits or more
-    validation/, test/                   missing where no picture fell into them
-    index.csv                            a line a picture, its split and its class first
+    validation/, test/                   missing if they have no pictures
+    index.csv                            a line for each picture: its split, its class, and more columns
     bitmaps.json or pictures.json        options, counts and sources; without it the folder is not sketchpipe's
 
-The set is made in the hidden `.build/` of the folder and takes its place when it is complete; a journal finishes that
-where a process died on the way.
+The set is made in the hidden `.build/` of the folder and moved into place when it is complete. If a process dies while
+moving it, the next one finishes that with the help of a journal.
 """
 
 import csv
@@ -36,16 +36,16 @@ Block = TypeVar("Block")
 
 @dataclass(frozen=True)
 class PictureSet:
-    """What the mark says, `bitmaps.json` or `pictures.json`.
+    """What the mark of a set, `bitmaps.json` or `pictures.json`, says.
 
     Attributes:
-        attribution: whose drawings these are.
-        synthetic: whether they are the built-in sample's.
+        attribution: who made the drawings, and under which licence they are.
+        synthetic: whether they are of the built-in sample.
         options: what the user asked for.
-        classes: the classes in order.
-        counts: for each split that is not empty, the pictures of each class.
-        sources: what the pictures were made of.
-        index_sha256: of index.csv.
+        classes: the classes, in order.
+        counts: for each split that is not empty, the number of pictures of each class.
+        sources: what the pictures were made from.
+        index_sha256: the SHA-256 of index.csv, in hex.
     """
 
     attribution: str
@@ -58,11 +58,11 @@ class PictureSet:
 
     @property
     def pictures(self) -> int:
-        """How many there are."""
+        """How many pictures there are."""
         return sum(map(sum, self.counts.values()))
 
     def dump(self, kind: str) -> str:
-        """The text of the mark, for a set of this format."""
+        """The text of the mark of a set whose format is `kind`."""
         head = {"format": kind, "format_version": FORMAT_VERSION, "writer": {"sketchpipe": version("sketchpipe")}}
         return json.dumps({**head, **dataclasses.asdict(self)}, indent=1, ensure_ascii=False) + "\n"
 
@@ -70,18 +70,18 @@ class PictureSet:
 def place_set(
     folder: Path, mark: str, made_of: Mapping[str, Any], write: Callable[[Path], PictureSet], *, force: bool
 ) -> tuple[PictureSet, bool]:
-    """Let a set stand in `folder`; returns it and whether it was written now.
+    """Put a set of pictures into `folder`; returns the set, and whether it was written now.
 
     Args:
-        folder: the target; it is made, or holds an earlier set, which stands until the new one is complete.
-        mark: the file that says what the set is of, one of `FORMATS`.
-        made_of: what decides the files, as JSON knows it: where it is what the standing set was made of, nothing is
+        folder: the target, new or with an earlier set, which is kept until the new one is complete.
+        mark: the file that says what the set was made from, one of `FORMATS`.
+        made_of: what determines the files, as JSON values. If an existing set was made from the same, nothing is
             written.
         write: writes pictures and index into the empty folder that it is given.
-        force: write even where nothing changed.
+        force: write even if nothing has changed.
 
     Raises:
-        SketchpipeError: as its message says; the folder is as before.
+        SketchpipeError: the set cannot be made; the folder is unchanged.
     """
     check_free(folder)
     with locked(folder), PICTURES.placing(folder):
@@ -109,20 +109,20 @@ def write_pictures(
     total: int,
     progress: Progress,
 ) -> dict[str, tuple[int, ...]]:
-    """Write pictures block by block, on `workers` threads, and the index of them; returns the counts of a set.
+    """Write pictures block by block on `workers` threads, and their index; returns `PictureSet.counts`.
 
     Args:
-        staged: where to.
-        classes: of the set, in order.
-        columns: of the index; split and class come first.
-        blocks: what is written at a time.
+        staged: the folder to write into.
+        classes: the classes of the set, in order.
+        columns: the columns of the index; the first two are split and class.
+        blocks: the pictures that are written at a time.
         write_block: writes the pictures of a block with `write_picture`; returns a line of the index for each.
-        workers: threads.
+        workers: how many threads to use.
         total: how many pictures there will be.
-        progress: is told of pictures that are written.
+        progress: is called with the number of pictures written.
 
     Raises:
-        OutputError: two classes share a folder on this disk.
+        OutputError: two classes would share a folder on this disk.
     """
     check_names(staged, classes)
     counts = {split: Counter[str]() for split in SPLITS}
@@ -140,30 +140,30 @@ def write_pictures(
 
 
 def write_picture(staged: Path, place: str, image: UInt8Array) -> None:
-    """Write one picture to `place`, a path in the set whose folder exists."""
-    # No Path: it puts each of millions of names into the interpreter's table of interned strings.
+    """Write one picture to `place`, a path in the set; its folder must exist."""
+    # Not a Path: that would intern each of millions of names, which then stay in memory.
     with open(f"{staged}/{place}", "wb") as file:  # noqa: PTH123 - see above
         file.write(encode_png(image))
 
 
 def index_hash(staged: Path) -> str:
-    """SHA-256, in hex, of the index that was written."""
+    """The SHA-256, in hex, of the index that was written."""
     return _sha256(staged / INDEX)
 
 
 def _origin(made_of: Mapping[str, Any], mark: Path) -> str:
-    """What a set is made of, and the hash of the mark that says so."""
+    """What a set was made from and the hash of its mark, as JSON."""
     return json.dumps({**made_of, "mark": _sha256(mark)})
 
 
 def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet | None:
-    """The set that stands in the folder, if it is whole and was made of just this."""
+    """The set in the folder, if it is complete and was made from exactly this; else None."""
     try:
         if (folder / BUILD / PICTURES.origin).read_text(encoding="utf-8") != _origin(made_of, folder / mark):
             return None
     except (FileNotFoundError, UnicodeDecodeError):
         return None
-    fields = json.loads((folder / mark).read_text(encoding="utf-8"))  # as it was written, its hash says
+    fields = json.loads((folder / mark).read_text(encoding="utf-8"))  # its hash proved that it is as it was written
     made = PictureSet(**{field.name: fields[field.name] for field in dataclasses.fields(PictureSet)})
     return made if _is_whole(folder, made) else None
 

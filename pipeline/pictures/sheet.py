@@ -1,4 +1,4 @@
-"""Pictures for people: image files and contact sheets, all drawn by the one renderer."""
+"""Draws contact sheets: a row of drawings for each class."""
 
 import io
 import math
@@ -21,19 +21,19 @@ from pipeline.storage.outputs import check_picture_path, write_output
 
 MAX_SHEET_PIXELS = 100_000_000
 _GAP = 4  # pixels between the drawings of a sheet
-_TEXT_HEIGHT = 16  # of a row that is drawn smaller than its label
+_TEXT_HEIGHT = 16  # pixels; the least height of a row, so that its label fits
 _LABEL_WIDTH, _MAX_LABEL_WIDTH = 120, 240
 _BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
-_NO_CHARACTER = "\U0010ffff"  # Unicode promises that it will never be one, so that a font shows what it lacks
+_NO_CHARACTER = "\U0010ffff"  # never a character (Unicode guarantees that), so a font draws its sign for missing ones
 Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
-    """Write an (H, W, 3) or (H, W, 1) uint8 image as `write_output` does.
+    """Write an (H, W, 3) or (H, W, 1) uint8 image as a PNG file, as `write_output` does.
 
     Raises:
-        OutputError: it cannot be written.
-        UsageError: the path promises another format.
+        OutputError: the file cannot be written.
+        UsageError: the path does not end in `.png`.
     """
     check_picture_path(path, ".png")
     png = io.BytesIO()
@@ -44,10 +44,10 @@ def write_png(path: Path, image: UInt8Array) -> None:
 def sheet_rows(
     split: ShardSplit, labels: Sequence[int], columns: int, config: RenderConfig
 ) -> list[tuple[str, Drawings]]:
-    """The first `columns` drawings of each of some classes of a split, or as many as there are, as rows of a sheet.
+    """Read the rows of a sheet: the first drawings of each of some classes of a split, at most `columns`.
 
     Raises:
-        UsageError: the sheet would have more than `MAX_SHEET_PIXELS`; nothing has been read.
+        UsageError: the sheet would have more than `MAX_SHEET_PIXELS`; nothing is read then.
         ShardError: the shards are damaged.
     """
     known, counts = split.manifest.classes, split.manifest.counts[split.name]
@@ -66,11 +66,11 @@ def sheet_rows(
 
 
 def contact_sheet(rows: Sequence[tuple[str, Drawings]], config: RenderConfig) -> UInt8Array:
-    """A sheet with a row of drawings beside each label, in as many columns of rows as make it about square.
+    """Draw a sheet of rows, each a label and its drawings, in so many columns of rows that it is about square.
 
     Args:
-        rows: a label and the drawings of its row.
-        config: how drawings become images.
+        rows: the label and the drawings of each row.
+        config: the render settings.
 
     Returns:
         (H, W, 3) uint8, RGB.
@@ -91,10 +91,10 @@ def contact_sheet(rows: Sequence[tuple[str, Drawings]], config: RenderConfig) ->
 
 
 def labels_of(folder: Path, manifest: Manifest, classes: Sequence[str] | None) -> list[int]:
-    """The labels of some classes of a folder of shards, in the order of `classes`; of all where that is None.
+    """The labels of `classes` in a folder of shards, in that order; None takes all classes.
 
     Raises:
-        InputError: the shards have no such class.
+        InputError: the shards do not have one of the classes.
         UsageError: a class is named twice.
     """
     known = manifest.classes
@@ -111,17 +111,17 @@ def labels_of(folder: Path, manifest: Manifest, classes: Sequence[str] | None) -
 
 @dataclass(frozen=True)
 class _Layout:
-    """Where a sheet has what, in pixels.
+    """The layout of a sheet; distances are in pixels.
 
     Attributes:
-        font: of the labels.
-        labels: as they are shown.
-        label_width: before the first drawing of a row.
-        line: from row to row.
-        rows: one above the other.
-        columns: of rows.
-        wide: from one column of rows to the next.
-        height: of the sheet.
+        font: the font of the labels.
+        labels: the labels as they are shown.
+        label_width: the space for the label, before the first drawing of a row.
+        line: the distance from one row to the next.
+        rows: how many rows are below each other.
+        columns: how many columns of rows there are.
+        wide: the distance from one column of rows to the next.
+        height: the height of the sheet.
     """
 
     font: Font
@@ -143,7 +143,7 @@ def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout
     wide = label_width + longest * (config.size + _GAP) + _GAP
     columns = max(1, round(math.sqrt(len(words) * line / wide)))
     rows = -(-len(words) // columns)
-    columns = -(-len(words) // rows)  # none of them empty
+    columns = -(-len(words) // rows)  # so that no column is empty
     height = rows * line + _GAP
     if columns * wide * height > MAX_SHEET_PIXELS:
         found = f"{columns * wide:,} x {height:,} pixels"
@@ -152,14 +152,14 @@ def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout
 
 
 def shown(word: str, font: Font) -> str:
-    """The word, or where the font lacks one of its characters the name that its folder of pictures has."""
+    """The word, or its `safe_name` if the font lacks one of its characters."""
     lacking = bytes(font.getmask(_NO_CHARACTER))
     can_show = all(c.isprintable() and bytes(font.getmask(c)) != lacking for c in set(word))
     return word if can_show else safe_name(word)
 
 
 def shortened(label: str, font: Font, width: int) -> str:
-    """As much of a label as so many pixels have room for."""
+    """The label, cut and with `...` at its end if it is wider than `width` pixels."""
     if font.getlength(label) <= width:
         return label
     while label and font.getlength(label + "...") > width:

@@ -1,6 +1,6 @@
-"""The folder that a set of pictures is made in: what the files of a set are called, and files of others refused.
+"""The folder of a set of pictures: the names of its files, and a refusal if it holds other files.
 
-Whole folders give way to a new set, so that they are put aside before they are removed.
+A new set replaces whole folders. They are moved aside first, and removed when the new set is in place.
 """
 
 import json
@@ -13,7 +13,7 @@ from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, HARMLESS, LOCK, SetCommit, foreign_entries, refuse_foreign
 
 INDEX = "index.csv"
-BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks: which says what a set is of
+BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks, which say what a set was made from
 FORMATS = {BITMAPS: "sketchpipe-bitmaps", DRAWINGS: "sketchpipe-pictures"}
 PICTURES = SetCommit(
     noun="pictures",
@@ -28,22 +28,23 @@ PICTURES = SetCommit(
 
 
 def check_free(folder: Path) -> None:
-    """Refuse a folder with files of others before anything is made in it.
+    """Refuse a folder that holds other files, before anything is written into it.
 
-    Where the lock's file exists, a process of ours may be moving a set this moment: the check is made under the lock.
+    If the lock file exists, another sketchpipe process may be moving a set right now; then only the check that is made
+    under the lock counts.
 
     Raises:
-        OutputError: there is anything but a set of ours, or the folder is a file.
+        OutputError: the folder holds anything but a set of pictures, or is a file.
     """
     try:
         refuse_foreign(folder, foreign_in)
     except (OutputError, FileNotFoundError):
-        if not (folder / BUILD / LOCK).exists():  # asked last: whoever moves something has made it before
+        if not (folder / BUILD / LOCK).exists():  # checked last: the lock file is made before anything is moved
             raise
 
 
 def foreign_in(folder: Path) -> list[str]:
-    """Some names that no set of ours has; empty where there are none."""
+    """Some names in the folder that no set of pictures has; empty if there are none."""
     marks = [mark for mark, kind in FORMATS.items() if _is_mark(folder / mark, kind)]
     foreign = foreign_entries(folder, (*marks, INDEX), SPLITS) if marks else foreign_entries(folder, ())
     return foreign or _foreign_pictures(folder)
@@ -58,7 +59,7 @@ def _is_mark(path: Path, kind: str) -> bool:
 
 
 def _foreign_pictures(folder: Path) -> list[str]:
-    """A name below the splits that no set of ours has; empty where there is none."""
+    """A name below the folders of splits that no set of pictures has; empty if there is none."""
     for split in SPLITS:
         for place in sorted((folder / split).iterdir()) if (folder / split).is_dir() else ():
             if place.name in HARMLESS:
@@ -66,7 +67,7 @@ def _foreign_pictures(folder: Path) -> list[str]:
             if not place.is_dir():
                 return [f"{split}/{place.name}"]
             picture = re.compile(re.escape(place.name) + r"(-\d{7,}){1,2}\.png")
-            with os.scandir(place) as entries:  # one by one: there may be millions
+            with os.scandir(place) as entries:  # not a list: there may be millions
                 for entry in entries:
                     if entry.name not in HARMLESS and not picture.fullmatch(entry.name):
                         return [f"{split}/{place.name}/{entry.name}"]

@@ -1,4 +1,4 @@
-"""The one way from `Drawings` to images: training, evaluation, prediction and pictures all come through here."""
+"""Renders `Drawings` with `RenderConfig`, for training, evaluation, prediction and pictures alike."""
 
 from dataclasses import dataclass, replace
 from typing import TypedDict, Unpack, get_args
@@ -15,24 +15,24 @@ from pipeline.rendering.prefix import aligned_as, leading
 from pipeline.rendering.raster import LINE_WIDTH, SIZE_LIMIT, encoding_of, render_batch
 
 FRAMINGS: tuple[str, ...] = get_args(Framing)
-MARGIN = 1.5  # line widths: half of one is the line itself, a second the miters of corners of 39 degrees and more
-WIDEST_MARGIN = CANVAS / 4  # so that the thickest lines leave drawings half of the canvas
+MARGIN = 1.5  # line widths: half a width for the line itself, one for the miters of corners of 39 degrees and more
+WIDEST_MARGIN = CANVAS / 4  # so that a drawing keeps half of the canvas even with the thickest lines
 
 
 @dataclass(frozen=True)
 class RenderConfig:
-    """How drawings become images.
+    """The render settings.
 
     Attributes:
-        size: pixels of an image's side.
-        line_width: pixels; None is 5 pixels on a canvas of 256, scaled.
-        encoding: what a pixel's channels say, a name in `pipeline.rendering.raster.ENCODINGS`.
-        framing: "corner" leaves drawings where they are stored, which is where Google aligns them: at the top left,
-            their larger side 255 of 256 canvas pixels, so that lines on the border are cut. "centred" puts each into
-            the middle, its larger side up to a margin that holds the line.
+        size: width and height of an image, pixels.
+        line_width: pixels; None scales a width of 5 pixels on a canvas of 256 to the size.
+        encoding: what the channels of a pixel show, a name in `pipeline.rendering.raster.ENCODINGS`.
+        framing: "corner" leaves drawings where they are stored, as Google aligns them: at the top left, with a larger
+            side of 255 of 256 canvas pixels, so that lines on the border are cut. "centred" moves each drawing into the
+            middle and scales its larger side so that a margin has room for the line.
 
     Raises:
-        UsageError: an attribute has no such value.
+        UsageError: an attribute has an invalid value.
     """
 
     size: int = 64
@@ -54,24 +54,24 @@ class RenderConfig:
 
     @property
     def channels(self) -> int:
-        """Of an image: its last axis."""
+        """The length of an image's last axis."""
         return encoding_of(self.encoding).channels
 
     @property
     def width(self) -> float:
-        """Of the line, in pixels of the image."""
+        """The width of the line, in pixels of the image."""
         return self.size * LINE_WIDTH if self.line_width is None else float(self.line_width)
 
     @property
     def margin(self) -> float | None:
-        """Canvas pixels of 256 around centred drawings; None where they stay where they are stored."""
+        """The margin around centred drawings, in pixels of a canvas of 256; None if drawings are not moved."""
         if self.framing == "corner":
             return None
         return min(MARGIN * self.width * CANVAS / self.size, WIDEST_MARGIN)
 
 
 class RenderSettings(TypedDict, total=False):
-    """The keywords of `render`: the attributes of `RenderConfig`, which says what they mean and their defaults."""
+    """The keyword arguments of `render`: the attributes of `RenderConfig`, which documents them."""
 
     size: int
     line_width: float | None
@@ -92,13 +92,13 @@ def render(
     Args:
         drawings: what to render.
         config: the render settings; None takes the defaults of `RenderConfig`.
-        mirrored: whether to mirror the strokes, left to right in each drawing's own box, and not the pixels: colours
-            that tell a direction would not fit.
+        mirrored: whether to mirror the strokes left to right, within the box of each drawing. Mirroring the pixels
+            would leave wrong colours where they show a direction.
         out: the array to fill and return; None makes one.
-        **settings: `size`, `line_width`, `encoding` and `framing`, in place of those of `config`.
+        **settings: `size`, `line_width`, `encoding` and `framing`, which replace those of `config`.
 
     Raises:
-        UsageError: a setting has no such value.
+        UsageError: a setting has an invalid value.
     """
     config = replace(config or RenderConfig(), **settings)
     if mirrored:
@@ -114,10 +114,16 @@ def render(
 def render_leading(
     drawings: Drawings, points: Int64Array, config: RenderConfig, *, mirrored: bool = False
 ) -> UInt8Array:
-    """The same of unfinished drawings: of their first so many points, (N,) from 1 to all.
+    """Render unfinished drawings, as `render` does whole ones.
 
-    They look as `augment` leaves what its `prefix` cuts: put into the middle, or with the corner and the size of the
-    whole drawing.
+    With framing "centred" the unfinished drawing is centred; with "corner" it has the corner and the size of the whole
+    drawing. `augment` does the same with the drawings that its `prefix` cuts.
+
+    Args:
+        drawings: the whole drawings.
+        points: (N,) int64, how many of its first points each drawing keeps, from 1 to all.
+        config: the render settings.
+        mirrored: whether to mirror the strokes left to right.
     """
     part = leading(drawings, points)
     if config.framing == "centred":
@@ -140,7 +146,7 @@ def render_augmented(
     epoch: int,
     out: UInt8Array | None = None,
 ) -> UInt8Array:
-    """The same after `augment`, whose arguments these are; the margin is that of lines of the configured width."""
+    """Augment drawings, then render them; the arguments are those of `augment`, with the margin of `config`."""
     changed = augment(drawings, rows, augmentation, seed=seed, epoch=epoch, margin=config.margin)
     return render_batch(
         changed.x, changed.y, changed.stroke_end, changed.drawing_end,
@@ -149,7 +155,7 @@ def render_augmented(
 
 
 def _mirrored(drawings: Drawings) -> UInt8Array:
-    """(P,) uint8, x of strokes that are mirrored between the leftmost and the rightmost point of their drawing."""
+    """(P,) uint8, x of the points, mirrored between the leftmost and the rightmost point of each drawing."""
     points = np.append(0, drawings.stroke_end)[drawings.drawing_end]
     starts = np.append(0, points[:-1])
     drawn = points > starts

@@ -167,7 +167,7 @@ def test_a_sample_cut_off_is_made_whole(run: Command) -> None:
     Path("s/dog.ndjson").unlink(missing_ok=True)
     assert run("sample", "--to", "s", "--drawings-per-class", "1").code == 0
     assert files_of(Path("s")) == whole
-    assert run("sample", "--to", "s", "--drawings-per-class", "1").err == "s: the sample is there already\n"
+    assert run("sample", "--to", "s", "--drawings-per-class", "1").err == "s: the sample is already there\n"
     run("sample", "--to", "other", "--drawings-per-class", "0").fails(2, "drawings_per_class 0: expected 1 or more")
     assert not Path("other").exists()
 

@@ -11,7 +11,7 @@ import termios
 
 import pytest
 
-from pipeline.cli.progress import Bar, BuildBar, _fitting
+from pipeline.cli.progress import Bar, BuildBar, _fitting, _parts
 
 NOTE = "loss 1.234, accuracy 56.7%, 12,345 images/s, waiting for data 3%, 2 h 5 min left"
 SCRIPT = f"""
@@ -57,28 +57,35 @@ def test_a_bar_is_one_line_that_fits_its_terminal_and_is_removed(columns: int) -
     assert re.fullmatch(r"\repoch 4/12 \[-+\]\r +\rthe end\n", end)
 
 
-@pytest.mark.parametrize("columns", [40, 80, 200])
-def test_of_a_build_as_much_is_told_as_fits(columns: int) -> None:
-    parts = ["2.3 GB of 3.0 GB", "12.3 MB/s", "12,345,678 drawings", "1 min 3 s left"]
+@pytest.mark.parametrize("columns", [40, 80, 100, 200])
+def test_on_a_narrow_terminal_note_and_rate_are_left_out_before_time_left_and_amount(columns: int) -> None:
+    parts = list(_parts(2_250_000_000, 3e9, "B", "12,345,678 drawings", 12_300_000))
     line = _fitting("pass 1 of 2, reading", 0.5, parts, columns - 1)
     fits = {
         40: "pass 1 of 2, reading [####-----]",
-        80: "pass 1 of 2, reading [##########---------] 2.3 GB of 3.0 GB, 12.3 MB/s",
+        80: "pass 1 of 2, reading [##########---------] 2.2 GB of 3.0 GB, 1 min 1 s left",
+        100: f"pass 1 of 2, reading [{12 * '#'}{12 * '-'}] 2.2 GB of 3.0 GB, 1 min 1 s left, 12.3 MB/s",
     }
-    assert line == fits.get(columns, f"pass 1 of 2, reading [{12 * '#'}{12 * '-'}] {', '.join(parts)}")
+    whole = "2.2 GB of 3.0 GB, 1 min 1 s left, 12.3 MB/s, 12,345,678 drawings"
+    assert line == fits.get(columns, f"pass 1 of 2, reading [{12 * '#'}{12 * '-'}] {whole}")
 
 
-def test_elsewhere_progress_is_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
+def test_elsewhere_progress_is_plain_lines_without_rate_and_time_left_in_the_first_second(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with Bar(pause_seconds=0) as bar:
-        bar("writing", 0, 4000, unit="pictures")
+        for done in (0, 1000):
+            bar("writing", done, 4000, unit="pictures")
         bar("training", 1, 2, note="loss 1.0")
         bar("measuring scan", 1, 2)
-    assert capsys.readouterr().err == "writing: 0 of 4,000 pictures\ntraining: loss 1.0\nmeasuring scan\n"
+    assert capsys.readouterr().err == (
+        "writing: 0 of 4,000 pictures\nwriting: 1,000 of 4,000 pictures\ntraining: loss 1.0\nmeasuring scan\n"
+    )
 
 
 def test_what_an_earlier_build_had_read_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
     with BuildBar() as bar:
         for done in (2_000_000, 3_000_000):
             bar("pass 1 of 2, reading", done, unit="B", note="3,000 drawings")
-    told = "  resuming behind 2.0 MB and 3,000 drawings of a build that was cut off\n"
+    told = "  resuming an interrupted build after 2.0 MB and 3,000 drawings\n"
     assert capsys.readouterr().err == told

@@ -34,13 +34,13 @@ def test_words_are_fetched_into_the_set_s_folder_and_a_second_run_fetches_nothin
     code, said = run(bucket, "cat", "hot dog", "cat")
     assert code == 0
     begun, ended = said
-    assert f"sketches/quickdraw: fetching 2 files from {bucket.url}: 1.6 MB needed, " in begun
+    assert f"sketches/quickdraw: downloading 2 files from {bucket.url}: 1.6 MB needed, " in begun
     assert begun.endswith(" free")
-    assert ended.startswith("sketches/quickdraw: 2 files fetched, 1.6 MB in ")
+    assert ended.startswith("sketches/quickdraw: 2 files downloaded, 1.6 MB in ")
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes() == CAT
     assert Path("sketches/quickdraw/hot dog.ndjson").read_bytes() == lines_of("hot dog", 5)
     code, said = run(bucket, "hot dog", "cat")
-    assert (code, said) == (0, ["sketches/quickdraw: nothing to fetch, 2 files there already"])
+    assert (code, said) == (0, ["sketches/quickdraw: nothing to download, 2 files already there"])
     assert sum(one.method == "GET" for one in bucket.log) == 2
 
 
@@ -49,15 +49,22 @@ def test_all_words_are_asked_for_and_those_that_failed_are_named(bucket: Bucket)
         bucket.put(word, lines_of(word, 2))
     code, said = run(bucket, "--all")
     assert code == 3
-    assert said[-1] == "sketchpipe: 2 files could not be fetched: zebra, zigzag; the others are in sketches/quickdraw"
-    assert f"  {bucket.url}/simplified/zebra.ndjson: not to be had (404 Not Found); check --source and --format" in said
+    assert (
+        said[-1] == "sketchpipe: 2 files could not be downloaded: zebra, zigzag; the others are in sketches/quickdraw"
+    )
+    assert (
+        f"  {bucket.url}/simplified/zebra.ndjson: cannot be downloaded (404 Not Found); check --source and --format"
+        in said
+    )
     assert sorted(path.stem for path in Path("sketches/quickdraw").glob("*.ndjson")) == sorted(WORDS[:-2])
 
 
 def test_of_very_many_failures_the_last_line_names_five(bucket: Bucket) -> None:
     ended = run(bucket, *WORDS[:9])
-    fails(ended, 3, f"9 files could not be fetched: {', '.join(WORDS[:5])} and 4 more; none is in sketches/quickdraw")
-    assert [said.split(": not to be had")[0].rpartition("/")[2] for said in ended[1][:-1]] == [
+    fails(
+        ended, 3, f"9 files could not be downloaded: {', '.join(WORDS[:5])} and 4 more; none is in sketches/quickdraw"
+    )
+    assert [said.split(": cannot be downloaded")[0].rpartition("/")[2] for said in ended[1][:-1]] == [
         f"{word.replace(' ', '%20')}.ndjson" for word in WORDS[:9]
     ]
 
@@ -89,7 +96,7 @@ def test_the_head_of_a_file_is_said_to_be_one(bucket: Bucket) -> None:
     code, said = run(bucket, "cat", "--drawings-per-class", "50")
     assert code == 0
     assert ": about 26.1 kB needed, " in said[0]
-    assert "only the first 50 drawings of each: the head of a file may be biased, and no checksum" in said[1]
+    assert "only the first 50 drawings of each: the beginning of a file may be biased, and no checksum" in said[1]
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes().count(b"\n") == 50
 
 
@@ -102,8 +109,8 @@ def test_a_smaller_head_than_before_is_said_to_be_there_already(bucket: Bucket) 
     assert run(bucket, "cat", "dog", "owl", "--drawings-per-class", "50") == (
         0,
         [
-            "sketches/quickdraw: nothing to fetch, 3 files there already",
-            "  more than the first 50 drawings are there already, and stay: cat (1,200), owl (all)",
+            "sketches/quickdraw: nothing to download, 3 files already there",
+            "  more than the first 50 drawings are already there, and are kept: cat (1,200), owl (all)",
         ],
     )
 
@@ -120,11 +127,11 @@ def test_a_server_without_checksums_is_said_to_be_one(bucket: Bucket) -> None:
         (["hotdog"], 3, "class \"hotdog\": not one of Google's 345 words; did you mean 'hot dog' or"),
         (["../x"], 3, 'class "../x": not one of Google\'s 345 words; `sketchpipe classes` lists them'),
         ([], 2, "no class is named: give words"),
-        ([""], 2, 'class "": empty; `sketchpipe classes` lists them'),
-        (["cat", " "], 2, 'class " ": empty; `sketchpipe classes` lists them'),
+        ([""], 2, 'class "": the name is empty; `sketchpipe classes` lists the words'),
+        (["cat", " "], 2, 'class " ": the name is empty; `sketchpipe classes` lists the words'),
         (["cat", "--all"], 2, "--all and 'cat': name classes or take all, not both"),
         (["cat", "--format", "png"], 2, "'--format': 'png' is not one of 'simplified', 'raw', 'binary', 'numpy'"),
-        (["cat", "--format", "numpy", "--drawings-per-class", "5"], 2, "its files have no lines; leave --drawings-per"),
+        (["cat", "--format", "numpy", "--drawings-per-class", "5"], 2, "its files have no lines; leave out --drawings"),
         (["cat", "--drawings-per-class", "0"], 2, "drawings_per_class 0: expected 1 or more"),
         (["--classes", "@none.txt"], 3, "none.txt: cannot be read as a list"),
     ],
@@ -142,7 +149,11 @@ def test_an_address_that_makes_no_sense_is_a_usage_error() -> None:
 
 
 def test_what_cannot_be_had_is_named_with_its_address(bucket: Bucket) -> None:
-    fails(run(bucket, "cat"), 3, f"{bucket.url}/simplified/cat.ndjson: not to be had (404 Not Found); check --source")
+    fails(
+        run(bucket, "cat"),
+        3,
+        f"{bucket.url}/simplified/cat.ndjson: cannot be downloaded (404 Not Found); check --source",
+    )
     fails(run(f"http://127.0.0.1:{free_port()}/full", "cat", "dog"), 3, "cannot be reached", "check the network")
     bucket.put("cat", CAT, hashed=b"other bytes")
     fails(run(bucket, "cat"), 4, "cat.ndjson: its md5 should be", "choose a mirror with --source")
@@ -163,13 +174,13 @@ def test_a_wait_for_the_server_is_said(bucket: Bucket) -> None:
     bucket.fail("cat", Fault(status=503, headers={"Retry-After": "2"}))
     code, said = run(bucket, "cat")
     host = bucket.url.removeprefix("http://").removesuffix("/full")
-    assert (code, said[1]) == (0, f"  {host}: the server answers 503 Service Unavailable, waiting 2 s")
+    assert (code, said[1]) == (0, f"  {host}: the server responded 503 Service Unavailable, waiting 2 s")
 
 
 def test_a_file_where_the_hidden_folder_belongs_is_named(bucket: Bucket) -> None:
     Path("mine").mkdir()
     Path("mine/.download").write_text("mine")
-    fails(run(bucket, "cat", "--to", "mine"), 6, "mine/.download: is no folder; move it, or choose another folder")
+    fails(run(bucket, "cat", "--to", "mine"), 6, "mine/.download: is not a folder; move it, or choose another folder")
     assert Path("mine/.download").read_text() == "mine"
 
 
@@ -194,7 +205,7 @@ def test_a_killed_download_goes_on_and_asks_only_for_the_rest(bucket: Bucket) ->
     assert not Path("sketches/quickdraw/cat.ndjson").exists()
     code, said = run(bucket, "cat")
     assert code == 0
-    assert "769.8 kB needed, 800.0 kB of them are there already, " in said[0]
+    assert "769.8 kB needed, 800.0 kB more are already there, " in said[0]
     assert bucket.gets("cat") == [(None, None), (500_000, len(CAT)), (800_000, len(CAT))]
     assert Path("sketches/quickdraw/cat.ndjson").read_bytes() == CAT
     assert sorted(os.listdir("sketches/quickdraw/.download")) == ["cat.ndjson.json", "lock"]  # noqa: PTH208 - hidden ones
@@ -225,7 +236,7 @@ def test_a_second_download_into_the_folder_says_who_holds_it(bucket: Bucket) -> 
         wait_for_bytes(500_000)
         ended = run(bucket, "cat")
         process.kill()
-    fails(ended, 7, f"sketches/quickdraw: process {process.pid} is fetching into it; wait for it to end, or stop it")
+    fails(ended, 7, f"sketches/quickdraw: process {process.pid} is downloading into it; wait for it to end, or stop it")
     assert run(bucket, "cat")[0] == 0
 
 
@@ -234,7 +245,9 @@ def test_a_disk_that_takes_no_more_ends_with_6_and_what_came_is_kept(bucket: Buc
     command = f'ulimit -f 512; exec "{SKETCHPIPE}" download cat --source {bucket.url}'
     ended = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, timeout=60)
     fails(
-        (ended.returncode, ended.stderr.splitlines()), 6, ".partial: cannot be written (File too large); what has come"
+        (ended.returncode, ended.stderr.splitlines()),
+        6,
+        ".partial: cannot be written (File too large); what was downloaded is kept",
     )
     assert run(bucket, "cat")[0] == 0
     start = bucket.gets("cat")[-1][0]

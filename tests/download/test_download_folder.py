@@ -106,7 +106,7 @@ def test_what_was_put_there_by_hand_is_proved_and_taken_or_refused(bucket: Bucke
     outcome = fetch(bucket, folder, "cat", "dog")
     assert outcome.there == ["cat"]
     assert isinstance(outcome.failures["dog"], OutputError)
-    assert "dog.ndjson: is there already, and is not" in str(outcome.failures["dog"])
+    assert "dog.ndjson: already exists, and is not" in str(outcome.failures["dog"])
     assert (folder / "dog.ndjson").read_bytes() == b"mine\n"
     assert bucket.gets("cat") == bucket.gets("dog") == []
 
@@ -123,7 +123,7 @@ def test_formats_never_mix_in_a_folder(bucket: Bucket, folder: Path) -> None:
     bucket.put("cat", CAT)
     bucket.put("cat", CAT[:1_000], form="raw")
     fetch(bucket, folder)
-    with pytest.raises(OutputError, match="is there already, as simplified"):
+    with pytest.raises(OutputError, match="already exists, as simplified"):
         raise fetch(bucket, folder, format="raw").failures["cat"]
 
 
@@ -244,7 +244,7 @@ def test_two_downloads_into_one_folder_do_not_meet(bucket: Bucket, folder: Path)
         said.append(str(error.value))
 
     download(("cat",), folder, DownloadOptions(source=bucket.url), patience=HASTY, begin=begin)
-    assert said == [f"{folder}: process {os.getpid()} is fetching into it; wait for it to end, or stop it"]
+    assert said == [f"{folder}: process {os.getpid()} is downloading into it; wait for it to end, or stop it"]
     assert (folder / "cat.ndjson").read_bytes() == CAT
 
 

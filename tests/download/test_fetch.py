@@ -44,7 +44,7 @@ def test_a_server_that_gives_nothing_is_given_up_and_what_came_is_kept(bucket: B
     bucket.fail("cat", Fault(cut_after=200_000), *[Fault(cut_after=0)] * 2)
     error = failure(bucket, folder)
     assert isinstance(error, InputError)
-    assert f"{bucket.url}/simplified/cat.ndjson: given up (" in str(error)
+    assert f"{bucket.url}/simplified/cat.ndjson: gave up (" in str(error)
     assert not (folder / "cat.ndjson").exists()
     bucket.log.clear()
     assert fetch(bucket, folder).received == len(CAT) - 200_000
@@ -116,7 +116,7 @@ def test_a_file_that_is_begun_anew_again_and_again_and_comes_no_further_is_given
 ) -> None:
     bucket.put("cat", CAT, hashes=(), etag="")
     bucket.fail("cat", *[Fault(cut_after=100_000), Fault(cut_after=200_000)] * 20)
-    assert "given up" in str(failure(bucket, folder))
+    assert "gave up" in str(failure(bucket, folder))
     assert len(bucket.gets("cat")) == 4
 
 
@@ -162,7 +162,7 @@ def test_a_bit_that_flips_in_a_partial_file_is_found(bucket: Bucket, folder: Pat
 @pytest.mark.parametrize("told", [len(CAT) + 1, len(CAT) - 1])
 def test_a_wrong_length_is_refused(bucket: Bucket, folder: Path, told: int) -> None:
     bucket.put("cat", CAT, size=told)
-    assert f"expected {told} bytes, was promised {len(CAT)}" in str(failure(bucket, folder))
+    assert f"expected {told} bytes, but the server announced {len(CAT)}" in str(failure(bucket, folder))
     assert not folder.exists()
 
 
@@ -178,7 +178,7 @@ def test_a_range_that_was_not_asked_for_is_refused(bucket: Bucket, folder: Path)
     bucket.put("cat", CAT)
     wrong = Fault(headers={"Content-Range": f"bytes 0-{len(CAT) - 100_001}/{len(CAT)}"})
     bucket.fail("cat", Fault(cut_after=100_000), wrong, wrong, wrong)
-    assert f"asked for bytes 100000-{len(CAT) - 1}" in str(failure(bucket, folder))
+    assert f"requested bytes 100000-{len(CAT) - 1}" in str(failure(bucket, folder))
 
 
 def test_one_file_that_is_missing_stops_no_other(bucket: Bucket, folder: Path) -> None:
@@ -186,7 +186,7 @@ def test_one_file_that_is_missing_stops_no_other(bucket: Bucket, folder: Path) -
     outcome = fetch(bucket, folder, "cat", "dog", "owl")
     assert outcome.fetched == ["dog"]
     assert list(outcome.failures) == ["cat", "owl"]
-    assert f"{bucket.url}/simplified/cat.ndjson: not to be had (404 Not Found)" in str(outcome.failures["cat"])
+    assert f"{bucket.url}/simplified/cat.ndjson: cannot be downloaded (404 Not Found)" in str(outcome.failures["cat"])
     assert not list((folder / ".download").glob("*.partial"))
 
 
@@ -214,9 +214,9 @@ def test_waits_double_up_to_the_longest_and_a_server_that_asks_for_a_while_gets_
         assert waits.seconds == [1.0, 2.0, 4.0, 5.0, 5.0]
         host = bucket.url.removeprefix("http://").removesuffix("/full")
         assert told == [
-            f"{host}: the server answers 500 Internal Server Error, waiting 2 s",
-            f"{host}: the server answers 429 Too Many Requests, waiting 4 s",
-            f"{host}: the server answers 502 Bad Gateway, waiting 5 s",
+            f"{host}: the server responded 500 Internal Server Error, waiting 2 s",
+            f"{host}: the server responded 429 Too Many Requests, waiting 4 s",
+            f"{host}: the server responded 502 Bad Gateway, waiting 5 s",
         ]
         waits.seconds.clear()
         asked = ("7", "0", "soon", formatdate(usegmt=True))
@@ -229,7 +229,7 @@ def test_waits_double_up_to_the_longest_and_a_server_that_asks_for_a_while_gets_
         assert remote.persist(read) == CAT[:10]
         assert waits.seconds == [7.0, 0, 4.0, 0]
         bucket.fail("cat", Fault(status=503, headers={"Retry-After": "301"}))
-        with pytest.raises(InputError, match="the server answers 503"):
+        with pytest.raises(InputError, match="the server responded 503"):
             remote.persist(read)
 
 
@@ -279,7 +279,7 @@ def test_a_server_that_goes_silent_is_asked_again(bucket: Bucket, folder: Path) 
 
 
 @pytest.mark.parametrize(
-    ("status", "said"), [(301, "has moved .301 Moved Permanently. to /there"), (400, "the server answers 400")]
+    ("status", "said"), [(301, "has moved .301 Moved Permanently. to /there"), (400, "the server responded 400")]
 )
 def test_other_answers_end_at_once(bucket: Bucket, folder: Path, status: int, said: str) -> None:
     bucket.put("cat", CAT)

@@ -62,17 +62,17 @@ def npy(array: Any) -> bytes:
 
 WHOLE = npy(some_bitmaps(3))
 BAD = {
-    "empty": (b"", "is no whole .npy file"),
-    "text": (b"number,word\n1,cat\n", "is no whole .npy file"),
-    "zip": (b"PK\x03\x04" + bytes(100), "is no whole .npy file"),
-    "pickle": (pickle.dumps([1, 2]), "is no whole .npy file"),
+    "empty": (b"", "is not a complete .npy file"),
+    "text": (b"number,word\n1,cat\n", "is not a complete .npy file"),
+    "zip": (b"PK\x03\x04" + bytes(100), "is not a complete .npy file"),
+    "pickle": (pickle.dumps([1, 2]), "is not a complete .npy file"),
     "pickled objects": (npy(np.array([{}, 1], object)), r"expected \(N, 784\) uint8, .*, found \(2,\) object"),
-    "cut in the data": (WHOLE[:-1], r"is no whole .npy file \(it ends after 2,479 bytes\)"),
-    "bytes behind": (WHOLE + b"xy", "goes on for 2 bytes behind its 3 bitmaps; fetch it anew"),
-    "more rows than memory": (WHOLE.replace(b"(3, 784)", b"(%d, 784)" % 2**62), "is no whole .npy file"),
-    "fewer rows than none": (WHOLE.replace(b"(3, 784)", b"(-3, 784)"), "is no whole .npy file"),
-    "a format of its own": (WHOLE.replace(b"NUMPY\x01", b"NUMPY\x03"), "is no whole .npy file"),
-    "cut in the header": (WHOLE[:50], "is no whole .npy file"),
+    "cut in the data": (WHOLE[:-1], r"is not a complete .npy file \(it ends after 2,479 bytes\)"),
+    "bytes behind": (WHOLE + b"xy", "has 2 more bytes after its 3 bitmaps; download it again"),
+    "more rows than memory": (WHOLE.replace(b"(3, 784)", b"(%d, 784)" % 2**62), "is not a complete .npy file"),
+    "fewer rows than none": (WHOLE.replace(b"(3, 784)", b"(-3, 784)"), "is not a complete .npy file"),
+    "a format of its own": (WHOLE.replace(b"NUMPY\x01", b"NUMPY\x03"), "is not a complete .npy file"),
+    "cut in the header": (WHOLE[:50], "is not a complete .npy file"),
     "floats": (npy(np.zeros((3, 784))), r"expected \(N, 784\) uint8, .*, found \(3, 784\) float64"),
     "signed": (npy(np.zeros((3, 784), np.int8)), r"found \(3, 784\) int8"),
     "square": (npy(np.zeros((3, 28, 28), np.uint8)), r"found \(3, 28, 28\) uint8"),
@@ -97,7 +97,7 @@ def test_a_file_that_shrinks_on_the_way_is_an_error(tmp_path: Path) -> None:
     file = open_bitmaps(tmp_path / "cat.npy")
     np.save(tmp_path / "cat.npy", some_bitmaps(4))
     assert len(file.read(0, 4)) == 4
-    with pytest.raises(InputError, match=r"cat\.npy: has changed while it was read; run the command again"):
+    with pytest.raises(InputError, match=r"cat\.npy: changed while it was read; run the command again"):
         file.read(0, 9)
 
 
@@ -177,7 +177,7 @@ def test_the_command_ends_with_the_documented_codes(
     assert run(capsys, monkeypatch, "nowhere", "--to", "out")[0] == 3
     (source / "dog.npy").write_bytes(WHOLE[:-1])
     code, last = run(capsys, monkeypatch, "numpy", "--to", "out")
-    assert (code, "dog.npy: is no whole .npy file" in last) == (3, True)
+    assert (code, "dog.npy: is not a complete .npy file" in last) == (3, True)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("")
     code, last = run(capsys, monkeypatch, "numpy/cat.npy", "--to", "mine")

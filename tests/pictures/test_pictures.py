@@ -275,7 +275,7 @@ def test_the_command_ends_with_the_documented_codes(shards: Path, tmp_path: Path
     small = (shards, "--to", "out", "--drawings-per-class", 2, "--size", 8)
     code, said = run(*small)
     assert (code, said.splitlines()[0][:39]) == (0, "out: 20 pictures of 10 classes (train 1")
-    assert "out: nothing to do, the pictures are of these shards and options" in run(*small)[1]
+    assert "out: nothing to do; the pictures were made from these shards and options" in run(*small)[1]
     assert run(*small, "--size", 7) == (2, "sketchpipe: size 7: expected 8 to 1024 pixels\n")
     assert run(*small, "--encoding", "sepia")[0] == 2
     assert run(*small, "--workers", 0)[0] == 2

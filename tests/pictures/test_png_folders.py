@@ -176,10 +176,10 @@ def test_an_error_on_the_way_leaves_the_old_set(source: Path, tmp_path: Path) ->
     before = files_of(to)
     np.save(source / "dog.npy", some_bitmaps(3000))
     os.truncate(source / "dog.npy", 3000 * 784)
-    with pytest.raises(InputError, match=r"dog\.npy: is no whole"):
+    with pytest.raises(InputError, match=r"dog\.npy: is not a complete"):
         write(source, to)
     assert files_of(to) == before
-    with pytest.raises(InputError, match=r"dog\.npy: is no whole"):
+    with pytest.raises(InputError, match=r"dog\.npy: is not a complete"):
         write(source, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

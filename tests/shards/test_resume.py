@@ -191,6 +191,6 @@ def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path,
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".build"]
     again = subprocess.run(command, capture_output=True, text=True, check=False)
     assert again.returncode == 0
-    assert "resuming behind" in again.stderr
+    assert "resuming an interrupted build after" in again.stderr
     build(tmp_path / "in", tmp_path / "whole")
     assert files_of(tmp_path / "out") == files_of(tmp_path / "whole")
