@@ -111,7 +111,8 @@ class Batch:
     rows: Int64Array
     epoch: int
     step: int
-    _buffer: UInt8Array | None = None  # what it was rendered into; a transform may return other arrays
+    # The array it was rendered into, until it is given back; a transform may return other arrays.
+    _memory: list[UInt8Array] = field(default_factory=list)
 
     def __repr__(self) -> str:
         return f"Batch(epoch {self.epoch}, step {self.step}, images {self.images.shape} {self.images.dtype})"
@@ -236,10 +237,9 @@ class Loader:
         Raises:
             UsageError: the batch was given back before, or is of another loader.
         """
-        buffer = batch._buffer
-        if buffer is None or buffer.shape != self._shape or any(other is buffer for other in self._buffers):
+        if not batch._memory or batch._memory[0].shape != self._shape:
             raise UsageError(f"batch of step {batch.step}: given back twice, or of another loader")
-        self._buffers.append(buffer)
+        self._buffers.append(batch._memory.pop())
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -285,13 +285,13 @@ class Loader:
             labels = np.append(labels, np.zeros(missing, np.int32))
             rows = np.append(rows, np.full(missing, -1))
         if config.transform is None:
-            return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, buffer)
+            return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, [buffer])
         with self.times.adding("transforming"):
             images, labels = apply_transform(
                 config.transform, images, labels,
                 seed=config.seed, epoch=epoch, step=share.step, process_index=config.process_index,
             )  # fmt: skip
-        return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, buffer)
+        return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, [buffer])
 
     def _buffer(self) -> UInt8Array:
         try:
