@@ -18,7 +18,7 @@ def test_a_run_killed_at_random_moments_ends_as_one_never_killed(tmp_path: Path)
     rows = dict(line.strip("| ").split(" | ") for line in ran.stdout.splitlines() if line.startswith("| "))
     assert rows["kills, and the most of one run"].startswith(f"{KILLS}, ")
     assert rows["runs that differ in a bit, a drawing or a file"] == "0"
-    assert "one of another seed is told from it" in ran.stderr
+    assert "the comparison finds that another seed differs" in ran.stderr
 
 
 def test_a_trace_tells_other_drawings_another_order_and_what_was_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
