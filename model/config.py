@@ -1,4 +1,4 @@
-"""What a training run is made of: a recipe, and the configuration that is stored beside every checkpoint."""
+"""The configuration of a training run, which is stored beside every checkpoint, and the recipe in it."""
 
 import dataclasses
 import json

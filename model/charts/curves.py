@@ -1,4 +1,4 @@
-"""The curves of runs: validation top-1 and training loss by epoch, legible with many runs.
+"""Draws validation top-1 and training loss of runs by epoch, legible with many runs.
 
 Runs that differ in two settings get a panel for each value of the one and a colour for each value of the other; runs
 that differ in their seed as well share both.

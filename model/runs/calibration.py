@@ -1,4 +1,4 @@
-"""The temperature of a run's probabilities, as it is stored with the run: `calibration.json`.
+"""Reads and writes `calibration.json`: the temperature of a run's probabilities.
 
 It says what it was fitted on and of which checkpoint, and proves itself by a checksum.
 """

@@ -1,4 +1,4 @@
-"""What a run says of itself: `run.json`, which proves itself, and `config.json`, which `run.json` proves.
+"""Reads and writes `run.json`, which holds its own checksum, and `config.json`, whose checksum it holds too.
 
 Without JAX and without kernels, so that many runs are listed at once.
 """

@@ -1,4 +1,4 @@
-"""A checkpoint: arrays without pickle, JSON beside them, and a manifest of SHA-256 that is checked on every load.
+"""Reads and writes checkpoints: arrays, position, configuration, and a manifest of their SHA-256.
 
 Neither safetensors nor Orbax notices a flipped bit; the manifest does, and proves itself. A checkpoint is a folder that
 appears under its name when it is complete, and not before. Its arrays are packed and read in `state.py`; nothing here

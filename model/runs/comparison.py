@@ -1,4 +1,4 @@
-"""Runs side by side, without JAX: the settings in which they differ, and which of the settings is the best."""
+"""Compares runs without JAX: the settings in which they differ, and the best setting."""
 
 import math
 from collections.abc import Mapping, Sequence

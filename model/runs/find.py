@@ -1,4 +1,4 @@
-"""Which runs there are in a folder of runs, the newest of them, and where the next one goes. Without JAX."""
+"""Finds and opens runs without JAX: all of a folder, the newest, those that are named, and the next one's name."""
 
 import contextlib
 import math

@@ -1,4 +1,4 @@
-"""A run's folder: what was trained on what, and its checkpoints. docs/runs.md has it all.
+"""A run's folder: its card, its configuration and its checkpoints. docs/runs.md describes every file.
 
 run.json         shards, versions, whether it is finished; proves itself and config.json
 config.json      the whole configuration

@@ -1,4 +1,4 @@
-"""`metrics.jsonl`: a JSON object a line, one for each epoch, for people and charts.
+"""Reads and appends to `metrics.jsonl`: one JSON object for each epoch, for people and charts.
 
 Nothing is trained or predicted by it, so it has no checksum. A line that cannot be read is passed over and stays as it
 is: it may be mended by hand. Without JAX, as what lists runs reads it too.

@@ -1,4 +1,4 @@
-"""What the folders of runs tell without JAX: settings, epochs and state, of damaged runs and older formats too.
+"""Summarizes the runs of a folder without JAX: settings, epochs and state, also of damaged and older runs.
 
 Of a run only `run.json` and `config.json` are proved here, so that a list of many runs is there at once; `evaluate` and
 `predict` prove what they read.

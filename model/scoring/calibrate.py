@@ -1,4 +1,4 @@
-"""A run's temperature, fitted on the validation drawings of its own shards."""
+"""Fits a run's temperature on the validation drawings of its own shards."""
 
 import contextlib
 from collections.abc import Callable

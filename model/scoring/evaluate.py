@@ -1,4 +1,4 @@
-"""Predicting splits of shards with a run and scoring that: its own shards or others, whose classes match by word."""
+"""Scores a run on its own shards or on others, whose classes are matched by word."""
 
 import contextlib
 import functools

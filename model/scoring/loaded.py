@@ -1,4 +1,4 @@
-"""A run's best checkpoint, read once: whatever is said of it afterwards is said of the same weights."""
+"""A run's best checkpoint and temperature, read once, so that everything is computed with the same weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

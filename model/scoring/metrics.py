@@ -1,4 +1,4 @@
-"""How good a network's probabilities are: loss, top-1, top-3, MAP@3, class by class, and what is taken for what."""
+"""Metrics of probabilities: loss, top-1, top-3, MAP@3, accuracy of each class, confusion matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

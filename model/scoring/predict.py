@@ -1,4 +1,4 @@
-"""What a run predicts for drawings: the probability of every class."""
+"""Predicts drawings: the probability of every class."""
 
 import random
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and the one temperature that mends them: pure NumPy.
+"""Calibration with NumPy alone: reliability of probabilities, and the temperature that improves it.
 
 A network that says 0.8 should be right in 8 of 10 such cases. The expected calibration error measures that, and
 dividing logits by a temperature before the softmax improves it without changing which label is best: Guo et al., On

@@ -1,4 +1,4 @@
-"""Which run a command trains: one found again by its configuration and shards, or a new one."""
+"""Chooses the run that a command trains: an existing one with the same configuration and shards, or a new one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A sweep: every combination of some settings as an ordinary run, so that it has no state of its own."""
+"""Sweeps: every combination of some settings as an ordinary run, with no state of its own."""
 
 import itertools
 import time

@@ -1,4 +1,4 @@
-"""Starting a run from the weights of another: one of 345 classes, say, for a run of a few drawings of ten."""
+"""Starts a run with the weights of another run, for instance one of all 345 classes."""
 
 from dataclasses import dataclass
 from pathlib import Path

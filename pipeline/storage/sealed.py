@@ -1,4 +1,4 @@
-"""JSON that proves itself: canonical text, indented by one space, whose last field is a SHA-256 of the rest."""
+"""JSON files whose last field is a SHA-256 of the rest of their text, which is compared on reading."""
 
 import hashlib
 import json
