@@ -5,7 +5,6 @@ Without JAX and without kernels, so that many runs are listed at once.
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -85,14 +84,14 @@ def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
 
 def read_stored(folder: Path) -> StoredCard:
     """What is left of `run.json` and `config.json`; each is proved, but those of formats that proved nothing."""
-    fields, text, fault = _read_object(folder / CARD)
+    fields, text, is_whole, fault = _read_object(folder / CARD)
     if not fault and "format_version" not in fields:
         fault = "names no format_version"
     version = fields.get("format_version")
     # Formats before 4 have no checksum: what has one, and another than its own, is damaged.
-    if not fault and (version == FORMAT_VERSION or f'"{CHECKSUM}"' in text) and not _is_whole(text):
+    if not fault and (version == FORMAT_VERSION or f'"{CHECKSUM}"' in text) and not is_whole:
         fault = "has another checksum than its own"
-    settings, config, settings_fault = _read_object(folder / CONFIG)
+    settings, config, _, settings_fault = _read_object(folder / CONFIG)
     if not settings_fault and any(not isinstance(settings.get(name), kind) for name, kind in _KINDS.items()):
         settings, settings_fault = {}, f"lacks {', '.join(_KINDS)}, or they are of another type"
     if not settings_fault and version == FORMAT_VERSION and _sha256(config) != fields.get("config_sha256"):
@@ -115,7 +114,7 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
             f"{folder}: run format {stored.fields['format_version']}, this version reads {FORMAT_VERSION}; "
             "train another, or use the version of sketchpipe that made it"
         )
-    fields = {name: value for name, value in stored.fields.items() if name not in (CHECKSUM, "config_sha256")}
+    fields = {name: value for name, value in stored.fields.items() if name != "config_sha256"}
     remedy = "copy it from another run of the same configuration and shards, or train anew"
     with _damage_said(folder / CARD, stored.fault, remedy):
         card = RunCard(**fields)
@@ -133,23 +132,19 @@ def _damage_said(path: Path, fault: str, remedy: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: damaged ({error}); {remedy}") from error
 
 
-def _read_object(path: Path) -> tuple[dict[str, Any], str, str]:
-    """A file's JSON object, its text, and what is wrong with it; empty what there is not."""
+def _read_object(path: Path) -> tuple[dict[str, Any], str, bool, str]:
+    """A file's JSON object, its text, whether its checksum is right, and what is wrong with the file, if anything."""
     try:
-        text = path.read_bytes().decode()  # not read_text, which mends line ends
-        fields = json.loads(text)
+        text = path.read_bytes().decode()  # not read_text, which changes line ends
+        fields, is_whole = unseal(text)
+        return fields, text, is_whole, ""
     except FileNotFoundError:
-        return {}, "", "is missing"
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, "", f"cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
-    return (fields, text, "") if isinstance(fields, dict) else ({}, "", "is no JSON object")
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        return unseal(text)[1]
-    except (ValueError, RecursionError):  # JSON can spell what UTF-8 cannot
-        return False
+        fault = "is missing"
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+    except ValueError:
+        fault = "is no JSON object"
+    return {}, "", False, fault
 
 
 def _sha256(text: str) -> str:

@@ -115,12 +115,12 @@ def in_place_of(name: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (overwrite("run.json", b""), "damaged: run.json cannot be read (no JSON)"),
-        (overwrite("run.json", b"\xff\xfe"), "damaged: run.json cannot be read (no JSON)"),
+        (overwrite("run.json", b""), "damaged: run.json is no JSON object"),
+        (overwrite("run.json", b"\xff\xfe"), "damaged: run.json is no JSON object"),
         (overwrite("run.json", b"[1]"), "damaged: run.json is no JSON object"),
         (overwrite("run.json", b"{}"), "damaged: run.json names no format_version"),
-        (recoded("run.json", "utf-8-sig"), "damaged: run.json cannot be read (no JSON)"),
-        (recoded("run.json", "utf-16"), "damaged: run.json cannot be read (no JSON)"),
+        (recoded("run.json", "utf-8-sig"), "damaged: run.json is no JSON object"),
+        (recoded("run.json", "utf-16"), "damaged: run.json is no JSON object"),
         (
             lambda run: replace_in(run / "run.json", b"sample", rb"sample\ud800"),
             "damaged: run.json has another checksum than its own",
@@ -129,7 +129,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             lambda run: replace_in(run / "run.json", b'"format_version": 4', b'"format_version": 5'),
             "damaged: run.json has another checksum than its own",
         ),
-        (overwrite("run.json", b"[" * 100_000), "damaged: run.json cannot be read (no JSON)"),
+        (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
         (in_place_of("run.json"), "damaged: run.json cannot be read (Is a directory)"),
         (lambda run: (run / "run.json").unlink(), "damaged: run.json is missing"),
         (lambda run: (run / "config.json").unlink(), "damaged: config.json is missing"),
