@@ -1,25 +1,22 @@
 """Makes the HTML text of a report from a run's evaluation on shards."""
 
-from collections.abc import Callable
-
 from model.report.outputs import Outputs
 from model.report.page import Subject, make_page
 from model.runs.calibration import CALIBRATION
 from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
 from model.scoring.predict import Predictor
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 
-def make_report(
-    evaluation: Evaluation, outputs: Outputs, *, progress: Callable[[int, int], None] = lambda _count, _total: None
-) -> str:
+def make_report(evaluation: Evaluation, outputs: Outputs, *, progress: Progress = untold) -> str:
     """The HTML page for a run's evaluation; it has no time or date, so that the same evaluation gives the same page.
 
     Args:
         evaluation: the run's evaluation, as `evaluate` prints it.
         outputs: the predictions for its drawings, one or more.
-        progress: called with the number of images of unfinished drawings done since the last call, and their total.
+        progress: counts the images of unfinished drawings.
 
     Raises:
         ShardError: the shards are damaged.

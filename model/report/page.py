@@ -1,6 +1,5 @@
 """Renders the HTML page of a report, which loads no other file."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -29,6 +28,7 @@ from model.scoring.predict import Predictor
 from model.scoring.reliability import BINS, Reliability, reliability
 from pipeline.arrays import Int64Array
 from pipeline.pictures.names import safe_name
+from pipeline.progress import Progress, untold
 
 SHOWN = 24  # drawings in a gallery
 LISTED = 200  # suspected labels that are listed with their key_id
@@ -61,7 +61,7 @@ def make_page(
     scores: Scores,
     outputs: Outputs,
     predictor: Predictor,
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    progress: Progress = untold,
 ) -> str:
     """The HTML text of the page.
 
@@ -70,7 +70,7 @@ def make_page(
         scores: the scores of the drawings, as `evaluate` prints them.
         outputs: the predictions for the drawings.
         predictor: the run's predictor, which predicts unfinished drawings.
-        progress: called with the number of images of unfinished drawings done since the last call, and their total.
+        progress: counts the images of unfinished drawings.
 
     Raises:
         ShardError: the shards are damaged.

@@ -1,7 +1,6 @@
 """Fits a run's temperature on the validation drawings of its own shards."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from model.scoring.evaluate import predict_split
 from model.scoring.loaded import LoadedRun
 from model.scoring.reliability import fit_temperature, negative_log_likelihood, reliability_at
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
 
 FIT_DRAWINGS = 100_000  # at most: of 345 classes their logits are 140 MB, and more would not change the temperature
@@ -37,15 +37,13 @@ def own_shards(run: Run, named: Path) -> Path:
     )
 
 
-def calibrate_run(
-    loaded: LoadedRun, folder: Path, progress: Callable[[int, int], None] = lambda _count, _total: None
-) -> Calibration:
+def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) -> Calibration:
     """Fit the temperature of a run on the validation split of its shards in `folder`, and store it.
 
     Args:
         loaded: the run.
         folder: its `own_shards`.
-        progress: told of so many more drawings, and of how many there are.
+        progress: counts drawings.
 
     Raises:
         InputError: the drawings are too few, or tell no temperature; one that was stored before stands.
@@ -59,12 +57,13 @@ def calibrate_run(
             f"{folder}: {count} validation drawings are too few to fit a temperature on, which takes "
             f"{FEWEST_DRAWINGS}; {stands}. Train on shards with more drawings, or a larger share for it (--splits)"
         )
-    logits, labels = [], []
+    logits, labels, done = [], [], 0
     with contextlib.closing(predict_split(loaded, folder, "validation", limit=FIT_DRAWINGS)) as predicted:
         for split, found in predicted:
             logits.append(found.logits[0])
             labels.append(found.labels)
-            progress(len(found.labels), min(len(split), FIT_DRAWINGS))
+            done += len(found.labels)
+            progress("calibration", done, min(len(split), FIT_DRAWINGS), unit="drawings")
     z, own = np.concatenate(logits), np.concatenate(labels)
     temperature = fit_temperature(z, own)
     if temperature in (COLDEST, HOTTEST):

@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from model.compute.feed import Feed
 from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Scores, add, mean_log_probabilities, score
+from model.scoring.metrics import Scores, mean_log_probabilities, score
 from model.scoring.reliability import Reliability, reliability
 from pipeline.arrays import Float64Array
 from pipeline.errors import MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
@@ -111,7 +112,6 @@ class Evaluation:
         }  # fmt: skip
 
 
-Visitor = Callable[[ShardSplit, Predictions], None]
 See = Callable[[Batch, NDArray[np.float32]], None]  # is shown a batch while its images last, and its logits
 
 
@@ -159,14 +159,11 @@ def score_batches(
     classes: tuple[str, ...],
     *,
     limit: int | None = None,
-    mirror: Loader | None = None,
     see: See | None = None,
 ) -> Scores:
     """Score the drawings of a loader's split, as `predict_batches` predicts them."""
-    total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    for found in predict_batches(step, variables, loader, labels, limit=limit, mirror=mirror, see=see):
-        total = add(total, found.scores(classes))
-    return total
+    predicted = predict_batches(step, variables, loader, labels, limit=limit, see=see)
+    return sum((found.scores(classes) for found in predicted), Scores.of_none(classes))
 
 
 def _outputs(
@@ -225,22 +222,21 @@ def evaluate_run(
     split: str,
     *,
     mirror: bool = False,
-    visitors: Sequence[Visitor] = (),
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    visit: Callable[[ShardSplit, Predictions], None] | None = None,
+    progress: Progress = untold,
 ) -> Evaluation:
     """Score what `predict_split` predicts, whose arguments and errors these are.
 
-    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored. Each visitor is
-    given all predictions; `progress` is told of so many more drawings, and of how many there are.
+    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored. `visit` is
+    called with all predictions, batch by batch; `progress` counts drawings.
     """
-    classes = loaded.run.config.classes
-    scores = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    counts = reliability([], [])
+    scores, counts = Scores.of_none(loaded.run.config.classes), reliability([], [])
     with contextlib.closing(predict_split(loaded, folder, split, mirror=mirror)) as predicted:
         for opened, found in predicted:
-            scores = add(scores, found.scores(classes))
+            scores += found.scores(scores.classes)
             counts += found.reliability()
-            for visit in visitors:
+            if visit is not None:
                 visit(opened, found)
-            progress(len(found.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
+            total = sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,)))
+            progress(split, int(counts.drawings.sum()), total, unit="drawings")
     return Evaluation(loaded, folder, split, mirror, scores, counts)

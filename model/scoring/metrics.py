@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +29,20 @@ class Scores:
     in_top3: int
     reciprocal3: float
     cross_entropy: float
+
+    @classmethod
+    def of_none(cls, classes: tuple[str, ...]) -> Self:
+        """The scores of no drawings, to which others are added."""
+        return cls(classes, np.zeros((len(classes), len(classes)), np.int64), 0, 0.0, 0.0)
+
+    def __add__(self, other: "Scores") -> "Scores":
+        return Scores(
+            self.classes,
+            self.confusion + other.confusion,
+            self.in_top3 + other.in_top3,
+            self.reciprocal3 + other.reciprocal3,
+            self.cross_entropy + other.cross_entropy,
+        )
 
     @property
     def drawings(self) -> NDArray[np.int64]:
@@ -108,17 +122,6 @@ def ranks(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32]) -> NDArr
     true = logits[np.arange(len(labels)), labels][:, None]
     before = np.arange(logits.shape[1])[None, :] < labels[:, None]
     return ((logits > true) | ((logits == true) & before)).sum(axis=1)
-
-
-def add(first: Scores, second: Scores) -> Scores:
-    """The scores of both together."""
-    return Scores(
-        first.classes,
-        first.confusion + second.confusion,
-        first.in_top3 + second.in_top3,
-        first.reciprocal3 + second.reciprocal3,
-        first.cross_entropy + second.cross_entropy,
-    )
 
 
 def cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], temperature: float) -> float:

@@ -5,11 +5,13 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.run_options import RunOption
+
 EXTRA = ("jax2onnx", "onnx", "onnxruntime")
 
 
 def export(
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    run: RunOption = None,
     to: Annotated[Path, typer.Option(help="ONNX file to write.")] = Path("model.onnx"),
     shards: Annotated[Path | None, typer.Option(help="Shards to check the model on; the run's own by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the file's metadata.")] = False,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.compute.choices import Device
+from pipeline.cli.run_options import DeviceOption, MirrorOption, RunOption
 
 if TYPE_CHECKING:
     from model.scoring.predict import Prediction
@@ -16,7 +16,7 @@ ALL_LABELS = 30  # up to so many classes a terminal shows every label
 def predict(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="ndjson files; - reads stdin.")] = None,
     random: Annotated[bool, typer.Option("--random", help="Take a random drawing of the test split.")] = False,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    run: RunOption = None,
     shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of --random; a new one each time by default.")] = None,
     top: Annotated[str | None, typer.Option(metavar="N|all", help="How many labels to show.")] = None,
@@ -26,11 +26,9 @@ def predict(
     plot: Annotated[
         Path | None, typer.Option(help="PNG file for a chart of the (first) drawing and its probabilities.")
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
-    ] = False,
+    mirror: MirrorOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each drawing.")] = False,
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Name drawings: every label with its probability.
 
@@ -40,13 +38,9 @@ def predict(
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
-    import numpy as np
-
     from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import write_png
-    from pipeline.sources.named import read_named
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -58,9 +52,13 @@ def predict(
         image = image or Path("image.png")
     _check_pictures(image, plot)
 
-    from model.compute.devices import choose_devices
+    import numpy as np
+
+    from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.scoring.loaded import load_run
     from model.scoring.predict import Predictor, random_drawing
+    from pipeline.pictures.sheet import write_png
+    from pipeline.sources.named import read_named
 
     if random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])

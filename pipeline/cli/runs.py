@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.run_options import JsonOption
+
 
 def runs(
     folders: Annotated[
@@ -12,7 +14,7 @@ def runs(
         typer.Argument(metavar="RUN", help="Runs to compare, or folders of runs to list; runs/ by default."),
     ] = None,
     curves: Annotated[Path | None, typer.Option(help="PNG file for a chart of their curves.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """List runs, or compare those that are named.
 

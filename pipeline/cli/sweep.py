@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.compute.choices import Device, Precision
+from model.compute.choices import Precision
 from pipeline.cli.options import counted, duration, say
+from pipeline.cli.run_options import AugmentOption, DeviceOption, JsonOption, RecipeOption, listed
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
 
 if TYPE_CHECKING:
@@ -19,52 +20,22 @@ if TYPE_CHECKING:
 
 def sweep(
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the only one in shards/ by default.")] = None,
-    lr: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Peak learning rates, 0.01,0.001; the recipe's by default.")
-    ] = None,
-    batch: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Drawings in a step, 32,64; the recipe's by default.")
-    ] = None,
+    lr: Annotated[str | None, listed("lr", "0.01,0.001")] = None,
+    batch: Annotated[str | None, listed("batch", "32,64")] = None,
     seed: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="Seeds, 0,1,2, over which each setting is averaged; 0 by default."),
     ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Networks, as `sketchpipe networks` lists them; sketchnet by default."),
-    ] = None,
-    epochs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Passes over the drawings, 4,8; by default chosen from the number of drawings."
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="What the images' colours show, palette,order,gray; the recipe's by default."
-        ),
-    ] = None,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Where drawings stand in the images, corner,centred; the recipe's by default."
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network whose recipe to use; its own by default.")
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNTS",
-            help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
-        ),
-    ] = None,
+    network: Annotated[str | None, listed("network")] = None,
+    epochs: Annotated[str | None, listed("epochs", "4,8")] = None,
+    encoding: Annotated[str | None, listed("encoding", "palette,order,gray")] = None,
+    framing: Annotated[str | None, listed("framing", "corner,centred")] = None,
+    recipe: RecipeOption = None,
+    augment: AugmentOption = None,
     precision: Annotated[
         Precision, typer.Option(help="Number format of the network; auto takes bfloat16 on GPUs built for it.")
     ] = "auto",
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
     curves: Annotated[
         Path | None, typer.Option(help="PNG file for the curves of all runs; runs/sweep.png by default.")
     ] = None,
@@ -75,7 +46,7 @@ def sweep(
             help="Score the best setting, and no other, on the test split: chosen on validation, told on test.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train every combination of some settings and compare them.
 

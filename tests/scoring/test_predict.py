@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_run
 from model.scoring.predict import Predictor
 from pipeline.shards.read import open_split
-from tests.small import in_process, sample_sketches, sketchpipe, trained
+from tests.small import command, in_process, sample_sketches, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')
@@ -201,3 +203,15 @@ def test_a_plot_that_cannot_be_written_is_said_before_anything_is_named(
     ran = in_process("predict", "--random", *arguments, cwd=work)
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["evaluate"], ["predict", "--random"], ["predict", "--random", "--run", "none"]])
+def test_a_run_that_is_missing_is_reported_before_jax_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    ran = subprocess.run(
+        [*command(), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
+    assert ran.returncode == 3
+    assert "model.runs.find" in imported
+    assert "jax" not in imported
