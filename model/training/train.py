@@ -23,7 +23,7 @@ from model.runs.folder import Run
 from model.runs.state import load_checkpoint
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.training.memory import explained_out_of_memory
-from model.training.meter import Meter
+from model.training.meter import Meter, Reading
 from model.training.stopping import TrainingStoppedError, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
@@ -42,35 +42,26 @@ class Progress:
 
     Attributes:
         epoch: the current epoch, from 0.
-        epochs: the epochs of the whole run.
         step: the steps done in this epoch.
         steps: the steps of one epoch.
-        loss: the mean training loss since the last report.
-        accuracy: the mean accuracy on training batches since the last report, from 0 to 1.
-        images_per_second: the images trained on per second since the last report.
-        waiting: the share of the time spent waiting for data since the last report, from 0 to 1.
+        reading: the metrics of the steps since the last report.
         seconds_left: the time left for the whole run, at the present speed.
     """
 
     epoch: int
-    epochs: int
     step: int
     steps: int
-    loss: float
-    accuracy: float
-    images_per_second: float
-    waiting: float
+    reading: Reading
     seconds_left: float
 
 
 @dataclass
 class Trainer:
-    """Trains one run.
+    """Trains one run, and scores it on the validation split of the same shards if that has drawings.
 
     Attributes:
         run: the run, whose folder keeps its checkpoints and metrics.
         train: the training split.
-        validation: the validation split; None if it has no drawings.
         devices: one device computes under jit, several under pmap.
         start: the checkpoint of another run whose weights this run starts with; used only until this run has a
             checkpoint of its own.
@@ -82,7 +73,6 @@ class Trainer:
 
     run: Run
     train: ShardSplit
-    validation: ShardSplit | None
     devices: Sequence[jax.Device]
     skip_corrupt: bool = False
     start: Start | None = None
@@ -93,9 +83,8 @@ class Trainer:
     def __post_init__(self) -> None:
         config = self.run.config
         self.loader = Loader(self.train, self._loader_config())
-        self._scored: Loader | None = None
-        if self.validation is not None:
-            self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
+        validation = open_validation(self.train)
+        self._scored = None if validation is None else Loader(validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self._steps_per_epoch = max(1, len(self.loader))
         self._writer = Writer()
@@ -252,9 +241,7 @@ class Trainer:
         rate = reading.images_per_second
         left = (config.epochs - epoch) * steps - done
         seconds = left * config.batch / rate if rate else float("inf")
-        return Progress(
-            epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
-        )
+        return Progress(epoch, done, steps, reading, seconds)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""

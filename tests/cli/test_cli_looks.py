@@ -65,7 +65,7 @@ def test_a_damaged_shard_is_named_and_stops_a_run_or_is_done_without(work: Path)
     metrics = json.loads((work / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     lost = metrics["skipped"][f"damaged/{name}"]
     assert 3 <= lost < 492
-    assert f"damaged/{name}: {lost} drawings cannot be read and were left out" in ran.stderr
+    assert f"damaged/{name}: {lost} drawings skipped as unreadable" in ran.stderr
 
 
 def test_who_waits_for_data_is_told_which_knob_to_turn() -> None:

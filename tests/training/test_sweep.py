@@ -16,7 +16,7 @@ from PIL import Image
 from model.runs.folder import Run, open_run
 from model.training.choice import Choice, plan_run
 from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
-from model.training.train import Trainer, open_validation
+from model.training.train import Trainer
 from pipeline.errors import LockedError
 from pipeline.shards.read import open_split
 from tests.small import beside_shards, command, in_process
@@ -139,7 +139,7 @@ def begin_diverging(work: Path, lr: float) -> Path:
     plan = plan_run(split, settings)
     run = Run(work / "runs" / "001-sketch-classifier", plan.config, plan.card)
     run.create()
-    state, position = Trainer(run, split, open_validation(split), jax.devices()[:1])._start()
+    state, position = Trainer(run, split, jax.devices()[:1])._start()
     large = jax.tree.map(lambda leaf: np.full_like(leaf, 1e30), state.params)
     run.save(dataclasses.replace(state, params=large), position, best=False)
     return run.folder
