@@ -1,7 +1,7 @@
 """Makes the HTML text of a report from a run's evaluation on shards."""
 
 from model.report.outputs import Outputs
-from model.report.page import Subject, make_page
+from model.report.page import make_page
 from model.runs.calibration import CALIBRATION
 from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
@@ -21,17 +21,17 @@ def make_report(evaluation: Evaluation, outputs: Outputs, *, progress: Progress 
     Raises:
         ShardError: the shards are damaged.
     """
-    loaded, split, scores = evaluation.loaded, evaluation.split, evaluation.scores
+    loaded, split = evaluation.loaded, evaluation.split
     manifest = outputs.splits[0].manifest
     trained_on = _trained_on(loaded, manifest, split, outputs)
-    subject = Subject(
-        facts=_facts(evaluation, manifest),
-        notes=_notes(loaded, manifest, split, trained_on),
-        attribution=manifest.attribution,
-        synthetic=manifest.synthetic,
-        trained_on=trained_on,
-    )
-    return make_page(subject, scores, outputs, Predictor(loaded, evaluation.mirror), progress)
+    described = {
+        "facts": _facts(evaluation, manifest),
+        "notes": _notes(loaded, manifest, split, trained_on),
+        "attribution": manifest.attribution,
+        "synthetic": manifest.synthetic,
+        "trained_on": trained_on,
+    }
+    return make_page(described, evaluation.scores, outputs, Predictor(loaded, evaluation.mirror), progress)
 
 
 def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:

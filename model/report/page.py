@@ -1,5 +1,6 @@
 """Renders the HTML page of a report, which loads no other file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -19,7 +20,7 @@ from model.report.analysis import (
 )
 from model.report.early import early_for_page
 from model.report.figures import reliability_chart, stroke_bin, strokes_chart
-from model.report.gallery import Picture, pictures_of, read_drawings
+from model.report.gallery import pictures_of, read_drawings
 from model.report.matrix import matrix_for_page
 from model.report.outputs import Outputs
 from model.report.prefixes import predict_prefixes, sample_of
@@ -34,30 +35,11 @@ SHOWN = 24  # drawings in a gallery
 LISTED = 200  # suspected labels that are listed with their key_id
 PAIRS = 12  # pairs of classes
 _DRAWINGS_OF_PAIR = 2  # drawings in each direction of a pair
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The facts about the run and the shards at the top of a page.
-
-    Attributes:
-        facts: names and values, in words.
-        notes: warnings about the scores.
-        attribution: the source of the drawings.
-        synthetic: whether the drawings are of the built-in sample.
-        trained_on: the words to put before "on some of these drawings", such as "was trained"; None if the run was not
-            trained on any of them.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    attribution: str
-    synthetic: bool
-    trained_on: str | None
+_Pictures = dict[int, dict[str, Any]]
 
 
 def make_page(
-    subject: Subject,
+    described: Mapping[str, Any],
     scores: Scores,
     outputs: Outputs,
     predictor: Predictor,
@@ -66,7 +48,9 @@ def make_page(
     """The HTML text of the page.
 
     Args:
-        subject: the facts about the run and the shards.
+        described: what the page says of the run and the shards: `facts`, names and values in words; `notes`, warnings
+            about the scores; the `attribution` of the drawings; whether they are `synthetic`; and `trained_on`, the
+            words to put before "on some of these drawings", or None if the run was not trained on any of them.
         scores: the scores of the drawings, as `evaluate` prints them.
         outputs: the predictions for the drawings.
         predictor: the run's predictor, which predicts unfinished drawings.
@@ -87,11 +71,7 @@ def make_page(
         css=_text("page.css"),
         js=_text("page.js"),
         image_size=render_config.size,
-        facts=subject.facts,
-        notes=subject.notes,
-        attribution=subject.attribution,
-        synthetic=subject.synthetic,
-        trained_on=subject.trained_on,
+        **described,
         temperature=predictor.loaded.temperature,
         headline=headline,
         calibration=_calibration(outputs, predictor.loaded.temperature),
@@ -134,7 +114,7 @@ def _lists(outputs: Outputs, confusion: Int64Array, classes: int) -> _Lists:
     return _Lists(mistakes, np.argsort(outputs.confidence, kind="stable"), found, pairs)
 
 
-def _some(places: Int64Array, pictures: dict[int, Picture]) -> list[Picture]:
+def _some(places: Int64Array, pictures: _Pictures) -> list[dict[str, Any]]:
     return [pictures[place] for place in places[:SHOWN].tolist()]
 
 
@@ -193,9 +173,7 @@ def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) 
     ]
 
 
-def _pairs(
-    confusion: Int64Array, lists: _Lists, pictures: dict[int, Picture], classes: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def _pairs(confusion: Int64Array, lists: _Lists, pictures: _Pictures, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     drawings = confusion.sum(axis=1).tolist()
     return [
         {
@@ -207,9 +185,7 @@ def _pairs(
     ]  # fmt: skip
 
 
-def _suspected(
-    places: Int64Array, outputs: Outputs, pictures: dict[int, Picture], classes: tuple[str, ...]
-) -> dict[str, Any]:
+def _suspected(places: Int64Array, outputs: Outputs, pictures: _Pictures, classes: tuple[str, ...]) -> dict[str, Any]:
     listed = places[:LISTED]
     key_ids = read_drawings(outputs, listed).key_id.tolist() if len(listed) else []
     rows = [

@@ -64,27 +64,19 @@ def read_calibration(folder: Path) -> Calibration | None:
         MismatchError: it is of a format that this version does not read.
     """
     path = folder / CALIBRATION
-    damaged = CheckpointError(f"{path}: damaged; fit it anew with `sketchpipe evaluate --calibrate`, or remove it")
+    remedy = "fit it again with `sketchpipe evaluate --calibrate`"
     try:
-        text = path.read_text(encoding="utf-8")
+        fields, is_whole = unseal(path.read_text(encoding="utf-8"))
+        version = fields.pop("format_version")
+        if is_whole and version != FORMAT_VERSION:
+            raise MismatchError(f"{path}: format {version}, but this version reads {FORMAT_VERSION}; {remedy}")
+        calibration = Calibration(**fields)
+        if not (is_whole and COLDEST <= calibration.temperature <= HOTTEST):
+            raise ValueError("its checksum is wrong, or its temperature is out of range")
     except FileNotFoundError:
         return None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise damaged from error
-    try:
-        fields, sound = unseal(text)
-        version = fields.pop("format_version")
-        if sound and version != FORMAT_VERSION:
-            raise MismatchError(
-                f"{path}: format {version}, but this version reads {FORMAT_VERSION}; fit it anew with "
-                "`sketchpipe evaluate --calibrate`"
-            )
-        calibration = Calibration(**fields)
-        sound = sound and COLDEST <= calibration.temperature <= HOTTEST
     except MismatchError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
-    if not sound:
-        raise damaged
+    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
+        raise CheckpointError(f"{path}: damaged; {remedy}, or remove it") from error
     return calibration

@@ -14,18 +14,20 @@ import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from model.runs.card import CONFIG
-from pipeline.errors import CheckpointError, OutputError, UsageError
+from pipeline.errors import CheckpointError, OutputError
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
 
+_Parsed = TypeVar("_Parsed")
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 
 
@@ -91,11 +93,7 @@ def load_position(folder: Path) -> Position:
     Raises:
         CheckpointError: its file is missing or damaged.
     """
-    content = read_proved(folder, POSITION)
-    try:
-        return Position(**json.loads(content))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {remedy(folder)}") from error
+    return _parsed(folder, POSITION, lambda text: Position(**json.loads(text)))
 
 
 def load_config(folder: Path) -> "TrainConfig":
@@ -106,11 +104,7 @@ def load_config(folder: Path) -> "TrainConfig":
     """
     from model.config import TrainConfig  # which imports kernels
 
-    content = read_proved(folder, CONFIG)
-    try:
-        return TrainConfig.from_json(content.decode())
-    except (UsageError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {remedy(folder)}") from error
+    return _parsed(folder, CONFIG, TrainConfig.from_json)
 
 
 def digest_of(folder: Path) -> str:
@@ -133,6 +127,14 @@ def read_proved(folder: Path, name: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != expected:
         raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {remedy(folder)}")
     return content
+
+
+def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed:
+    content = read_proved(folder, name)
+    try:
+        return parse(content.decode())
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / name}: damaged ({error}); {remedy(folder)}") from error
 
 
 def _hash_in(folder: Path, name: str) -> str:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
-from model.runs.log import append_metrics, read_metrics
+from model.runs.log import append_metrics, read_log
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
@@ -206,7 +206,8 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`, but those that cannot be read."""
-        return read_metrics(self.folder / METRICS)
+        path = self.folder / METRICS
+        return read_log(path)[0] if path.exists() else []
 
 
 def last_checkpoint(run: Path) -> Path | None:

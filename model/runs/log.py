@@ -24,15 +24,6 @@ def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
     write_atomically(path, b"".join(line + b"\n" for line in [*kept, json.dumps(metrics).encode()]))
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The metrics of each epoch, in their order; none where there is no file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return read_log(path)[0] if path.exists() else []
-
-
 def read_log(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """The metrics of each epoch, in their order, and the numbers, from 1, of the lines that are passed over.
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import SHOWN, Setting, best_of, differing, standard_error, value_text, value_texts
+from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value_text, value_texts
 from model.runs.overview import RunSummary, number
 
 _SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
@@ -39,32 +39,27 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def list_table(runs: Sequence[RunSummary]) -> str:
-    """Every run with its network, its shards, how far it is and how good."""
+def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] | None = None) -> str:
+    """Runs with their scores and states.
+
+    Args:
+        runs: the runs.
+        differ: the settings in which they differ, and each run's value, which are shown; None shows their networks and
+            shards.
+    """
+    if differ is None:
+        columns = {
+            "network": [value_text(run.settings.get("network")) for run in runs],
+            "classes": [str(len(run.settings["classes"])) if run.settings else "-" for run in runs],
+            "shards": [value_text(run.shards) for run in runs],
+        }
+    else:
+        columns = {name: value_texts(values) for name, values in differ.items()}
     return table(
         [
             {
                 "run": str(run.folder),
-                "network": value_text(run.settings.get("network")),
-                "classes": str(len(run.settings["classes"])) if run.settings else "-",
-                "shards": value_text(run.shards),
-                **_scores(run),
-                "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
-                "state": _state(run),
-            }
-            for run in runs
-        ]
-    )
-
-
-def comparison_table(runs: Sequence[RunSummary]) -> str:
-    """The settings in which runs differ, side by side, and their scores."""
-    differ = {name: value_texts(values) for name, values in differing(runs).items()}
-    return table(
-        [
-            {
-                "run": str(run.folder),
-                **{name: values[place] for name, values in differ.items()},
+                **{name: texts[place] for name, texts in columns.items()},
                 **_scores(run),
                 "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
                 "state": _state(run),

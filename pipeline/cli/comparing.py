@@ -10,7 +10,7 @@ import typer
 
 from model.runs.comparison import best_of, differing, ranked, sweep_dict
 from model.runs.overview import RunSummary
-from model.runs.tables import comparison_table, list_table, sweep_text
+from model.runs.tables import runs_table, sweep_text
 from pipeline.cli.options import say
 
 
@@ -51,16 +51,14 @@ def tell_sweep(
 
 def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> None:
     """List runs, or tell in what they differ."""
-    differ = differing(runs) if compare else {}
+    differ = differing(runs) if compare else None
     if as_json:
         listed = {"runs": [run.as_dict() for run in runs]}
-        typer.echo(_dump({"differ": differ, **listed} if compare else listed))
-    elif compare:
-        typer.echo(comparison_table(runs))
-        if len(runs) > 1 and not differ:
-            say("no setting differs")
+        typer.echo(_dump(listed if differ is None else {"differ": differ, **listed}))
     else:
-        typer.echo(list_table(runs))
+        typer.echo(runs_table(runs, differ))
+        if differ == {}:
+            say("no setting differs")
     if len({run.shards_checksum for run in runs if run.shards_checksum}) > 1 and compare:
         say("their shards differ, and so do the validation drawings that they were scored on")
 

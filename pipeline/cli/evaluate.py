@@ -78,7 +78,7 @@ def tell_temperature(loaded: "LoadedRun") -> None:
     elif loaded.calibration is not None:
         say(
             f"{path}: belongs to another checkpoint ({loaded.calibration.checkpoint}) and is left aside; "
-            "`sketchpipe evaluate --calibrate` fits it anew"
+            "`sketchpipe evaluate --calibrate` fits it again"
         )
 
 

@@ -108,7 +108,7 @@ def test_a_damaged_temperature_is_said_with_its_remedy_which_works(run: Path, tm
     for command in ("evaluate", "predict --random"):
         ran = in_process(*command.split(), cwd=tmp_path)
         assert (ran.returncode, ran.stdout) == (4, "")
-        assert f"{CALIBRATION}: damaged; fit it anew with `sketchpipe evaluate --calibrate`" in ran.stderr
+        assert f"{CALIBRATION}: damaged; fit it again with `sketchpipe evaluate --calibrate`" in ran.stderr
     assert in_process("evaluate", "--calibrate", cwd=tmp_path).returncode == 0
     assert (run / CALIBRATION).read_bytes() == sound
 
@@ -120,7 +120,7 @@ def test_a_newer_format_is_a_mismatch(tmp_path: Path) -> None:
         assert in_process("evaluate", "--calibrate", cwd=tmp_path).returncode == 0
     ran = in_process("evaluate", cwd=tmp_path)
     assert ran.returncode == 5
-    assert "format 2, but this version reads 1; fit it anew" in ran.stderr
+    assert "format 2, but this version reads 1; fit it again" in ran.stderr
 
 
 def test_a_temperature_of_another_checkpoint_is_left_aside_and_said(run: Path, tmp_path: Path) -> None:
