@@ -33,14 +33,14 @@ ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.js
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        epoch: the epoch that goes on, from 0.
-        step: the step in it that comes next.
-        seconds: spent training so far.
-        validation_top1: of the last validation; None before the first.
-        best_top1: the best validation so far; None before the first.
+        epoch: the current epoch, from 0.
+        step: the next step in that epoch, from 0.
+        seconds: the time spent training so far.
+        validation_top1: the top-1 of the last validation; None before the first.
+        best_top1: the best validation top-1 so far; None before the first.
         best: the name of the best checkpoint so far; None before the first validation.
     """
 
@@ -53,16 +53,16 @@ class Position:
 
 
 def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:
-    """Write a checkpoint to `folder`, which must not exist, so that it is there whole or not at all.
+    """Write a checkpoint to `folder`, which must not exist and appears only when the checkpoint is complete.
 
     Args:
         folder: the checkpoint.
         arrays: a training state, as `model.runs.state.pack_state` packs it.
-        position: where the run stands.
-        config: the run's.
+        position: the progress of the run.
+        config: the configuration of the run.
 
     Raises:
-        OutputError: it cannot be written; nothing is left of it.
+        OutputError: it cannot be written; no part of it is left.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -88,7 +88,7 @@ def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "Tr
 
 
 def load_position(folder: Path) -> Position:
-    """The position of a checkpoint alone.
+    """Read the position of a checkpoint.
 
     Raises:
         CheckpointError: its file is missing or damaged.
@@ -97,7 +97,7 @@ def load_position(folder: Path) -> Position:
 
 
 def load_config(folder: Path) -> "TrainConfig":
-    """The configuration of a checkpoint alone.
+    """Read the configuration of a checkpoint.
 
     Raises:
         CheckpointError: its file is missing or damaged.
@@ -108,7 +108,7 @@ def load_config(folder: Path) -> "TrainConfig":
 
 
 def digest_of(folder: Path) -> str:
-    """The SHA-256 of a checkpoint's arrays, as its manifest has it.
+    """The SHA-256 of a checkpoint's arrays, from its manifest.
 
     Raises:
         CheckpointError: the manifest is missing or damaged.
@@ -117,7 +117,7 @@ def digest_of(folder: Path) -> str:
 
 
 def read_proved(folder: Path, name: str) -> bytes:
-    """The content of a file of a checkpoint, which the manifest has proved.
+    """Read a file of a checkpoint, and check it against the manifest.
 
     Raises:
         CheckpointError: the file or the manifest is missing or damaged.
@@ -125,7 +125,7 @@ def read_proved(folder: Path, name: str) -> bytes:
     expected = _hash_in(folder, name)
     content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {remedy(folder)}")
+        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {remedy(folder)}")
     return content
 
 
@@ -138,7 +138,7 @@ def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed
 
 
 def _hash_in(folder: Path, name: str) -> str:
-    """The hash of a file in the manifest, which has proved itself."""
+    """The hash of a file in the manifest, after the manifest's own checksum was checked."""
     try:
         hashes, is_whole = unseal(_read(folder, MANIFEST).decode())
     except ValueError:
@@ -158,4 +158,4 @@ def _read(folder: Path, name: str) -> bytes:
 
 def remedy(folder: Path) -> str:
     """What to do about a damaged checkpoint, for the end of a message."""
-    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train anew"
+    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train a new run"

@@ -127,8 +127,8 @@ def _train_all(
     from pipeline.cli.training import train_run
 
     sweep = Sweep(plans, shards)
-    for fault in sweep.faults:
-        say(f"not looked at: {fault}")
+    for error in sweep.errors:
+        say(f"skipped: {error}")
     say(f"{sweep.done} done, {sweep.begun} to resume, {len(plans) - sweep.done - sweep.begun} new")
     texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
 

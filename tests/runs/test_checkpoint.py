@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_checkpoint
-from model.runs.find import new_folder, newest_run, numbered_runs
+from model.runs.find import find_runs, new_folder, newest_run
 from model.runs.folder import Run, open_run
 from model.runs.state import load_checkpoint, pack_state
 from model.training.choice import Plan, newest_unfinished, unfinished_run
@@ -191,7 +191,7 @@ def test_runs_are_numbered_and_the_newest_with_a_checkpoint_is_found(tmp_path: P
         else:
             run.save(state_of(), Position(0, 0, 0.0), best=False)  # its first step is still to come
     (runs / "005-no-run").mkdir()
-    assert [folder.name for folder in numbered_runs(runs)] == ["002-net", "009-net", "010-net", "1000-net"]
+    assert [folder.name for folder in find_runs(runs, numbered=True)] == ["002-net", "009-net", "010-net", "1000-net"]
     assert newest_run(runs).folder == runs / "010-net"
     assert new_folder("net", runs) == runs / "1001-net"
 

@@ -91,7 +91,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_same(
     before = arrays_of(done)
     ran = in_process(*GRID, cwd=done)
     assert (ran.returncode, ran.stdout) == (0, swept[1].stdout)
-    assert "not looked at: runs/009-damaged/config.json: damaged" in ran.stderr
+    assert "skipped: runs/009-damaged/config.json: damaged" in ran.stderr
     assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "compiling" not in ran.stderr
     assert arrays_of(done) == before

@@ -67,7 +67,7 @@ def test_shards_without_a_validation_split_cannot_be_swept(
 ) -> None:
     shards = sample_shards(tmp_path_factory, "no-validation", splits="0.9,0,0.1")
     ran = in_process(*GRID, "--shards", str(shards), cwd=tmp_path)
-    assert (ran.returncode, "no drawings to compare by" in ran.stderr) == (3, True)
+    assert (ran.returncode, "no drawings in the validation split" in ran.stderr) == (3, True)
 
 
 def test_a_test_split_without_drawings_is_said_before_anything_is_trained(
@@ -83,7 +83,7 @@ def test_a_run_without_a_card_is_said_and_not_looked_at(done: Path) -> None:
     (done / "runs" / "004-sketch-classifier" / "run.json").unlink()
     (done / "runs" / "005-empty").mkdir()
     ran = in_process(*SWEEP, "--lr", "0.01", "--batch", "64", cwd=done)
-    assert "not looked at: runs/004-sketch-classifier: run.json is missing" in ran.stderr
+    assert "skipped: runs/004-sketch-classifier: run.json is missing" in ran.stderr
     assert "005-empty" not in ran.stderr
 
 

@@ -97,7 +97,7 @@ def test_a_run_that_was_stopped_at_once_goes_on_without_the_other(parent: Path, 
     [
         (
             ("--network", "quickdraw-classifier"),
-            "its network is sketch-classifier, this run's quickdraw-classifier: it cannot start from it; "
+            "its network is sketch-classifier, this run's is quickdraw-classifier, so it cannot start there; "
             "say --network sketch-classifier",
         ),
         (("--encoding", "gray"), "its encoding is palette, this run's gray"),
