@@ -1,13 +1,12 @@
 """Reads and writes checkpoints: arrays, position, configuration, and a manifest of their SHA-256.
 
-Neither safetensors nor Orbax notices a flipped bit; the manifest does, and proves itself. A checkpoint is a folder that
-appears under its name when it is complete, and not before. Its arrays are packed and read in `state.py`; nothing here
-needs JAX.
+Neither safetensors nor Orbax notices a flipped bit. The manifest reveals it, and holds its own checksum. A folder gets
+the name of a checkpoint only when it is complete. `state.py` packs and reads the arrays; nothing here needs JAX.
 
 arrays.safetensors  step, parameters, batch statistics, the optimizer's state
-position.json       where the run stands
-config.json         the run's whole configuration: recipe, classes, how drawings become images
-manifest.json       the SHA-256 of the three
+position.json       the progress of the run
+config.json         the run's whole configuration: recipe, classes, render settings
+manifest.json       the SHA-256 of these three files
 """
 
 import hashlib
@@ -116,7 +115,7 @@ def digest_of(folder: Path) -> str:
     return _hash_in(folder, ARRAYS)
 
 
-def read_proved(folder: Path, name: str) -> bytes:
+def read_checked(folder: Path, name: str) -> bytes:
     """Read a file of a checkpoint, and check it against the manifest.
 
     Raises:
@@ -130,7 +129,7 @@ def read_proved(folder: Path, name: str) -> bytes:
 
 
 def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed:
-    content = read_proved(folder, name)
+    content = read_checked(folder, name)
     try:
         return parse(content.decode())
     except (ValueError, TypeError) as error:

@@ -95,17 +95,13 @@ def newest_run(folder: Path = RUNS) -> Run:
     for number, run in enumerate(find_runs(folder, numbered=True)):
         last = last_checkpoint(run)
         if last is not None and last.name != UNTRAINED:
-            trained.append(
-                (last.parent.stat().st_mtime_ns, number, run)
-            )  # the checkpoint may be gone by now
+            trained.append((last.parent.stat().st_mtime_ns, number, run))  # the checkpoint may be gone by now
     if not trained:
         raise InputError(
             f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
         )
     newest_first = [run for *_, run in sorted(trained, reverse=True)]
-    return next(opened(newest_first), None) or open_run(
-        newest_first[0]
-    )  # which raises MismatchError
+    return next(opened(newest_first), None) or open_run(newest_first[0])  # which raises MismatchError
 
 
 def new_folder(network: str, folder: Path = RUNS) -> Path:

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.compute.steps import TrainState
-from model.runs.checkpoint import ARRAYS, Position, load_config, load_position, read_proved, remedy
+from model.runs.checkpoint import ARRAYS, Position, load_config, load_position, read_checked, remedy
 from pipeline.errors import CheckpointError, MismatchError
 
 
@@ -20,19 +20,19 @@ def pack_state(state: TrainState) -> bytes:
 
 
 def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
-    """The state and the position of a checkpoint, every file of which is proved.
+    """Read the state and the position of a checkpoint, and check each of its files.
 
     Args:
         folder: the checkpoint.
-        like: a state of the shapes that are expected; None gives the nested dictionaries as they were stored.
+        like: a state of the expected shapes; None returns nested dictionaries as they were stored.
 
     Raises:
         CheckpointError: a file is missing or damaged.
-        MismatchError: the arrays are not those of `like`.
+        MismatchError: the arrays have other names, shapes or types than those of `like`.
     """
     position = load_position(folder)
     load_config(folder)
-    content = read_proved(folder, ARRAYS)
+    content = read_checked(folder, ARRAYS)
     try:
         arrays = load(content)
     except (SafetensorError, ValueError, TypeError) as error:
@@ -40,7 +40,7 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
     if like is None:
         return {"batch_stats": {}, **unflatten_dict(arrays, sep="/")}, position
     if _shapes(arrays) != _shapes(_flatten(like)):
-        raise MismatchError(f"{folder}: its arrays are not those of this network and optimizer")
+        raise MismatchError(f"{folder}: its arrays do not fit this network and optimizer")
     empty = flatten_dict(serialization.to_state_dict(like), keep_empty_nodes=True, sep="/")
     return serialization.from_state_dict(like, unflatten_dict({**empty, **arrays}, sep="/")), position
 

@@ -1,4 +1,4 @@
-"""Runs as tables of text, as `sketchpipe sweep` and `sketchpipe runs` print them."""
+"""Formats runs as tables of text, for `sketchpipe sweep` and `sketchpipe runs`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,11 +7,11 @@ from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value
 from model.runs.overview import RunSummary, number
 
 _SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
-_WORDS = {"run", "shards", "network", "state"}  # columns whose entries stand to the left
+_WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows under the names of their fields, numbers to the right.
+    """A table with the names of the fields as its head; columns of numbers are aligned to the right.
 
     >>> print(table([{"run": "a", "lr": "0.1"}, {"run": "bc", "lr": "1"}]))
     run   lr
@@ -31,7 +31,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1 as percent.
+    """A share from 0 to 1 as a percentage.
 
     >>> percent(0.8611), percent(None)
     ('86.1%', '-')
@@ -70,7 +70,7 @@ def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] |
 
 
 def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
-    """Every run of a sweep, the best setting first and marked."""
+    """Every run of a sweep; the best setting comes first and is marked."""
     marked = [
         (place == 0 and setting.mean is not None, run)
         for place, setting in enumerate(settings)
@@ -88,7 +88,7 @@ def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
 
 
 def seeds_table(settings: Sequence[Setting]) -> str:
-    """The mean and the spread over the seeds of each setting."""
+    """For each setting the mean, the lowest and the highest top-1 over its seeds."""
     texts = {name: value_texts([one.values[name] for one in settings]) for name in settings[0].values}
     return table(
         [
@@ -107,12 +107,12 @@ def seeds_table(settings: Sequence[Setting]) -> str:
 def sweep_text(
     settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]], scores: Sequence[Mapping[str, Any]] | None = None
 ) -> str:
-    """All that is to be said of a sweep: its runs, seeds, two settings as a grid, the best, and its test scores.
+    """The text about a sweep: its runs, the means over seeds, a grid of two settings, the best, and its test scores.
 
     Args:
         settings: `ranked`.
-        swept: the settings that take several values, and these.
-        scores: of the best setting's runs on the test split, each with the name of its `run`.
+        swept: the settings with several values, and their values.
+        scores: the scores of the best setting's runs on the test split, each with the name of its `run`.
     """
     shown = [name for name in SHOWN if name in swept or name in ("lr", "batch")]
     parts = [sweep_table(settings, shown)]
@@ -128,7 +128,7 @@ def sweep_text(
 
 
 def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
-    """Validation top-1 by two settings, each a name and its values; the mean over seeds where there are several."""
+    """A grid of validation top-1 by two settings, each a name and its values; of several seeds the mean."""
     cells = {(repr(one.values[down[0]]), repr(one.values[across[0]])): one for one in settings}
     rows = []
     for value, text in zip(down[1], value_texts(down[1]), strict=True):
@@ -174,7 +174,7 @@ def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _best_text(settings: Sequence[Setting]) -> str:
-    """The best setting, and how many others its validation split cannot tell from it."""
+    """The best setting, and how many others are within its standard error on the validation split."""
     best = best_of(settings)
     if best is None or best.mean is None:
         return "no run has finished"

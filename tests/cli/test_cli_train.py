@@ -168,7 +168,7 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
     assert (ran.returncode, f"not the shards that {RUN} was trained on" in ran.stderr) == (5, True)
     change_card(done / RUN, shards="shards/gone")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
-    assert (ran.returncode, "are gone; name others with --shards" in ran.stderr) == (3, True)
+    assert (ran.returncode, "are missing; name others by --shards" in ran.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(

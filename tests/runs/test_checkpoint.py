@@ -39,7 +39,7 @@ def test_without_a_state_to_compare_it_gives_the_arrays_as_nested_dictionaries(s
 
 
 def test_a_checkpoint_of_another_network_is_refused(saved: Path) -> None:
-    with pytest.raises(MismatchError, match="not those of this network"):
+    with pytest.raises(MismatchError, match="do not fit this network"):
         load_checkpoint(saved, like=state_of(width=3))
 
 
@@ -175,7 +175,7 @@ def test_a_run_of_another_format_or_none_is_said(run: Run) -> None:
         open_run(run.folder.parent)
     for text in (seal({"format_version": 5}), '{"format_version": 3}'):  # before 4 without a checksum
         (run.folder / "run.json").write_text(text)
-        with pytest.raises(MismatchError, match=r"run format [35], this version reads 4; train another"):
+        with pytest.raises(MismatchError, match=r"run format [35], this version reads 4; train a new run"):
             open_run(run.folder)
 
 

@@ -159,4 +159,4 @@ def test_a_bad_line_in_the_metrics_leaves_a_run_finished_and_is_said(done: Path)
     assert ran.returncode == 0, ran.stderr
     assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "best: batch " in ran.stdout
-    assert ran.stdout.count("finished: metrics.jsonl: line 2 is no epoch's and left out") == 4
+    assert ran.stdout.count("finished: metrics.jsonl: skipped line 2, not the metrics of an epoch") == 4
