@@ -155,21 +155,21 @@ def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
 def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of the table, by increasing accuracy, then by decreasing drawings; those without drawings come last."""
     table = class_table(confusion, outputs.label, outputs.rank)
-    low, high = wilson(table.right, table.drawings)
-    share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)
+    low, high = wilson(table["right"], table["drawings"])
+    share = np.where(table["drawings"] > 0, table["right"] / np.maximum(table["drawings"], 1), 2.0)
     return [
         {
             "word": classes[k],
-            "drawings": int(table.drawings[k]),
+            "drawings": int(table["drawings"][k]),
             "top1": float(share[k]),
             "low": float(low[k]),
             "high": float(high[k]),
-            "top3": int(table.in_top3[k]) / max(int(table.drawings[k]), 1),
-            "precision": int(table.right[k]) / int(table.named[k]) if table.named[k] else None,
-            "confused": classes[table.confused[k]] if table.confusions[k] else None,
-            "confusions": int(table.confusions[k]),
+            "top3": int(table["in_top3"][k]) / max(int(table["drawings"][k]), 1),
+            "precision": int(table["right"][k]) / int(table["named"][k]) if table["named"][k] else None,
+            "confused": classes[table["confused"][k]] if table["confusions"][k] else None,
+            "confusions": int(table["confusions"][k]),
         }
-        for k in np.lexsort((-table.drawings, share)).tolist()
+        for k in np.lexsort((-table["drawings"], share)).tolist()
     ]
 
 

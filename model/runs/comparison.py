@@ -14,7 +14,7 @@ SHOWN = (
     "lr",
     "batch",
     "seed",
-)  # settings that a sweep shows; epochs are among the scores
+)  # the columns of a sweep's table
 # The order of the first columns of a table.
 _FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")
 _AUGMENT = "augment"

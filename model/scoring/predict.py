@@ -10,7 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from model.runs.folder import Run
+from model.runs.find import RUNS, is_run, newest_run
+from model.runs.folder import Run, open_run
+from model.scoring import loaded
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun
 from pipeline.arrays import UInt8Array
@@ -119,6 +121,22 @@ class Predictor:
             padded[: len(part)] = part
             parts.append(np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)])
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)
+
+
+def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
+    """Open a trained run, ready to predict drawings.
+
+    Args:
+        run: a run's folder, or a folder of runs, of which the one that saved a checkpoint last is used.
+        mirror: whether `predict` averages over each drawing and its mirror image: more accurate, twice as slow.
+
+    Raises:
+        InputError: there is no trained run.
+        CheckpointError: its files are damaged.
+        MismatchError: it is of a format that this version does not read.
+    """
+    folder = Path(run)
+    return Predictor(loaded.load_run(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
 
 
 def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:

@@ -22,12 +22,13 @@ from model.runs.checkpoint import Position
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
+from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
 from model.training.stopping import TrainingStoppedError, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
-from model.training.transfer import Start, started
+from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
@@ -45,14 +46,14 @@ class Progress:
         step: the steps done in this epoch.
         steps: the steps of one epoch.
         reading: the metrics of the steps since the last report.
-        seconds_left: the time left for the whole run, at the present speed.
+        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then.
     """
 
     epoch: int
     step: int
     steps: int
     reading: Reading
-    seconds_left: float
+    seconds_left: float | None
 
 
 @dataclass
@@ -63,8 +64,7 @@ class Trainer:
         run: the run, whose folder keeps its checkpoints and metrics.
         train: the training split.
         devices: one device computes under jit, several under pmap.
-        start: the checkpoint of another run whose weights this run starts with; used only until this run has a
-            checkpoint of its own.
+        start: another run, with whose weights this run starts; used only until this run has a checkpoint of its own.
         skip_corrupt: whether to skip row groups that cannot be read.
         report: called with a `Progress` about once a second.
         epoch_done: called after each epoch with its metrics, as they are written to `metrics.jsonl`.
@@ -75,7 +75,7 @@ class Trainer:
     train: ShardSplit
     devices: Sequence[jax.Device]
     skip_corrupt: bool = False
-    start: Start | None = None
+    start: LoadedRun | None = None
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
     warn: Callable[[str], None] = lambda _message: None
@@ -141,7 +141,7 @@ class Trainer:
             return state, position
         position = Position(0, 0, 0.0)
         if config.start is not None:
-            if self.start is None or self.start.digest != config.start:
+            if self.start is None or self.start.arrays_sha256 != config.start:
                 raise InputError(
                     f"{self.run.folder}: it has no checkpoint yet; name the run that it starts from with --start"
                 )
@@ -238,10 +238,8 @@ class Trainer:
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
-        rate = reading.images_per_second
-        left = (config.epochs - epoch) * steps - done
-        seconds = left * config.batch / rate if rate else float("inf")
-        return Progress(epoch, done, steps, reading, seconds)
+        left, rate = (config.epochs - epoch) * steps - done, reading.images_per_second
+        return Progress(epoch, done, steps, reading, left * config.batch / rate if rate else None)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""

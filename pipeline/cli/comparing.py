@@ -1,6 +1,5 @@
 """What `sketchpipe sweep` and `sketchpipe runs` tell of runs: tables, JSON and curves."""
 
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -65,9 +64,6 @@ def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> No
 
 def draw_curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]], picture: Path) -> None:
     """Write the curves of runs to a PNG file, and say so."""
-    if importlib.util.find_spec("matplotlib") is None:
-        say(f"{picture}: not drawn, matplotlib is not installed")
-        return
     from model.charts.curves import curves_figure
     from model.charts.style import write_chart
 

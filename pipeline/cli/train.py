@@ -54,8 +54,9 @@ def train(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
+    from model.runs.folder import open_run
+    from model.scoring.loaded import load_run
     from model.training.choice import choose_run
-    from model.training.transfer import open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import found_shards, train_run
     from pipeline.rendering.augment import canonical
@@ -70,9 +71,9 @@ def train(
         given["augment"] = canonical(augment)
     if precision is not None or shards is not None:  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
-    source = None if start is None else open_start(start)
+    source = None if start is None else load_run(open_run(start), calibrated=False)
     if source is not None:
-        given["start"] = source.digest
+        given["start"] = source.arrays_sha256
     choice = choose_run(shards, run, given, only_begun=resume)
     chosen = choice.run
     if chosen.card.finished:

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import jax
 
     from model.config import TrainConfig
+    from model.scoring.loaded import LoadedRun
     from model.training.choice import Choice
     from model.training.train import Progress
-    from model.training.transfer import Start
 
 _STALLED = 0.1  # the share of the time spent waiting for data from which advice is given,
 _STALLED_SECONDS = 10.0  # if it is at least this long, because the first batches of an epoch are always waited for
@@ -26,7 +26,7 @@ def train_run(
     choice: "Choice",
     devices: "Sequence[jax.Device]",
     *,
-    start: "Start | None" = None,
+    start: "LoadedRun | None" = None,
     skip_corrupt: bool = False,
     alone: bool = True,
 ) -> None:
@@ -90,16 +90,17 @@ class TrainingLine(Bar):
 
     def report(self, progress: "Progress") -> None:
         """Show where training stands; the first time that its speed is known, how long it will take."""
-        reading, epochs, left = progress.reading, self._config.epochs, duration(progress.seconds_left)
-        steps = progress.epoch * progress.steps + progress.step
-        if not self._told_duration and steps >= _STEPS and reading.images_per_second:
-            self._told_duration = True
-            shorter = "" if epochs == 1 else f"; --epochs {max(1, epochs // 2)} would take half"
-            self.say(f"{reading.images_per_second:,.0f} images/s: about {left} left{shorter}")
-        note = (
-            f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}, {reading.images_per_second:,.0f} images/s, "
-            f"waiting for data {reading.waiting:.0%}, {left} left"
-        )
+        reading, epochs, note = progress.reading, self._config.epochs, ""
+        if progress.seconds_left is not None:
+            left, rate = f"{duration(progress.seconds_left)} left", f"{reading.images_per_second:,.0f} images/s"
+            if not self._told_duration and progress.epoch * progress.steps + progress.step >= _STEPS:
+                self._told_duration = True
+                shorter = "" if epochs == 1 else f"; --epochs {max(1, epochs // 2)} would take half"
+                self.say(f"{rate}: about {left}{shorter}")
+            note = (
+                f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}, {rate}, "
+                f"waiting for data {reading.waiting:.0%}, {left}"
+            )
         self(f"epoch {progress.epoch + 1}/{epochs}", progress.step, progress.steps, note=note)
 
     def epoch_done(self, metrics: dict[str, Any]) -> None:

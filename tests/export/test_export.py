@@ -19,7 +19,7 @@ from model.export import export
 from model.export.card import metadata_of
 from model.export.export import check_images, convert, export_run, largest_difference
 from model.networks import NETWORKS, parameter_table
-from model.runs.calibration import CALIBRATION, Calibration
+from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
 from model.scoring.loaded import load_run
@@ -136,7 +136,7 @@ def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> Non
     best = run.checkpoint(best=True)
     assert best is not None
     fitted = Calibration(2.5, best.name, digest_of(best), "abc", 100, 1.5, 1.25, 0.25, 0.125)
-    (run.folder / CALIBRATION).write_text(fitted.dump())
+    write_calibration(run.folder, fitted)
     exported = export_run(load_run(run), images)
     loaded = load_run(run)
     expected = jax.nn.softmax(loaded.step(loaded.variables, images) / 2.5, axis=-1)
