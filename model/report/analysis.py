@@ -20,8 +20,8 @@ def class_table(confusion: Int64Array, labels: NDArray[Any], rank: NDArray[Any])
     Returns:
         By name, (K,) each: `drawings` of the class; `right`, those predicted correctly; `in_top3`, those for which the
         class is among the three most probable; `named`, the drawings of any class that are predicted as this class;
-        `confused`, the wrong class that is predicted most often for its drawings, or -1; `confusions`, the number of its
-        drawings that are predicted as `confused`.
+        `confused`, the wrong class that is predicted most often for its drawings, or -1; `confusions`, the number of
+        its drawings that are predicted as `confused`.
     """
     wrong = without_diagonal(confusion)
     confusions = wrong.max(axis=1)

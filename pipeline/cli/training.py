@@ -80,10 +80,13 @@ class TrainingLine(Bar):
     Args:
         config: of the run.
         tell_duration: whether to tell how long the run will take, once its speed is known.
+        pause_seconds: as of `Bar`.
     """
 
-    def __init__(self, config: "TrainConfig", *, tell_duration: bool = True) -> None:
-        super().__init__()
+    def __init__(
+        self, config: "TrainConfig", *, tell_duration: bool = True, pause_seconds: float | None = None
+    ) -> None:
+        super().__init__(pause_seconds=pause_seconds)
         self._config = config
         self._told_duration, self._told_stall = not tell_duration, False
         self._skipped: dict[str, int] = {}

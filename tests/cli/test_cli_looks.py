@@ -87,7 +87,6 @@ def test_advice_is_given_once_and_not_for_a_moment(capsys: pytest.CaptureFixture
 
 
 def test_a_report_without_a_step_since_the_last_one_shows_the_epoch_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    line = TrainingLine(CONFIG)
-    line._pause = line._due = 0.0
+    line = TrainingLine(CONFIG, pause_seconds=0.0)
     line.report(Progress(0, 7, 7, Reading([], float("nan"), 0.0, 0.0), None))
     assert capsys.readouterr().err == f"epoch 1/{CONFIG.epochs}\n"
