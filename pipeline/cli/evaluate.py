@@ -35,7 +35,7 @@ def evaluate(
     """Score a run on a split of shards.
 
     Reads the run's best checkpoint, and its own shards or others with some of its classes; writes to stdout top-1,
-    top-3, MAP@3, the accuracy of each class and its mean over classes; with --report a page, with --calibrate the run's
+    top-3, MAP@3, the accuracy of each class and the mean over classes; with --report a page, with --calibrate the run's
     calibration.json, which predict uses too.
 
     Example: sketchpipe evaluate --split test --report report.html
@@ -68,7 +68,7 @@ def evaluate(
 
 
 def tell_temperature(loaded: "LoadedRun") -> None:
-    """Say on stderr what temperature a run has, where there is one; that one of another checkpoint is left aside, too."""
+    """Print on stderr which temperature is used, or that the stored one is for another checkpoint and not used."""
     from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
@@ -77,13 +77,13 @@ def tell_temperature(loaded: "LoadedRun") -> None:
         say(f"temperature {loaded.temperature:.4f} ({path})")
     elif loaded.calibration is not None:
         say(
-            f"{path}: belongs to another checkpoint ({loaded.calibration.checkpoint}) and is left aside; "
+            f"{path}: was fitted for another checkpoint ({loaded.calibration.checkpoint}) and is not used; "
             "`sketchpipe evaluate --calibrate` fits it again"
         )
 
 
 def _calibrated(run: "Run", named: Path) -> "LoadedRun":
-    """The run with a temperature that is fitted now, and stored."""
+    """Load the run, fit its temperature, and store it."""
     from dataclasses import replace
 
     from model.runs.calibration import CALIBRATION
@@ -93,12 +93,12 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     from pipeline.cli.progress import Bar
 
     folder = own_shards(run, named)
-    loaded = load_run(run, calibrated=False)  # a damaged one is mended by this
+    loaded = load_run(run, calibrated=False)  # so that a damaged one can be replaced
     with Bar() as bar:
         found = calibrate_run(loaded, folder, bar)
-    worse = "; the likelihood gains by it, the calibration error does not" if found.ece_after > found.ece_before else ""
+    worse = "; it improves the likelihood, but not the calibration error" if found.ece_after > found.ece_before else ""
     say(
-        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings of "
+        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f}, fitted on {found.drawings:,} validation drawings of "
         f"{folder}: NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> "
         f"{found.ece_after:.2%}{worse}"
     )
@@ -113,13 +113,13 @@ def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
 
     with Bar() as bar:
         page = make_report(found, outputs, progress=bar)
-    content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
+    content = page.encode(errors="backslashreplace")  # the name of a folder may not be UTF-8
     write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
 
 
 def chosen_run(folder: Path | None) -> "Run":
-    """The run in `folder`, or the newest, which is then named on stderr."""
+    """Open the run in `folder`, or the newest run, whose folder is then printed on stderr."""
     from model.runs.find import newest_run
     from model.runs.folder import open_run
     from pipeline.cli.options import say

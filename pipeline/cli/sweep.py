@@ -43,7 +43,7 @@ def sweep(
         bool,
         typer.Option(
             "--test",
-            help="Score the best setting, and no other, on the test split: chosen on validation, told on test.",
+            help="Score the best setting, and no other, on the test split; it is chosen on the validation split.",
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -51,9 +51,9 @@ def sweep(
     """Train every combination of some settings and compare them.
 
     Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: a finished one is
-    used as it is, an unfinished one is resumed, one that diverged is not tried again, and one that another process is
-    training is checked again at the end. So the same command resumes after Ctrl-C, and a larger grid trains only what
-    is new.
+    used as it is, an unfinished one is resumed, one that diverged is not trained again, and one that another process is
+    training is checked again at the end. So the same command resumes a sweep after Ctrl-C, and a larger grid trains
+    only the new combinations.
 
     Reads shards; writes runs, a chart of their curves, and to stdout a table, the best first by validation top-1:
     selecting on the test split would bias its score.
@@ -90,8 +90,8 @@ def sweep(
     say(f"sweep on {folder}: {counted(len(plans), 'run')}{by}")
     done = _train_all(plans, swept, folder, devices)
     folders, held = [done.folders[place] for place in sorted(done.folders)], list(done.held.values())
-    if test and held:  # the best of all is not known yet, and no second one may be scored there
-        say("not scored on the test split before all runs are done")
+    if test and held:  # the best setting is not known yet, and only one may be scored on the test split
+        say("the test split is scored when all runs are done")
     if folders:
         runs = [summarize(one) for one in folders]
         tell_sweep(runs, swept, folder, picture, test=test and not held, as_json=as_json)
@@ -101,7 +101,7 @@ def sweep(
 
 
 def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
-    """The values of each option that was given, each once."""
+    """The values of each option that was given, without repetitions."""
     from pipeline.cli.options import parse_list
 
     kinds: dict[str, Callable[[str], Any]] = {"epochs": int, "batch": int, "lr": float, "seed": int}
@@ -121,7 +121,7 @@ def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
 def _train_all(
     plans: Sequence["Plan"], swept: Mapping[str, Sequence[Any]], shards: Path, devices: Sequence["jax.Device"]
 ) -> "Sweep":
-    """Train what is not done of the runs that are planned, and tell of it."""
+    """Train the planned runs that are not done, and print their progress."""
     from model.runs.comparison import value_texts
     from model.training.sweep import Sweep
     from pipeline.cli.training import train_run
@@ -137,12 +137,12 @@ def _train_all(
         say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
         try:
             train_run(choice, devices, alone=False)
-        except (DivergedError, UsageError) as error:  # the devices have no room for its batch: another's may fit
+        except (DivergedError, UsageError) as error:  # its batch did not fit into memory; the next one may
             say(str(error))
 
     def tried(folder: Path, is_held: bool, again: bool) -> None:
         if is_held:
-            say(f"{folder}: another process is training it{'' if again else '; looked at again at the end'}")
+            say(f"{folder}: another process is training it{'' if again else '; checked again at the end'}")
         if (seconds := sweep.seconds_left) and any(sweep.left):
             say(f"about {duration(seconds)} left for {counted(sum(map(bool, sweep.left)), 'run')}")
 

@@ -147,14 +147,16 @@ def test_too_few_drawings_are_refused_and_what_was_stored_stands(tmp_path_factor
     (run / CALIBRATION).write_text("the one before")
     ran = in_process("evaluate", "--calibrate", "--run", str(run), cwd=work)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "shards/sample: 52 validation drawings are too few to fit a temperature on, which takes 100" in ran.stderr
+    assert "shards/sample: 52 validation drawings are too few to fit a temperature, which needs 100" in ran.stderr
     assert (run / CALIBRATION).read_text() == "the one before"
 
 
 def test_drawings_that_tell_no_temperature_are_refused_and_what_was_stored_stands(run: Path, tmp_path: Path) -> None:
     before, loaded = (run / CALIBRATION).read_bytes(), load_run(open_run(run))
     upside_down = replace(loaded, step=lambda variables, images: -loaded.step(variables, images))
-    with pytest.raises(InputError, match=r"tell no temperature between 0\.05 and 20 \(it knows too little of them\)"):
+    with pytest.raises(
+        InputError, match=r"determine no temperature between 0\.05 and 20 \(the predictions are near chance\)"
+    ):
         calibrate_run(upside_down, tmp_path / "shards" / "sample")
     assert (run / CALIBRATION).read_bytes() == before
 
@@ -174,4 +176,4 @@ def test_a_temperature_is_fitted_on_the_shards_of_the_run_whatever_is_evaluated(
     change_card(run, shards_path="/gone")
     ran = in_process(*arguments, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "are gone, and a temperature is fitted on their validation split alone; bring them back" in ran.stderr
+    assert "are missing, and a temperature is fitted only on their validation split; restore them" in ran.stderr
