@@ -79,7 +79,7 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> f
         logits: (N, K) float32, one or more drawings.
         labels: (N,) int32.
     """
-    from scipy.optimize import brentq  # takes 0.2 s, which nothing else is to pay for
+    from scipy.optimize import brentq  # slow to import, and only calibration needs it
 
     def slope(temperature: float) -> float:
         return _slope(logits, labels, 1 / temperature)

@@ -236,10 +236,8 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     assert first == f"{to}: {to.stat().st_size / 1000:.1f} kB, sketch-classifier for 10 classes"
     rows = {name: len(open_split(work / "shards" / "sample", name)) for name in ("test", "validation", "train")}
     splits = ", ".join(f"{name} {count}" for name, count in rows.items())
-    counted = (
-        f"proved by onnxruntime on {sum(rows.values())} synthetic drawings of shards/sample ({splits}), all there are"
-    )
-    assert second.startswith(f"{counted} where 1,000 were wanted: largest difference ")
+    counted = f"checked by onnxruntime on {sum(rows.values())} synthetic drawings of shards/sample ({splits}), all that there are;"
+    assert second.startswith(f"{counted} 1,000 would be checked: largest difference ")
     assert float(second.rpartition(" ")[2]) < 1e-4
     assert ran.stderr.splitlines()[0] == f"run: {RUN}"
     run = open_run(work / RUN)
@@ -275,7 +273,7 @@ def test_another_process_writes_the_same_bytes(work: Path, tmp_path: Path) -> No
     here = in_process("export", "--to", str(tmp_path / "here.onnx"), cwd=work)
     there = sketchpipe("export", "--to", str(tmp_path / "there.onnx"), cwd=work)
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
-    assert there.stderr.splitlines()[1:] == [f"converting {RUN}, and proving it on 600 synthetic drawings ..."]
+    assert there.stderr.splitlines()[1:] == [f"converting {RUN}, and checking it on 600 synthetic drawings"]
     assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "there.onnx").read_bytes()
 
 

@@ -130,7 +130,7 @@ def test_a_temperature_of_another_checkpoint_is_left_aside_and_said(run: Path, t
     open_run(run).save({**state, "step": state["step"] + 1}, replace(position, epoch=9), best=True)
     ran = in_process("evaluate", "--json", cwd=tmp_path)
     assert json.loads(ran.stdout)["temperature"] == 1.0
-    assert f"{CALIBRATION}: belongs to another checkpoint ({best.name}) and is left aside" in ran.stderr
+    assert f"{CALIBRATION}: was fitted for another checkpoint ({best.name}) and is not used" in ran.stderr
 
 
 def test_a_run_that_cannot_be_written_is_said(run: Path, tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def test_a_bad_line_is_said_and_left_out(work: Path, cats: list[str], tmp_path: 
     ran = in_process("predict", str(path), cwd=work)
     assert ran.returncode == 0
     assert len([line for line in ran.stdout.splitlines() if LAST_LINE.fullmatch(line)]) == 2
-    assert re.search(r"cats\.ndjson:2: .*; left out", ran.stderr)
+    assert re.search(r"cats\.ndjson:2: .*; skipped", ran.stderr)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no drawing\n", '{"word":"cat"}\n'])
@@ -191,8 +191,8 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
     [
         (["--plot", "plot.svg"], 2, "plot.svg: the picture is a PNG file"),
         (["--plot", "shards"], 6, "shards: is a folder"),
-        (["--plot", "image.png"], 2, "--plot image.png: the drawing itself goes there"),
-        (["--plot", "./new/../image.png"], 2, "image.png: the drawing itself goes there"),
+        (["--plot", "image.png"], 2, "--plot image.png: the drawing is written to that file"),
+        (["--plot", "./new/../image.png"], 2, "image.png: the drawing is written to that file"),
         (["--plot", "/proc/plot.png"], 6, "/proc/plot.png: cannot be written (/proc takes no file: "),
         (["--image", "-"], 2, "-: the picture goes to a file; give it a name that ends in .png"),
     ],

@@ -96,13 +96,13 @@ def test_a_run_that_another_process_trains_ends_the_sweep_once_the_others_are_tr
         ran = in_process(*GRID, "--test", cwd=done)
     assert ran.returncode == 7
     said = ran.stderr.splitlines()
-    assert "runs/003-sketch-classifier: another process is training it; looked at again at the end" in said
+    assert "runs/003-sketch-classifier: another process is training it; checked again at the end" in said
     assert said[-1] == (
         "sketchpipe: runs/003-sketch-classifier: another process is training it; run the same command again when that "
         "is done"
     )
     assert "--run" not in ran.stderr.replace("--run runs/", "")  # a sweep has no such option
-    assert "not scored on the test split before all runs are done" in said
+    assert "the test split is scored when all runs are done" in said
     rows = ran.stdout.split("\n\n")[0].splitlines()[1:]
     assert [f"training: being trained by process {os.getpid()}" in row for row in rows] == [False] * 3 + [True]
     assert "best: " in ran.stdout
@@ -120,7 +120,7 @@ def test_a_run_that_is_free_again_at_the_end_is_trained_then(done: Path, monkeyp
         other.enter_context(open_run(run).locked())
 
         def tell(message: str) -> None:
-            if "looked at again at the end" in message:
+            if "checked again at the end" in message:
                 other.close()
 
         monkeypatch.setattr("pipeline.cli.sweep.say", tell)
