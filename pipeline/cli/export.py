@@ -66,7 +66,7 @@ def export(
         return
     typer.echo(f"{to}: {size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes")
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    few = f", all that there are; {CHECK_DRAWINGS:,} would be checked" if len(images) < CHECK_DRAWINGS else ""
+    few = f", fewer than the usual {CHECK_DRAWINGS:,}" if len(images) < CHECK_DRAWINGS else ""
     typer.echo(
         f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
     )
