@@ -6,7 +6,6 @@ from typing import Any
 from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value_text, value_texts
 from model.runs.overview import RunSummary, number
 
-_SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
 _WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
 
@@ -148,16 +147,14 @@ def _cell(setting: Setting) -> str:
 
 
 def _scores(run: RunSummary) -> dict[str, str]:
-    best = run.best
-    epochs = run.settings.get("epochs")
-    values = (
-        percent(best and best[0]),
-        str(best[1]) if best else "-",
-        percent(run.last_top1),
-        f"{run.epochs_done}/{epochs}" if epochs is not None else "-",
-        "-" if run.seconds is None else f"{run.seconds / 60:.1f}",
-    )
-    return dict(zip(_SCORES, values, strict=True))
+    best, epochs = run.best, run.settings.get("epochs")
+    return {
+        "best top-1": percent(best and best[0]),
+        "at epoch": str(best[1]) if best else "-",
+        "last top-1": percent(run.last_top1),
+        "epochs": f"{run.epochs_done}/{epochs}" if epochs is not None else "-",
+        "minutes": "-" if run.seconds is None else f"{run.seconds / 60:.1f}",
+    }
 
 
 def _state(run: RunSummary) -> str:
