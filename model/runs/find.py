@@ -1,6 +1,5 @@
 """Finds and opens runs without JAX: all of a folder, the newest, those that are named, and the next one's name."""
 
-import contextlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -53,34 +52,27 @@ def named_runs(folders: Sequence[Path]) -> list[Path]:
     return list(runs)
 
 
-def opened(folders: Iterable[Path]) -> Iterator[Run]:
+def open_runs(folders: Iterable[Path], errors: list[str] | None = None) -> Iterator[Run]:
     """Open the runs in these folders one by one; runs of another format are skipped.
 
+    Args:
+        folders: the folders of the runs.
+        errors: a list that gets a message for each run that cannot be read, except for folders that a process left
+            before it had written a `run.json`. None raises the first error.
+
     Raises:
-        CheckpointError: the files of a run are damaged.
+        CheckpointError: the files of a run are damaged, and `errors` is None.
     """
     for folder in folders:
-        with contextlib.suppress(MismatchError):
-            yield open_run(folder)
-
-
-def readable_runs(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
-    """The runs in these folders that can be read, in their order, and a message for each run that cannot be read.
-
-    Runs of another format are skipped, and so are folders that a process left before it had written a `run.json`.
-    """
-    runs: list[Run] = []
-    errors = []
-    for folder in folders:
-        if not (folder / CARD).exists():
-            if not is_free(folder):
-                errors.append(f"{folder}: {CARD} is missing")
-            continue
         try:
-            runs += opened([folder])
+            yield open_run(folder)
+        except MismatchError:
+            continue
         except SketchpipeError as error:
-            errors.append(str(error))
-    return runs, errors
+            if errors is None:
+                raise
+            if not is_free(folder):
+                errors.append(str(error) if (folder / CARD).exists() else f"{folder}: {CARD} is missing")
 
 
 def newest_run(folder: Path = RUNS) -> Run:
@@ -101,7 +93,7 @@ def newest_run(folder: Path = RUNS) -> Run:
             f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
         )
     newest_first = [run for *_, run in sorted(trained, reverse=True)]
-    return next(opened(newest_first), None) or open_run(newest_first[0])  # which raises MismatchError
+    return next(open_runs(newest_first), None) or open_run(newest_first[0])  # which raises MismatchError
 
 
 def new_folder(network: str, folder: Path = RUNS) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
 from model.runs.card import CARD, RunCard
-from model.runs.find import RUNS, find_runs, new_folder, opened, readable_runs
+from model.runs.find import RUNS, find_runs, new_folder, open_runs
 from model.runs.folder import Run, differences, is_free, open_run
 from pipeline.errors import InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
@@ -102,7 +102,7 @@ def choose_run(
 
 def choose_planned(plan: Plan, shards: Path) -> Choice:
     """The run in `runs/` with the settings and shards of `plan`, finished or not, or a new one."""
-    run = found_run(plan, readable_runs(find_runs())[0])
+    run = found_run(plan, list(open_runs(find_runs(), [])))
     return _new_run(plan, shards) if run is None else Choice(run, shards, is_new=False)
 
 
@@ -118,8 +118,8 @@ def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
 
 def unfinished_run(plan: Plan, runs: Path = RUNS) -> Run | None:
     """The newest unfinished run with the settings and shards of `plan`; damaged runs are skipped."""
-    readable, _ = readable_runs(find_runs(runs, numbered=True))
-    same = (run for run in reversed(readable) if not differences(run, plan.config, plan.card))
+    readable = open_runs(reversed(find_runs(runs, numbered=True)), [])
+    same = (run for run in readable if not differences(run, plan.config, plan.card))
     return next((run for run in same if not run.card.finished), None)
 
 
@@ -132,7 +132,7 @@ def newest_unfinished(runs: Path = RUNS) -> Run | None:
         CheckpointError: the files of a newer run are damaged.
     """
     begun = None
-    for run in opened(reversed(find_runs(runs, numbered=True))):
+    for run in open_runs(reversed(find_runs(runs, numbered=True))):
         if not run.is_done:
             if run.last_checkpoint() is not None:
                 return run

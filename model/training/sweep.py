@@ -12,7 +12,7 @@ import jax
 from model.compute.devices import devices_for
 from model.compute.steps import check_batch
 from model.runs.comparison import Setting
-from model.runs.find import find_runs, readable_runs
+from model.runs.find import find_runs, open_runs
 from model.runs.folder import open_run
 from model.runs.overview import summarize
 from model.scoring.evaluate import evaluate_run
@@ -100,7 +100,8 @@ class Sweep:
     shards: Path
 
     def __post_init__(self) -> None:
-        readable, self.errors = readable_runs(find_runs())
+        self.errors: list[str] = []
+        readable = list(open_runs(find_runs(), self.errors))
         found = [found_run(plan, readable) for plan in self.plans]
         is_done = [run is not None and run.is_done for run in found]
         self.done, self.begun = sum(is_done), sum(run is not None for run in found) - sum(is_done)
