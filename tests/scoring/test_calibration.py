@@ -60,7 +60,9 @@ def test_the_temperature_is_the_best_of_the_validation_drawings(calibrated: Path
     assert stored["nll_after"] < stored["nll_before"]
     said = (calibrated / "said.txt").read_text().splitlines()
     told = f"temperature {stored['temperature']:.4f}"
-    assert said[1].startswith(f"{RUN}/{CALIBRATION}: {told} of {len(split)} validation drawings of shards/sample: NLL")
+    assert said[1].startswith(
+        f"{RUN}/{CALIBRATION}: {told}, fitted on {len(split)} validation drawings of shards/sample: NLL"
+    )
     assert said[2] == f"{told} ({RUN}/{CALIBRATION})"
 
 
