@@ -324,7 +324,7 @@ def test_a_damaged_checkpoint_or_shards_that_are_gone_are_said_in_a_line(work: P
     change_card(tmp_path / "run", shards_path="/gone")
     ran = in_process("export", "--run", "run", cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "name others with --shards" in ran.stderr
+    assert "name others by --shards" in ran.stderr
 
 
 def test_a_missing_extra_is_said_with_its_remedy(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
