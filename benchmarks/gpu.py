@@ -35,6 +35,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
@@ -42,7 +43,8 @@ from gpu_rates import Training, build_shards, least_drawings, loader_rate, matri
 from machine import machine, say
 from training import positive
 
-from model.compute.devices import DEVICES, choose_devices, choose_precision, describe
+from model.compute.choices import Device
+from model.compute.devices import choose_devices, choose_precision, describe
 from model.config import TrainConfig
 from model.networks import NETWORKS, make_config
 from pipeline.errors import SketchpipeError, UsageError
@@ -112,7 +114,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=float, default=500.0, help="seconds after which no row begins (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder that keeps the shards")
     parser.add_argument("--whole-pass", action="store_true", help="train sketch-classifier for a whole pass")
-    parser.add_argument("--device", choices=DEVICES, default="auto", help="the first device of this kind (%(default)s)")
+    parser.add_argument(
+        "--device", choices=get_args(Device), default="auto", help="the first device of this kind (%(default)s)"
+    )
     arguments = parser.parse_args()
     if arguments.whole_pass and WHOLE_PASS_NETWORK not in arguments.networks:
         parser.error(f"--whole-pass trains {WHOLE_PASS_NETWORK}: name it in --networks")

@@ -12,13 +12,13 @@ TYPE_CHECKING = False  # importing `typing` takes longer than all that this modu
 __all__ = ["load_run"]
 
 if TYPE_CHECKING:
-    from model.scoring.library import load_run
+    from model.scoring.predict import load_run
 else:
 
     def __getattr__(name):
         if name != "load_run":
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        from model.scoring.library import load_run
+        from model.scoring.predict import load_run
 
         globals()[name] = load_run
         return load_run

@@ -1,4 +1,4 @@
-"""What a training run is made of: a recipe, and the configuration that is stored beside every checkpoint."""
+"""The configuration of a training run, which is stored beside every checkpoint, and the recipe in it."""
 
 import dataclasses
 import json
@@ -12,26 +12,26 @@ from pipeline.rendering.render import RenderConfig
 
 IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
-EPOCHS = 32  # of sketchnet, for 6,000 to 12,000 drawings
+EPOCHS = 32  # of sketchnet, for 6,000 to 12,000 training drawings
 MAX_EPOCHS = 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained, apart from what it is trained on.
+    """How a network is trained, whatever drawings it is trained on.
 
     Attributes:
-        optimizer: "adam", or "adamw" which decays the weights of kernels and leaves biases and norms alone.
+        optimizer: "adam", or "adamw", which decays the weights of kernels but not of biases and norms.
         lr: the learning rate, at its peak.
-        batch: drawings a step, over all devices.
-        weight_decay: AdamW's; 0 under Adam.
+        batch: drawings in a step, on all devices together.
+        weight_decay: the weight decay of AdamW; 0 with Adam.
         schedule: "constant", or "cosine": a linear rise to `lr`, then half a cosine down to 0.
-        warmup: the share of all steps that the rise takes, 0 to 0.9; 0 under a constant schedule.
+        warmup: the share of all steps that the rise takes, 0 to 0.9; 0 with a constant schedule.
         label_smoothing: the share of a label that is spread over all classes, 0 to 0.9.
-        augment: how strokes are changed before they are rendered, as `Augmentation.parse` reads it, "off" not at all;
-            stored with every amount, so that a later default changes no old run.
-        encoding: what the images' channels show, a name in `pipeline.rendering.raster.ENCODINGS`.
-        framing: where drawings stand in the images, one of `pipeline.rendering.render.FRAMINGS`.
+        augment: how strokes are changed before they are rendered, as `Augmentation.parse` reads it, or "off"; every
+            amount is stored, so that a change of a default does not change an old run.
+        encoding: what the channels of the images show, a name in `pipeline.rendering.raster.ENCODINGS`.
+        framing: where drawings are placed in the images, one of `pipeline.rendering.render.FRAMINGS`.
     """
 
     optimizer: Literal["adam", "adamw"] = "adamw"
@@ -61,17 +61,17 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig(Recipe):
-    """One training run: a recipe, and what it is applied to.
+    """The configuration of a run: a recipe, and the network, classes and images that it is for.
 
     Attributes:
         network: a name in `model.networks.NETWORKS`, which `make_network` checks.
         classes: the words in label order.
         epochs: passes over the training drawings.
-        seed: of the first weights, the order, the augmentation and the dropout.
+        seed: the seed of the first weights, the order of drawings, the augmentation and the dropout.
         image_size: pixels a side, a multiple of 16 from 16 to 256.
         line_width: pixels, 0.5 to 16.
-        precision: what the network computes in; its parameters and statistics are float32 either way.
-        start: SHA-256 of the arrays of the checkpoint that the run started from; None: from random weights.
+        precision: the number format that the network computes in; parameters and statistics are always float32.
+        start: SHA-256 of the arrays of the checkpoint that the run starts from; None starts from random weights.
     """
 
     network: str
@@ -99,23 +99,23 @@ class TrainConfig(Recipe):
         self.render_config()
 
     def render_config(self) -> RenderConfig:
-        """How the run's drawings become images, in training and ever after."""
+        """The render settings of the run, in training, evaluation and prediction."""
         return RenderConfig(self.image_size, self.line_width, self.encoding, self.framing)
 
     def augmentation(self) -> Augmentation | None:
-        """How the run's drawings are changed in training; None leaves them as they are."""
+        """The augmentation of the run's training drawings; None if there is none."""
         return Augmentation.parse(self.augment)
 
     def to_json(self) -> str:
-        """The configuration as a JSON object, one field a line, in a fixed order."""
+        """The configuration as a JSON object, with one field in each line, in a fixed order."""
         return json.dumps(dataclasses.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """The configuration that `to_json` wrote.
+        """Parse a configuration that `to_json` wrote.
 
         Raises:
-            UsageError: the text is not such an object, or a field is missing, unknown or out of range.
+            UsageError: the text is not a JSON object, or a field is missing, unknown or out of range.
         """
         try:
             stored = json.loads(text)
@@ -124,7 +124,7 @@ class TrainConfig(Recipe):
         if not isinstance(stored, dict):
             raise UsageError(f"the configuration must be a JSON object, found {type(stored).__name__}")
         known = [field.name for field in dataclasses.fields(cls)]
-        # Every field is required, so that a later change of a default cannot change an old run.
+        # Every field is required, so that a change of a default cannot change an old run.
         if missing := [name for name in known if name not in stored]:
             raise UsageError(f"the configuration lacks {', '.join(missing)}")
         if unknown := [name for name in stored if name not in known]:
@@ -135,9 +135,10 @@ class TrainConfig(Recipe):
 
 
 def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
-    """The number of epochs that so many training drawings deserve, where 6,000 to 12,000 deserve `epochs`.
+    """The number of epochs for a number of training drawings; 6,000 to 12,000 drawings get `epochs`.
 
-    More than 12,000 get fewer, by a square root: the work still grows with them. Fewer than 6,000 get more, up to 60.
+    More than 12,000 drawings get fewer epochs, in proportion to the square root, so that the steps still increase.
+    Fewer than 6,000 get more, up to `MAX_EPOCHS`.
 
     >>> [default_epochs(n) for n in (300, 1_600, 6_400, 12_000, 100_000, 1_000_000, 9_000_000)]
     [60, 60, 32, 32, 11, 4, 1]
@@ -148,9 +149,9 @@ def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
 
 
 def default_batch(batch: int, drawings: int) -> int:
-    """A recipe's batch, halved where `drawings` are few: large batches are for large sets.
+    """A recipe's batch, halved again and again if `drawings` are too few for it.
 
-    Down to 128 until an epoch has 64 steps, and from there down to 8 until it has 8.
+    It is halved down to 128 until an epoch has 64 steps, and then down to 8 until an epoch has 8 steps.
     """
     while (batch > 128 and drawings < 64 * batch) or (batch > 8 and drawings < 8 * batch):
         batch //= 2
@@ -163,7 +164,7 @@ def _check(good: bool, expected: str, found: object) -> None:
 
 
 def _check_types(config: Recipe) -> None:
-    """Refuse a field of another type than its annotation; an integer will do for a float."""
+    """Check that each field has the type of its annotation; an integer is accepted as a float."""
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if get_origin(field.type) is Literal:

@@ -9,7 +9,7 @@ format. Only `train=True` needs a `dropout` key and changes `batch_stats`.
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from model.config import EPOCHS, IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
 from pipeline.errors import UsageError
@@ -264,11 +265,11 @@ def parameter_table(
 
     def init() -> Any:
         params = network.init(jax.random.key(0), images, train=False)["params"]
-        order.extend(path for path, _ in _leaves_of(params))  # eval_shape returns dictionaries sorted by name
+        order.extend(flatten_dict(params))  # eval_shape returns dictionaries sorted by name
         return params
 
     images = jnp.zeros((1, image_size, image_size, channels), jnp.uint8)
-    leaves = dict(_leaves_of(jax.eval_shape(init)))
+    leaves = flatten_dict(jax.eval_shape(init))
     rows: dict[str, LayerRow] = {}
     for path in order:
         layer, leaf = "/".join(path[:-1]), leaves[path]
@@ -289,12 +290,3 @@ def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, chan
     lowered = jax.jit(partial(network.apply, train=False)).lower(variables, images)
     cost: dict[str, float] = lowered.cost_analysis()  # type: ignore[assignment] # a dictionary on CPU and GPU
     return int(cost["flops"])
-
-
-def _leaves_of(params: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The path and the array of every leaf of nested dictionaries, in the order of the dictionaries."""
-    for name, value in params.items():
-        if isinstance(value, Mapping):
-            yield from (((name, *path), leaf) for path, leaf in _leaves_of(value))
-        else:
-            yield (name,), value

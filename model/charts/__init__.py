@@ -1,1 +1,1 @@
-"""Charts, all in one style."""
+"""Charts of runs and predictions, all in one style."""

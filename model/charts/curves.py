@@ -1,7 +1,7 @@
-"""The curves of runs: validation top-1 and training loss by epoch, legible with many runs.
+"""Draws validation top-1 and training loss of runs by epoch, legible with many runs.
 
-Runs that differ in two settings get a panel for each value of the one and a colour for each value of the other; runs
-that differ in their seed as well share both.
+If runs differ in two settings, each value of the one has a panel and each value of the other a colour. Runs that
+differ only in their seed share a panel and a colour.
 """
 
 import math
@@ -19,18 +19,18 @@ from model.charts.style import COLOURS, GRAY, readable, styled
 from model.runs.comparison import value_texts
 from model.runs.overview import RunSummary, number, share
 
-_ACROSS = 5  # panels, at most
+_ACROSS = 5  # the most panels in a row
 _WIDTH, _HEIGHT, _MARGIN = 2.6, 2.1, 0.9  # of a panel's axes and of the space around them, inches
 _LEGEND_ROW = 0.18  # inches
-_ROOM = 1.4  # times the loss of guessing that the loss axis shows at most
-_FLOOR = 0.05  # of the end of an axis: an axis from 0 to 0 is none
+_ROOM = 1.4  # the end of the loss axis, at most, as a multiple of the loss of guessing
+_FLOOR = 0.05  # the least end of an axis, because an axis cannot go from 0 to 0
 _PLAIN = tuple(colour for colour in COLOURS if colour != "#F0E442")  # yellow lines are faint on white
 _CROSS: dict[str, Any] = {"marker": "x", "markersize": 8, "markeredgewidth": 2, "linestyle": ""}
 
 
 @dataclass(frozen=True)
 class _Curve:
-    """A run, the title of its panel, and the label and colour that it shares with some of the other panels."""
+    """A run, the title of its panel, and the label and colour of its lines, which other panels may use too."""
 
     run: RunSummary
     panel: str
@@ -39,10 +39,10 @@ class _Curve:
 
 
 def curves_figure(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]]) -> Figure:
-    """Both curves of each run.
+    """Draw both curves of each run.
 
     Args:
-        runs: to be shown.
+        runs: the runs.
         differ: the settings in which they differ, and each run's value.
     """
     curves, told_apart = _curves(runs, differ)
@@ -70,7 +70,7 @@ def curves_figure(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]
 
 
 def _curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]]) -> tuple[list[_Curve], str | None]:
-    """The runs as curves, and the setting that their colours tell apart; None where each has a colour of its own."""
+    """The curves, and the setting that their colours stand for; None if each run has a colour of its own."""
     texts = {name: value_texts(values) for name, values in differ.items() if name != "seed"}
     texts = {name: values for name, values in texts.items() if len(set(values)) > 1}
     panels, labels, told_apart = [""] * len(runs), [str(run.folder) for run in runs], None
@@ -78,7 +78,7 @@ def _curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]]) -> 
         by_colour = min(texts, key=lambda name: (len(set(texts[name])), name != "lr"))
         others = [", ".join(f"{name} {texts[name][place]}" for name in texts if name != by_colour)
                   for place in range(len(runs))]  # fmt: skip
-        if 2 * len(set(others)) <= len(runs):  # panels of two curves and more: a grid
+        if 2 * len(set(others)) <= len(runs):  # a grid, with two or more curves in a panel
             panels, labels, told_apart = others, texts[by_colour], by_colour
     colours = dict(zip(dict.fromkeys(labels), _colours(len(set(labels))), strict=True))
     places = zip(runs, panels, labels, strict=True)
@@ -86,7 +86,7 @@ def _curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]]) -> 
 
 
 def _colours(count: int) -> list[Any]:
-    """Colours that colour-blind eyes tell apart; of many, a scale from dark to light."""
+    """Colours that colour-blind people can distinguish; for many curves, a scale from dark to light."""
     if count <= len(_PLAIN):
         return list(_PLAIN[:count])
     scale = mpl.colormaps["viridis"]
@@ -94,7 +94,7 @@ def _colours(count: int) -> list[Any]:
 
 
 def _shown(text: str) -> str:
-    """A text of any length, in characters that the font has."""
+    """A text of any length, with only characters that the font has."""
     return readable(text, math.inf)
 
 
@@ -116,7 +116,7 @@ def _legend(curves: Sequence[_Curve], best: RunSummary | None) -> list[Line2D]:
 
 
 def _draw(top1: Axes, loss: Axes, curves: Sequence[_Curve], best: RunSummary | None) -> None:
-    """A panel: both curves of each run in it."""
+    """Draw both curves of each run of a panel."""
     for curve in curves:
         for axes, name in ((top1, "validation_top1"), (loss, "train_loss")):
             epochs, values = _points(curve.run, name)
@@ -128,21 +128,21 @@ def _draw(top1: Axes, loss: Axes, curves: Sequence[_Curve], best: RunSummary | N
             top1.plot([epoch], [share], color=curve.colour, marker="*", markersize=11, zorder=3)
             top1.annotate(f"{share:.1%}", (epoch, share), textcoords="offset points", xytext=(0, 8), ha="center",
                           fontsize="small", annotation_clip=False)  # fmt: skip
-    # A run that diverged in its first epoch has no point: its cross stands where its curve would begin.
+    # A run that diverged in its first epoch has no point, so its cross is drawn where its curve would begin.
     lost = [curve for curve in curves if curve.run.state == "diverged" and not curve.run.epochs]
     for place, curve in enumerate(lost):
         top1.plot([0.05 + 0.08 * place], [0.06], color=curve.colour, transform=top1.transAxes, **_CROSS)
 
 
 def _points(run: RunSummary, name: str) -> tuple[list[int], list[float]]:
-    """The epochs, from 1, that have a value of that name, and these values."""
+    """The epochs, from 1, that have a value of that name, and their values."""
     read = share if name == "validation_top1" else number
     found = {line["epoch"] + 1: value for line in run.epochs if (value := read(line, name)) is not None}
     return list(found), list(found.values())
 
 
 def _scale(pairs: Sequence[tuple[Axes, Axes]], across: int, runs: Sequence[RunSummary]) -> None:
-    """One scale for all panels: percent from 0, and losses up to a little more than guessing costs."""
+    """Set the same axes for all panels: top-1 from 0, and losses up to `_ROOM` times the loss of guessing."""
     scores = [value for run in runs for value in _points(run, "validation_top1")[1]]
     losses = [value for run in runs for value in _points(run, "train_loss")[1]]
     classes = max((len(run.settings.get("classes", ())) for run in runs), default=0)

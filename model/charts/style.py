@@ -48,13 +48,6 @@ _SVG_FOR_PAGE = [
 ]
 
 
-def new_chart(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of a size in inches, with one pair of axes."""
-    with styled():
-        figure = Figure(figsize=(width, height), layout="constrained")
-        return figure, figure.subplots()
-
-
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """A context in which figures are made in the common style; it can also decorate functions.

@@ -3,7 +3,6 @@
 Axes: N drawings, K classes. Labels are integers from 0 to K - 1.
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,43 +12,27 @@ from pipeline.arrays import Int64Array
 
 STROKE_BINS = (1, 2, 3, 4, 5, 6, 8, 11, 16, 26)  # the fewest strokes of each bin; the last bin has no upper end
 SURE, TINY = 0.5, 0.05  # a label is suspect only if another class has at least SURE and its own at most TINY
-_NONE = -1
 
 
-@dataclass(frozen=True)
-class ClassTable:
-    """The counts for each class, (K,) each.
+def class_table(confusion: Int64Array, labels: NDArray[Any], rank: NDArray[Any]) -> dict[str, Int64Array]:
+    """The counts for each class, from the confusion matrix of N drawings, their labels and the ranks of their labels.
 
-    Attributes:
-        drawings: the drawings of the class.
-        right: the drawings of the class that are predicted correctly.
-        in_top3: the drawings of the class for which it is among the three most probable classes.
-        named: the drawings of any class that are predicted as this class.
-        confused: the wrong class that is predicted most often for its drawings; -1 if there is none.
-        confusions: the number of its drawings that are predicted as `confused`.
+    Returns:
+        By name, (K,) each: `drawings` of the class; `right`, those predicted correctly; `in_top3`, those for which the
+        class is among the three most probable; `named`, the drawings of any class that are predicted as this class;
+        `confused`, the wrong class that is predicted most often for its drawings, or -1; `confusions`, the number of
+        its drawings that are predicted as `confused`.
     """
-
-    drawings: Int64Array
-    right: Int64Array
-    in_top3: Int64Array
-    named: Int64Array
-    confused: Int64Array
-    confusions: Int64Array
-
-
-def class_table(confusion: Int64Array, labels: NDArray[Any], rank: NDArray[Any]) -> ClassTable:
-    """The table for N drawings, from their confusion matrix, their labels and the ranks of their labels."""
     wrong = without_diagonal(confusion)
-    confused = wrong.argmax(axis=1)
     confusions = wrong.max(axis=1)
-    return ClassTable(
-        drawings=confusion.sum(axis=1),
-        right=confusion.diagonal().copy(),
-        in_top3=np.bincount(labels[rank < 3], minlength=len(confusion)),
-        named=confusion.sum(axis=0),
-        confused=np.where(confusions > 0, confused, _NONE),
-        confusions=confusions,
-    )
+    return {
+        "drawings": confusion.sum(axis=1),
+        "right": confusion.diagonal(),
+        "in_top3": np.bincount(labels[rank < 3], minlength=len(confusion)),
+        "named": confusion.sum(axis=0),
+        "confused": np.where(confusions > 0, wrong.argmax(axis=1), -1),
+        "confusions": confusions,
+    }
 
 
 def without_diagonal(confusion: Int64Array) -> Int64Array:

@@ -1,40 +1,37 @@
 """Makes the HTML text of a report from a run's evaluation on shards."""
 
-from collections.abc import Callable
-
 from model.report.outputs import Outputs
-from model.report.page import Subject, make_page
+from model.report.page import make_page
 from model.runs.calibration import CALIBRATION
 from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
 from model.scoring.predict import Predictor
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import SYNTHETIC, Manifest
 
 
-def make_report(
-    evaluation: Evaluation, outputs: Outputs, *, progress: Callable[[int, int], None] = lambda _count, _total: None
-) -> str:
+def make_report(evaluation: Evaluation, outputs: Outputs, *, progress: Progress = untold) -> str:
     """The HTML page for a run's evaluation; it has no time or date, so that the same evaluation gives the same page.
 
     Args:
         evaluation: the run's evaluation, as `evaluate` prints it.
         outputs: the predictions for its drawings, one or more.
-        progress: called with the number of images of unfinished drawings done since the last call, and their total.
+        progress: counts the images of unfinished drawings.
 
     Raises:
         ShardError: the shards are damaged.
     """
-    loaded, split, scores = evaluation.loaded, evaluation.split, evaluation.scores
+    loaded, split = evaluation.loaded, evaluation.split
     manifest = outputs.splits[0].manifest
     trained_on = _trained_on(loaded, manifest, split, outputs)
-    subject = Subject(
-        facts=_facts(evaluation, manifest),
-        notes=_notes(loaded, manifest, split, trained_on),
-        attribution=manifest.attribution,
-        synthetic=manifest.synthetic,
-        trained_on=trained_on,
-    )
-    return make_page(subject, scores, outputs, Predictor(loaded, evaluation.mirror), progress)
+    described = {
+        "facts": _facts(evaluation, manifest),
+        "notes": _notes(loaded, manifest, split, trained_on),
+        "attribution": manifest.attribution,
+        "synthetic": manifest.synthetic,
+        "trained_on": trained_on,
+    }
+    return make_page(described, evaluation.scores, outputs, Predictor(loaded, evaluation.mirror), progress)
 
 
 def _is_own(loaded: LoadedRun, manifest: Manifest) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from model.charts.style import COLOURS, GRAY, as_svg, new_chart, new_charts, styled
+from model.charts.style import COLOURS, GRAY, as_svg, new_charts, styled
 from model.scoring.metrics import wilson
 from model.scoring.reliability import BINS, Reliability
 
@@ -66,7 +66,7 @@ def prefix_chart(top1: NDArray[np.int64], top3: NDArray[np.int64], settled: NDAr
         settled: (S,) the share of drawings that are predicted correctly from this share on.
         count: the number of drawings.
     """
-    figure, axes = new_chart(_WIDTH, 3.4)
+    figure, (axes,) = new_charts(_WIDTH, 3.4, heights=(1,))
     percent = 100 * np.arange(1, len(top1) + 1) / len(top1)
     for hits, colour, name in ((top3, _GREEN, "top-3"), (top1, _BLUE, "correct")):
         low, high = wilson(hits, np.full(len(hits), count))

@@ -1,7 +1,7 @@
 """The drawings on the report's page: each as the network sees it, with its classes and its source."""
 
 import base64
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -10,37 +10,6 @@ from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings, concat
 from pipeline.pictures.png import encode_png
 from pipeline.rendering.render import RenderConfig, render
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A drawing on the page.
-
-    Attributes:
-        image: a PNG file as a data URI.
-        true: the true class.
-        predicted: the most probable class.
-        confidence: the probability of the predicted class.
-        of_true: the probability of the true class.
-        second: the second most probable class.
-        of_second: the probability of the second class.
-        key_id: Google's identifier of the drawing.
-        country: the country code; None if it is not known.
-        recognized: whether Google's own game recognized the drawing; None if it is not known.
-        right: whether the predicted class is the true class.
-    """
-
-    image: str
-    true: str
-    predicted: str
-    confidence: float
-    of_true: float
-    second: str
-    of_second: float
-    key_id: int
-    country: str | None
-    recognized: bool | None
-    right: bool
 
 
 def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
@@ -57,8 +26,10 @@ def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
 
 def pictures_of(
     outputs: Outputs, chosen: Int64Array, classes: tuple[str, ...], config: RenderConfig
-) -> dict[int, Picture]:
-    """The pictures of the drawings at `chosen`, each under its place in the outputs.
+) -> dict[int, dict[str, Any]]:
+    """What the template shows of the drawings at `chosen`, each under its place in the outputs.
+
+    Country and recognition, by Google's own game, are None if they are not known.
 
     Raises:
         ShardError: the shards are damaged.
@@ -69,19 +40,19 @@ def pictures_of(
     drawings, countries = read_drawings(outputs, chosen), _countries_of(outputs, chosen)
     images = render(drawings, config)
     return {
-        place: Picture(
-            image=data_uri(images[k]),
-            true=classes[outputs.label[place]],
-            predicted=classes[outputs.best[place]],
-            confidence=float(outputs.confidence[place]),
-            of_true=float(outputs.of_true[place]),
-            second=classes[outputs.second[place]],
-            of_second=float(outputs.of_second[place]),
-            key_id=int(drawings.key_id[k]),
-            country=countries[place],
-            recognized=bool(drawings.recognized[k]) if drawings.recognized[k] >= 0 else None,
-            right=bool(outputs.rank[place] == 0),
-        )
+        place: {
+            "image": data_uri(images[k]),
+            "true": classes[outputs.label[place]],
+            "predicted": classes[outputs.best[place]],
+            "confidence": float(outputs.confidence[place]),
+            "of_true": float(outputs.of_true[place]),
+            "second": classes[outputs.second[place]],
+            "of_second": float(outputs.of_second[place]),
+            "key_id": int(drawings.key_id[k]),
+            "country": countries[place],
+            "recognized": bool(drawings.recognized[k]) if drawings.recognized[k] >= 0 else None,
+            "right": bool(outputs.rank[place] == 0),
+        }
         for k, place in enumerate(chosen.tolist())
     }
 

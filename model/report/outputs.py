@@ -56,7 +56,7 @@ class Outputs:
 
 @dataclass
 class Collector:
-    """A visitor of `evaluate_run` that keeps the predictions for a report."""
+    """Keeps the predictions that `evaluate_run` calls its `visit` with, for a report."""
 
     _splits: list[ShardSplit] = field(default_factory=list)
     _columns: dict[str, list[NDArray[Any]]] = field(default_factory=lambda: defaultdict(list))

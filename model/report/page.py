@@ -1,6 +1,6 @@
 """Renders the HTML page of a report, which loads no other file."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
@@ -20,7 +20,7 @@ from model.report.analysis import (
 )
 from model.report.early import early_for_page
 from model.report.figures import reliability_chart, stroke_bin, strokes_chart
-from model.report.gallery import Picture, pictures_of, read_drawings
+from model.report.gallery import pictures_of, read_drawings
 from model.report.matrix import matrix_for_page
 from model.report.outputs import Outputs
 from model.report.prefixes import predict_prefixes, sample_of
@@ -29,48 +29,32 @@ from model.scoring.predict import Predictor
 from model.scoring.reliability import BINS, Reliability, reliability
 from pipeline.arrays import Int64Array
 from pipeline.pictures.names import safe_name
+from pipeline.progress import Progress, untold
 
 SHOWN = 24  # drawings in a gallery
 LISTED = 200  # suspected labels that are listed with their key_id
 PAIRS = 12  # pairs of classes
 _DRAWINGS_OF_PAIR = 2  # drawings in each direction of a pair
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The facts about the run and the shards at the top of a page.
-
-    Attributes:
-        facts: names and values, in words.
-        notes: warnings about the scores.
-        attribution: the source of the drawings.
-        synthetic: whether the drawings are of the built-in sample.
-        trained_on: the words to put before "on some of these drawings", such as "was trained"; None if the run was not
-            trained on any of them.
-    """
-
-    facts: tuple[tuple[str, str], ...]
-    notes: tuple[str, ...]
-    attribution: str
-    synthetic: bool
-    trained_on: str | None
+_Pictures = dict[int, dict[str, Any]]
 
 
 def make_page(
-    subject: Subject,
+    described: Mapping[str, Any],
     scores: Scores,
     outputs: Outputs,
     predictor: Predictor,
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    progress: Progress = untold,
 ) -> str:
     """The HTML text of the page.
 
     Args:
-        subject: the facts about the run and the shards.
+        described: what the page says of the run and the shards: `facts`, names and values in words; `notes`, warnings
+            about the scores; the `attribution` of the drawings; whether they are `synthetic`; and `trained_on`, the
+            words to put before "on some of these drawings", or None if the run was not trained on any of them.
         scores: the scores of the drawings, as `evaluate` prints them.
         outputs: the predictions for the drawings.
         predictor: the run's predictor, which predicts unfinished drawings.
-        progress: called with the number of images of unfinished drawings done since the last call, and their total.
+        progress: counts the images of unfinished drawings.
 
     Raises:
         ShardError: the shards are damaged.
@@ -87,11 +71,7 @@ def make_page(
         css=_text("page.css"),
         js=_text("page.js"),
         image_size=render_config.size,
-        facts=subject.facts,
-        notes=subject.notes,
-        attribution=subject.attribution,
-        synthetic=subject.synthetic,
-        trained_on=subject.trained_on,
+        **described,
         temperature=predictor.loaded.temperature,
         headline=headline,
         calibration=_calibration(outputs, predictor.loaded.temperature),
@@ -134,7 +114,7 @@ def _lists(outputs: Outputs, confusion: Int64Array, classes: int) -> _Lists:
     return _Lists(mistakes, np.argsort(outputs.confidence, kind="stable"), found, pairs)
 
 
-def _some(places: Int64Array, pictures: dict[int, Picture]) -> list[Picture]:
+def _some(places: Int64Array, pictures: _Pictures) -> list[dict[str, Any]]:
     return [pictures[place] for place in places[:SHOWN].tolist()]
 
 
@@ -175,27 +155,25 @@ def _row(found: Reliability, k: int, low: float, high: float) -> dict[str, Any]:
 def _classes(confusion: Int64Array, outputs: Outputs, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The rows of the table, by increasing accuracy, then by decreasing drawings; those without drawings come last."""
     table = class_table(confusion, outputs.label, outputs.rank)
-    low, high = wilson(table.right, table.drawings)
-    share = np.where(table.drawings > 0, table.right / np.maximum(table.drawings, 1), 2.0)
+    low, high = wilson(table["right"], table["drawings"])
+    share = np.where(table["drawings"] > 0, table["right"] / np.maximum(table["drawings"], 1), 2.0)
     return [
         {
             "word": classes[k],
-            "drawings": int(table.drawings[k]),
+            "drawings": int(table["drawings"][k]),
             "top1": float(share[k]),
             "low": float(low[k]),
             "high": float(high[k]),
-            "top3": int(table.in_top3[k]) / max(int(table.drawings[k]), 1),
-            "precision": int(table.right[k]) / int(table.named[k]) if table.named[k] else None,
-            "confused": classes[table.confused[k]] if table.confusions[k] else None,
-            "confusions": int(table.confusions[k]),
+            "top3": int(table["in_top3"][k]) / max(int(table["drawings"][k]), 1),
+            "precision": int(table["right"][k]) / int(table["named"][k]) if table["named"][k] else None,
+            "confused": classes[table["confused"][k]] if table["confusions"][k] else None,
+            "confusions": int(table["confusions"][k]),
         }
-        for k in np.lexsort((-table.drawings, share)).tolist()
+        for k in np.lexsort((-table["drawings"], share)).tolist()
     ]
 
 
-def _pairs(
-    confusion: Int64Array, lists: _Lists, pictures: dict[int, Picture], classes: tuple[str, ...]
-) -> list[dict[str, Any]]:
+def _pairs(confusion: Int64Array, lists: _Lists, pictures: _Pictures, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     drawings = confusion.sum(axis=1).tolist()
     return [
         {
@@ -207,9 +185,7 @@ def _pairs(
     ]  # fmt: skip
 
 
-def _suspected(
-    places: Int64Array, outputs: Outputs, pictures: dict[int, Picture], classes: tuple[str, ...]
-) -> dict[str, Any]:
+def _suspected(places: Int64Array, outputs: Outputs, pictures: _Pictures, classes: tuple[str, ...]) -> dict[str, Any]:
     listed = places[:LISTED]
     key_ids = read_drawings(outputs, listed).key_id.tolist() if len(listed) else []
     rows = [

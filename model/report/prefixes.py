@@ -12,6 +12,7 @@ from model.scoring.metrics import ranks
 from model.scoring.predict import Predictor
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
+from pipeline.progress import Progress, untold
 from pipeline.rendering.prefix import points_of
 from pipeline.rendering.render import render_leading
 
@@ -60,7 +61,7 @@ def predict_prefixes(
     chosen: Int64Array,
     read: Callable[[Int64Array], Drawings],
     predictor: Predictor,
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    progress: Progress = untold,
 ) -> Prefixes:
     """Predict the prefixes of some drawings.
 
@@ -69,7 +70,7 @@ def predict_prefixes(
         chosen: (N,) int64, the places of the drawings in the outputs.
         read: reads the drawings at some places in the outputs.
         predictor: predicts the images; if it also predicts mirror images, each prefix is rendered twice.
-        progress: called with the number of images done since the last call, and their total.
+        progress: counts images.
     """
     sides = (False, True) if predictor.mirror else (False,)
     found: list[list[tuple[Int64Array, NDArray[np.float32], Int64Array]]] = [[] for _ in range(PARTS)]
@@ -82,7 +83,8 @@ def predict_prefixes(
             best = predicted.ranked.argmax(axis=1)
             confidence = predicted.probabilities[np.arange(len(best)), best]
             found[part - 1].append((best, confidence, ranks(predicted.ranked, labels)))
-            progress(len(some), PARTS * len(chosen))
+            done = PARTS * start + part * len(some)
+            progress("report, unfinished drawings", done, PARTS * len(chosen), unit="drawings")
     best, confidence, rank = (
         np.stack([np.concatenate([one[k] for one in parts]) for parts in found]) for k in range(3)
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""A run on disk: its files and what proves them, which run a command takes, and runs side by side."""
+"""A run on disk: reading and checking its files, finding runs, comparing them."""

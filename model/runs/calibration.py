@@ -1,6 +1,6 @@
-"""The temperature of a run's probabilities, as it is stored with the run: `calibration.json`.
+"""Reads and writes `calibration.json`: the temperature of a run's probabilities.
 
-It says what it was fitted on and of which checkpoint, and proves itself by a checksum.
+The file also records the drawings and the checkpoint that it was fitted for, and holds its own checksum.
 """
 
 from dataclasses import asdict, dataclass
@@ -12,22 +12,22 @@ from pipeline.storage.sealed import seal, unseal
 
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1
-COLDEST, HOTTEST = 0.05, 20.0  # the temperatures that may be fitted
+COLDEST, HOTTEST = 0.05, 20.0  # the lowest and the highest temperature that may be fitted
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What `calibration.json` says.
+    """The content of `calibration.json`.
 
     Attributes:
-        temperature: by which logits are divided.
-        checkpoint: the name of the checkpoint that it belongs to.
-        arrays_sha256: of that checkpoint's arrays.
-        shards_checksum: of the manifest of the shards it was fitted on.
-        drawings: of their validation split that it was fitted on.
-        nll_before: their mean negative log likelihood at temperature 1.
+        temperature: the number by which logits are divided.
+        checkpoint: the name of the checkpoint that the temperature was fitted for.
+        arrays_sha256: the SHA-256 of that checkpoint's arrays.
+        shards_checksum: the checksum of the manifest of the shards that it was fitted on.
+        drawings: the number of drawings of their validation split that it was fitted on.
+        nll_before: the mean negative log likelihood of these drawings at temperature 1.
         nll_after: the same at `temperature`.
-        ece_before: their expected calibration error at temperature 1, from 0 to 1.
+        ece_before: the expected calibration error of these drawings at temperature 1, from 0 to 1.
         ece_after: the same at `temperature`.
     """
 
@@ -41,50 +41,38 @@ class Calibration:
     ece_before: float
     ece_after: float
 
-    def dump(self) -> str:
-        """The text of `calibration.json`, with the checksum over the rest of it."""
-        return seal({"format_version": FORMAT_VERSION, **asdict(self)})
-
 
 def write_calibration(folder: Path, calibration: Calibration) -> None:
-    """Store it in a run's folder.
+    """Write a run's `calibration.json`.
 
     Raises:
-        OutputError: it cannot be stored; one that was there before stands.
+        OutputError: it cannot be written; an earlier one is unchanged.
     """
-    with writing(folder / CALIBRATION, "make room or mend rights"):
-        write_atomically(folder / CALIBRATION, calibration.dump())
+    with writing(folder / CALIBRATION, "make room, or allow writing"):
+        write_atomically(folder / CALIBRATION, seal({"format_version": FORMAT_VERSION, **asdict(calibration)}))
 
 
 def read_calibration(folder: Path) -> Calibration | None:
-    """What was stored in a run's folder; None where nothing was.
+    """Read a run's `calibration.json`; None if there is none.
 
     Raises:
         CheckpointError: it is damaged.
         MismatchError: it is of a format that this version does not read.
     """
     path = folder / CALIBRATION
-    damaged = CheckpointError(f"{path}: damaged; fit it anew with `sketchpipe evaluate --calibrate`, or remove it")
+    remedy = "fit it again with `sketchpipe evaluate --calibrate`"
     try:
-        text = path.read_text(encoding="utf-8")
+        fields, is_whole = unseal(path.read_text(encoding="utf-8"))
+        version = fields.pop("format_version")
+        if is_whole and version != FORMAT_VERSION:
+            raise MismatchError(f"{path}: format {version}, but this version reads {FORMAT_VERSION}; {remedy}")
+        calibration = Calibration(**fields)
+        if not (is_whole and COLDEST <= calibration.temperature <= HOTTEST):
+            raise ValueError("its checksum is wrong, or its temperature is out of range")
     except FileNotFoundError:
         return None
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        raise damaged from error
-    try:
-        fields, sound = unseal(text)
-        version = fields.pop("format_version")
-        if sound and version != FORMAT_VERSION:
-            raise MismatchError(
-                f"{path}: format {version}, but this version reads {FORMAT_VERSION}; fit it anew with "
-                "`sketchpipe evaluate --calibrate`"
-            )
-        calibration = Calibration(**fields)
-        sound = sound and COLDEST <= calibration.temperature <= HOTTEST
     except MismatchError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise damaged from error
-    if not sound:
-        raise damaged
+    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
+        raise CheckpointError(f"{path}: damaged; {remedy}, or remove it") from error
     return calibration

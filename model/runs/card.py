@@ -1,11 +1,10 @@
-"""What a run says of itself: `run.json`, which proves itself, and `config.json`, which `run.json` proves.
+"""Reads and writes `run.json`, which holds its own checksum, and `config.json`, whose checksum it holds too.
 
-Without JAX and without kernels, so that many runs are listed at once.
+It imports neither JAX nor kernels, so that many runs are listed in a fraction of a second.
 """
 
 import contextlib
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,24 +18,24 @@ if TYPE_CHECKING:
     from model.config import TrainConfig
 
 CARD, CONFIG = "run.json", "config.json"
-FORMAT_VERSION = 4  # of a run's folder. 4: run.json proves itself and config.json; checkpoints have their own
+FORMAT_VERSION = 4  # of a run's folder. 4: run.json has its own checksum and that of config.json
 _KINDS = {"network": str, "classes": list, "epochs": int}  # what every format's configuration has
 
 
 @dataclass(frozen=True)
 class RunCard:
-    """What `run.json` says beside the configuration.
+    """The content of `run.json`, apart from checksums.
 
     Attributes:
-        shards: the folder the run was trained on, as it was named.
-        shards_path: the same, absolute.
-        shards_checksum: of that folder's manifest.
+        shards: the folder of shards that the run was trained on, as the user named it.
+        shards_path: the absolute path of that folder.
+        shards_checksum: the checksum of that folder's manifest.
         synthetic: whether those drawings are the built-in sample's.
-        versions: of what trained it.
+        versions: of sketchpipe and of the libraries that trained the run.
         finished: whether all epochs are done.
-        splits: the shares by which those shards were split; None where that is not known.
-        diverged: where its loss or a weight was no longer finite; None of a run that did not get there.
-        format_version: of the run's folder.
+        splits: the shares by which those shards were split; None if that is not known.
+        diverged: the step at which the loss or a weight was no longer finite; None if the run has not diverged.
+        format_version: the format of the run's folder.
     """
 
     shards: str
@@ -52,14 +51,14 @@ class RunCard:
 
 @dataclass(frozen=True)
 class StoredCard:
-    """`run.json` and `config.json` as they stand there, damaged or of another format.
+    """What could be read of `run.json` and `config.json`, which may be damaged or of another format.
 
     Attributes:
-        fields: of `run.json`; empty where it cannot be read.
-        fault: what is wrong with `run.json`; empty where nothing is.
-        settings: of `config.json`; empty where it cannot be read.
-        settings_text: the text of that file.
-        settings_fault: what is wrong with it.
+        fields: the fields of `run.json`; empty if it cannot be read.
+        fault: what is wrong with `run.json`; empty if nothing is.
+        settings: the fields of `config.json`; empty if it cannot be read.
+        settings_text: the text of `config.json`.
+        settings_fault: what is wrong with `config.json`; empty if nothing is.
     """
 
     fields: Mapping[str, Any]
@@ -70,7 +69,7 @@ class StoredCard:
 
     @property
     def is_other_format(self) -> bool:
-        """Whether a version of sketchpipe made the run that has another format."""
+        """Whether the run was made by a version of sketchpipe with another run format."""
         return not self.fault and self.fields["format_version"] != FORMAT_VERSION
 
 
@@ -78,33 +77,33 @@ def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
     """Write `run.json`.
 
     Raises:
-        OSError: it cannot be written; the one before stands.
+        OSError: it cannot be written; an earlier one is unchanged.
     """
     write_atomically(folder / CARD, seal({**asdict(card), "config_sha256": _sha256(config.to_json())}))
 
 
 def read_stored(folder: Path) -> StoredCard:
-    """What is left of `run.json` and `config.json`; each is proved, but those of formats that proved nothing."""
-    fields, text, fault = _read_object(folder / CARD)
+    """Read `run.json` and `config.json`, and compare their checksums; formats before 4 have none."""
+    fields, text, is_whole, fault = _read_object(folder / CARD)
     if not fault and "format_version" not in fields:
         fault = "names no format_version"
     version = fields.get("format_version")
-    # Formats before 4 have no checksum: what has one, and another than its own, is damaged.
-    if not fault and (version == FORMAT_VERSION or f'"{CHECKSUM}"' in text) and not _is_whole(text):
-        fault = "has another checksum than its own"
-    settings, config, settings_fault = _read_object(folder / CONFIG)
+    # A file of a format before 4 has no checksum. If there is one, it must be right.
+    if not fault and (version == FORMAT_VERSION or f'"{CHECKSUM}"' in text) and not is_whole:
+        fault = "does not match its checksum"
+    settings, config, _, settings_fault = _read_object(folder / CONFIG)
     if not settings_fault and any(not isinstance(settings.get(name), kind) for name, kind in _KINDS.items()):
-        settings, settings_fault = {}, f"lacks {', '.join(_KINDS)}, or they are of another type"
+        settings, settings_fault = {}, f"lacks {', '.join(_KINDS)}, or has them with another type"
     if not settings_fault and version == FORMAT_VERSION and _sha256(config) != fields.get("config_sha256"):
-        settings_fault = f"has another SHA-256 than {CARD} says"
+        settings_fault = f"does not match the SHA-256 in {CARD}"
     return StoredCard(fields, fault, settings, config, settings_fault)
 
 
 def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
-    """What `run.json` and `config.json` say.
+    """Read `run.json` and `config.json` of a run that is neither damaged nor of another format.
 
     Raises:
-        CheckpointError: one of them is damaged.
+        CheckpointError: one of the files is damaged.
         MismatchError: the run is of a format that this version does not read.
     """
     from model.config import TrainConfig  # which imports kernels
@@ -113,10 +112,10 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
     if stored.is_other_format:
         raise MismatchError(
             f"{folder}: run format {stored.fields['format_version']}, this version reads {FORMAT_VERSION}; "
-            "train another, or use the version of sketchpipe that made it"
+            "train a new run, or use the version of sketchpipe that made it"
         )
-    fields = {name: value for name, value in stored.fields.items() if name not in (CHECKSUM, "config_sha256")}
-    remedy = "copy it from another run of the same configuration and shards, or train anew"
+    fields = {name: value for name, value in stored.fields.items() if name != "config_sha256"}
+    remedy = "copy it from another run of the same configuration and shards, or train a new run"
     with _damage_said(folder / CARD, stored.fault, remedy):
         card = RunCard(**fields)
     with _damage_said(folder / CONFIG, stored.settings_fault, f"copy the {CONFIG} of one of its checkpoints over it"):
@@ -133,23 +132,19 @@ def _damage_said(path: Path, fault: str, remedy: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: damaged ({error}); {remedy}") from error
 
 
-def _read_object(path: Path) -> tuple[dict[str, Any], str, str]:
-    """A file's JSON object, its text, and what is wrong with it; empty what there is not."""
+def _read_object(path: Path) -> tuple[dict[str, Any], str, bool, str]:
+    """A file's JSON object, its text, whether its checksum is right, and what is wrong with the file, if anything."""
     try:
-        text = path.read_bytes().decode()  # not read_text, which mends line ends
-        fields = json.loads(text)
+        text = path.read_bytes().decode()  # not read_text, which changes line ends
+        fields, is_whole = unseal(text)
+        return fields, text, is_whole, ""
     except FileNotFoundError:
-        return {}, "", "is missing"
-    except (OSError, ValueError, RecursionError) as error:
-        return {}, "", f"cannot be read ({getattr(error, 'strerror', None) or 'no JSON'})"
-    return (fields, text, "") if isinstance(fields, dict) else ({}, "", "is no JSON object")
-
-
-def _is_whole(text: str) -> bool:
-    try:
-        return unseal(text)[1]
-    except (ValueError, RecursionError):  # JSON can spell what UTF-8 cannot
-        return False
+        fault = "is missing"
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+    except ValueError:
+        fault = "is no JSON object"
+    return {}, "", False, fault
 
 
 def _sha256(text: str) -> str:

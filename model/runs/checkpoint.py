@@ -1,44 +1,45 @@
-"""A checkpoint: arrays without pickle, JSON beside them, and a manifest of SHA-256 that is checked on every load.
+"""Reads and writes checkpoints: arrays, position, configuration, and a manifest of their SHA-256.
 
-Neither safetensors nor Orbax notices a flipped bit; the manifest does, and proves itself. A checkpoint is a folder that
-appears under its name when it is complete, and not before. Its arrays are packed and read in `state.py`; nothing here
-needs JAX.
+Neither safetensors nor Orbax notices a flipped bit. The manifest reveals it, and holds its own checksum. A folder gets
+the name of a checkpoint only when it is complete. `state.py` packs and reads the arrays; nothing here needs JAX.
 
 arrays.safetensors  step, parameters, batch statistics, the optimizer's state
-position.json       where the run stands
-config.json         the run's whole configuration: recipe, classes, how drawings become images
-manifest.json       the SHA-256 of the three
+position.json       the progress of the run
+config.json         the run's whole configuration: recipe, classes, render settings
+manifest.json       the SHA-256 of these three files
 """
 
 import hashlib
 import json
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from model.runs.card import CONFIG
-from pipeline.errors import CheckpointError, OutputError, UsageError
+from pipeline.errors import CheckpointError, OutputError
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.sealed import seal, unseal
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
 
+_Parsed = TypeVar("_Parsed")
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 
 
 @dataclass(frozen=True)
 class Position:
-    """Where a run stands.
+    """The progress of a run.
 
     Attributes:
-        epoch: the epoch that goes on, from 0.
-        step: the step in it that comes next.
-        seconds: spent training so far.
-        validation_top1: of the last validation; None before the first.
-        best_top1: the best validation so far; None before the first.
+        epoch: the current epoch, from 0.
+        step: the next step in that epoch, from 0.
+        seconds: the time spent training so far.
+        validation_top1: the top-1 of the last validation; None before the first.
+        best_top1: the best validation top-1 so far; None before the first.
         best: the name of the best checkpoint so far; None before the first validation.
     """
 
@@ -51,16 +52,16 @@ class Position:
 
 
 def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:
-    """Write a checkpoint to `folder`, which must not exist, so that it is there whole or not at all.
+    """Write a checkpoint to `folder`, which must not exist and appears only when the checkpoint is complete.
 
     Args:
         folder: the checkpoint.
         arrays: a training state, as `model.runs.state.pack_state` packs it.
-        position: where the run stands.
-        config: the run's.
+        position: the progress of the run.
+        config: the configuration of the run.
 
     Raises:
-        OutputError: it cannot be written; nothing is left of it.
+        OutputError: it cannot be written; no part of it is left.
     """
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
@@ -86,35 +87,27 @@ def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "Tr
 
 
 def load_position(folder: Path) -> Position:
-    """The position of a checkpoint alone.
+    """Read the position of a checkpoint.
 
     Raises:
         CheckpointError: its file is missing or damaged.
     """
-    content = read_proved(folder, POSITION)
-    try:
-        return Position(**json.loads(content))
-    except (ValueError, TypeError) as error:
-        raise CheckpointError(f"{folder / POSITION}: damaged ({error}); {remedy(folder)}") from error
+    return _parsed(folder, POSITION, lambda text: Position(**json.loads(text)))
 
 
 def load_config(folder: Path) -> "TrainConfig":
-    """The configuration of a checkpoint alone.
+    """Read the configuration of a checkpoint.
 
     Raises:
         CheckpointError: its file is missing or damaged.
     """
     from model.config import TrainConfig  # which imports kernels
 
-    content = read_proved(folder, CONFIG)
-    try:
-        return TrainConfig.from_json(content.decode())
-    except (UsageError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {remedy(folder)}") from error
+    return _parsed(folder, CONFIG, TrainConfig.from_json)
 
 
 def digest_of(folder: Path) -> str:
-    """The SHA-256 of a checkpoint's arrays, as its manifest has it.
+    """The SHA-256 of a checkpoint's arrays, from its manifest.
 
     Raises:
         CheckpointError: the manifest is missing or damaged.
@@ -122,8 +115,8 @@ def digest_of(folder: Path) -> str:
     return _hash_in(folder, ARRAYS)
 
 
-def read_proved(folder: Path, name: str) -> bytes:
-    """The content of a file of a checkpoint, which the manifest has proved.
+def read_checked(folder: Path, name: str) -> bytes:
+    """Read a file of a checkpoint, and check it against the manifest.
 
     Raises:
         CheckpointError: the file or the manifest is missing or damaged.
@@ -131,12 +124,20 @@ def read_proved(folder: Path, name: str) -> bytes:
     expected = _hash_in(folder, name)
     content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, another SHA-256); {remedy(folder)}")
+        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {remedy(folder)}")
     return content
 
 
+def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed:
+    content = read_checked(folder, name)
+    try:
+        return parse(content.decode())
+    except (ValueError, TypeError) as error:
+        raise CheckpointError(f"{folder / name}: damaged ({error}); {remedy(folder)}") from error
+
+
 def _hash_in(folder: Path, name: str) -> str:
-    """The hash of a file in the manifest, which has proved itself."""
+    """The hash of a file in the manifest, after the manifest's own checksum was checked."""
     try:
         hashes, is_whole = unseal(_read(folder, MANIFEST).decode())
     except ValueError:
@@ -156,4 +157,4 @@ def _read(folder: Path, name: str) -> bytes:
 
 def remedy(folder: Path) -> str:
     """What to do about a damaged checkpoint, for the end of a message."""
-    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train anew"
+    return f"remove {folder} to resume from the checkpoint before it, if there is one, or train a new run"

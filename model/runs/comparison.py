@@ -1,4 +1,4 @@
-"""Runs side by side, without JAX: the settings in which they differ, and which of the settings is the best."""
+"""Compares runs without JAX: the settings in which they differ, and the best setting."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,19 +7,26 @@ from typing import Any
 
 from model.runs.overview import RunSummary
 
-SHOWN = ("network", "encoding", "framing", "lr", "batch", "seed")  # of a sweep; epochs stand among the scores
-# The first of these stand first in a table.
+SHOWN = (
+    "network",
+    "encoding",
+    "framing",
+    "lr",
+    "batch",
+    "seed",
+)  # the columns of a sweep's table
+# The order of the first columns of a table.
 _FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")
 _AUGMENT = "augment"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Runs that differ in their seed at most.
+    """Runs with the same settings apart from the seed.
 
     Attributes:
-        values: what they have in common, of what is compared.
-        runs: one for each seed.
+        values: their values of the settings that are compared.
+        runs: one run for each seed.
     """
 
     values: Mapping[str, Any]
@@ -32,12 +39,12 @@ class Setting:
 
     @property
     def mean(self) -> float | None:
-        """The mean of `top1s`; None where no run is finished."""
+        """The mean of `top1s`; None if no run is finished."""
         return sum(self.top1s) / len(self.top1s) if self.top1s else None
 
 
 def ranked(runs: Sequence[RunSummary], names: Sequence[str]) -> list[Setting]:
-    """The settings of `names`, the best by validation top-1 first, those with a run that is not finished last."""
+    """Group runs by the settings `names`: the best by validation top-1 first, those with an unfinished run last."""
     groups: dict[tuple[str, ...], list[RunSummary]] = {}
     names = [name for name in names if name != "seed"]
     for run in runs:
@@ -47,16 +54,16 @@ def ranked(runs: Sequence[RunSummary], names: Sequence[str]) -> list[Setting]:
 
 
 def best_of(settings: Sequence[Setting]) -> Setting | None:
-    """The first of `ranked` settings; None where no run is finished."""
+    """The first of `ranked` settings; None if no run is finished."""
     return settings[0] if settings[0].mean is not None else None
 
 
 def sweep_dict(settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
-    """A sweep as JSON has it: the settings that take several values, the runs of the best setting first, and the best.
+    """A sweep as JSON: the swept settings, the runs with those of the best setting first, and the best setting.
 
     Args:
         settings: `ranked`.
-        swept: the settings that take several values, and these.
+        swept: the settings with several values, and their values.
     """
     best = best_of(settings)
     return {
@@ -72,7 +79,7 @@ def sweep_dict(settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]]) 
 
 
 def standard_error(top1: float, drawings: float) -> float:
-    """Of an accuracy that was measured on so many drawings.
+    """The standard error of an accuracy that was measured on a number of drawings.
 
     >>> round(standard_error(0.8, 1600), 4)
     0.01
@@ -81,36 +88,36 @@ def standard_error(top1: float, drawings: float) -> float:
 
 
 def differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
-    """The settings in which runs differ, and each run's value; None where it has none or its settings are damaged.
+    """The settings in which runs differ, and each run's value; None if it has none or its settings are damaged.
 
-    Augmentation that is on in several runs is compared amount by amount; of classes that differ, those are named that
-    not all runs have.
+    If several runs are augmented, each amount is compared by itself. If the classes differ, only those that not all
+    runs have are listed.
     """
     flat = [_flat(run) for run in runs]
     readable = [one for one in flat if one]
     names = dict.fromkeys(_FIRST) | {name: None for one in readable for name in one}
     found = {}
     for name in names:
-        # An amount says nothing of a run that is not augmented.
+        # A run that is not augmented has no amounts to compare.
         values = [one.get(name) for one in readable if name in one or not name.startswith(f"{_AUGMENT} ")]
         if any(value != values[0] for value in values):
             found[name] = [one.get(name) for one in flat]
     if "classes" in found:
         common = set.intersection(*(set(map(str, one["classes"])) for one in readable))
         found["classes"] = [_classes_text(one.get("classes"), common) for one in flat]
-    # Two folders of one name, or one whose shards were built anew.
+    # Two folders with the same name, or one whose shards were built again.
     checksums = {run.shards_checksum for run in runs if run.shards_checksum}
     if len(checksums) > 1:
         names_of = [run.shards for run in runs]
         same = len(set(names_of)) < len(checksums)
         found["shards"] = [f"{run.shards} ({(run.shards_checksum or '')[:8]})" if same else run.shards for run in runs]
-    elif "shards" in found:  # the same, under two names
+    elif "shards" in found:  # the same shards under two names
         del found["shards"]
     return found
 
 
 def value_texts(values: Sequence[Any]) -> list[str]:
-    """Values of a setting as a table has them: short, or whole where short ones would not tell them apart.
+    """The values of a setting as a table shows them: short, or in full if different values look the same when short.
 
     >>> value_texts([0.001, 0.1 + 0.2]), value_texts([0.30000001, 0.30000002])
     (['0.001', '0.3'], ['0.30000001', '0.30000002'])
@@ -120,7 +127,7 @@ def value_texts(values: Sequence[Any]) -> list[str]:
 
 
 def value_text(value: Any) -> str:
-    """A value of a setting by itself.
+    """A value of a setting as a table shows it.
 
     >>> value_text(0.0001), value_text(None), value_text(["cat", "cow"])
     ('0.0001', '-', 'cat, cow')
@@ -143,7 +150,7 @@ def _classes_text(classes: Sequence[Any] | None, common: set[str]) -> str | None
 
 
 def _flat(run: RunSummary) -> dict[str, Any]:
-    """A run's settings, the amounts of its augmentation each by itself, and its shards."""
+    """A run's settings and shards, with each amount of its augmentation as a setting of its own."""
     if not run.settings:
         return {}
     flat = {**run.settings, "shards": run.shards}

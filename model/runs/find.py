@@ -1,6 +1,5 @@
-"""Which runs there are in a folder of runs, the newest of them, and where the next one goes. Without JAX."""
+"""Finds and opens runs without JAX: all of a folder, the newest, those that are named, and the next one's name."""
 
-import contextlib
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,25 +13,24 @@ RUNS = Path("runs")
 _RUN_NAME = re.compile(r"(\d{3,})-.+")
 
 
-def find_runs(folder: Path = RUNS) -> list[Path]:
-    """The runs in a folder, damaged ones too: those of a number by number, so the newest last, then the others."""
-    if not folder.is_dir():
-        return []
+def find_runs(folder: Path = RUNS, *, numbered: bool = False) -> list[Path]:
+    """The runs in a folder, damaged ones too: numbered runs by number, so the newest is last, then the others.
+
+    Args:
+        folder: a folder of runs.
+        numbered: whether to leave out runs without a number or without a `run.json`; a command that is not told which
+            run to use chooses among the rest.
+    """
     found = []
-    for entry in folder.iterdir():
+    for entry in folder.iterdir() if folder.is_dir() else ():
         match = _RUN_NAME.fullmatch(entry.name)
-        if entry.is_dir() and (match or is_run(entry)):
+        if entry.is_dir() and ((match and (entry / CARD).exists()) if numbered else (match or is_run(entry))):
             found.append((int(match[1]) if match else math.inf, entry.name, entry))
     return [entry for *_, entry in sorted(found)]
 
 
-def numbered_runs(folder: Path = RUNS) -> list[Path]:
-    """Those that have a number and a `run.json`: a command that is not told which run to take takes one of these."""
-    return [run for run in find_runs(folder) if _RUN_NAME.fullmatch(run.name) and (run / CARD).exists()]
-
-
 def is_run(folder: Path) -> bool:
-    """Whether a folder is a run, or what is left of one, or cannot be looked into."""
+    """Whether a folder is a run, has files of a run, or cannot be listed."""
     try:
         return any((folder / name).exists() for name in (CARD, CONFIG))
     except PermissionError:
@@ -40,10 +38,10 @@ def is_run(folder: Path) -> bool:
 
 
 def named_runs(folders: Sequence[Path]) -> list[Path]:
-    """The runs that folders name: each a run, or a folder of runs.
+    """The runs of folders, each of which is a run or a folder of runs.
 
     Raises:
-        InputError: one is neither.
+        InputError: a folder is neither.
     """
     runs: dict[Path, None] = {}
     for folder in folders:
@@ -54,59 +52,52 @@ def named_runs(folders: Sequence[Path]) -> list[Path]:
     return list(runs)
 
 
-def opened(folders: Iterable[Path]) -> Iterator[Run]:
-    """The runs in these folders, each opened when it is asked for; those of another format are passed over.
+def open_runs(folders: Iterable[Path], errors: list[str] | None = None) -> Iterator[Run]:
+    """Open the runs in these folders one by one; runs of another format are skipped.
+
+    Args:
+        folders: the folders of the runs.
+        errors: a list that gets a message for each run that cannot be read, except for folders that a process left
+            before it had written a `run.json`. None raises the first error.
 
     Raises:
-        CheckpointError: the files of one are damaged.
+        CheckpointError: the files of a run are damaged, and `errors` is None.
     """
     for folder in folders:
-        with contextlib.suppress(MismatchError):
-            yield open_run(folder)
-
-
-def readable_runs(folders: Iterable[Path]) -> tuple[list[Run], list[str]]:
-    """The runs in these folders that can be read, in their order, and why others cannot be.
-
-    Those of another format, and what a process left that was killed before it was a run, are passed over.
-    """
-    runs: list[Run] = []
-    faults = []
-    for folder in folders:
-        if not (folder / CARD).exists():
-            if not is_free(folder):
-                faults.append(f"{folder}: {CARD} is missing")
-            continue
         try:
-            runs += opened([folder])
+            yield open_run(folder)
+        except MismatchError:
+            continue
         except SketchpipeError as error:
-            faults.append(str(error))
-    return runs, faults
+            if errors is None:
+                raise
+            if not is_free(folder):
+                errors.append(str(error) if (folder / CARD).exists() else f"{folder}: {CARD} is missing")
 
 
 def newest_run(folder: Path = RUNS) -> Run:
-    """The run that saved a checkpoint last; those of another format, or before their first step, are passed over.
+    """Open the run that saved a checkpoint last; runs of another format or without a training step are skipped.
 
     Raises:
-        InputError: there is none.
+        InputError: no run in the folder has been trained.
         CheckpointError: its files are damaged.
-        MismatchError: there are only runs of another format.
+        MismatchError: all runs are of another format.
     """
     trained = []
-    for number, run in enumerate(numbered_runs(folder)):
+    for number, run in enumerate(find_runs(folder, numbered=True)):
         last = last_checkpoint(run)
         if last is not None and last.name != UNTRAINED:
-            trained.append((last.parent.stat().st_mtime_ns, number, run))  # a checkpoint may be pruned by now
+            trained.append((last.parent.stat().st_mtime_ns, number, run))  # the checkpoint may be gone by now
     if not trained:
         raise InputError(
             f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
         )
     newest_first = [run for *_, run in sorted(trained, reverse=True)]
-    return next(opened(newest_first), None) or open_run(newest_first[0])  # which says what format it has
+    return next(open_runs(newest_first), None) or open_run(newest_first[0])  # which raises MismatchError
 
 
 def new_folder(network: str, folder: Path = RUNS) -> Path:
-    """The next free `runs/001-sketchnet`."""
+    """The folder of the next run, such as `runs/001-sketchnet`."""
     matches = [(_RUN_NAME.fullmatch(entry.name), entry) for entry in folder.glob("*")]
     numbers = [int(match[1]) for match, entry in matches if match and not is_free(entry)]
     return folder / f"{max(numbers, default=0) + 1:03d}-{network}"

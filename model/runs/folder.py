@@ -1,12 +1,12 @@
-"""A run's folder: what was trained on what, and its checkpoints. docs/runs.md has it all.
+"""A run's folder: its card, its configuration and its checkpoints. docs/runs.md describes every file.
 
-run.json         shards, versions, whether it is finished; proves itself and config.json
+run.json         shards, versions, whether it is finished, and the checksums of itself and of config.json
 config.json      the whole configuration
-metrics.jsonl    a line an epoch, for people and charts: nothing is trained or predicted by it
-train/, validation/    the same for TensorBoard, where tensorboardX is installed
-calibration.json the temperature of its probabilities, where one was fitted
-checkpoints/     the last and the best, by their epoch and step; the last one's position names the best
-lock             held by the process that trains the run
+metrics.jsonl    a line for each epoch, for people and charts; neither training nor prediction uses it
+train/, validation/    the same for TensorBoard, if tensorboardX is installed
+calibration.json the temperature of its probabilities, if one was fitted
+checkpoints/     the last and the best, named by their epoch and step; the position of the last one names the best
+lock             locked by the process that trains the run
 """
 
 import contextlib
@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any
 
 from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
-from model.runs.log import append_metrics, read_metrics
+from model.runs.log import append_metrics, read_log
 from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
 
-if TYPE_CHECKING:  # JAX and kernels, without which runs are found
+if TYPE_CHECKING:  # they import JAX and kernels, which finding runs must not
     from model.compute.steps import TrainState
     from model.config import TrainConfig
 
@@ -45,14 +45,14 @@ class Run:
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing is left to train: all epochs are done, or it diverged."""
+        """Whether training has ended: all epochs are done, or the loss or a weight diverged."""
         return self.card.finished or self.card.diverged is not None
 
     def create(self) -> None:
-        """Make the folder; `run.json`, written last, makes it a run. What a killed process began of it is written over.
+        """Make the folder. `run.json` is written last; files of a process that was killed before that are overwritten.
 
         Raises:
-            LockedError: another process is making it, or just has.
+            LockedError: another process is making the run, or has just made it.
             OutputError: it cannot be written.
         """
         with writing(self.folder, "choose another --run"):
@@ -66,11 +66,11 @@ class Run:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run for one process that trains it.
+        """A context in which no other process can train the run.
 
         Raises:
-            LockedError: another process holds it. A dead process's lock is nobody's.
-            OutputError: the lock cannot be written.
+            LockedError: another process is training it. The lock of a process that has ended does not count.
+            OutputError: the lock file cannot be written.
         """
         with contextlib.ExitStack() as held:
             with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
@@ -81,13 +81,14 @@ class Run:
         return f"{self.folder}: process {pid} is training it; wait for it, or train another run"
 
     def shards_folder(self) -> Path:
-        """Where the shards lie that the run was trained on.
+        """The folder of the shards that the run was trained on.
 
-        As they were named, from here or from a folder around the run's, or where they were then: the first that has
-        their checksum, else the first that is there.
+        It is looked for by the name that the user gave, below the current folder and below each parent of the run's
+        folder, and by its former absolute path. The first folder with the right checksum is returned, or else the first
+        that exists.
 
         Raises:
-            InputError: there is none.
+            InputError: no such folder exists.
         """
         named = Path(self.card.shards)
         around = self.folder.resolve().parents
@@ -102,58 +103,58 @@ class Run:
                     return folder
         if found:
             return found[0]
-        raise InputError(f"{named}: the shards that {self.folder} was trained on are gone; name others with --shards")
+        raise InputError(f"{named}: the shards that {self.folder} was trained on are missing; name others by --shards")
 
     def check_splits(self, manifest: Manifest, folder: Path) -> None:
-        """Refuse shards that were split in another way, whose test split holds drawings that the run was trained on.
+        """Check that shards were split as the run's own, so that their test split has no drawing of its training.
 
         Raises:
-            MismatchError: they were.
+            MismatchError: they were split in another way.
         """
         splits = manifest.options["splits"]
         if self.card.splits is not None and splits != self.card.splits:
             raise MismatchError(
-                f"{folder}: split {splits}, but {self.folder} was trained on shards split {self.card.splits}: what it "
-                f"was trained on may be in any split here; build them with --splits {self.card.splits}, or say "
+                f"{folder}: split {splits}, but {self.folder} was trained on shards split {self.card.splits}: drawings "
+                f"of its training may be in any split here; build them with --splits {self.card.splits}, or use "
                 "--split all"
             )
 
     def save(self, state: "TrainState", position: Position, *, best: bool) -> Position:
-        """Write a checkpoint and remove those that are neither the last nor the best.
+        """Write a checkpoint, and remove all others but the best.
 
         Returns:
-            The position as it was stored: it names this checkpoint as the best, if it is.
+            The position as it was stored, which names this checkpoint as the best if it is.
 
         Raises:
-            OutputError: it cannot be written; those before it stand.
+            OutputError: it cannot be written; the earlier checkpoints are unchanged.
         """
         from model.runs.state import pack_state  # with JAX
 
         name = f"{position.epoch:05d}-{position.step:07d}"
-        # One rename makes the checkpoint and says which is the best: no crash can part the two.
+        # A single rename adds the checkpoint and says which is the best, so a crash cannot separate the two.
         position = replace(position, best=name if best else position.best)
         save_checkpoint(self.folder / CHECKPOINTS / name, pack_state(state), position, self.config)
         self.prune(name, position.best)
         return position
 
     def prune(self, last: str, best: str | None) -> None:
-        """Remove every checkpoint but these two, and what killed processes left half written.
+        """Remove every checkpoint but these two, and incomplete ones of processes that were killed.
 
         Raises:
             OutputError: one cannot be removed.
         """
-        with writing(self.folder / CHECKPOINTS, "see that what is in it can be removed"):
+        with writing(self.folder / CHECKPOINTS, "make sure that its files can be removed"):
             for entry in (self.folder / CHECKPOINTS).iterdir():
                 whole_name = entry.name.removeprefix(".").partition(".")[0]
                 if entry.name not in (last, best) and _CHECKPOINT.fullmatch(whole_name):
                     shutil.rmtree(entry)
 
     def checkpoint(self, *, best: bool) -> Path | None:
-        """The best or the last checkpoint; None before the first. Where the best was removed, the last is the best.
+        """The best or the last checkpoint; None before the first. If the best was removed, the last counts as the best.
 
         Raises:
             CheckpointError: the last one, which names the best, is damaged, or the configuration of the best is.
-            MismatchError: it is of another configuration than the run.
+            MismatchError: the configuration of the checkpoint is not that of the run.
         """
         last = self.last_checkpoint()
         if last is None:
@@ -163,27 +164,27 @@ class Run:
             found = last.parent / name
         if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
             raise MismatchError(
-                f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); bring back the run's own, or "
+                f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); restore the run's own, or "
                 "remove it to resume from the one before"
             )
         return found
 
     def last_checkpoint(self) -> Path | None:
-        """Where the last checkpoint lies, nothing of it read; None before the first."""
+        """The folder of the last checkpoint, which is not read; None before the first."""
         return last_checkpoint(self.folder)
 
     def finish(self) -> None:
-        """Note that all epochs are done.
+        """Record in `run.json` that all epochs are done.
 
         Raises:
             OutputError: it cannot be written.
         """
         self._rewrite_card(
-            "make room, then run the same command, which notes that the run is done", finished=True, diverged=None
+            "make room, then run the same command, which records that the run is done", finished=True, diverged=None
         )
 
     def note_divergence(self, where: str) -> None:
-        """Note that it diverged, so that a sweep does not try it again; its checkpoints are from before that.
+        """Record in `run.json` that the run diverged, so that a sweep does not train it again.
 
         Raises:
             OutputError: it cannot be written.
@@ -196,21 +197,22 @@ class Run:
             write_card(self.folder, self.card, self.config)
 
     def log(self, metrics: dict[str, Any]) -> None:
-        """Append a line to `metrics.jsonl`; a line of the same epoch from before a crash is replaced.
+        """Append a line to `metrics.jsonl`, replacing a line of the same epoch from before a crash.
 
         Raises:
-            OutputError: it cannot be written; the lines before stand.
+            OutputError: it cannot be written; the file is unchanged.
         """
         with writing(self.folder / METRICS, "make room, then resume from the last checkpoint with the same command"):
             append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """The lines of `metrics.jsonl`, but those that cannot be read."""
-        return read_metrics(self.folder / METRICS)
+        """The lines of `metrics.jsonl` that can be read."""
+        path = self.folder / METRICS
+        return read_log(path)[0] if path.exists() else []
 
 
 def last_checkpoint(run: Path) -> Path | None:
-    """Where the last checkpoint in a run's folder lies, nothing of it read; None before the first."""
+    """The last checkpoint in a run's folder, which is not read; None before the first."""
     folder = run / CHECKPOINTS
     entries = folder.iterdir() if folder.is_dir() else []
     names = [entry.name for entry in entries if _CHECKPOINT.fullmatch(entry.name)]
@@ -218,10 +220,10 @@ def last_checkpoint(run: Path) -> Path | None:
 
 
 def open_run(folder: Path) -> Run:
-    """The run in a folder.
+    """Open the run in a folder.
 
     Raises:
-        InputError: there is none.
+        InputError: there is no run in it.
         CheckpointError: its files are damaged.
         MismatchError: it is of a format that this version does not read.
     """
@@ -232,7 +234,7 @@ def open_run(folder: Path) -> Run:
 
 
 def differences(run: Run, config: "TrainConfig", card: RunCard) -> list[str]:
-    """Where a run's configuration or shards are others than these, each as a phrase."""
+    """How a run's configuration and shards differ from these, each difference as a phrase."""
     found = _other_settings(run.config, config, ("in the run", "here"))
     if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
         found.append(f"other shards than {run.card.shards}")
@@ -240,7 +242,7 @@ def differences(run: Run, config: "TrainConfig", card: RunCard) -> list[str]:
 
 
 def is_free(folder: Path) -> bool:
-    """Whether a run can be made there: nothing is there, or what a process left that was killed before it was a run."""
+    """Whether a run can be made in a folder: it does not exist, is empty, or has only what `create` writes first."""
     if not folder.exists():
         return True
     if not folder.is_dir():
@@ -251,7 +253,7 @@ def is_free(folder: Path) -> bool:
 
 
 def _other_settings(one: "TrainConfig", other: "TrainConfig", where: tuple[str, str]) -> list[str]:
-    """Where two configurations differ, each as a phrase that says where the one and the other is from."""
+    """How two configurations differ, each difference as a phrase; `where` says what each configuration belongs to."""
     ours, theirs = asdict(one), asdict(other)
     return [
         f"{name} {_short(ours[name])} {where[0]}, {_short(theirs[name])} {where[1]}"

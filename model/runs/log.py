@@ -1,7 +1,7 @@
-"""`metrics.jsonl`: a JSON object a line, one for each epoch, for people and charts.
+"""Reads and appends to `metrics.jsonl`: one JSON object for each epoch, for people and charts.
 
-Nothing is trained or predicted by it, so it has no checksum. A line that cannot be read is passed over and stays as it
-is: it may be mended by hand. Without JAX, as what lists runs reads it too.
+Neither training nor prediction uses the file, so it has no checksum. A line that cannot be read is skipped and kept as
+it is, because somebody may repair it by hand. JAX is not imported here, because `sketchpipe runs` reads the file.
 """
 
 import json
@@ -14,44 +14,35 @@ _EPOCHS = 10**9  # more than any run has, and few enough for a chart's axis
 
 
 def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
-    """Append the line of an epoch; lines of it and of later ones, from before a crash, are removed.
+    """Append the line of an epoch; lines of that epoch and of later ones, from before a crash, are removed.
 
     Raises:
-        OSError: it cannot be written; the lines before stand.
+        OSError: it cannot be written; the file is unchanged.
     """
     lines = path.read_bytes().splitlines() if path.exists() else []
     kept = [line for line in lines if (read := _read(line)) is None or read["epoch"] < metrics["epoch"]]
     write_atomically(path, b"".join(line + b"\n" for line in [*kept, json.dumps(metrics).encode()]))
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The metrics of each epoch, in their order; none where there is no file.
-
-    Raises:
-        OSError: it cannot be read.
-    """
-    return read_log(path)[0] if path.exists() else []
-
-
 def read_log(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
-    """The metrics of each epoch, in their order, and the numbers, from 1, of the lines that are passed over.
+    """The metrics of each epoch, in their order, and the numbers, from 1, of the lines that are skipped.
 
     Raises:
-        OSError: it cannot be read, or there is none.
+        OSError: it does not exist or cannot be read.
     """
     epochs: list[dict[str, Any]] = []
-    passed_over = []
+    skipped = []
     for count, line in enumerate(path.read_bytes().splitlines(), start=1):
         read = _read(line)
         if read is not None and (not epochs or read["epoch"] > epochs[-1]["epoch"]):
             epochs.append(read)
         else:
-            passed_over.append(count)
-    return epochs, passed_over
+            skipped.append(count)
+    return epochs, skipped
 
 
 def _read(line: bytes) -> dict[str, Any] | None:
-    """A line; None where it is none of an epoch."""
+    """The object of a line; None if it is not the metrics of an epoch."""
     try:
         read = json.loads(line)
     except (ValueError, RecursionError):  # a UnicodeDecodeError is a ValueError

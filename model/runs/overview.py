@@ -1,7 +1,7 @@
-"""What the folders of runs tell without JAX: settings, epochs and state, of damaged runs and older formats too.
+"""Summarizes the runs of a folder without JAX: settings, epochs and state, also of damaged and older runs.
 
-Of a run only `run.json` and `config.json` are proved here, so that a list of many runs is there at once; `evaluate` and
-`predict` prove what they read.
+Only the checksums of `run.json` and `config.json` are compared here, so that a list of many runs is quick; `evaluate`
+and `predict` check the files that they read.
 """
 
 import json
@@ -18,23 +18,24 @@ from model.runs.log import read_log
 from pipeline.storage.locks import holder_of
 
 _HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
-_PARAMETERS = 2**63  # fewer than these
-_NAMED = 5  # lines of metrics.jsonl that are passed over, at most
+_PARAMETERS = 2**63  # more than any network has
+_NAMED = 5  # the most skipped lines of metrics.jsonl that are listed
 
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run as its files tell of it.
+    """A summary of a run's files.
 
     Attributes:
-        folder: of the run.
-        state: "finished", "unfinished", "training" (by a process that lives), "diverged", "other format", "damaged".
-        note: what there is to say to that state, and which lines of `metrics.jsonl` were passed over; else empty.
-        settings: `config.json` as it stands there; empty where that cannot be read.
-        shards: the folder of shards it was trained on, as it was named; None where that cannot be read.
-        shards_checksum: of that folder's manifest, likewise.
+        folder: the folder of the run.
+        state: "finished", "unfinished", "training" (another process is training it now), "diverged", "other format" or
+            "damaged".
+        note: an explanation of the state, and the skipped lines of `metrics.jsonl`; may be empty.
+        settings: the fields of `config.json`; empty if it cannot be read.
+        shards: the folder of shards that it was trained on, as the user named it; None if that cannot be read.
+        shards_checksum: the checksum of that folder's manifest; None if that cannot be read.
         epochs: the lines of `metrics.jsonl` that can be read, one for each epoch that is done, in order.
-        parameters: of the network; None before the first checkpoint.
+        parameters: the number of the network's parameters; None before the first checkpoint.
     """
 
     folder: Path
@@ -48,22 +49,22 @@ class RunSummary:
 
     @property
     def epochs_done(self) -> int:
-        """How many epochs are done."""
+        """The number of epochs that are done."""
         return self.epochs[-1]["epoch"] + 1 if self.epochs else 0
 
     @property
     def seconds(self) -> float | None:
-        """Spent training up to the last epoch that is done; None before the first."""
+        """The time spent training up to the last epoch that is done; None before the first."""
         return number(self.epochs[-1], "seconds") if self.epochs else None
 
     @property
     def last_top1(self) -> float | None:
-        """On the validation split after the last epoch that is done, from 0 to 1."""
+        """The validation top-1 after the last epoch that is done, from 0 to 1."""
         return share(self.epochs[-1], "validation_top1") if self.epochs else None
 
     @property
     def best(self) -> tuple[float, int] | None:
-        """The best validation top-1, and its epoch from 1; of equals the earlier, as training keeps it."""
+        """The best validation top-1, and its epoch from 1; of equal ones the earlier, as in training."""
         scored = [
             (top1, -line["epoch"]) for line in self.epochs if (top1 := share(line, "validation_top1")) is not None
         ]
@@ -94,10 +95,10 @@ class RunSummary:
 
 
 def summarize(folder: Path) -> RunSummary:
-    """What the run in `folder` tells, whatever is left of it."""
+    """Summarize the run in `folder`, which may be damaged or incomplete."""
     stored = read_stored(folder)
     card, finished = stored.fields, stored.fields.get("finished") is True
-    epochs, epochs_fault, passed_over = _epochs(folder / METRICS, finished=finished)
+    epochs, epochs_fault, skipped = _epochs(folder / METRICS, finished=finished)
     found = ((CARD, stored.fault), (CONFIG, stored.settings_fault), (METRICS, epochs_fault))
     faults = [f"{name} {fault}" for name, fault in found if fault]
     if stored.is_other_format:
@@ -112,44 +113,43 @@ def summarize(folder: Path) -> RunSummary:
         state, note = "diverged", str(card["diverged"])
     else:
         state, note = "unfinished", f"resume it with `sketchpipe train --resume --run {folder}`"
-    note = "; ".join(part for part in (note, passed_over) if part)
+    note = "; ".join(part for part in (note, skipped) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
     return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder))
 
 
 def number(fields: Mapping[str, Any], name: str) -> float | None:
-    """A field that is a finite number; else None."""
+    """A field that is a finite number; otherwise None."""
     value = fields.get(name)
     # Python's json reads NaN and whole numbers of any length.
     return float(value) if isinstance(value, int | float) and abs(value) < 1e300 else None
 
 
 def share(fields: Mapping[str, Any], name: str) -> float | None:
-    """A field that is a number from 0 to 1; else None."""
+    """A field that is a number from 0 to 1; otherwise None."""
     value = number(fields, name)
     return value if value is not None and 0 <= value <= 1 else None
 
 
 def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, str]:
-    """The lines of a run's metrics that can be read, what is wrong with all of them, and which were passed over."""
+    """The metrics of each epoch, what is wrong with the file, and a note of skipped lines; both may be empty."""
     try:
         epochs, numbers = read_log(path)
     except FileNotFoundError:
-        return [], "is missing" if finished else "", ""  # else no epoch is done
+        return [], "is missing" if finished else "", ""  # or no epoch is done yet
     except OSError as error:
         return [], f"cannot be read ({error.strerror})", ""
     if finished and not epochs:
-        return [], "has no epoch's line", ""
+        return [], "has no line of an epoch", ""
     if not numbers:
         return epochs, "", ""
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
-    which = ", ".join(map(str, numbers[:_NAMED])) + more
-    are = f"line {which} is" if len(numbers) == 1 else f"lines {which} are"
-    return epochs, "", f"{path.name}: {are} no epoch's and left out"
+    lines = f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:_NAMED]))}{more}"
+    return epochs, "", f"{path.name}: skipped {lines}, not the metrics of an epoch"
 
 
 def _parameters(folder: Path) -> int | None:
-    """How many parameters a checkpoint holds, by the header of its arrays (https://github.com/huggingface/safetensors)."""
+    """The number of parameters, from the header of a checkpoint's arrays (https://github.com/huggingface/safetensors)."""
     for path in sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")):
         try:
             with path.open("rb") as file:

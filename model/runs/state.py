@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from flax import serialization
+from flax.traverse_util import flatten_dict, unflatten_dict
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from model.compute.steps import TrainState
-from model.runs.checkpoint import ARRAYS, Position, load_config, load_position, read_proved, remedy
+from model.runs.checkpoint import ARRAYS, Position, load_config, load_position, read_checked, remedy
 from pipeline.errors import CheckpointError, MismatchError
 
 
@@ -20,54 +20,36 @@ def pack_state(state: TrainState) -> bytes:
 
 
 def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, Position]:
-    """The state and the position of a checkpoint, every file of which is proved.
+    """Read the state and the position of a checkpoint, and check each of its files.
 
     Args:
         folder: the checkpoint.
-        like: a state of the shapes that are expected; None gives the nested dictionaries as they were stored.
+        like: a state of the expected shapes; None returns nested dictionaries as they were stored.
 
     Raises:
         CheckpointError: a file is missing or damaged.
-        MismatchError: the arrays are not those of `like`.
+        MismatchError: the arrays have other names, shapes or types than those of `like`.
     """
     position = load_position(folder)
     load_config(folder)
-    content = read_proved(folder, ARRAYS)
+    content = read_checked(folder, ARRAYS)
     try:
         arrays = load(content)
     except (SafetensorError, ValueError, TypeError) as error:
         raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {remedy(folder)}") from error
     if like is None:
-        return _nest(arrays), position
+        return {"batch_stats": {}, **unflatten_dict(arrays, sep="/")}, position
     if _shapes(arrays) != _shapes(_flatten(like)):
-        raise MismatchError(f"{folder}: its arrays are not those of this network and optimizer")
-    return serialization.from_state_dict(like, _restore(serialization.to_state_dict(like), arrays)), position
+        raise MismatchError(f"{folder}: its arrays do not fit this network and optimizer")
+    empty = flatten_dict(serialization.to_state_dict(like), keep_empty_nodes=True, sep="/")
+    return serialization.from_state_dict(like, unflatten_dict({**empty, **arrays}, sep="/")), position
 
 
 def _flatten(state: TrainState) -> dict[str, np.ndarray[Any, Any]]:
-    leaves = jax.tree_util.tree_leaves_with_path(serialization.to_state_dict(state))
+    leaves = flatten_dict(serialization.to_state_dict(state), sep="/")
     # Not np.ascontiguousarray, which gives a scalar an axis.
-    return {_name(path): np.asarray(leaf, order="C") for path, leaf in leaves}
+    return {name: np.asarray(leaf, order="C") for name, leaf in leaves.items()}
 
 
 def _shapes(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
     return {name: (array.shape, array.dtype) for name, array in arrays.items()}
-
-
-def _restore(tree: Any, arrays: dict[str, np.ndarray[Any, Any]]) -> Any:
-    return jax.tree_util.tree_map_with_path(lambda path, _leaf: arrays[_name(path)], tree)
-
-
-def _name(path: Any) -> str:
-    return "/".join(key.key for key in path)
-
-
-def _nest(arrays: dict[str, np.ndarray[Any, Any]]) -> dict[str, Any]:
-    nested: dict[str, Any] = {"batch_stats": {}}
-    for name, array in arrays.items():
-        *groups, leaf = name.split("/")
-        place = nested
-        for group in groups:
-            place = place.setdefault(group, {})
-        place[leaf] = array
-    return nested

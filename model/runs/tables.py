@@ -1,17 +1,16 @@
-"""Runs as tables of text, as `sketchpipe sweep` and `sketchpipe runs` print them."""
+"""Formats runs as tables of text, for `sketchpipe sweep` and `sketchpipe runs`."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import SHOWN, Setting, best_of, differing, standard_error, value_text, value_texts
+from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value_text, value_texts
 from model.runs.overview import RunSummary, number
 
-_SCORES = ("best top-1", "at epoch", "last top-1", "epochs", "minutes")
-_WORDS = {"run", "shards", "network", "state"}  # columns whose entries stand to the left
+_WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
 
 def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """Rows under the names of their fields, numbers to the right.
+    """A table with the names of the fields as its head; columns of numbers are aligned to the right.
 
     >>> print(table([{"run": "a", "lr": "0.1"}, {"run": "bc", "lr": "1"}]))
     run   lr
@@ -31,7 +30,7 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
 
 
 def percent(share: float | None) -> str:
-    """A share from 0 to 1 as percent.
+    """A share from 0 to 1 as a percentage.
 
     >>> percent(0.8611), percent(None)
     ('86.1%', '-')
@@ -39,32 +38,27 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def list_table(runs: Sequence[RunSummary]) -> str:
-    """Every run with its network, its shards, how far it is and how good."""
+def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] | None = None) -> str:
+    """Runs with their scores and states.
+
+    Args:
+        runs: the runs.
+        differ: the settings in which they differ, and each run's value, which are shown; None shows their networks and
+            shards.
+    """
+    if differ is None:
+        columns = {
+            "network": [value_text(run.settings.get("network")) for run in runs],
+            "classes": [str(len(run.settings["classes"])) if run.settings else "-" for run in runs],
+            "shards": [value_text(run.shards) for run in runs],
+        }
+    else:
+        columns = {name: value_texts(values) for name, values in differ.items()}
     return table(
         [
             {
                 "run": str(run.folder),
-                "network": value_text(run.settings.get("network")),
-                "classes": str(len(run.settings["classes"])) if run.settings else "-",
-                "shards": value_text(run.shards),
-                **_scores(run),
-                "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
-                "state": _state(run),
-            }
-            for run in runs
-        ]
-    )
-
-
-def comparison_table(runs: Sequence[RunSummary]) -> str:
-    """The settings in which runs differ, side by side, and their scores."""
-    differ = {name: value_texts(values) for name, values in differing(runs).items()}
-    return table(
-        [
-            {
-                "run": str(run.folder),
-                **{name: values[place] for name, values in differ.items()},
+                **{name: texts[place] for name, texts in columns.items()},
                 **_scores(run),
                 "parameters": "-" if run.parameters is None else f"{run.parameters:,}",
                 "state": _state(run),
@@ -75,7 +69,7 @@ def comparison_table(runs: Sequence[RunSummary]) -> str:
 
 
 def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
-    """Every run of a sweep, the best setting first and marked."""
+    """Every run of a sweep; the best setting comes first and is marked."""
     marked = [
         (place == 0 and setting.mean is not None, run)
         for place, setting in enumerate(settings)
@@ -93,7 +87,7 @@ def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
 
 
 def seeds_table(settings: Sequence[Setting]) -> str:
-    """The mean and the spread over the seeds of each setting."""
+    """For each setting the mean, the lowest and the highest top-1 over its seeds."""
     texts = {name: value_texts([one.values[name] for one in settings]) for name in settings[0].values}
     return table(
         [
@@ -112,12 +106,12 @@ def seeds_table(settings: Sequence[Setting]) -> str:
 def sweep_text(
     settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]], scores: Sequence[Mapping[str, Any]] | None = None
 ) -> str:
-    """All that is to be said of a sweep: its runs, seeds, two settings as a grid, the best, and its test scores.
+    """The text about a sweep: its runs, the means over seeds, a grid of two settings, the best, and its test scores.
 
     Args:
         settings: `ranked`.
-        swept: the settings that take several values, and these.
-        scores: of the best setting's runs on the test split, each with the name of its `run`.
+        swept: the settings with several values, and their values.
+        scores: the scores of the best setting's runs on the test split, each with the name of its `run`.
     """
     shown = [name for name in SHOWN if name in swept or name in ("lr", "batch")]
     parts = [sweep_table(settings, shown)]
@@ -133,7 +127,7 @@ def sweep_text(
 
 
 def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
-    """Validation top-1 by two settings, each a name and its values; the mean over seeds where there are several."""
+    """A grid of validation top-1 by two settings, each a name and its values; of several seeds the mean."""
     cells = {(repr(one.values[down[0]]), repr(one.values[across[0]])): one for one in settings}
     rows = []
     for value, text in zip(down[1], value_texts(down[1]), strict=True):
@@ -153,16 +147,14 @@ def _cell(setting: Setting) -> str:
 
 
 def _scores(run: RunSummary) -> dict[str, str]:
-    best = run.best
-    epochs = run.settings.get("epochs")
-    values = (
-        percent(best and best[0]),
-        str(best[1]) if best else "-",
-        percent(run.last_top1),
-        f"{run.epochs_done}/{epochs}" if epochs is not None else "-",
-        "-" if run.seconds is None else f"{run.seconds / 60:.1f}",
-    )
-    return dict(zip(_SCORES, values, strict=True))
+    best, epochs = run.best, run.settings.get("epochs")
+    return {
+        "best top-1": percent(best and best[0]),
+        "at epoch": str(best[1]) if best else "-",
+        "last top-1": percent(run.last_top1),
+        "epochs": f"{run.epochs_done}/{epochs}" if epochs is not None else "-",
+        "minutes": "-" if run.seconds is None else f"{run.seconds / 60:.1f}",
+    }
 
 
 def _state(run: RunSummary) -> str:
@@ -179,7 +171,7 @@ def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _best_text(settings: Sequence[Setting]) -> str:
-    """The best setting, and how many others its validation split cannot tell from it."""
+    """The best setting, and how many others are within its standard error on the validation split."""
     best = best_of(settings)
     if best is None or best.mean is None:
         return "no run has finished"

@@ -1,1 +1,1 @@
-"""What a trained run is worth, and what it says of drawings."""
+"""Scores a trained run on shards, and predicts drawings with it."""

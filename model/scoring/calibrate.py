@@ -1,7 +1,6 @@
-"""A run's temperature, fitted on the validation drawings of its own shards."""
+"""Fits a run's temperature on the validation drawings of its own shards."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +11,18 @@ from model.scoring.evaluate import predict_split
 from model.scoring.loaded import LoadedRun
 from model.scoring.reliability import fit_temperature, negative_log_likelihood, reliability_at
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
 
-FIT_DRAWINGS = 100_000  # at most: of 345 classes their logits are 140 MB, and more would not change the temperature
-FEWEST_DRAWINGS = 100  # a temperature of 29 drawings made the calibration error of all others three times as large
+FIT_DRAWINGS = 100_000  # the most: their logits take 140 MB for 345 classes; more would not change the temperature
+FEWEST_DRAWINGS = 100  # a temperature fitted on 29 drawings tripled the calibration error of all others
 
 
 def own_shards(run: Run, named: Path) -> Path:
-    """The shards that a run was trained on: those named, if they are these, else where the run finds them.
+    """The folder of the shards that a run was trained on: `named` if it has them, otherwise the one that the run finds.
 
     Raises:
-        InputError: they are gone.
+        InputError: the shards are missing.
         ShardError: a manifest is damaged.
     """
     if named.is_dir() and read_manifest(named).checksum == run.card.shards_checksum:
@@ -32,46 +32,45 @@ def own_shards(run: Run, named: Path) -> Path:
         if read_manifest(folder).checksum == run.card.shards_checksum:
             return folder
     raise InputError(
-        f"{run.card.shards}: the shards that {run.folder} was trained on are gone, and a temperature is fitted on "
-        "their validation split alone; bring them back, or name where they are with --shards"
+        f"{run.card.shards}: the shards that {run.folder} was trained on are missing, and a temperature is fitted only "
+        "on their validation split; restore them, or name their folder by --shards"
     )
 
 
-def calibrate_run(
-    loaded: LoadedRun, folder: Path, progress: Callable[[int, int], None] = lambda _count, _total: None
-) -> Calibration:
+def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) -> Calibration:
     """Fit the temperature of a run on the validation split of its shards in `folder`, and store it.
 
     Args:
         loaded: the run.
-        folder: its `own_shards`.
-        progress: told of so many more drawings, and of how many there are.
+        folder: the `own_shards` of the run.
+        progress: counts drawings.
 
     Raises:
-        InputError: the drawings are too few, or tell no temperature; one that was stored before stands.
-        OutputError: it cannot be stored; one that was there before stands.
+        InputError: the drawings are too few, or do not determine a temperature; an earlier one is unchanged.
+        OutputError: it cannot be stored; an earlier one is unchanged.
         SketchpipeError: the shards are damaged.
     """
     stands = f"no temperature was stored in {loaded.run.folder / CALIBRATION}"
     count = read_manifest(folder).rows("validation")
     if count < FEWEST_DRAWINGS:
         raise InputError(
-            f"{folder}: {count} validation drawings are too few to fit a temperature on, which takes "
-            f"{FEWEST_DRAWINGS}; {stands}. Train on shards with more drawings, or a larger share for it (--splits)"
+            f"{folder}: {count} validation drawings are too few to fit a temperature, which needs {FEWEST_DRAWINGS}; "
+            f"{stands}. Train on shards with more drawings, or with a larger validation split (--splits)"
         )
-    logits, labels = [], []
+    logits, labels, done = [], [], 0
     with contextlib.closing(predict_split(loaded, folder, "validation", limit=FIT_DRAWINGS)) as predicted:
         for split, found in predicted:
             logits.append(found.logits[0])
             labels.append(found.labels)
-            progress(len(found.labels), min(len(split), FIT_DRAWINGS))
+            done += len(found.labels)
+            progress("calibration", done, min(len(split), FIT_DRAWINGS), unit="drawings")
     z, own = np.concatenate(logits), np.concatenate(labels)
     temperature = fit_temperature(z, own)
     if temperature in (COLDEST, HOTTEST):
-        why = "all of them named right" if temperature == COLDEST else "it knows too little of them"
+        why = "all are predicted correctly" if temperature == COLDEST else "the predictions are near chance"
         raise InputError(
-            f"{folder}: its {len(own):,} validation drawings tell no temperature between {COLDEST:g} and {HOTTEST:g} "
-            f"({why}); {stands}"
+            f"{folder}: its {len(own):,} validation drawings determine no temperature between {COLDEST:g} and "
+            f"{HOTTEST:g} ({why}); {stands}"
         )
     before, after = (reliability_at(z, own, one) for one in (1.0, temperature))
     calibration = Calibration(

@@ -1,4 +1,4 @@
-"""Predicting splits of shards with a run and scoring that: its own shards or others, whose classes match by word."""
+"""Scores a run on its own shards or on others, whose classes are matched by word."""
 
 import contextlib
 import functools
@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 
 from model.compute.feed import Feed
 from model.scoring.loaded import LoadedRun
-from model.scoring.metrics import Scores, add, mean_log_probabilities, score
+from model.scoring.metrics import Scores, mean_log_probabilities, score
 from model.scoring.reliability import Reliability, reliability
 from pipeline.arrays import Float64Array
 from pipeline.errors import MismatchError
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
@@ -26,10 +27,10 @@ EVAL_BATCH = 256
 
 
 def labels_in(classes: Sequence[str], shard_classes: Sequence[str], folder: Path) -> NDArray[np.int32]:
-    """(K,) int32, the run's label of each label of the shards.
+    """(K,) int32, the run's label for each label of the shards.
 
     Raises:
-        MismatchError: the shards hold a class that the run does not know.
+        MismatchError: the shards have a class that the run does not know.
     """
     label = {word: k for k, word in enumerate(classes)}
     unknown = [word for word in shard_classes if word not in label]
@@ -44,13 +45,13 @@ def labels_in(classes: Sequence[str], shard_classes: Sequence[str], folder: Path
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network predicts for N drawings of a split.
+    """A network's predictions for N drawings of a split.
 
     Attributes:
-        rows: (N,) int64, theirs in the split.
-        labels: (N,) int32, the run's.
-        logits: (N, K) float32, one array of the drawings, and a second of their mirror images.
-        temperature: by which logits are divided before they become probabilities.
+        rows: (N,) int64, the rows of the drawings in the split.
+        labels: (N,) int32, their true labels, as the run numbers its classes.
+        logits: (N, K) float32, an array for the drawings, and maybe a second one for their mirror images.
+        temperature: the number by which logits are divided before the softmax.
     """
 
     rows: NDArray[np.int64]
@@ -60,12 +61,15 @@ class Predictions:
 
     @functools.cached_property
     def probabilities(self) -> NDArray[np.float32]:
-        """(N, K) float32, rows that sum to 1: the mean over drawings and their mirror images."""
+        """(N, K) float32, rows that sum to 1: the mean over a drawing and its mirror image, if that was predicted."""
         return self.probabilities_at(self.temperature)
 
     @functools.cached_property
     def ranked(self) -> NDArray[np.float32] | Float64Array:
-        """(N, K), the more the better, finer than probabilities, which may all be 0: logits, or of two their mean's."""
+        """(N, K), values to rank the classes by: logits, or log probabilities of the mean with a mirror image.
+
+        Unlike probabilities, which may all round to 0, they keep the order of unlikely classes.
+        """
         return self.logits[0] if len(self.logits) == 1 else mean_log_probabilities(self.logits, self.temperature)
 
     def probabilities_at(self, temperature: float) -> NDArray[np.float32]:
@@ -77,7 +81,7 @@ class Predictions:
         return score(self.ranked, self.labels, classes, self.temperature if len(self.logits) == 1 else 1.0)
 
     def reliability(self) -> Reliability:
-        """The counts of these drawings by how sure the network was."""
+        """The counts of these drawings by confidence."""
         best = self.ranked.argmax(axis=1)
         return reliability(self.probabilities[np.arange(len(best)), best], best == self.labels)
 
@@ -88,11 +92,11 @@ class Evaluation:
 
     Attributes:
         loaded: the run.
-        shards: folder of the shards.
+        shards: the folder of shards.
         split: train, validation, test or all.
         mirror: whether each drawing's mirror image was predicted too.
-        scores: of the mean probabilities.
-        reliability: how far these can be believed.
+        scores: the scores of the probabilities.
+        reliability: how well the probabilities are calibrated.
     """
 
     loaded: LoadedRun
@@ -103,7 +107,7 @@ class Evaluation:
     reliability: Reliability
 
     def as_dict(self) -> dict[str, Any]:
-        """The evaluation as JSON has it."""
+        """The evaluation as JSON."""
         return {
             "run": str(self.loaded.run.folder), "shards": str(self.shards), "split": self.split, "mirror": self.mirror,
             "temperature": self.loaded.temperature, "ece": self.reliability.ece,
@@ -111,8 +115,7 @@ class Evaluation:
         }  # fmt: skip
 
 
-Visitor = Callable[[ShardSplit, Predictions], None]
-See = Callable[[Batch, NDArray[np.float32]], None]  # is shown a batch while its images last, and its logits
+See = Callable[[Batch, NDArray[np.float32]], None]  # is given a batch, while its images are valid, and its logits
 
 
 def predict_batches(
@@ -126,17 +129,17 @@ def predict_batches(
     temperature: float = 1.0,
     see: See | None = None,
 ) -> Generator[Predictions, None, None]:
-    """Predict the drawings of a loader's split once, or its first `limit` or a few more: full batches.
+    """Predict each drawing of a loader's split once, or only the first batches that hold `limit` drawings.
 
     Args:
         step: the compiled `eval_step`.
-        variables: the network's.
-        loader: of the drawings.
-        labels: (K,) int32, the run's label of each label of the shards.
-        limit: drawings.
+        variables: the network's variables.
+        loader: the loader of the drawings.
+        labels: (K,) int32, the run's label for each label of the shards.
+        limit: the number of drawings to predict; None predicts all.
         mirror: a loader of the same drawings mirrored, which are predicted too.
-        temperature: of the probabilities.
-        see: is shown each batch of `loader`.
+        temperature: the temperature of the probabilities.
+        see: called with each batch of `loader` and its logits.
     """
     steps = None if limit is None else -(-limit // loader.config.batch)
     passes = [_outputs(step, variables, loader, steps, see)]
@@ -159,20 +162,17 @@ def score_batches(
     classes: tuple[str, ...],
     *,
     limit: int | None = None,
-    mirror: Loader | None = None,
     see: See | None = None,
 ) -> Scores:
-    """Score the drawings of a loader's split, as `predict_batches` predicts them."""
-    total = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    for found in predict_batches(step, variables, loader, labels, limit=limit, mirror=mirror, see=see):
-        total = add(total, found.scores(classes))
-    return total
+    """Score the drawings of a loader's split; the arguments are those of `predict_batches`."""
+    predicted = predict_batches(step, variables, loader, labels, limit=limit, see=see)
+    return sum((found.scores(classes) for found in predicted), Scores.of_none(classes))
 
 
 def _outputs(
     step: Callable[..., jax.Array], variables: Any, loader: Loader, steps: int | None, see: See | None = None
 ) -> Generator[tuple[Batch, NDArray[np.float32]], None, None]:
-    """Each batch, its images not to be read, and the logits of its drawings."""
+    """Each batch, whose images are no longer valid, and the logits of its drawings."""
     feed = Feed(loader, lambda images, *_: [jax.device_put(images)])
     with contextlib.closing(loader.once(steps)) as batches:
         for (batch,), ((images,),) in feed.batches(batches):
@@ -186,17 +186,17 @@ def _outputs(
 def predict_split(
     loaded: LoadedRun, folder: Path, split: str, *, mirror: bool = False, limit: int | None = None
 ) -> Generator[tuple[ShardSplit, Predictions], None, None]:
-    """What a run predicts for a split of the shards in `folder`, or for "all", each drawing once.
+    """Predict each drawing of a split of the shards in `folder` once, or with "all" of every split.
 
     Args:
-        loaded: the run, whose temperature the probabilities have.
-        folder: the shards.
+        loaded: the run; its temperature is used.
+        folder: the folder of shards.
         split: train, validation, test or all.
         mirror: whether to predict each drawing's mirror image too.
-        limit: drawings of each split, or a few more; all where it is None.
+        limit: the number of drawings of each split, rounded up to full batches; None predicts all.
 
     Raises:
-        MismatchError: the shards hold classes that the run does not know, or were split in another way.
+        MismatchError: the shards have classes that the run does not know, or were split in another way.
         SketchpipeError: the shards are missing or damaged.
     """
     run, variables = loaded.run, jax.device_put(loaded.variables)
@@ -215,7 +215,7 @@ def predict_split(
 
 
 def splits_of(folder: Path, split: str) -> list[str]:
-    """The one split, or of "all" those that have drawings."""
+    """The splits to predict: the one that is named, or with "all" each split that has drawings."""
     return [split] if split != "all" else [name for name in SPLITS if read_manifest(folder).rows(name)]
 
 
@@ -225,22 +225,21 @@ def evaluate_run(
     split: str,
     *,
     mirror: bool = False,
-    visitors: Sequence[Visitor] = (),
-    progress: Callable[[int, int], None] = lambda _count, _total: None,
+    visit: Callable[[ShardSplit, Predictions], None] | None = None,
+    progress: Progress = untold,
 ) -> Evaluation:
-    """Score what `predict_split` predicts, whose arguments and errors these are.
+    """Score the predictions of `predict_split`, which explains the other arguments and the errors.
 
-    With `mirror` the mean of the probabilities for each drawing and for its mirror image is scored. Each visitor is
-    given all predictions; `progress` is told of so many more drawings, and of how many there are.
+    With `mirror`, the mean of the probabilities of each drawing and of its mirror image is scored. `visit` is
+    called with all predictions, batch by batch; `progress` counts drawings.
     """
-    classes = loaded.run.config.classes
-    scores = score(np.zeros((0, len(classes)), np.float32), np.zeros(0, np.int32), classes)
-    counts = reliability([], [])
+    scores, counts = Scores.of_none(loaded.run.config.classes), reliability([], [])
     with contextlib.closing(predict_split(loaded, folder, split, mirror=mirror)) as predicted:
         for opened, found in predicted:
-            scores = add(scores, found.scores(classes))
+            scores += found.scores(scores.classes)
             counts += found.reliability()
-            for visit in visitors:
+            if visit is not None:
                 visit(opened, found)
-            progress(len(found.labels), sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,))))
+            total = sum(map(opened.manifest.rows, SPLITS if split == "all" else (split,)))
+            progress(split, int(counts.drawings.sum()), total, unit="drawings")
     return Evaluation(loaded, folder, split, mirror, scores, counts)

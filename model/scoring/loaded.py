@@ -1,4 +1,4 @@
-"""A run's best checkpoint, read once: whatever is said of it afterwards is said of the same weights."""
+"""A run's best checkpoint and temperature, read once, so that everything is computed with the same weights."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,16 +19,16 @@ from pipeline.errors import CheckpointError
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run as it was when its best checkpoint was read, though it is being trained on.
+    """A run's best checkpoint as it was when it was read; the run may still be training.
 
     Attributes:
-        run: whose.
-        checkpoint: the name of that checkpoint.
-        arrays_sha256: of its arrays.
-        position: where it stood.
+        run: the run.
+        checkpoint: the name of the checkpoint.
+        arrays_sha256: the SHA-256 of the checkpoint's arrays.
+        position: the progress of the run at the checkpoint.
         step: the compiled `eval_step`.
-        variables: the network's, NumPy arrays.
-        calibration: what is stored with the run, maybe of another checkpoint; None where nothing is.
+        variables: the network's variables, NumPy arrays.
+        calibration: the calibration that is stored with the run, maybe for another checkpoint; None if there is none.
     """
 
     run: Run
@@ -41,19 +41,19 @@ class LoadedRun:
 
     @property
     def fitted(self) -> Calibration | None:
-        """The calibration, if it is of this checkpoint."""
+        """The calibration, if it was fitted for this checkpoint."""
         one = self.calibration
         mine = one is not None and (one.checkpoint, one.arrays_sha256) == (self.checkpoint, self.arrays_sha256)
         return one if mine else None
 
     @property
     def temperature(self) -> float:
-        """What logits are divided by: 1.0 where nothing was fitted, or it was for another checkpoint."""
+        """The number by which logits are divided; 1.0 if none was fitted for this checkpoint."""
         return 1.0 if self.fitted is None else self.fitted.temperature
 
 
 def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
-    """Read a run's best checkpoint and, unless `calibrated` is False, the temperature that is stored with it.
+    """Read a run's best checkpoint and, unless `calibrated` is False, its stored temperature.
 
     Raises:
         CheckpointError: there is no checkpoint, or it or the temperature is damaged, or a weight is not finite.
@@ -67,7 +67,7 @@ def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
             name = "/".join(key.key for key in path)
             raise CheckpointError(
                 f"{folder}: {name} is not finite, the training diverged; remove it to resume from the checkpoint "
-                "before it, if there is one, or train anew with a lower learning rate"
+                "before it, if there is one, or train a new run with a lower learning rate"
             )
     network = make_network(run.config.network, len(run.config.classes))
     step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
@@ -76,7 +76,7 @@ def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
 
 
 def _best_of(run: Run) -> tuple[Path, str, Any, Position]:
-    """The best checkpoint: its folder, the SHA-256 of its arrays, variables and position."""
+    """The best checkpoint: its folder, the SHA-256 of its arrays, its variables and its position."""
     while True:
         last = run.last_checkpoint()
         try:
@@ -88,7 +88,7 @@ def _best_of(run: Run) -> tuple[Path, str, Any, Position]:
             state, position = load_checkpoint(folder)
             arrays_sha256 = digest_of(folder)
         except CheckpointError:
-            # Who trains it saves a checkpoint, then removes others: what is missing may have been one of those.
+            # A process that trains the run saves a checkpoint and then removes others, maybe the one being read here.
             if run.last_checkpoint() == last:
                 raise
         else:

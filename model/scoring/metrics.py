@@ -1,8 +1,8 @@
-"""How good a network's probabilities are: loss, top-1, top-3, MAP@3, class by class, and what is taken for what."""
+"""Metrics of probabilities: loss, top-1, top-3, MAP@3, accuracy of each class, confusion matrix."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,8 +18,8 @@ class Scores:
 
     Attributes:
         classes: the words in label order.
-        confusion: (K, K) int64, drawings by their true label and the best one.
-        in_top3: drawings whose true label is among the best three.
+        confusion: (K, K) int64, drawings by their true and their predicted label.
+        in_top3: drawings whose true label is among the three most probable.
         reciprocal3: the sum of 1, 1/2 or 1/3 for a true label in first, second or third place.
         cross_entropy: the sum of -ln p of the true labels.
     """
@@ -30,6 +30,20 @@ class Scores:
     reciprocal3: float
     cross_entropy: float
 
+    @classmethod
+    def of_none(cls, classes: tuple[str, ...]) -> Self:
+        """The scores of no drawings, to which others are added."""
+        return cls(classes, np.zeros((len(classes), len(classes)), np.int64), 0, 0.0, 0.0)
+
+    def __add__(self, other: "Scores") -> "Scores":
+        return Scores(
+            self.classes,
+            self.confusion + other.confusion,
+            self.in_top3 + other.in_top3,
+            self.reciprocal3 + other.reciprocal3,
+            self.cross_entropy + other.cross_entropy,
+        )
+
     @property
     def drawings(self) -> NDArray[np.int64]:
         """(K,) int64, drawings of each class."""
@@ -37,22 +51,20 @@ class Scores:
 
     @property
     def right(self) -> NDArray[np.int64]:
-        """(K,) int64, those whose best label is the true one."""
+        """(K,) int64, drawings of each class that are predicted correctly."""
         return self.confusion.diagonal()
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The 95 % interval of top-1; (0, 1) where nothing was scored."""
+        """The 95 % interval of top-1; (0, 1) if nothing was scored."""
         low, high = wilson(self.right.sum(), self.drawings.sum())
         return (float(low), float(high)) if self.drawings.sum() else (0.0, 1.0)
 
     def as_dict(self) -> dict[str, Any]:
         """`loss`, `top1`, `top3`, `map3`, `balanced_top1`, `drawings`, and for each class its drawings and top-1.
 
-        The loss is the mean cross entropy in nats, labels unsmoothed; the others lie in 0 to 1.
-
-        A class without drawings has a `top1` of None, as nothing is known of it, and no part in the balanced top-1,
-        which is the mean over classes.
+        The loss is the mean cross entropy in nats, without label smoothing; the others lie in 0 to 1. The balanced
+        top-1 is the mean over classes. A class without drawings has a `top1` of None and is left out of that mean.
         """
         total = max(1, int(self.drawings.sum()))
         by_class = {
@@ -76,7 +88,7 @@ def score(
 ) -> Scores:
     """Score (N, K) logits against (N,) int32 labels; of equal logits the lower label counts as better.
 
-    The temperature, by which logits are divided before they become probabilities, matters to the loss alone.
+    The temperature, by which logits are divided before the softmax, changes only the loss.
     """
     count = len(classes)
     rank = ranks(logits, labels)
@@ -89,7 +101,7 @@ def score(
 def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Array]:
     """The ends of the 95 % interval of a share that was `right` of `count` times; NaN where `count` is 0.
 
-    Wilson's score interval (1927), which keeps within 0 to 1 and holds for small counts too.
+    Wilson's score interval (1927), which stays within 0 to 1 and is right for small counts too.
 
     >>> [round(float(end), 4) for end in wilson(8, 10)]
     [0.4902, 0.9433]
@@ -99,40 +111,29 @@ def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Arr
     share = hits / n
     middle = (share + Z95**2 / (2 * n)) / (1 + Z95**2 / n)
     half = Z95 / (1 + Z95**2 / n) * np.sqrt(share * (1 - share) / n + Z95**2 / (4 * n**2))
-    # At 0 and at all of them the ends are 0 and 1, which rounding would miss.
+    # For 0 and for all, the end is exactly 0 or 1, which rounding would miss.
     return np.where(hits == 0, 0.0 * middle, middle - half), np.where(hits == total, 1.0 + 0.0 * middle, middle + half)
 
 
 def ranks(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32]) -> NDArray[np.int64]:
-    """(N,) int64, how many labels (N, K) logits put before the true one of (N,) int32; of equals the lower."""
+    """(N,) int64, the number of labels that (N, K) logits rank above the true one; of equal logits the lower label."""
     true = logits[np.arange(len(labels)), labels][:, None]
     before = np.arange(logits.shape[1])[None, :] < labels[:, None]
     return ((logits > true) | ((logits == true) & before)).sum(axis=1)
 
 
-def add(first: Scores, second: Scores) -> Scores:
-    """The scores of both together."""
-    return Scores(
-        first.classes,
-        first.confusion + second.confusion,
-        first.in_top3 + second.in_top3,
-        first.reciprocal3 + second.reciprocal3,
-        first.cross_entropy + second.cross_entropy,
-    )
-
-
 def cross_entropy(logits: NDArray[np.floating[Any]], labels: NDArray[np.int32], temperature: float) -> float:
     """The sum of -ln p, in float64, over (N, K) logits and (N,) labels."""
-    with np.errstate(invalid="ignore"):  # of weights that diverged, as the trainer will say
+    with np.errstate(invalid="ignore"):  # from weights that diverged, which the trainer will report
         over_true = (logits - logits[np.arange(len(labels)), labels][:, None].astype(np.float64)) / temperature
-        best = over_true.max(axis=1, initial=0.0)  # or the exponential would overflow
+        best = over_true.max(axis=1, initial=0.0)  # subtracted, so that the exponential cannot overflow
         return float((np.log(np.exp(over_true - best[:, None]).sum(axis=1)) + best).sum())
 
 
 def mean_log_probabilities(logits: Sequence[NDArray[np.floating[Any]]], temperature: float = 1.0) -> Float64Array:
-    """(N, K) float64, ln of the mean over looks of the probabilities that each look's (N, K) logits stand for.
+    """(N, K) float64, the logarithm of the mean of the probabilities of several (N, K) logits for the same drawings.
 
-    By log-sum-exp, so that labels whose probabilities are too small to tell apart, or 0 in float32, keep their order.
+    It is computed by log-sum-exp, so that classes whose probabilities are 0 in float32 keep their order.
     """
     logs = []
     for one in logits:

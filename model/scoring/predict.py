@@ -1,4 +1,4 @@
-"""What a run predicts for drawings: the probability of every class."""
+"""Predicts drawings: the probability of every class."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -10,7 +10,9 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from model.runs.folder import Run
+from model.runs.find import RUNS, is_run, newest_run
+from model.runs.folder import Run, open_run
+from model.scoring import loaded
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun
 from pipeline.arrays import UInt8Array
@@ -22,12 +24,12 @@ from pipeline.wording import counted
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a run predicts for one drawing.
+    """A prediction for one drawing.
 
     Attributes:
         drew: the drawing's own word.
-        key_id: the drawing's.
-        labels: every class, the likeliest first, with its probability.
+        key_id: the drawing's identifier.
+        labels: the probability of every class, the most probable class first.
     """
 
     drew: str
@@ -36,16 +38,16 @@ class Prediction:
 
     @property
     def predicted(self) -> str:
-        """The likeliest class."""
+        """The most probable class."""
         return next(iter(self.labels))
 
     @property
     def probability(self) -> float:
-        """Of the likeliest class, from 0 to 1."""
+        """The probability of the most probable class, from 0 to 1."""
         return self.labels[self.predicted]
 
     def as_dict(self) -> dict[str, Any]:
-        """The prediction as JSON has it."""
+        """The prediction as JSON."""
         return {
             "drew": self.drew, "predicted": self.predicted, "probability": self.probability, "key_id": self.key_id,
             "labels": self.labels,
@@ -54,11 +56,11 @@ class Prediction:
 
 @dataclass(repr=False)
 class Predictor:
-    """A run's best checkpoint, ready to name drawings.
+    """A run's best checkpoint, ready to predict drawings.
 
     Attributes:
-        loaded: the run, by whose temperature logits are divided.
-        mirror: whether `predict` takes the mean over each drawing and its mirror image.
+        loaded: the run; logits are divided by its temperature.
+        mirror: whether `predict` averages over each drawing and its mirror image.
     """
 
     loaded: LoadedRun
@@ -74,12 +76,12 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The words that it knows, in the order of the probabilities."""
+        """The words that it can predict, in the order of the probabilities."""
         return self.run.config.classes
 
     @property
     def run(self) -> Run:
-        """Whose it is."""
+        """The run."""
         return self.loaded.run
 
     def images(self, drawings: Drawings) -> UInt8Array:
@@ -87,7 +89,7 @@ class Predictor:
         return render(drawings, self.run.config.render_config())
 
     def predict(self, drawings: Drawings, images: UInt8Array | None = None) -> NDArray[np.float32]:
-        """(N, K) float32, rows that sum to 1, of N drawings; `images` are theirs where they are made already."""
+        """(N, K) float32, rows that sum to 1, for N drawings; `images` saves rendering them again."""
         found = self.probabilities(self.images(drawings) if images is None else images)
         if self.mirror:
             found += self.probabilities(render(drawings, self.run.config.render_config(), mirrored=True))
@@ -95,34 +97,50 @@ class Predictor:
         return found
 
     def predictions(self, drawings: Drawings, probabilities: NDArray[np.float32]) -> Iterator[Prediction]:
-        """What `of_drawings` found of N drawings, drawing by drawing."""
+        """The predictions for N drawings one by one, from the probabilities that `predict` returned."""
         classes = self.run.config.classes
         for k, row in enumerate(probabilities):
-            order = (-row).argsort(kind="stable").tolist()  # of equals the lower label comes first
+            order = (-row).argsort(kind="stable").tolist()  # of equal ones the lower label comes first
             labels = {classes[label]: float(row[label]) for label in order}
             yield Prediction(drawings.words[drawings.word[k]], int(drawings.key_id[k]), labels)
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
-        """(N, K) float32, rows that sum to 1, of (N, H, W, C) uint8 images."""
+        """(N, K) float32, rows that sum to 1, for (N, H, W, C) uint8 images."""
         return self._outputs(images, lambda logits: jax.nn.softmax(logits / self.loaded.temperature, axis=-1))
 
     def logits(self, images: UInt8Array) -> NDArray[np.float32]:
-        """(N, K) float32 of (N, H, W, C) uint8 images."""
+        """(N, K) float32 for (N, H, W, C) uint8 images."""
         return self._outputs(images, lambda logits: logits)
 
     def _outputs(self, images: UInt8Array, output: Callable[[jax.Array], jax.Array]) -> NDArray[np.float32]:
         parts = []
         for start in range(0, len(images), EVAL_BATCH):
             part = images[start : start + EVAL_BATCH]
-            # One shape for any number of drawings, so that one compilation serves all.
+            # The same shape for any number of drawings, so that the network is compiled once.
             padded = np.zeros((1 if len(images) == 1 else EVAL_BATCH, *images.shape[1:]), np.uint8)
             padded[: len(part)] = part
             parts.append(np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)])
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)
 
 
+def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
+    """Open a trained run, ready to predict drawings.
+
+    Args:
+        run: a run's folder, or a folder of runs, of which the one that saved a checkpoint last is used.
+        mirror: whether `predict` averages over each drawing and its mirror image: more accurate, twice as slow.
+
+    Raises:
+        InputError: there is no trained run.
+        CheckpointError: its files are damaged.
+        MismatchError: it is of a format that this version does not read.
+    """
+    folder = Path(run)
+    return Predictor(loaded.load_run(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
+
+
 def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:
-    """A drawing of the test split of shards; with a seed the same each time.
+    """Read a random drawing of the test split of shards; the same seed gives the same drawing.
 
     Raises:
         MismatchError: the shards were split in another way than those that the run was trained on.

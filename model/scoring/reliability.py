@@ -1,4 +1,4 @@
-"""How far probabilities can be believed, and the one temperature that mends them: pure NumPy.
+"""Calibration with NumPy alone: reliability of probabilities, and the temperature that improves it.
 
 A network that says 0.8 should be right in 8 of 10 such cases. The expected calibration error measures that, and
 dividing logits by a temperature before the softmax improves it without changing which label is best: Guo et al., On
@@ -16,17 +16,17 @@ from model.scoring.metrics import cross_entropy
 from pipeline.arrays import Float64Array
 
 BINS = 15  # of equal width, as Guo et al. have them
-_CHUNK = 4096  # drawings whose logits are widened at once
+_CHUNK = 4096  # drawings whose logits are converted to float64 at a time
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Counts of drawings by how sure the network was of its best label; bin k holds k / BINS < confidence.
+    """Counts of drawings by confidence, the probability of the predicted class; bin k begins above k / BINS.
 
     Attributes:
         drawings: (BINS,) int64.
         confidence: (BINS,) float64, the sum of their confidence.
-        right: (BINS,) int64, those whose best label is the true one.
+        right: (BINS,) int64, the drawings that are predicted correctly.
     """
 
     drawings: NDArray[np.int64]
@@ -45,7 +45,7 @@ class Reliability:
 
     @property
     def mean_confidence(self) -> float:
-        """Over all drawings."""
+        """The mean confidence of all drawings."""
         return float(self.confidence.sum()) / max(1, int(self.drawings.sum()))
 
 
@@ -53,8 +53,8 @@ def reliability(confidence: ArrayLike, right: ArrayLike) -> Reliability:
     """The counts of N drawings.
 
     Args:
-        confidence: (N,) the probability of each drawing's best label.
-        right: (N,) bool, whether that is the true one.
+        confidence: (N,) the probability of each drawing's predicted class.
+        right: (N,) bool, whether the prediction is correct.
     """
     sure, hit = np.asarray(confidence, np.float64), np.asarray(right, bool)
     place = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
@@ -71,15 +71,15 @@ def negative_log_likelihood(logits: NDArray[np.float32], labels: NDArray[np.int3
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> float:
-    """The temperature, from `COLDEST` to `HOTTEST`, at which the negative log likelihood is least.
+    """The temperature, from `COLDEST` to `HOTTEST`, with the least negative log likelihood.
 
-    That is convex in 1 / temperature, so that its slope has one root at most, which Brent's method finds.
+    The likelihood is convex in 1 / temperature, so its slope has at most one root, which Brent's method finds.
 
     Args:
         logits: (N, K) float32, one or more drawings.
         labels: (N,) int32.
     """
-    from scipy.optimize import brentq  # takes 0.2 s, which nothing else is to pay for
+    from scipy.optimize import brentq  # slow to import, and only calibration needs it
 
     def slope(temperature: float) -> float:
         return _slope(logits, labels, 1 / temperature)
@@ -110,7 +110,7 @@ def _slope(logits: NDArray[np.float32], labels: NDArray[np.int32], sharpness: fl
 
 
 def _chunks(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> Iterator[tuple[Float64Array, NDArray[np.int32]]]:
-    """Logits in float64, less the best of their drawing so that no exponential grows, and labels, chunk by chunk."""
+    """Logits in float64 minus the largest of each drawing, so that no exponential overflows, and labels, in chunks."""
     for start in range(0, len(labels), _CHUNK):
         z = logits[start : start + _CHUNK].astype(np.float64)
         yield z - z.max(axis=1, keepdims=True), labels[start : start + _CHUNK]

@@ -1,1 +1,1 @@
-"""A run trained: epochs, checkpoints, sweeps, what TensorBoard is told."""
+"""Trains runs: epochs, checkpoints, sweeps, events for TensorBoard."""

@@ -1,4 +1,4 @@
-"""Which run a command trains: one found again by its configuration and shards, or a new one."""
+"""Chooses the run that a command trains: an existing one with the same configuration and shards, or a new one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 from model.config import TrainConfig
 from model.networks import DEFAULT_NETWORK, make_config
 from model.runs.card import CARD, RunCard
-from model.runs.find import RUNS, find_runs, new_folder, numbered_runs, opened, readable_runs
+from model.runs.find import RUNS, find_runs, new_folder, open_runs
 from model.runs.folder import Run, differences, is_free, open_run
 from pipeline.errors import InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
@@ -19,11 +19,11 @@ _VERSIONS = ("sketchpipe", "jax", "flax", "optax", "numpy")
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run is to be, before it has a folder.
+    """A run that does not have a folder yet.
 
     Attributes:
         config: its configuration.
-        card: what its `run.json` will say.
+        card: the content of its future `run.json`.
     """
 
     config: TrainConfig
@@ -37,7 +37,7 @@ class Choice:
     Attributes:
         run: the run.
         shards: the folder of shards to train it on.
-        is_new: whether its folder is still to be made.
+        is_new: whether its folder must still be made.
     """
 
     run: Run
@@ -46,7 +46,7 @@ class Choice:
 
 
 def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
-    """The run of these settings on a training split; what they leave out is the recipe's.
+    """Plan a run with these settings on a training split; the recipe gives the settings that are left out.
 
     Raises:
         UsageError: a setting is unknown or out of range, or the batch is larger than the split.
@@ -70,18 +70,18 @@ def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
 def choose_run(
     shards: Path | None, folder: Path | None, settings: Mapping[str, Any], *, only_begun: bool = False
 ) -> Choice:
-    """The run to train: in `folder`, else the newest unfinished one of these settings on these shards, else a new one.
+    """The run to train: the one in `folder`, or the newest unfinished one with these settings and shards, or a new one.
 
     Args:
-        shards: folder of shards; None for a run that is begun, on its own shards.
+        shards: folder of shards; None resumes a run on its own shards.
         folder: of the run; None for one in `runs/`.
-        settings: fields of the configuration, and `recipe`, the network whose recipe a new run takes.
-        only_begun: whether to refuse a new one.
+        settings: fields of the configuration, and `recipe`, the network whose recipe a new run uses.
+        only_begun: whether only a run that exists may be returned.
 
     Raises:
-        MismatchError: the run in `folder` is another, or its shards are others now.
-        InputError: there is none, and a new one is refused.
-        OutputError: `folder` holds something else.
+        MismatchError: the run in `folder` has other settings or shards, or its shards have changed.
+        InputError: only a run that exists may be returned, and there is none.
+        OutputError: `folder` exists but is not a run.
         SketchpipeError: the settings or the shards cannot be used, or the run is damaged.
     """
     if shards is None:
@@ -96,40 +96,43 @@ def choose_run(
     if only_begun:
         raise InputError(f"{folder or 'runs/'}: no unfinished run of this configuration to resume")
     if folder is not None and not is_free(folder):
-        raise OutputError(f"{folder}: is there and is no run; choose another --run")
+        raise OutputError(f"{folder}: exists but is not a run; choose another --run")
     return _new_run(plan, shards, folder)
 
 
 def choose_planned(plan: Plan, shards: Path) -> Choice:
-    """The run in `runs/` that is what `plan` says, finished or not, else a new one."""
-    run = found_run(plan, readable_runs(find_runs())[0])
+    """The run in `runs/` with the settings and shards of `plan`, finished or not, or a new one."""
+    run = found_run(plan, list(open_runs(find_runs(), [])))
     return _new_run(plan, shards) if run is None else Choice(run, shards, is_new=False)
 
 
 def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
-    """Of runs that are what `plan` says, the newest that is finished, else that diverged, else the newest; or None."""
+    """The run with the settings and shards of `plan`, if there is one.
+
+    Of several, a finished run comes first, then one that diverged, and of equal ones the newest.
+    """
     same = [run for run in reversed(runs) if not differences(run, plan.config, plan.card)]
-    # Of equals max takes the first.
+    # Of equal ones max returns the first, which is the newest.
     return max(same, key=lambda run: (run.card.finished, run.card.diverged is not None), default=None)
 
 
 def unfinished_run(plan: Plan, runs: Path = RUNS) -> Run | None:
-    """The newest run that is what `plan` says and not finished; damaged runs are passed over."""
-    readable, _ = readable_runs(numbered_runs(runs))
-    same = (run for run in reversed(readable) if not differences(run, plan.config, plan.card))
+    """The newest unfinished run with the settings and shards of `plan`; damaged runs are skipped."""
+    readable = open_runs(reversed(find_runs(runs, numbered=True)), [])
+    same = (run for run in readable if not differences(run, plan.config, plan.card))
     return next((run for run in same if not run.card.finished), None)
 
 
 def newest_unfinished(runs: Path = RUNS) -> Run | None:
-    """The unfinished run that was begun last; those of another format, and those that diverged, are passed over.
+    """The newest unfinished run; runs of another format and runs that diverged are skipped.
 
-    One that has a checkpoint comes before those that have none, which may be what was left where a batch had no room.
+    A run with a checkpoint is preferred: a run without one may have stopped because its batch did not fit into memory.
 
     Raises:
-        CheckpointError: the files of one that was begun later are damaged.
+        CheckpointError: the files of a newer run are damaged.
     """
     begun = None
-    for run in opened(reversed(numbered_runs(runs))):
+    for run in open_runs(reversed(find_runs(runs, numbered=True))):
         if not run.is_done:
             if run.last_checkpoint() is not None:
                 return run
@@ -138,9 +141,9 @@ def newest_unfinished(runs: Path = RUNS) -> Run | None:
 
 
 def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
-    """The run in `folder`, else the newest unfinished one, on its own shards."""
+    """The run in `folder`, or the newest unfinished one, on its own shards."""
     if "recipe" in settings:
-        raise UsageError("--recipe is for a new run: --resume keeps the one it has")
+        raise UsageError("--recipe is for a new run; --resume keeps the recipe of the run")
     run = newest_unfinished() if folder is None else open_run(folder)
     if run is None:
         raise InputError("runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`")

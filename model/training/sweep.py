@@ -1,4 +1,4 @@
-"""A sweep: every combination of some settings as an ordinary run, so that it has no state of its own."""
+"""Sweeps: every combination of some settings as an ordinary run, with no state of its own."""
 
 import itertools
 import time
@@ -12,7 +12,7 @@ import jax
 from model.compute.devices import devices_for
 from model.compute.steps import check_batch
 from model.runs.comparison import Setting
-from model.runs.find import find_runs, readable_runs
+from model.runs.find import find_runs, open_runs
 from model.runs.folder import open_run
 from model.runs.overview import summarize
 from model.scoring.evaluate import evaluate_run
@@ -22,7 +22,7 @@ from model.training.train import open_validation
 from pipeline.errors import InputError, LockedError
 from pipeline.shards.read import ShardSplit, open_split
 
-# Those that can take several values; the first changes slowest.
+# The settings that can have several values; the first one changes most slowly.
 SWEPT = ("network", "encoding", "framing", "epochs", "batch", "lr", "seed")
 
 
@@ -39,16 +39,17 @@ def combinations(lists: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
 def plan_sweep(
     split: ShardSplit, lists: Mapping[str, Sequence[Any]], settings: Mapping[str, Any], devices: Sequence[jax.Device]
 ) -> list[Plan]:
-    """The runs of a sweep, each configuration once; nothing is trained before all of them can be.
+    """The runs of a sweep, each configuration once; all are checked here, before any of them is trained.
 
     Args:
         split: the training split.
         lists: the values of the settings that are swept.
-        settings: those that all runs have.
-        devices: that there are to compute on.
+        settings: the settings that all runs share.
+        devices: the devices to compute on.
 
     Raises:
-        UsageError: a value is unknown or out of range, a batch is larger than the split, or devices do not divide it.
+        UsageError: a value is unknown or out of range, or a batch is larger than the split or no multiple of the number
+            of devices.
     """
     plans: list[Plan] = []
     for combination in combinations(lists):
@@ -60,19 +61,21 @@ def plan_sweep(
 
 
 def open_swept(shards: Path, *, test: bool) -> ShardSplit:
-    """The training split of shards that runs can be compared on.
+    """Open the training split of shards, and check that the other splits that a sweep needs have drawings.
 
     Args:
-        shards: their folder.
-        test: whether the best setting is to be scored on the test split.
+        shards: folder of shards.
+        test: whether the test split is needed, to score the best setting.
 
     Raises:
-        InputError: the validation split, or the test split that is needed, has no drawings.
+        InputError: a split that is needed has no drawings.
         SketchpipeError: the shards are missing or damaged.
     """
     split = open_split(shards, "train")
     if open_validation(split) is None:
-        raise InputError(f"{shards}: no drawings to compare by in its validation split; build it with other --splits")
+        raise InputError(
+            f"{shards}: its validation split, by which runs are compared, has no drawings; build it with other --splits"
+        )
     if test:
         open_split(shards, "test")
     return split
@@ -80,24 +83,25 @@ def open_swept(shards: Path, *, test: bool) -> ShardSplit:
 
 @dataclass
 class Sweep:
-    """Planned runs and how far they are.
+    """The runs of a sweep and their progress.
 
     Attributes:
-        plans: of the runs.
-        shards: folder that they are trained on.
-        folders: of the runs that are done or tried, by their place in `plans`.
-        held: those that other processes train, or were first to make, likewise.
-        left: the epochs that each run that was not tried yet is to be trained for.
-        done: how many runs were done before.
-        begun: how many were begun before, and not done.
-        faults: why runs in `runs/` cannot be read.
+        plans: the planned runs.
+        shards: folder of the shards that they are trained on.
+        folders: the folders of the runs that are done or were tried, by their place in `plans`.
+        held: the folders of runs that other processes train or have just made, by their place in `plans`.
+        left: for each plan the epochs that its run still needs; 0 once it was tried.
+        done: the number of runs that were done before this sweep.
+        begun: the number of runs that were begun but not done before this sweep.
+        errors: why runs in `runs/` cannot be read.
     """
 
     plans: Sequence[Plan]
     shards: Path
 
     def __post_init__(self) -> None:
-        readable, self.faults = readable_runs(find_runs())
+        self.errors: list[str] = []
+        readable = list(open_runs(find_runs(), self.errors))
         found = [found_run(plan, readable) for plan in self.plans]
         is_done = [run is not None and run.is_done for run in found]
         self.done, self.begun = sum(is_done), sum(run is not None for run in found) - sum(is_done)
@@ -108,22 +112,22 @@ class Sweep:
 
     @property
     def seconds_left(self) -> float | None:
-        """How long the runs that were not tried yet will take, at the pace so far; None where it is not known."""
+        """The time for the runs that were not tried yet, at the speed so far; None if that is not known."""
         return self._seconds / self._epochs * sum(self.left) if self._epochs else None
 
     def train(self, train: Callable[[int, Choice], None], tried: Callable[[Path, bool, bool], None]) -> None:
-        """Train what is not done; what another process holds is tried again at the end, when it may be free or done.
+        """Train the runs that are not done; a run that another process is training is tried once more at the end.
 
         Args:
             train: trains the run of a plan, given by its place in `plans`.
-            tried: is told of each run that was tried: its folder, whether another process holds it, and whether it
-                was tried for the second time.
+            tried: called after each run that was tried with its folder, whether another process is training it, and
+                whether it was tried for the second time.
         """
         waiting = list(range(len(self.plans)))
         for again in (False, True):
             self.held = {}
             for place in waiting:
-                choice = choose_planned(self.plans[place], self.shards)  # another command may have trained it meanwhile
+                choice = choose_planned(self.plans[place], self.shards)  # another command may have trained it by now
                 folder, self.left[place] = choice.run.folder, 0
                 if choice.run.is_done:
                     self.folders[place] = folder
@@ -139,7 +143,7 @@ class Sweep:
             train(place, choice)
         except LockedError:
             self.held[place] = folder
-            if choice.is_new:  # what the other process makes there may be of other settings
+            if choice.is_new:  # the run that the other process makes there may have other settings
                 return
         self.folders[place] = folder
         self._epochs += summarize(folder).epochs_done - before

@@ -22,12 +22,13 @@ from model.runs.checkpoint import Position
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
 from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
+from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
-from model.training.meter import Meter
+from model.training.meter import Meter, Reading
 from model.training.stopping import TrainingStoppedError, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
-from model.training.transfer import Start, started
+from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
@@ -42,38 +43,28 @@ class Progress:
 
     Attributes:
         epoch: the current epoch, from 0.
-        epochs: the epochs of the whole run.
         step: the steps done in this epoch.
         steps: the steps of one epoch.
-        loss: the mean training loss since the last report.
-        accuracy: the mean accuracy on training batches since the last report, from 0 to 1.
-        images_per_second: the images trained on per second since the last report.
-        waiting: the share of the time spent waiting for data since the last report, from 0 to 1.
-        seconds_left: the time left for the whole run, at the present speed.
+        reading: the metrics of the steps since the last report.
+        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then.
     """
 
     epoch: int
-    epochs: int
     step: int
     steps: int
-    loss: float
-    accuracy: float
-    images_per_second: float
-    waiting: float
-    seconds_left: float
+    reading: Reading
+    seconds_left: float | None
 
 
 @dataclass
 class Trainer:
-    """Trains one run.
+    """Trains one run, and scores it on the validation split of the same shards if that has drawings.
 
     Attributes:
         run: the run, whose folder keeps its checkpoints and metrics.
         train: the training split.
-        validation: the validation split; None if it has no drawings.
         devices: one device computes under jit, several under pmap.
-        start: the checkpoint of another run whose weights this run starts with; used only until this run has a
-            checkpoint of its own.
+        start: another run, with whose weights this run starts; used only until this run has a checkpoint of its own.
         skip_corrupt: whether to skip row groups that cannot be read.
         report: called with a `Progress` about once a second.
         epoch_done: called after each epoch with its metrics, as they are written to `metrics.jsonl`.
@@ -82,10 +73,9 @@ class Trainer:
 
     run: Run
     train: ShardSplit
-    validation: ShardSplit | None
     devices: Sequence[jax.Device]
     skip_corrupt: bool = False
-    start: Start | None = None
+    start: LoadedRun | None = None
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
     warn: Callable[[str], None] = lambda _message: None
@@ -93,9 +83,8 @@ class Trainer:
     def __post_init__(self) -> None:
         config = self.run.config
         self.loader = Loader(self.train, self._loader_config())
-        self._scored: Loader | None = None
-        if self.validation is not None:
-            self._scored = Loader(self.validation, self._loader_config(batch=EVAL_BATCH))
+        validation = open_validation(self.train)
+        self._scored = None if validation is None else Loader(validation, self._loader_config(batch=EVAL_BATCH))
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self._steps_per_epoch = max(1, len(self.loader))
         self._writer = Writer()
@@ -152,7 +141,7 @@ class Trainer:
             return state, position
         position = Position(0, 0, 0.0)
         if config.start is not None:
-            if self.start is None or self.start.digest != config.start:
+            if self.start is None or self.start.arrays_sha256 != config.start:
                 raise InputError(
                     f"{self.run.folder}: it has no checkpoint yet; name the run that it starts from with --start"
                 )
@@ -249,12 +238,8 @@ class Trainer:
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
-        rate = reading.images_per_second
-        left = (config.epochs - epoch) * steps - done
-        seconds = left * config.batch / rate if rate else float("inf")
-        return Progress(
-            epoch, config.epochs, done, steps, reading.loss, reading.accuracy, rate, reading.waiting, seconds
-        )
+        left, rate = (config.epochs - epoch) * steps - done, reading.images_per_second
+        return Progress(epoch, done, steps, reading, left * config.batch / rate if rate else None)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""

@@ -1,6 +1,5 @@
-"""What `sketchpipe sweep` and `sketchpipe runs` tell of runs: tables, JSON and curves."""
+"""Prints runs as tables or JSON and draws their curves, for `sketchpipe sweep` and `sketchpipe runs`."""
 
-import importlib.util
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ import typer
 
 from model.runs.comparison import best_of, differing, ranked, sweep_dict
 from model.runs.overview import RunSummary
-from model.runs.tables import comparison_table, list_table, sweep_text
+from model.runs.tables import runs_table, sweep_text
 from pipeline.cli.options import say
 
 
@@ -23,15 +22,15 @@ def tell_sweep(
     test: bool,
     as_json: bool,
 ) -> None:
-    """Tell of a sweep whose runs are done.
+    """Print the results of a sweep, and draw its curves.
 
     Args:
-        runs: in the order of the sweep.
-        swept: the settings that take several values, and these.
-        shards: folder that the runs were trained on.
-        picture: for the curves.
+        runs: the runs, in the order of the sweep.
+        swept: the settings with several values, and their values.
+        shards: the folder of shards that the runs were trained on.
+        picture: the file for the curves.
         test: whether to score the best setting on the test split.
-        as_json: whether as one JSON object.
+        as_json: whether to print one JSON object.
     """
     settings = ranked(runs, list(swept))
     best = best_of(settings)
@@ -45,31 +44,26 @@ def tell_sweep(
     else:
         typer.echo(sweep_text(settings, swept, scores))
     draw_curves(runs, {name: [run.settings.get(name) for run in runs] for name in swept}, picture)
-    if best is not None:  # the newest run, which the other commands take, is the last one trained
+    if best is not None:  # other commands use the newest run by default, which is the last one of the sweep
         say(f"next: sketchpipe evaluate --run {best.runs[0].folder}, sketchpipe runs")
 
 
 def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> None:
-    """List runs, or tell in what they differ."""
-    differ = differing(runs) if compare else {}
+    """Print a list of runs, or a comparison with the settings in which they differ."""
+    differ = differing(runs) if compare else None
     if as_json:
         listed = {"runs": [run.as_dict() for run in runs]}
-        typer.echo(_dump({"differ": differ, **listed} if compare else listed))
-    elif compare:
-        typer.echo(comparison_table(runs))
-        if len(runs) > 1 and not differ:
-            say("no setting differs")
+        typer.echo(_dump(listed if differ is None else {"differ": differ, **listed}))
     else:
-        typer.echo(list_table(runs))
+        typer.echo(runs_table(runs, differ))
+        if differ == {}:
+            say("no setting differs")
     if len({run.shards_checksum for run in runs if run.shards_checksum}) > 1 and compare:
         say("their shards differ, and so do the validation drawings that they were scored on")
 
 
 def draw_curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]], picture: Path) -> None:
-    """Write the curves of runs to a PNG file, and say so."""
-    if importlib.util.find_spec("matplotlib") is None:
-        say(f"{picture}: not drawn, matplotlib is not installed")
-        return
+    """Draw the curves of runs, and print the name of the file on stderr."""
     from model.charts.curves import curves_figure
     from model.charts.style import write_chart
 

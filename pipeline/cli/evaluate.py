@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.compute.choices import Device
 from pipeline.choices import SplitOrAll
+from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption
 
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
@@ -16,13 +16,11 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    run: RunOption = None,
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the run's own by default.")] = None,
     split: Annotated[SplitOrAll, typer.Option(help="Split to score.")] = "test",
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
-    ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    mirror: MirrorOption = False,
+    as_json: JsonOption = False,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write a report, one .html file that needs no other.")
     ] = None,
@@ -32,42 +30,45 @@ def evaluate(
             "--calibrate", help="First fit the temperature on the run's validation split, and store it in the run."
         ),
     ] = False,
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
     """Score a run on a split of shards.
 
     Reads the run's best checkpoint, and its own shards or others with some of its classes; writes to stdout top-1,
-    top-3, MAP@3, the accuracy of each class and its mean over classes; with --report a page, with --calibrate the run's
+    top-3, MAP@3, the accuracy of each class and the mean over classes; with --report a page, with --calibrate the run's
     calibration.json, which predict uses too.
 
     Example: sketchpipe evaluate --split test --report report.html
     """
     import json
 
-    from model.compute.devices import choose_devices
-    from model.report.outputs import Collector
-    from model.scoring.evaluate import evaluate_run
-    from model.scoring.loaded import load_run
+    from pipeline.cli.progress import Bar
     from pipeline.storage.outputs import check_output_path
 
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
+
+    from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
+    from model.report.outputs import Collector
+    from model.scoring.evaluate import evaluate_run
+    from model.scoring.loaded import load_run
+
     choose_devices(device)
     loaded = _calibrated(chosen, folder) if calibrate else load_run(chosen)
     tell_temperature(loaded)
     collector = Collector()
-    with _Counting(split) as counting:
-        visitors = () if report is None else (collector,)
-        found = evaluate_run(loaded, folder, split, mirror=mirror, visitors=visitors, progress=counting.add)
+    with Bar() as bar:
+        visit = None if report is None else collector
+        found = evaluate_run(loaded, folder, split, mirror=mirror, visit=visit, progress=bar)
     if report is not None:
         _write_report(report, found, collector.outputs())
     typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if as_json else _as_text(found.as_dict()))
 
 
 def tell_temperature(loaded: "LoadedRun") -> None:
-    """Say on stderr what temperature a run has, where there is one; that one of another checkpoint is left aside, too."""
+    """Print on stderr which temperature is used, or that the stored one is for another checkpoint and not used."""
     from model.runs.calibration import CALIBRATION
     from pipeline.cli.options import say
 
@@ -76,27 +77,28 @@ def tell_temperature(loaded: "LoadedRun") -> None:
         say(f"temperature {loaded.temperature:.4f} ({path})")
     elif loaded.calibration is not None:
         say(
-            f"{path}: belongs to another checkpoint ({loaded.calibration.checkpoint}) and is left aside; "
-            "`sketchpipe evaluate --calibrate` fits it anew"
+            f"{path}: was fitted for another checkpoint ({loaded.calibration.checkpoint}) and is not used; "
+            "`sketchpipe evaluate --calibrate` fits it again"
         )
 
 
 def _calibrated(run: "Run", named: Path) -> "LoadedRun":
-    """The run with a temperature that is fitted now, and stored."""
+    """Load the run, fit its temperature, and store it."""
     from dataclasses import replace
 
     from model.runs.calibration import CALIBRATION
     from model.scoring.calibrate import calibrate_run, own_shards
     from model.scoring.loaded import load_run
     from pipeline.cli.options import say
+    from pipeline.cli.progress import Bar
 
     folder = own_shards(run, named)
-    loaded = load_run(run, calibrated=False)  # a damaged one is mended by this
-    with _Counting("calibration") as counting:
-        found = calibrate_run(loaded, folder, counting.add)
-    worse = "; the likelihood gains by it, the calibration error does not" if found.ece_after > found.ece_before else ""
+    loaded = load_run(run, calibrated=False)  # so that a damaged one can be replaced
+    with Bar() as bar:
+        found = calibrate_run(loaded, folder, bar)
+    worse = "; it improves the likelihood, but not the calibration error" if found.ece_after > found.ece_before else ""
     say(
-        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f} of {found.drawings:,} validation drawings of "
+        f"{run.folder / CALIBRATION}: temperature {found.temperature:.4f}, fitted on {found.drawings:,} validation drawings of "
         f"{folder}: NLL {found.nll_before:.4f} -> {found.nll_after:.4f}, ECE {found.ece_before:.2%} -> "
         f"{found.ece_after:.2%}{worse}"
     )
@@ -106,37 +108,18 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
 def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
     from model.report.build import make_report
     from pipeline.cli.options import say, size
+    from pipeline.cli.progress import Bar
     from pipeline.storage.outputs import write_output
 
-    with _Counting("report, unfinished drawings") as counting:
-        page = make_report(found, outputs, progress=counting.add)
-    content = page.encode(errors="backslashreplace")  # the name of a folder may be no UTF-8
+    with Bar() as bar:
+        page = make_report(found, outputs, progress=bar)
+    content = page.encode(errors="backslashreplace")  # the name of a folder may not be UTF-8
     write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
 
 
-class _Counting:
-    """A line that counts drawings while something is done."""
-
-    def __init__(self, what: str) -> None:
-        from pipeline.cli.progress import Bar
-
-        self._what, self._bar, self._count = what, Bar(), 0
-
-    def __enter__(self) -> "_Counting":
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._bar.clear()
-
-    def add(self, count: int, total: int) -> None:
-        """Count so many more of a total."""
-        self._count += count
-        self._bar(self._what, self._count, total, unit="drawings")
-
-
 def chosen_run(folder: Path | None) -> "Run":
-    """The run in `folder`, or the newest, which is then named on stderr."""
+    """Open the run in `folder`, or the newest run, whose folder is then printed on stderr."""
     from model.runs.find import newest_run
     from model.runs.folder import open_run
     from pipeline.cli.options import say

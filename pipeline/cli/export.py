@@ -5,16 +5,18 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.run_options import RunOption
+
 EXTRA = ("jax2onnx", "onnx", "onnxruntime")
 
 
 def export(
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    run: RunOption = None,
     to: Annotated[Path, typer.Option(help="ONNX file to write.")] = Path("model.onnx"),
     shards: Annotated[Path | None, typer.Option(help="Shards to check the model on; the run's own by default.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the file's metadata.")] = False,
 ) -> None:
-    """Write a run as an ONNX model for an app.
+    """Export a run as an ONNX model for an app.
 
     The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
     classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, onnxruntime's
@@ -40,14 +42,14 @@ def export(
     check_output_path(to, (".onnx",), "model")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
-    choose_devices("cpu")  # GPUs multiply in lower precision, which would be taken for an error of the file
+    choose_devices("cpu")  # GPUs multiply in lower precision, which would look like an error of the file
     from model.export.export import CHECK_DRAWINGS, check_images, export_run
     from model.scoring.loaded import load_run
 
     loaded = load_run(chosen)
     images, counts = check_images(folder, chosen.config.render_config())
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
-    say(f"converting {chosen.folder}, and proving it on {drawings} ...")
+    say(f"converting {chosen.folder}, and checking it on {drawings}")
     exported = export_run(loaded, images)
     write_output(to, exported.content)
     if as_json:
@@ -65,7 +67,7 @@ def export(
         return
     typer.echo(f"{to}: {size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes")
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    few = f", all there are where {CHECK_DRAWINGS:,} were wanted" if len(images) < CHECK_DRAWINGS else ""
+    few = f", fewer than the usual {CHECK_DRAWINGS:,}" if len(images) < CHECK_DRAWINGS else ""
     typer.echo(
-        f"proved by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
+        f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
     )

@@ -5,48 +5,42 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from model.compute.choices import Device
+from pipeline.cli.run_options import DeviceOption, MirrorOption, RunOption
 
 if TYPE_CHECKING:
     from model.scoring.predict import Prediction
 
-ALL_LABELS = 30  # up to so many classes a terminal shows every label
+ALL_LABELS = 30  # the most classes of which a terminal shows every label
 
 
 def predict(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="ndjson files; - reads stdin.")] = None,
-    random: Annotated[bool, typer.Option("--random", help="Take a random drawing of the test split.")] = False,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the newest by default.")] = None,
+    random: Annotated[bool, typer.Option("--random", help="Predict a random drawing of the test split.")] = False,
+    run: RunOption = None,
     shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of --random; a new one each time by default.")] = None,
-    top: Annotated[str | None, typer.Option(metavar="N|all", help="How many labels to show.")] = None,
+    top: Annotated[str | None, typer.Option(metavar="N|all", help="How many classes to show.")] = None,
     image: Annotated[
         Path | None, typer.Option(help="PNG file for the (first) drawing; image.png with --random.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="PNG file for a chart of the (first) drawing and its probabilities.")
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
-    ] = False,
+    mirror: MirrorOption = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each drawing.")] = False,
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
 ) -> None:
-    """Name drawings: every label with its probability.
+    """Predict drawings: every class with its probability.
 
     Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes to
-    stdout and, with --random, the drawing to image.png. --plot shows every class of up to 10, otherwise the 10 likeliest
-    or as many as --top says.
+    stdout and, with --random, the drawing to image.png. --plot shows the 10 most
+    probable classes, or as many as --top says.
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
-    import numpy as np
-
     from pipeline.cli.evaluate import chosen_run, tell_temperature
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
-    from pipeline.pictures.sheet import write_png
-    from pipeline.sources.named import read_named
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
@@ -58,20 +52,24 @@ def predict(
         image = image or Path("image.png")
     _check_pictures(image, plot)
 
-    from model.compute.devices import choose_devices
+    import numpy as np
+
+    from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.scoring.loaded import load_run
     from model.scoring.predict import Predictor, random_drawing
+    from pipeline.pictures.sheet import write_png
+    from pipeline.sources.named import read_named
 
     if random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
     else:
-        parts = read_named(files or [], lambda reject: say(f"{reject}; left out"))
+        parts = read_named(files or [], lambda reject: say(f"{reject}; skipped"))
     choose_devices(device)
     loaded = load_run(chosen)
     tell_temperature(loaded)
     predictor = Predictor(loaded, mirror)
     first = None
-    for drawings in parts:  # a chunk at a time, so that a file of any size can be named
+    for drawings in parts:  # a chunk at a time, so that a file may have any size
         images = predictor.images(drawings)
         found = predictor.predict(drawings, images)
         if first is None and len(drawings):
@@ -90,7 +88,7 @@ def predict(
 
 
 def _labels_shown(top: str | None) -> int | None:
-    """How many labels to show; None shows what suits the number of classes."""
+    """How many classes to show; None chooses by the number of classes."""
     from pipeline.errors import UsageError
 
     if top is None:
@@ -103,7 +101,7 @@ def _labels_shown(top: str | None) -> int | None:
 
 
 def _check_pictures(image: Path | None, plot: Path | None) -> None:
-    """Make sure, before there is anything to show, that the two files can be written."""
+    """Check that the two files can be written, before anything is predicted."""
     import os
 
     from pipeline.errors import UsageError
@@ -113,7 +111,7 @@ def _check_pictures(image: Path | None, plot: Path | None) -> None:
         if path is not None:
             check_picture_path(path, ".png")
     if plot is not None and image is not None and os.path.realpath(plot) == os.path.realpath(image):
-        raise UsageError(f"--plot {plot}: the drawing itself goes there; choose another name")
+        raise UsageError(f"--plot {plot}: the drawing is written to that file; choose another name")
 
 
 def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:

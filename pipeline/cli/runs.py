@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.run_options import JsonOption
+
 
 def runs(
     folders: Annotated[
@@ -12,14 +14,14 @@ def runs(
         typer.Argument(metavar="RUN", help="Runs to compare, or folders of runs to list; runs/ by default."),
     ] = None,
     curves: Annotated[Path | None, typer.Option(help="PNG file for a chart of their curves.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
-    """List runs, or compare those that are named.
+    """List runs, or compare the runs that are named.
 
-    The list is in order of the runs' numbers, the newest last; damaged runs and those of other formats are listed too.
-    Runs that are named are compared: their scores, and the settings in which they differ.
+    The list is in order of the runs' numbers, the newest last; it includes damaged runs and runs of other formats. Runs
+    that are named are compared: their scores, and the settings in which they differ.
 
-    Reads what training recorded and the scores of the validation split, but checks no checkpoint; writes to stdout.
+    Reads what training recorded, such as the scores on the validation split, but no checkpoint; writes to stdout.
 
     Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
     """

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from model.compute.choices import Device, Precision
+from model.compute.choices import Precision
 from pipeline.cli.options import duration, say
+from pipeline.cli.run_options import AugmentOption, DeviceOption, JsonOption, RecipeOption, listed
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
 from pipeline.wording import counted
 
@@ -20,52 +21,22 @@ if TYPE_CHECKING:
 
 def sweep(
     shards: Annotated[Path | None, typer.Option(help="Folder of shards; the only one in shards/ by default.")] = None,
-    lr: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Peak learning rates, 0.01,0.001; the recipe's by default.")
-    ] = None,
-    batch: Annotated[
-        str | None, typer.Option(metavar="LIST", help="Drawings in a step, 32,64; the recipe's by default.")
-    ] = None,
+    lr: Annotated[str | None, listed("lr", "0.01,0.001")] = None,
+    batch: Annotated[str | None, listed("batch", "32,64")] = None,
     seed: Annotated[
         str | None,
         typer.Option(metavar="LIST", help="Seeds, 0,1,2, over which each setting is averaged; 0 by default."),
     ] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(metavar="LIST", help="Networks, as `sketchpipe networks` lists them; sketchnet by default."),
-    ] = None,
-    epochs: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Passes over the drawings, 4,8; by default chosen from the number of drawings."
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="What the images' colours show, palette,order,gray; the recipe's by default."
-        ),
-    ] = None,
-    framing: Annotated[
-        str | None,
-        typer.Option(
-            metavar="LIST", help="Where drawings stand in the images, corner,centred; the recipe's by default."
-        ),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network whose recipe to use; its own by default.")
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNTS",
-            help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
-        ),
-    ] = None,
+    network: Annotated[str | None, listed("network")] = None,
+    epochs: Annotated[str | None, listed("epochs", "4,8")] = None,
+    encoding: Annotated[str | None, listed("encoding", "palette,order,gray")] = None,
+    framing: Annotated[str | None, listed("framing", "corner,centred")] = None,
+    recipe: RecipeOption = None,
+    augment: AugmentOption = None,
     precision: Annotated[
         Precision, typer.Option(help="Number format of the network; auto takes bfloat16 on GPUs built for it.")
     ] = "auto",
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
     curves: Annotated[
         Path | None, typer.Option(help="PNG file for the curves of all runs; runs/sweep.png by default.")
     ] = None,
@@ -73,17 +44,17 @@ def sweep(
         bool,
         typer.Option(
             "--test",
-            help="Score the best setting, and no other, on the test split: chosen on validation, told on test.",
+            help="Score the best setting, and no other, on the test split; it is chosen on the validation split.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train every combination of some settings and compare them.
 
     Options that take lists, "0.01,0.001", are swept. Each combination is an ordinary run in runs/: a finished one is
-    used as it is, an unfinished one is resumed, one that diverged is not tried again, and one that another process is
-    training is checked again at the end. So the same command resumes after Ctrl-C, and a larger grid trains only what
-    is new.
+    used as it is, an unfinished one is resumed, one that diverged is not trained again, and one that another process is
+    training is checked again at the end. So the same command resumes a sweep after Ctrl-C, and a larger grid trains
+    only the new combinations.
 
     Reads shards; writes runs, a chart of their curves, and to stdout a table, the best first by validation top-1:
     selecting on the test split would bias its score.
@@ -120,8 +91,8 @@ def sweep(
     say(f"sweep on {folder}: {counted(len(plans), 'run')}{by}")
     done = _train_all(plans, swept, folder, devices)
     folders, held = [done.folders[place] for place in sorted(done.folders)], list(done.held.values())
-    if test and held:  # the best of all is not known yet, and no second one may be scored there
-        say("not scored on the test split before all runs are done")
+    if test and held:  # the best setting is not known yet, and only one may be scored on the test split
+        say("the test split is scored when all runs are done")
     if folders:
         runs = [summarize(one) for one in folders]
         tell_sweep(runs, swept, folder, picture, test=test and not held, as_json=as_json)
@@ -131,7 +102,7 @@ def sweep(
 
 
 def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
-    """The values of each option that was given, each once."""
+    """The values of each option that was given, without repetitions."""
     from pipeline.cli.options import parse_list
 
     kinds: dict[str, Callable[[str], Any]] = {"epochs": int, "batch": int, "lr": float, "seed": int}
@@ -151,14 +122,14 @@ def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
 def _train_all(
     plans: Sequence["Plan"], swept: Mapping[str, Sequence[Any]], shards: Path, devices: Sequence["jax.Device"]
 ) -> "Sweep":
-    """Train what is not done of the runs that are planned, and tell of it."""
+    """Train the planned runs that are not done, and print their progress."""
     from model.runs.comparison import value_texts
     from model.training.sweep import Sweep
     from pipeline.cli.training import train_run
 
     sweep = Sweep(plans, shards)
-    for fault in sweep.faults:
-        say(f"not looked at: {fault}")
+    for error in sweep.errors:
+        say(f"skipped: {error}")
     say(f"{sweep.done} done, {sweep.begun} to resume, {len(plans) - sweep.done - sweep.begun} new")
     texts = {name: dict(zip(values, value_texts(values), strict=True)) for name, values in swept.items()}
 
@@ -167,12 +138,12 @@ def _train_all(
         say(f"run {place + 1} of {len(plans)}{': ' if values else ''}{values}")
         try:
             train_run(choice, devices, alone=False)
-        except (DivergedError, UsageError) as error:  # the devices have no room for its batch: another's may fit
+        except (DivergedError, UsageError) as error:  # its batch did not fit into memory; the next one may
             say(str(error))
 
     def tried(folder: Path, is_held: bool, again: bool) -> None:
         if is_held:
-            say(f"{folder}: another process is training it{'' if again else '; looked at again at the end'}")
+            say(f"{folder}: another process is training it{'' if again else '; checked again at the end'}")
         if (seconds := sweep.seconds_left) and any(sweep.left):
             say(f"about {duration(seconds)} left for {counted(sum(map(bool, sweep.left)), 'run')}")
 

@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
-from model.compute.choices import Device, Precision
+from model.compute.choices import Precision
 from pipeline.choices import Encoding, Framing
+from pipeline.cli.run_options import AugmentOption, DeviceOption, RecipeOption, setting
 
 
 def train(
@@ -15,42 +16,25 @@ def train(
         typer.Option(help="Folder of shards; the only one in shards/ by default, with --resume the run's own."),
     ] = None,
     run: Annotated[Path | None, typer.Option(help="Folder of the run; the next runs/001-... by default.")] = None,
-    network: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="Network, as `sketchpipe networks` lists them; sketchnet by default."),
-    ] = None,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Network whose recipe to use; its own by default.")
-    ] = None,
+    network: Annotated[str | None, setting("network", "NAME")] = None,
+    recipe: RecipeOption = None,
     start: Annotated[
         Path | None,
         typer.Option(help="Run whose weights to start from, and whose last layer too if the classes are the same."),
     ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Passes over the drawings; by default chosen from the number of drawings.")
-    ] = None,
-    batch: Annotated[int | None, typer.Option(help="Drawings in a step; the recipe's by default.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Peak learning rate; the recipe's by default.")] = None,
+    epochs: Annotated[int | None, setting("epochs")] = None,
+    batch: Annotated[int | None, setting("batch")] = None,
+    lr: Annotated[float | None, setting("lr")] = None,
     seed: Annotated[
         int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
     ] = None,
-    encoding: Annotated[
-        Encoding | None, typer.Option(help="What the images' colours show; the recipe's by default.")
-    ] = None,
-    framing: Annotated[
-        Framing | None, typer.Option(help="Where drawings stand in the images; the recipe's by default.")
-    ] = None,
-    augment: Annotated[
-        str | None,
-        typer.Option(
-            metavar="AMOUNTS",
-            help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
-        ),
-    ] = None,
+    encoding: Annotated[Encoding | None, setting("encoding")] = None,
+    framing: Annotated[Framing | None, setting("framing")] = None,
+    augment: AugmentOption = None,
     skip_corrupt: Annotated[
         bool, typer.Option("--skip-corrupt", help="Skip unreadable parts of damaged shards.")
     ] = False,
-    device: Annotated[Device, typer.Option(help="Device to compute on; auto takes GPUs if there are any.")] = "auto",
+    device: DeviceOption = "auto",
     precision: Annotated[
         Precision | None,
         typer.Option(help="Number format of the network; auto, the default, takes bfloat16 on GPUs built for it."),
@@ -70,8 +54,9 @@ def train(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
+    from model.runs.folder import open_run
+    from model.scoring.loaded import load_run
     from model.training.choice import choose_run
-    from model.training.transfer import open_start
     from pipeline.cli.options import say
     from pipeline.cli.training import found_shards, train_run
     from pipeline.rendering.augment import canonical
@@ -86,9 +71,9 @@ def train(
         given["augment"] = canonical(augment)
     if precision is not None or shards is not None:  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
-    source = None if start is None else open_start(start)
+    source = None if start is None else load_run(open_run(start), calibrated=False)
     if source is not None:
-        given["start"] = source.digest
+        given["start"] = source.arrays_sha256
     choice = choose_run(shards, run, given, only_begun=resume)
     chosen = choice.run
     if chosen.card.finished:

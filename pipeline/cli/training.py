@@ -1,4 +1,4 @@
-"""A run being trained, and what is told of it."""
+"""Trains a run and prints its progress, for `sketchpipe train` and `sketchpipe sweep`."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     import jax
 
     from model.config import TrainConfig
+    from model.scoring.loaded import LoadedRun
     from model.training.choice import Choice
     from model.training.train import Progress
-    from model.training.transfer import Start
 
-_STALLED = 0.1  # of the time waiting for data, from which advice is given,
-_STALLED_SECONDS = 10.0  # if that is so long: the first batches of an epoch are always waited for
+_STALLED = 0.1  # the share of the time spent waiting for data from which advice is given,
+_STALLED_SECONDS = 10.0  # if it is at least this long, because the first batches of an epoch are always waited for
 _STEPS = 10  # after which the speed is known
 
 
@@ -27,44 +27,47 @@ def train_run(
     choice: "Choice",
     devices: "Sequence[jax.Device]",
     *,
-    start: "Start | None" = None,
+    start: "LoadedRun | None" = None,
     skip_corrupt: bool = False,
     alone: bool = True,
 ) -> None:
-    """Train a run until its epochs are done, and tell of it on stderr.
+    """Train a run until its epochs are done, and print its progress on stderr.
 
     Args:
         choice: the run, its shards, and whether its folder is still to be made.
-        devices: to compute on; of a CPU's as many are taken as its batch is worth.
-        start: the run whose weights a new one begins with.
-        skip_corrupt: whether to do without row groups that cannot be read.
-        alone: whether no other run follows, of whose time the caller tells.
+        devices: those to compute on; of a CPU's only as many are used as the batch can keep busy.
+        start: the run whose weights a new run starts with.
+        skip_corrupt: whether to skip row groups that cannot be read.
+        alone: whether this is the only run of the command, so that its duration is estimated here.
 
     Raises:
-        SketchpipeError: as `Trainer.fit`.
+        MismatchError: the run cannot start from those weights, or the shards have other classes.
+        SketchpipeError: the shards are missing or damaged, or as `Trainer.fit` raises.
     """
-    from model.compute.devices import describe
-    from model.training.prepare import prepare_training
+    from model.compute.devices import describe, devices_for
+    from model.training.train import Trainer
+    from model.training.transfer import check_start
+    from pipeline.shards.read import open_split
 
     run, config = choice.run, choice.run.config
-    trainer = prepare_training(choice, devices, start=start, skip_corrupt=skip_corrupt)
-    synthetic = " (synthetic sample)" if trainer.train.manifest.synthetic else ""
+    if start is not None:
+        check_start(start, config)
+    split = open_split(choice.shards, "train")
+    trainer = Trainer(run, split, devices_for(config.batch, devices), skip_corrupt, start)
+    synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
     say(f"{'training' if choice.is_new else 'resuming'} {run.folder} on {describe(trainer.devices)}: "
-        f"{config.network}, {len(trainer.train):,} drawings of {len(config.classes)} classes{synthetic}, "
+        f"{config.network}, {len(split):,} drawings of {len(config.classes)} classes{synthetic}, "
         f"{config.epochs} epochs, batch {config.batch}")  # fmt: skip
-    told = TrainingLine(config, tell_duration=alone)
-    trainer.report, trainer.epoch_done, trainer.warn = told.report, told.epoch_done, told.warn
     if choice.is_new:
         run.create()
     say("compiling the train step ...")
-    try:
+    with TrainingLine(config, tell_duration=alone) as line:
+        trainer.report, trainer.epoch_done, trainer.warn = line.report, line.epoch_done, line.say
         trainer.fit()
-    finally:
-        told.clear()
 
 
 def found_shards() -> "Path":
-    """The only folder of shards in shards/, which is then named on stderr."""
+    """The only folder of shards in shards/, whose name is printed on stderr."""
     from pipeline.shards.find import only_shards
 
     found = only_shards()
@@ -72,53 +75,50 @@ def found_shards() -> "Path":
     return found
 
 
-class TrainingLine:
-    """A line that shows how far it is, and one for each epoch.
+class TrainingLine(Bar):
+    """A line that shows the progress of an epoch, and one for the metrics of each epoch that is done.
 
     Args:
         config: of the run.
         tell_duration: whether to tell how long the run will take, once its speed is known.
+        pause_seconds: as of `Bar`.
     """
 
-    def __init__(self, config: "TrainConfig", *, tell_duration: bool = True) -> None:
+    def __init__(
+        self, config: "TrainConfig", *, tell_duration: bool = True, pause_seconds: float | None = None
+    ) -> None:
+        super().__init__(pause_seconds=pause_seconds)
         self._config = config
-        self._bar = Bar()
         self._told_duration, self._told_stall = not tell_duration, False
         self._skipped: dict[str, int] = {}
 
     def report(self, progress: "Progress") -> None:
         """Show where training stands; the first time that its speed is known, how long it will take."""
-        steps = progress.epoch * progress.steps + progress.step
-        if not self._told_duration and steps >= _STEPS and progress.images_per_second:
-            self._told_duration = True
-            shorter = "" if progress.epochs == 1 else f"; --epochs {max(1, progress.epochs // 2)} would take half"
-            self.clear()
-            say(f"{progress.images_per_second:,.0f} images/s: about {duration(progress.seconds_left)} left{shorter}")
-        self._bar(f"epoch {progress.epoch + 1}/{progress.epochs}", progress.step, progress.steps, note=_note(progress))
+        reading, epochs, note = progress.reading, self._config.epochs, ""
+        if progress.seconds_left is not None:
+            left, rate = f"{duration(progress.seconds_left)} left", f"{reading.images_per_second:,.0f} images/s"
+            if not self._told_duration and progress.epoch * progress.steps + progress.step >= _STEPS:
+                self._told_duration = True
+                shorter = "" if epochs == 1 else f"; --epochs {max(1, epochs // 2)} would take half"
+                self.say(f"{rate}: about {left}{shorter}")
+            note = (
+                f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}, {rate}, "
+                f"waiting for data {reading.waiting:.0%}, {left}"
+            )
+        self(f"epoch {progress.epoch + 1}/{epochs}", progress.step, progress.steps, note=note)
 
     def epoch_done(self, metrics: dict[str, Any]) -> None:
-        """Tell an epoch's metrics, what was left out, and what to do where the network waits for data."""
-        self.clear()
-        say(_epoch_line(metrics, self._config.epochs))
-        for path, rows in metrics.get("skipped", {}).items():
+        """Tell an epoch's metrics, how many drawings were skipped, and what to do if the network waits for data."""
+        self.say(_epoch_line(metrics, self._config.epochs))
+        skipped = metrics.get("skipped", {})
+        for path, rows in skipped.items():
             if self._skipped.get(path) != rows:
-                say(
-                    f"{path}: {counted(rows, 'drawing')} cannot be read and were left out; `sketchpipe repair` mends it"
-                )
-        self._skipped = metrics.get("skipped", {})
+                self.say(f"{path}: {counted(rows, 'drawing')} skipped as unreadable; `sketchpipe repair` restores them")
+        self._skipped = skipped
         stalled = metrics.get("waiting", 0.0) > _STALLED and metrics["waiting_seconds"] > _STALLED_SECONDS
         if stalled and not self._told_stall:
             self._told_stall = True
-            say(advice(self._config, metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
-
-    def warn(self, message: str) -> None:
-        """Tell of trouble that does not end the training."""
-        self.clear()
-        say(message)
-
-    def clear(self) -> None:
-        """Leave the line empty for what comes next."""
-        self._bar.clear()
+            self.say(advice(self._config, metrics["waiting"], metrics["reading_seconds"], metrics["rendering_seconds"]))
 
 
 def advice(config: "TrainConfig", waiting: float, reading_seconds: float, rendering_seconds: float) -> str:
@@ -128,13 +128,6 @@ def advice(config: "TrainConfig", waiting: float, reading_seconds: float, render
         return f"{start}reading shards is the limit; a faster disk would help, or memory for its cache"
     gray = "" if config.encoding == "gray" else ", or --encoding gray, which is drawn a quarter faster"
     return f"{start}rendering on {counted(core_count(), 'core')} is the limit; more cores would help{gray}"
-
-
-def _note(progress: "Progress") -> str:
-    return (
-        f"loss {progress.loss:.3f}, accuracy {progress.accuracy:.1%}, {progress.images_per_second:,.0f} images/s, "
-        f"waiting for data {progress.waiting:.0%}, {duration(progress.seconds_left)} left"
-    )
 
 
 def _epoch_line(metrics: dict[str, Any], epochs: int) -> str:

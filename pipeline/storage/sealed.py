@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 CHECKSUM = "checksum"
+_END = "\n}\n"
 
 
 def seal(fields: Mapping[str, Any]) -> str:
-    """The text of `fields` and of their checksum, which is the last field."""
-    return _canonical({**fields, CHECKSUM: checksum_of(fields)})
+    """The text of `fields`, one or more, and of their checksum, which is the last field."""
+    text = _canonical(fields)
+    return text.removesuffix(_END) + _last_field(text)
 
 
 def checksum_of(fields: Mapping[str, Any]) -> str:
@@ -19,11 +21,11 @@ def checksum_of(fields: Mapping[str, Any]) -> str:
     >>> checksum_of({"rows": 3})[:16]
     '134f33b07d577237'
     """
-    return hashlib.sha256(_canonical(fields).encode()).hexdigest()
+    return _sha256(_canonical(fields))
 
 
 def unseal(text: str) -> tuple[dict[str, Any], bool]:
-    """The fields of a JSON object without their checksum, and whether `text` is, byte for byte, what `seal` made.
+    """The fields of a JSON object without their checksum, and whether the checksum is that of the rest of the text.
 
     Raises:
         ValueError: the text is not a JSON object.
@@ -35,7 +37,16 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     if not isinstance(fields, dict):
         raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
     fields.pop(CHECKSUM, None)
-    return fields, seal(fields) == text
+    rest = text[: text.rfind(",")] + _END
+    return fields, text == rest.removesuffix(_END) + _last_field(rest)
+
+
+def _last_field(rest: str) -> str:
+    return f',\n "{CHECKSUM}": "{_sha256(rest)}"{_END}'
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:

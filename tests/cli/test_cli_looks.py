@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from model.networks import make_config
+from model.training.meter import Reading
+from model.training.train import Progress
 from pipeline.cli.training import TrainingLine, advice
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig, render
@@ -65,7 +67,7 @@ def test_a_damaged_shard_is_named_and_stops_a_run_or_is_done_without(work: Path)
     metrics = json.loads((work / "run" / "metrics.jsonl").read_text().splitlines()[-1])
     lost = metrics["skipped"][f"damaged/{name}"]
     assert 3 <= lost < 492
-    assert f"damaged/{name}: {lost} drawings cannot be read and were left out" in ran.stderr
+    assert f"damaged/{name}: {lost} drawings skipped as unreadable" in ran.stderr
 
 
 def test_who_waits_for_data_is_told_which_knob_to_turn() -> None:
@@ -82,3 +84,9 @@ def test_advice_is_given_once_and_not_for_a_moment(capsys: pytest.CaptureFixture
         told.epoch_done({**metrics, "waiting_seconds": seconds})
     lines = capsys.readouterr().err.splitlines()
     assert [line.startswith("waiting for data 30%") for line in lines] == [False, False, True, False]
+
+
+def test_a_report_without_a_step_since_the_last_one_shows_the_epoch_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    line = TrainingLine(CONFIG, pause_seconds=0.0)
+    line.report(Progress(0, 7, 7, Reading([], float("nan"), 0.0, 0.0), None))
+    assert capsys.readouterr().err == f"epoch 1/{CONFIG.epochs}\n"

@@ -168,7 +168,7 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
     assert (ran.returncode, f"not the shards that {RUN} was trained on" in ran.stderr) == (5, True)
     change_card(done / RUN, shards="shards/gone")
     ran = in_process("train", "--resume", "--run", RUN, cwd=done)
-    assert (ran.returncode, "are gone; name others with --shards" in ran.stderr) == (3, True)
+    assert (ran.returncode, "are missing; name others by --shards" in ran.stderr) == (3, True)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factor
         ([*TRAIN, "--framing", "left"], 2, "'--framing': 'left' is not one of 'corner', 'centred'"),
         ([*TRAIN, "--augment", "rotate=3"], 2, "did you mean 'rotation'"),
         ([*TRAIN, "--device", "tpu"], 2, "'--device': 'tpu' is not one of 'auto', 'cpu', 'gpu'"),
-        ([*TRAIN, "--run", "shards"], 6, "shards: is there and is no run; choose another --run"),
+        ([*TRAIN, "--run", "shards"], 6, "shards: exists but is not a run; choose another --run"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line_and_leaves_no_run(

@@ -19,7 +19,7 @@ from model.export import export
 from model.export.card import metadata_of
 from model.export.export import check_images, convert, export_run, largest_difference
 from model.networks import NETWORKS, parameter_table
-from model.runs.calibration import CALIBRATION, Calibration
+from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
 from model.scoring.loaded import load_run
@@ -136,7 +136,7 @@ def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> Non
     best = run.checkpoint(best=True)
     assert best is not None
     fitted = Calibration(2.5, best.name, digest_of(best), "abc", 100, 1.5, 1.25, 0.25, 0.125)
-    (run.folder / CALIBRATION).write_text(fitted.dump())
+    write_calibration(run.folder, fitted)
     exported = export_run(load_run(run), images)
     loaded = load_run(run)
     expected = jax.nn.softmax(loaded.step(loaded.variables, images) / 2.5, axis=-1)
@@ -236,10 +236,8 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     assert first == f"{to}: {to.stat().st_size / 1000:.1f} kB, sketch-classifier for 10 classes"
     rows = {name: len(open_split(work / "shards" / "sample", name)) for name in ("test", "validation", "train")}
     splits = ", ".join(f"{name} {count}" for name, count in rows.items())
-    counted = (
-        f"proved by onnxruntime on {sum(rows.values())} synthetic drawings of shards/sample ({splits}), all there are"
-    )
-    assert second.startswith(f"{counted} where 1,000 were wanted: largest difference ")
+    counted = f"{sum(rows.values())} synthetic drawings of shards/sample ({splits}), fewer than the usual 1,000"
+    assert second.startswith(f"checked by onnxruntime on {counted}: largest difference ")
     assert float(second.rpartition(" ")[2]) < 1e-4
     assert ran.stderr.splitlines()[0] == f"run: {RUN}"
     run = open_run(work / RUN)
@@ -275,7 +273,7 @@ def test_another_process_writes_the_same_bytes(work: Path, tmp_path: Path) -> No
     here = in_process("export", "--to", str(tmp_path / "here.onnx"), cwd=work)
     there = sketchpipe("export", "--to", str(tmp_path / "there.onnx"), cwd=work)
     assert (here.returncode, there.returncode) == (0, 0), there.stderr
-    assert there.stderr.splitlines()[1:] == [f"converting {RUN}, and proving it on 600 synthetic drawings ..."]
+    assert there.stderr.splitlines()[1:] == [f"converting {RUN}, and checking it on 600 synthetic drawings"]
     assert (tmp_path / "here.onnx").read_bytes() == (tmp_path / "there.onnx").read_bytes()
 
 
@@ -330,7 +328,7 @@ def test_a_damaged_checkpoint_or_shards_that_are_gone_are_said_in_a_line(work: P
     change_card(tmp_path / "run", shards_path="/gone")
     ran = in_process("export", "--run", "run", cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "name others with --shards" in ran.stderr
+    assert "name others by --shards" in ran.stderr
 
 
 def test_a_missing_extra_is_said_with_its_remedy(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,13 +60,13 @@ def test_confusion_and_class_table_are_those_of_the_slow_version(seen: Columns) 
     table = class_table(seen.confusion, seen.label, seen.rank)
     for k in range(K):
         mine = [n for n in range(len(pairs)) if pairs[n][0] == k]
-        assert table.drawings[k] == len(mine)
-        assert table.right[k] == sum(pairs[n][1] == k for n in mine)
-        assert table.in_top3[k] == sum(seen.rank[n] < 3 for n in mine)
-        assert table.named[k] == sum(best == k for _, best in pairs)
+        assert table["drawings"][k] == len(mine)
+        assert table["right"][k] == sum(pairs[n][1] == k for n in mine)
+        assert table["in_top3"][k] == sum(seen.rank[n] < 3 for n in mine)
+        assert table["named"][k] == sum(best == k for _, best in pairs)
         wrong = [pairs[n][1] for n in mine if pairs[n][1] != k]
         most = max(range(K), key=lambda j, wrong=wrong: (wrong.count(j), -j))
-        assert (table.confused[k], table.confusions[k]) == ((most, wrong.count(most)) if wrong else (-1, 0))
+        assert (table["confused"][k], table["confusions"][k]) == ((most, wrong.count(most)) if wrong else (-1, 0))
 
 
 def test_the_most_confused_pairs_are_those_of_the_slow_version(seen: Columns) -> None:

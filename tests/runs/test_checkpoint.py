@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_checkpoint
-from model.runs.find import new_folder, newest_run, numbered_runs
+from model.runs.find import find_runs, new_folder, newest_run
 from model.runs.folder import Run, open_run
 from model.runs.state import load_checkpoint, pack_state
 from model.training.choice import Plan, newest_unfinished, unfinished_run
@@ -39,7 +39,7 @@ def test_without_a_state_to_compare_it_gives_the_arrays_as_nested_dictionaries(s
 
 
 def test_a_checkpoint_of_another_network_is_refused(saved: Path) -> None:
-    with pytest.raises(MismatchError, match="not those of this network"):
+    with pytest.raises(MismatchError, match="do not fit this network"):
         load_checkpoint(saved, like=state_of(width=3))
 
 
@@ -175,7 +175,7 @@ def test_a_run_of_another_format_or_none_is_said(run: Run) -> None:
         open_run(run.folder.parent)
     for text in (seal({"format_version": 5}), '{"format_version": 3}'):  # before 4 without a checksum
         (run.folder / "run.json").write_text(text)
-        with pytest.raises(MismatchError, match=r"run format [35], this version reads 4; train another"):
+        with pytest.raises(MismatchError, match=r"run format [35], this version reads 4; train a new run"):
             open_run(run.folder)
 
 
@@ -191,7 +191,7 @@ def test_runs_are_numbered_and_the_newest_with_a_checkpoint_is_found(tmp_path: P
         else:
             run.save(state_of(), Position(0, 0, 0.0), best=False)  # its first step is still to come
     (runs / "005-no-run").mkdir()
-    assert [folder.name for folder in numbered_runs(runs)] == ["002-net", "009-net", "010-net", "1000-net"]
+    assert [folder.name for folder in find_runs(runs, numbered=True)] == ["002-net", "009-net", "010-net", "1000-net"]
     assert newest_run(runs).folder == runs / "010-net"
     assert new_folder("net", runs) == runs / "1001-net"
 

@@ -77,7 +77,7 @@ def test_without_its_shards_a_run_says_what_it_needs_and_does_what_it_can(work: 
         ran = in_process(*command.split(), cwd=elsewhere)
         assert (ran.returncode, ran.stderr) == (
             3,
-            "sketchpipe: shards/sample: the shards that y was trained on are gone; name others with --shards\n",
+            "sketchpipe: shards/sample: the shards that y was trained on are missing; name others by --shards\n",
         )
     ran = in_process("evaluate", "--json", "--run", "y", "--shards", "s", cwd=elsewhere)
     assert json.loads(ran.stdout)["top1"] == json.loads(expected[0])["top1"]

@@ -30,7 +30,7 @@ def work(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def reseal(path: Path, **changes: Any) -> None:
-    """Change fields of a file that proves itself."""
+    """Change fields of a file that holds its own checksum."""
     path.write_text(seal({**unseal(path.read_text())[0], **changes}))
 
 
@@ -115,21 +115,21 @@ def in_place_of(name: str) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (overwrite("run.json", b""), "damaged: run.json cannot be read (no JSON)"),
-        (overwrite("run.json", b"\xff\xfe"), "damaged: run.json cannot be read (no JSON)"),
+        (overwrite("run.json", b""), "damaged: run.json is no JSON object"),
+        (overwrite("run.json", b"\xff\xfe"), "damaged: run.json is no JSON object"),
         (overwrite("run.json", b"[1]"), "damaged: run.json is no JSON object"),
         (overwrite("run.json", b"{}"), "damaged: run.json names no format_version"),
-        (recoded("run.json", "utf-8-sig"), "damaged: run.json cannot be read (no JSON)"),
-        (recoded("run.json", "utf-16"), "damaged: run.json cannot be read (no JSON)"),
+        (recoded("run.json", "utf-8-sig"), "damaged: run.json is no JSON object"),
+        (recoded("run.json", "utf-16"), "damaged: run.json is no JSON object"),
         (
             lambda run: replace_in(run / "run.json", b"sample", rb"sample\ud800"),
-            "damaged: run.json has another checksum than its own",
+            "damaged: run.json does not match its checksum",
         ),
         (
             lambda run: replace_in(run / "run.json", b'"format_version": 4', b'"format_version": 5'),
-            "damaged: run.json has another checksum than its own",
+            "damaged: run.json does not match its checksum",
         ),
-        (overwrite("run.json", b"[" * 100_000), "damaged: run.json cannot be read (no JSON)"),
+        (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
         (in_place_of("run.json"), "damaged: run.json cannot be read (Is a directory)"),
         (lambda run: (run / "run.json").unlink(), "damaged: run.json is missing"),
         (lambda run: (run / "config.json").unlink(), "damaged: config.json is missing"),
@@ -137,18 +137,18 @@ def in_place_of(name: str) -> Callable[[Path], object]:
         (lambda run: (run / "metrics.jsonl").unlink(), "damaged: metrics.jsonl is missing"),
         (
             overwrite("metrics.jsonl", b'{"epoch": 0}\n{"ep'),
-            "finished: metrics.jsonl: line 2 is no epoch's and left out",
+            "finished: metrics.jsonl: skipped line 2, not the metrics of an epoch",
         ),
         (
             overwrite("metrics.jsonl", b'{"epoch": 3}\n{"epoch": 3}\n\n{"epoch": true}\n'),
-            "finished: metrics.jsonl: lines 2, 3, 4 are no epoch's and left out",
+            "finished: metrics.jsonl: skipped lines 2, 3, 4, not the metrics of an epoch",
         ),
-        (overwrite("metrics.jsonl", b"\n"), "damaged: metrics.jsonl has no epoch's line"),
+        (overwrite("metrics.jsonl", b"\n"), "damaged: metrics.jsonl has no line of an epoch"),
         (in_place_of("metrics.jsonl"), "damaged: metrics.jsonl cannot be read (Is a directory)"),
-        (lambda run: flip(run / "run.json", b"finished"), "damaged: run.json has another checksum than its own"),
+        (lambda run: flip(run / "run.json", b"finished"), "damaged: run.json does not match its checksum"),
         (
             lambda run: flip(run / "config.json", b"palette"),
-            "damaged: config.json has another SHA-256 than run.json says",
+            "damaged: config.json does not match the SHA-256 in run.json",
         ),
         (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads {FORMAT_VERSION}"),
         (shutil.rmtree, ""),
@@ -185,7 +185,7 @@ def test_an_epoch_that_no_run_can_have_is_left_out(tmp_path: Path, epoch: int) -
         metrics.write(f'{{"epoch": {epoch}, "validation_top1": 0.9}}\n')
     ran = in_process("runs", "run", "--curves", "curves.png", cwd=tmp_path)
     assert (ran.returncode, ran.stderr) == (0, "curves.png: the curves\n")
-    assert ran.stdout.splitlines()[1].endswith("finished: metrics.jsonl: line 2 is no epoch's and left out")
+    assert ran.stdout.splitlines()[1].endswith("finished: metrics.jsonl: skipped line 2, not the metrics of an epoch")
 
 
 def test_a_shape_that_no_array_has_leaves_the_parameters_unknown(work: Path) -> None:

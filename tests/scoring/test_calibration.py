@@ -60,7 +60,9 @@ def test_the_temperature_is_the_best_of_the_validation_drawings(calibrated: Path
     assert stored["nll_after"] < stored["nll_before"]
     said = (calibrated / "said.txt").read_text().splitlines()
     told = f"temperature {stored['temperature']:.4f}"
-    assert said[1].startswith(f"{RUN}/{CALIBRATION}: {told} of {len(split)} validation drawings of shards/sample: NLL")
+    assert said[1].startswith(
+        f"{RUN}/{CALIBRATION}: {told}, fitted on {len(split)} validation drawings of shards/sample: NLL"
+    )
     assert said[2] == f"{told} ({RUN}/{CALIBRATION})"
 
 
@@ -108,7 +110,7 @@ def test_a_damaged_temperature_is_said_with_its_remedy_which_works(run: Path, tm
     for command in ("evaluate", "predict --random"):
         ran = in_process(*command.split(), cwd=tmp_path)
         assert (ran.returncode, ran.stdout) == (4, "")
-        assert f"{CALIBRATION}: damaged; fit it anew with `sketchpipe evaluate --calibrate`" in ran.stderr
+        assert f"{CALIBRATION}: damaged; fit it again with `sketchpipe evaluate --calibrate`" in ran.stderr
     assert in_process("evaluate", "--calibrate", cwd=tmp_path).returncode == 0
     assert (run / CALIBRATION).read_bytes() == sound
 
@@ -120,7 +122,7 @@ def test_a_newer_format_is_a_mismatch(tmp_path: Path) -> None:
         assert in_process("evaluate", "--calibrate", cwd=tmp_path).returncode == 0
     ran = in_process("evaluate", cwd=tmp_path)
     assert ran.returncode == 5
-    assert "format 2, but this version reads 1; fit it anew" in ran.stderr
+    assert "format 2, but this version reads 1; fit it again" in ran.stderr
 
 
 def test_a_temperature_of_another_checkpoint_is_left_aside_and_said(run: Path, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_temperature_of_another_checkpoint_is_left_aside_and_said(run: Path, t
     open_run(run).save({**state, "step": state["step"] + 1}, replace(position, epoch=9), best=True)
     ran = in_process("evaluate", "--json", cwd=tmp_path)
     assert json.loads(ran.stdout)["temperature"] == 1.0
-    assert f"{CALIBRATION}: belongs to another checkpoint ({best.name}) and is left aside" in ran.stderr
+    assert f"{CALIBRATION}: was fitted for another checkpoint ({best.name}) and is not used" in ran.stderr
 
 
 def test_a_run_that_cannot_be_written_is_said(run: Path, tmp_path: Path) -> None:
@@ -147,14 +149,16 @@ def test_too_few_drawings_are_refused_and_what_was_stored_stands(tmp_path_factor
     (run / CALIBRATION).write_text("the one before")
     ran = in_process("evaluate", "--calibrate", "--run", str(run), cwd=work)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "shards/sample: 52 validation drawings are too few to fit a temperature on, which takes 100" in ran.stderr
+    assert "shards/sample: 52 validation drawings are too few to fit a temperature, which needs 100" in ran.stderr
     assert (run / CALIBRATION).read_text() == "the one before"
 
 
 def test_drawings_that_tell_no_temperature_are_refused_and_what_was_stored_stands(run: Path, tmp_path: Path) -> None:
     before, loaded = (run / CALIBRATION).read_bytes(), load_run(open_run(run))
     upside_down = replace(loaded, step=lambda variables, images: -loaded.step(variables, images))
-    with pytest.raises(InputError, match=r"tell no temperature between 0\.05 and 20 \(it knows too little of them\)"):
+    with pytest.raises(
+        InputError, match=r"determine no temperature between 0\.05 and 20 \(the predictions are near chance\)"
+    ):
         calibrate_run(upside_down, tmp_path / "shards" / "sample")
     assert (run / CALIBRATION).read_bytes() == before
 
@@ -174,4 +178,4 @@ def test_a_temperature_is_fitted_on_the_shards_of_the_run_whatever_is_evaluated(
     change_card(run, shards_path="/gone")
     ran = in_process(*arguments, cwd=tmp_path)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "are gone, and a temperature is fitted on their validation split alone; bring them back" in ran.stderr
+    assert "are missing, and a temperature is fitted only on their validation split; restore them" in ran.stderr

@@ -11,7 +11,7 @@ import pytest
 from model.runs.folder import open_run
 from model.scoring.evaluate import Predictions, labels_in
 from model.scoring.loaded import load_run
-from model.scoring.metrics import Scores, add, score
+from model.scoring.metrics import Scores, score
 from model.scoring.predict import Predictor
 from pipeline.errors import MismatchError
 from pipeline.rendering.raster import render_batch
@@ -80,7 +80,7 @@ def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
     dice = np.random.default_rng(1)
     logits, labels = dice.normal(size=(50, 4)).astype(np.float32), dice.integers(0, 4, 50).astype(np.int32)
     parts: list[Scores] = [score(logits[a:b], labels[a:b], WORDS) for a, b in itertools.pairwise((0, 0, 20, 50))]
-    found, whole = add(add(parts[0], parts[1]), parts[2]).as_dict(), score(logits, labels, WORDS).as_dict()
+    found, whole = sum(parts, Scores.of_none(WORDS)).as_dict(), score(logits, labels, WORDS).as_dict()
     for name in ("loss", "map3"):  # summed in another order
         assert found.pop(name) == pytest.approx(whole.pop(name))
     assert found == whole

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from model.compute.steps import TrainState
-from model.runs.calibration import Calibration
+from model.runs.calibration import Calibration, write_calibration
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
 from model.scoring import loaded
@@ -62,7 +62,7 @@ def test_a_checkpoint_that_is_damaged_is_said(run: Run) -> None:
 def test_a_temperature_is_that_of_its_checkpoint_alone(run: Run) -> None:
     plain = load_run(run)
     mine = Calibration(2.5, plain.checkpoint, plain.arrays_sha256, "abc", 100, 1.5, 1.25, 0.25, 0.125)
-    (run.folder / "calibration.json").write_text(mine.dump())
+    write_calibration(run.folder, mine)
     assert (plain.temperature, load_run(run).temperature) == (1.0, 2.5)
     assert load_run(run, calibrated=False).temperature == 1.0
     run.save(state_of(run, 7), dataclasses.replace(plain.position, epoch=2), best=True)

@@ -1,5 +1,7 @@
 import json
+import os
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_run
 from model.scoring.predict import Predictor
 from pipeline.shards.read import open_split
-from tests.small import in_process, sample_sketches, sketchpipe, trained
+from tests.small import command, in_process, sample_sketches, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')
@@ -90,7 +92,7 @@ def test_a_bad_line_is_said_and_left_out(work: Path, cats: list[str], tmp_path: 
     ran = in_process("predict", str(path), cwd=work)
     assert ran.returncode == 0
     assert len([line for line in ran.stdout.splitlines() if LAST_LINE.fullmatch(line)]) == 2
-    assert re.search(r"cats\.ndjson:2: .*; left out", ran.stderr)
+    assert re.search(r"cats\.ndjson:2: .*; skipped", ran.stderr)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "no drawing\n", '{"word":"cat"}\n'])
@@ -189,8 +191,8 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
     [
         (["--plot", "plot.svg"], 2, "plot.svg: the picture is a PNG file"),
         (["--plot", "shards"], 6, "shards: is a folder"),
-        (["--plot", "image.png"], 2, "--plot image.png: the drawing itself goes there"),
-        (["--plot", "./new/../image.png"], 2, "image.png: the drawing itself goes there"),
+        (["--plot", "image.png"], 2, "--plot image.png: the drawing is written to that file"),
+        (["--plot", "./new/../image.png"], 2, "image.png: the drawing is written to that file"),
         (["--plot", "/proc/plot.png"], 6, "/proc/plot.png: cannot be written (no file can be created in /proc: "),
         (["--image", "-"], 2, "-: the picture goes to a file; give it a name that ends in .png"),
     ],
@@ -201,3 +203,15 @@ def test_a_plot_that_cannot_be_written_is_said_before_anything_is_named(
     ran = in_process("predict", "--random", *arguments, cwd=work)
     assert (ran.returncode, ran.stdout) == (code, "")
     assert message in ran.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("arguments", [["evaluate"], ["predict", "--random"], ["predict", "--random", "--run", "none"]])
+def test_a_run_that_is_missing_is_reported_before_jax_is_imported(tmp_path: Path, arguments: list[str]) -> None:
+    environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
+    ran = subprocess.run(
+        [*command(), *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    imported = {line.split("|")[-1].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
+    assert ran.returncode == 3
+    assert "model.runs.find" in imported
+    assert "jax" not in imported

@@ -94,7 +94,7 @@ def test_a_run_that_meets_it_ends_with_one_line_and_keeps_its_checkpoints(
     config = make_config("sketch-classifier", split.manifest.classes, drawings=492, batch=64, image_size=16, epochs=2)
     run = Run(tmp_path / "run", config, RunCard("s", "/s", split.manifest.checksum, True, {}))
     run.create()
-    trainer = Trainer(run, split, None, CPU)
+    trainer = Trainer(run, split, CPU)
 
     def report(progress: Progress) -> None:
         if progress.epoch == 1:

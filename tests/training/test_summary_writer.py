@@ -27,7 +27,7 @@ from model.training.stopping import TrainingStoppedError
 from model.training.tensorboard import summary_writer
 from model.training.tensorboard.events import read_events, write_events
 from model.training.tensorboard.summary_writer import DRAWINGS, SCALARS, confusions_table
-from model.training.train import Progress, Trainer, open_validation
+from model.training.train import Progress, Trainer
 from pipeline.shards.read import open_split
 from tests.small import SMALL, command, in_process, sample_shards
 
@@ -69,7 +69,7 @@ def trainer_of(folder: Path, shards: Path, told: list[str], **changes: Any) -> T
         config = make_config("sketch-classifier", split.manifest.classes, drawings=len(split), **settings)
         run = Run(folder, config, RunCard(str(shards), str(shards), split.manifest.checksum, True, {}))
         run.create()
-    return Trainer(run, split, open_validation(split), jax.devices()[:1], warn=told.append)
+    return Trainer(run, split, jax.devices()[:1], warn=told.append)
 
 
 def train(folder: Path, shards: Path, **changes: Any) -> Path:

@@ -16,7 +16,7 @@ from PIL import Image
 from model.runs.folder import Run, open_run
 from model.training.choice import Choice, plan_run
 from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
-from model.training.train import Trainer, open_validation
+from model.training.train import Trainer
 from pipeline.errors import LockedError
 from pipeline.shards.read import open_split
 from tests.small import beside_shards, command, in_process
@@ -91,7 +91,7 @@ def test_the_same_command_again_trains_nothing_and_tells_the_same(
     before = arrays_of(done)
     ran = in_process(*GRID, cwd=done)
     assert (ran.returncode, ran.stdout) == (0, swept[1].stdout)
-    assert "not looked at: runs/009-damaged/config.json: damaged" in ran.stderr
+    assert "skipped: runs/009-damaged/config.json: damaged" in ran.stderr
     assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "compiling" not in ran.stderr
     assert arrays_of(done) == before
@@ -139,7 +139,7 @@ def begin_diverging(work: Path, lr: float) -> Path:
     plan = plan_run(split, settings)
     run = Run(work / "runs" / "001-sketch-classifier", plan.config, plan.card)
     run.create()
-    state, position = Trainer(run, split, open_validation(split), jax.devices()[:1])._start()
+    state, position = Trainer(run, split, jax.devices()[:1])._start()
     large = jax.tree.map(lambda leaf: np.full_like(leaf, 1e30), state.params)
     run.save(dataclasses.replace(state, params=large), position, best=False)
     return run.folder

@@ -67,7 +67,8 @@ def test_shards_without_a_validation_split_cannot_be_swept(
 ) -> None:
     shards = sample_shards(tmp_path_factory, "no-validation", splits="0.9,0,0.1")
     ran = in_process(*GRID, "--shards", str(shards), cwd=tmp_path)
-    assert (ran.returncode, "no drawings to compare by" in ran.stderr) == (3, True)
+    assert ran.returncode == 3
+    assert "its validation split, by which runs are compared, has no drawings" in ran.stderr
 
 
 def test_a_test_split_without_drawings_is_said_before_anything_is_trained(
@@ -83,7 +84,7 @@ def test_a_run_without_a_card_is_said_and_not_looked_at(done: Path) -> None:
     (done / "runs" / "004-sketch-classifier" / "run.json").unlink()
     (done / "runs" / "005-empty").mkdir()
     ran = in_process(*SWEEP, "--lr", "0.01", "--batch", "64", cwd=done)
-    assert "not looked at: runs/004-sketch-classifier: run.json is missing" in ran.stderr
+    assert "skipped: runs/004-sketch-classifier: run.json is missing" in ran.stderr
     assert "005-empty" not in ran.stderr
 
 
@@ -96,13 +97,13 @@ def test_a_run_that_another_process_trains_ends_the_sweep_once_the_others_are_tr
         ran = in_process(*GRID, "--test", cwd=done)
     assert ran.returncode == 7
     said = ran.stderr.splitlines()
-    assert "runs/003-sketch-classifier: another process is training it; looked at again at the end" in said
+    assert "runs/003-sketch-classifier: another process is training it; checked again at the end" in said
     assert said[-1] == (
         "sketchpipe: runs/003-sketch-classifier: another process is training it; run the same command again when that "
         "is done"
     )
     assert "--run" not in ran.stderr.replace("--run runs/", "")  # a sweep has no such option
-    assert "not scored on the test split before all runs are done" in said
+    assert "the test split is scored when all runs are done" in said
     rows = ran.stdout.split("\n\n")[0].splitlines()[1:]
     assert [f"training: being trained by process {os.getpid()}" in row for row in rows] == [False] * 3 + [True]
     assert "best: " in ran.stdout
@@ -120,7 +121,7 @@ def test_a_run_that_is_free_again_at_the_end_is_trained_then(done: Path, monkeyp
         other.enter_context(open_run(run).locked())
 
         def tell(message: str) -> None:
-            if "looked at again at the end" in message:
+            if "checked again at the end" in message:
                 other.close()
 
         monkeypatch.setattr("pipeline.cli.sweep.say", tell)
@@ -159,4 +160,4 @@ def test_a_bad_line_in_the_metrics_leaves_a_run_finished_and_is_said(done: Path)
     assert ran.returncode == 0, ran.stderr
     assert "4 done, 0 to resume, 0 new" in ran.stderr
     assert "best: batch " in ran.stdout
-    assert ran.stdout.count("finished: metrics.jsonl: line 2 is no epoch's and left out") == 4
+    assert ran.stdout.count("finished: metrics.jsonl: skipped line 2, not the metrics of an epoch") == 4

@@ -51,7 +51,7 @@ def trainer_of(folder: Path, shards: Path, **changes: Any) -> Trainer:
         config = make_config(settings.pop("network"), split.manifest.classes, drawings=len(split), **settings)
         run = Run(folder, config, RunCard(str(shards), str(shards), split.manifest.checksum, True, {}))
         run.create()
-    return Trainer(run, split, open_validation(split), jax.devices()[:1])
+    return Trainer(run, split, jax.devices()[:1])
 
 
 def final_arrays(folder: Path) -> bytes:
@@ -184,7 +184,7 @@ def test_progress_counts_up_to_the_last_step(shards: Path, tmp_path: Path) -> No
     assert [progress.step for progress in seen][:STEPS_PER_EPOCH] == list(range(1, STEPS_PER_EPOCH + 1))
     last = seen[-1]
     assert (last.epoch, last.step, last.steps) == (0, STEPS_PER_EPOCH, STEPS_PER_EPOCH)
-    assert all(0 <= progress.waiting <= 1 for progress in seen)
+    assert all(0 <= progress.reading.waiting <= 1 for progress in seen)
 
 
 def spoil(folder: Path, part: str, value: float) -> None:

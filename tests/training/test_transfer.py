@@ -11,8 +11,11 @@ from safetensors.numpy import load_file
 
 from model.compute.steps import TrainState
 from model.networks import make_config
-from model.runs.folder import open_run
-from model.training.transfer import Start, started
+from model.runs.card import RunCard
+from model.runs.checkpoint import Position
+from model.runs.folder import Run, open_run
+from model.scoring.loaded import LoadedRun
+from model.training.transfer import started
 from tests.small import change_card, in_process, sample_shards, trained
 
 SMALL = ("--network", "sketch-classifier", "--batch", "64", "--epochs", "1")
@@ -97,11 +100,11 @@ def test_a_run_that_was_stopped_at_once_goes_on_without_the_other(parent: Path, 
     [
         (
             ("--network", "quickdraw-classifier"),
-            "its network is sketch-classifier, this run's quickdraw-classifier: it cannot start from it; "
-            "say --network sketch-classifier",
+            "its network is sketch-classifier, this run's is quickdraw-classifier, so it cannot start there; "
+            "use --network sketch-classifier",
         ),
-        (("--encoding", "gray"), "its encoding is palette, this run's gray"),
-        (("--framing", "centred"), "its framing is corner, this run's centred"),
+        (("--encoding", "gray"), "its encoding is palette, this run's is gray"),
+        (("--framing", "centred"), "its framing is corner, this run's is centred"),
     ],
 )
 def test_a_run_that_sees_or_is_something_else_cannot_start_from_it(
@@ -124,7 +127,9 @@ def test_there_must_be_a_run_to_start_from(few: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("classes", "last"), [(("ant", "cat"), "theirs"), (("ant", "dog"), "own")])
 def test_statistics_and_all_layers_are_taken_but_the_last_of_other_classes(classes: tuple[str, ...], last: str) -> None:
     config = make_config("sketchnet", ("ant", "cat"), drawings=100)
-    start = Start(Path("parent"), config, {"stem": "theirs", "dense": "theirs"}, "theirs", "digest")
+    run = Run(Path("parent"), config, RunCard("shards", "/shards", "checksum", True, {}))
+    variables = {"params": {"stem": "theirs", "dense": "theirs"}, "batch_stats": "theirs"}
+    start = LoadedRun(run, "00001-0000000", "digest", Position(1, 0, 0.0), lambda *_: None, variables)
     state = TrainState("own", {"stem": "own", "dense": "own"}, "own", "own")
     found = started(state, start, classes)
     assert found == TrainState("own", {"stem": "theirs", "dense": last}, "theirs", "own")

@@ -1,0 +1,47 @@
+"""The options that several of the commands about runs have, each declared once."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from model.compute.choices import Device
+
+_SETTINGS = {
+    "network": "Network{}, as `sketchpipe networks` lists them; sketchnet by default.",
+    "epochs": "Passes over the drawings{}; by default chosen from the number of drawings.",
+    "batch": "Drawings in a step{}; the recipe's by default.",
+    "lr": "Peak learning rate{}; the recipe's by default.",
+    "encoding": "What the images' colours show{}; the recipe's by default.",
+    "framing": "Where drawings stand in the images{}; the recipe's by default.",
+}
+
+RunOption = Annotated[Path | None, typer.Option("--run", help="Folder of the run; the newest by default.")]
+DeviceOption = Annotated[
+    Device, typer.Option("--device", help="Device to compute on; auto takes GPUs if there are any.")
+]
+MirrorOption = Annotated[
+    bool, typer.Option("--mirror", help="Average with each drawing's mirror image: more accurate, twice as slow.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+RecipeOption = Annotated[
+    str | None, typer.Option("--recipe", metavar="NAME", help="Network whose recipe to use; its own by default.")
+]
+AugmentOption = Annotated[
+    str | None,
+    typer.Option(
+        "--augment",
+        metavar="AMOUNTS",
+        help='How strokes are augmented, "prefix=0.3,rotation=5" or off; the recipe\'s by default.',
+    ),
+]
+
+
+def setting(name: str, metavar: str | None = None) -> Any:
+    """The option of `train` for a setting of a run."""
+    return typer.Option(metavar=metavar, help=_SETTINGS[name].format(""))
+
+
+def listed(name: str, example: str = "") -> Any:
+    """The option of `sweep` for a setting that takes several values, such as those of `example`."""
+    return typer.Option(metavar="LIST", help=_SETTINGS[name].format(f", {example}" if example else ""))
