@@ -21,11 +21,11 @@ import numpy as np
 from machine import say
 
 from model.compute.feed import AHEAD, Feed
-from model.compute.optimizer import make_tx
 from model.compute.steps import FUSED_DRAWINGS, compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_network
 from model.training.meter import Meter
+from model.training.optimizer import make_tx
 from pipeline.bench.replicas import replicate
 from pipeline.loading.loader import Batch, Loader
 from pipeline.shards.folder import build_folder

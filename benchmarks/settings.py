@@ -36,9 +36,9 @@ from machine import machine, say
 from settings_networks import Variant
 from settings_table import SETTINGS, Setting
 
-from model.compute.optimizer import make_tx
 from model.config import TrainConfig
 from model.scoring.evaluate import EVAL_BATCH
+from model.training.optimizer import make_tx
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import open_split
 

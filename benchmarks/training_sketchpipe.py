@@ -29,11 +29,11 @@ from training import Rounds, serve
 
 from model.compute.devices import choose_devices, devices_for
 from model.compute.feed import Feed
-from model.compute.optimizer import make_tx
 from model.compute.steps import compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_config, make_network
 from model.training.meter import Meter
+from model.training.optimizer import make_tx
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.rendering.augment import OFF, Augmentation
 from pipeline.shards.read import open_split

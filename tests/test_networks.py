@@ -10,7 +10,6 @@ import optax
 import pytest
 from flax.errors import InvalidRngError
 
-from model.compute.optimizer import make_tx
 from model.config import Recipe, TrainConfig, default_batch, default_epochs
 from model.networks import (
     NETWORKS,
@@ -22,6 +21,7 @@ from model.networks import (
     make_network,
     parameter_table,
 )
+from model.training.optimizer import make_tx
 from pipeline.errors import UsageError
 
 WORDS = ("ant", "bird", "cat")

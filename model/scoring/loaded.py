@@ -52,7 +52,7 @@ class LoadedRun:
         return 1.0 if self.fitted is None else self.fitted.temperature
 
 
-def load_run(run: Run, *, calibrated: bool = True) -> LoadedRun:
+def load_best(run: Run, *, calibrated: bool = True) -> LoadedRun:
     """Read a run's best checkpoint and, unless `calibrated` is False, its stored temperature.
 
     Raises:

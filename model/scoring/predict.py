@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from model.runs.find import RUNS, is_run, newest_run
 from model.runs.folder import Run, open_run
-from model.scoring import loaded
 from model.scoring.evaluate import EVAL_BATCH
-from model.scoring.loaded import LoadedRun
+from model.scoring.loaded import LoadedRun, load_best
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings
 from pipeline.rendering.render import render
@@ -136,7 +135,7 @@ def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
         MismatchError: it is of a format that this version does not read.
     """
     folder = Path(run)
-    return Predictor(loaded.load_run(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
+    return Predictor(load_best(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
 
 
 def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:

@@ -20,11 +20,11 @@ import jax.numpy as jnp
 from model.compute.devices import describe
 from model.compute.feed import AHEAD
 from model.compute.heap import give_heap_back
-from model.compute.optimizer import make_tx
 from model.compute.steps import compile_steps, create_train_state, eval_step
 from model.config import TrainConfig
 from model.networks import make_network
 from model.scoring.evaluate import EVAL_BATCH
+from model.training.optimizer import make_tx
 from pipeline.errors import UsageError
 
 USABLE = 0.95  # the share of a device's memory that can be used; fragmentation takes the rest

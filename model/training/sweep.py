@@ -16,8 +16,8 @@ from model.runs.find import find_runs, open_runs
 from model.runs.folder import open_run
 from model.runs.overview import summarize
 from model.scoring.evaluate import evaluate_run
-from model.scoring.loaded import load_run
-from model.training.choice import Choice, Plan, choose_planned, found_run, plan_run
+from model.scoring.loaded import load_best
+from model.training.choose import Choice, Plan, choose_planned, found_run, plan_run
 from model.training.train import open_validation
 from pipeline.errors import InputError, LockedError
 from pipeline.shards.read import ShardSplit, open_split
@@ -152,5 +152,5 @@ class Sweep:
 
 def scores_on_test(setting: Setting, shards: Path) -> list[dict[str, Any]]:
     """The scores of a setting's runs on the test split, each with the name of its run."""
-    loaded = [load_run(open_run(run.folder)) for run in setting.runs]
+    loaded = [load_best(open_run(run.folder)) for run in setting.runs]
     return [{"run": str(one.run.folder), **evaluate_run(one, shards, "test").scores.as_dict()} for one in loaded]

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from model.compute.feed import Feed
-from model.compute.optimizer import make_schedule, make_tx
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.networks import make_network
 from model.runs.checkpoint import Position
@@ -25,6 +24,7 @@ from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
 from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
+from model.training.optimizer import make_schedule, make_tx
 from model.training.stopping import TrainingStoppedError, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer

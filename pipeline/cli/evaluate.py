@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipeline.choices import SplitOrAll
-from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption
+from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption, chosen_run
 
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
@@ -53,10 +53,10 @@ def evaluate(
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.report.outputs import Collector
     from model.scoring.evaluate import evaluate_run
-    from model.scoring.loaded import load_run
+    from model.scoring.loaded import load_best
 
     choose_devices(device)
-    loaded = _calibrated(chosen, folder) if calibrate else load_run(chosen)
+    loaded = _calibrated(chosen, folder) if calibrate else load_best(chosen)
     tell_temperature(loaded)
     collector = Collector()
     with Bar() as bar:
@@ -88,12 +88,12 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
 
     from model.runs.calibration import CALIBRATION
     from model.scoring.calibrate import calibrate_run, own_shards
-    from model.scoring.loaded import load_run
+    from model.scoring.loaded import load_best
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
 
     folder = own_shards(run, named)
-    loaded = load_run(run, calibrated=False)  # so that a damaged one can be replaced
+    loaded = load_best(run, calibrated=False)  # so that a damaged one can be replaced
     with Bar() as bar:
         found = calibrate_run(loaded, folder, bar)
     worse = "; it improves the likelihood, but not the calibration error" if found.ece_after > found.ece_before else ""
@@ -116,18 +116,6 @@ def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
     content = page.encode(errors="backslashreplace")  # the name of a folder may not be UTF-8
     write_output(path, content)
     say(f"report: {path} ({size(len(content))})")
-
-
-def chosen_run(folder: Path | None) -> "Run":
-    """Open the run in `folder`, or the newest run, whose folder is then printed on stderr."""
-    from model.runs.find import newest_run
-    from model.runs.folder import open_run
-    from pipeline.cli.options import say
-
-    run = newest_run() if folder is None else open_run(folder)
-    if folder is None:
-        say(f"run: {run.folder}")
-    return run
 
 
 def _as_text(scores: dict[str, Any]) -> str:

@@ -30,8 +30,8 @@ def export(
     from importlib.util import find_spec
 
     from model.compute.devices import choose_devices
-    from pipeline.cli.evaluate import chosen_run
     from pipeline.cli.options import say, size
+    from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
     from pipeline.shards.manifest import read_manifest
     from pipeline.storage.outputs import check_output_path, write_output
@@ -44,9 +44,9 @@ def export(
     folder = shards or chosen.shards_folder()
     choose_devices("cpu")  # GPUs multiply in lower precision, which would look like an error of the file
     from model.export.export import CHECK_DRAWINGS, check_images, export_run
-    from model.scoring.loaded import load_run
+    from model.scoring.loaded import load_best
 
-    loaded = load_run(chosen)
+    loaded = load_best(chosen)
     images, counts = check_images(folder, chosen.config.render_config())
     drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
     say(f"converting {chosen.folder}, and checking it on {drawings}")

@@ -38,8 +38,9 @@ def predict(
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
-    from pipeline.cli.evaluate import chosen_run, tell_temperature
+    from pipeline.cli.evaluate import tell_temperature
     from pipeline.cli.options import say
+    from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
 
     if random == bool(files):
@@ -55,7 +56,7 @@ def predict(
     import numpy as np
 
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
-    from model.scoring.loaded import load_run
+    from model.scoring.loaded import load_best
     from model.scoring.predict import Predictor, random_drawing
     from pipeline.pictures.sheet import write_png
     from pipeline.sources.named import read_named
@@ -65,7 +66,7 @@ def predict(
     else:
         parts = read_named(files or [], lambda reject: say(f"{reject}; skipped"))
     choose_devices(device)
-    loaded = load_run(chosen)
+    loaded = load_best(chosen)
     tell_temperature(loaded)
     predictor = Predictor(loaded, mirror)
     first = None

@@ -1,11 +1,14 @@
-"""The options that several of the commands about runs have, each declared once."""
+"""The options that several of the commands about runs have, each declared once, and the run that `--run` names."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from model.compute.choices import Device
+
+if TYPE_CHECKING:
+    from model.runs.folder import Run
 
 _SETTINGS = {
     "network": "Network{}, as `sketchpipe networks` lists them; sketchnet by default.",
@@ -45,3 +48,15 @@ def setting(name: str, metavar: str | None = None) -> Any:
 def listed(name: str, example: str = "") -> Any:
     """The option of `sweep` for a setting that takes several values, such as those of `example`."""
     return typer.Option(metavar="LIST", help=_SETTINGS[name].format(f", {example}" if example else ""))
+
+
+def chosen_run(folder: Path | None) -> "Run":
+    """Open the run in `folder`, or the newest run, whose folder is then printed on stderr."""
+    from model.runs.find import newest_run
+    from model.runs.folder import open_run
+    from pipeline.cli.options import say
+
+    run = newest_run() if folder is None else open_run(folder)
+    if folder is None:
+        say(f"run: {run.folder}")
+    return run

@@ -15,7 +15,7 @@ from pipeline.wording import counted
 if TYPE_CHECKING:
     import jax
 
-    from model.training.choice import Choice, Plan
+    from model.training.choose import Choice, Plan
     from model.training.sweep import Sweep
 
 

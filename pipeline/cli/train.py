@@ -55,8 +55,8 @@ def train(
 
     from model.compute.devices import choose_devices, choose_precision
     from model.runs.folder import open_run
-    from model.scoring.loaded import load_run
-    from model.training.choice import choose_run
+    from model.scoring.loaded import load_best
+    from model.training.choose import choose_run
     from pipeline.cli.options import say
     from pipeline.cli.training import found_shards, train_run
     from pipeline.rendering.augment import canonical
@@ -71,7 +71,7 @@ def train(
         given["augment"] = canonical(augment)
     if precision is not None or shards is not None:  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
-    source = None if start is None else load_run(open_run(start), calibrated=False)
+    source = None if start is None else load_best(open_run(start), calibrated=False)
     if source is not None:
         given["start"] = source.arrays_sha256
     choice = choose_run(shards, run, given, only_begun=resume)

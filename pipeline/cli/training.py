@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from model.config import TrainConfig
     from model.scoring.loaded import LoadedRun
-    from model.training.choice import Choice
+    from model.training.choose import Choice
     from model.training.train import Progress
 
 _STALLED = 0.1  # the share of the time spent waiting for data from which advice is given,

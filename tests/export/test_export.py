@@ -22,7 +22,7 @@ from model.networks import NETWORKS, parameter_table
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
-from model.scoring.loaded import load_run
+from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import from_strokes
@@ -75,8 +75,8 @@ def test_every_network_gives_the_runs_probabilities_for_any_number_of_images(
 ) -> None:
     run = fresh_run(tmp_path / "run", network, **changes)
     images = random_images(run, 256)
-    exported = export_run(load_run(run), images)
-    expected = Predictor(load_run(run)).probabilities(images)
+    exported = export_run(load_best(run), images)
+    expected = Predictor(load_best(run)).probabilities(images)
     assert expected.max(axis=1).std() > 0.01  # images differ, or nothing is compared
     for count in (1, 2, 7, 256):
         found = probabilities_of(exported.content, images[:count])
@@ -84,13 +84,13 @@ def test_every_network_gives_the_runs_probabilities_for_any_number_of_images(
         np.testing.assert_allclose(found, expected[:count], atol=1e-4, rtol=0)
         np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-5)
     assert exported.difference < 1e-4
-    parameters = sum(leaf.size for leaf in jax.tree.leaves(load_run(run).variables))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(load_best(run).variables))
     assert 4 * parameters < len(exported.content) < 4 * parameters + 30_000
 
 
 def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(load_run(run)))
+    model = onnx.load_from_string(convert(load_best(run)))
     layers = [row.layer for row in parameter_table("sketchnet", len(CLASSES))[0]]
     nodes = {node.name: node for node in model.graph.node}
     assert set(layers) < set(nodes)
@@ -104,13 +104,13 @@ def test_layers_have_their_names_in_the_graph_and_weights_theirs(tmp_path: Path)
     }  # fmt: skip
     weights = {one.name: numpy_helper.to_array(one) for one in model.graph.initializer}
     assert all(name.rpartition("/")[0] in nodes for name in weights)
-    stored = load_run(run).variables["params"]["stage2_block1"]["conv1"]["kernel"]
+    stored = load_best(run).variables["params"]["stage2_block1"]["conv1"]["kernel"]
     np.testing.assert_array_equal(weights["stage2_block1/conv1/kernel"], stored.transpose(3, 2, 0, 1))
 
 
 def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    model = onnx.load_from_string(convert(load_run(run)))
+    model = onnx.load_from_string(convert(load_best(run)))
     onnx.checker.check_model(model, full_check=True)
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 17)]
     assert model.ir_version == 8
@@ -124,21 +124,21 @@ def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right
 def test_the_same_run_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     other = fresh_run(tmp_path / "other" / "run", "sketch-classifier", tuple(reversed(CLASSES)))
-    first = convert(load_run(run))
-    assert convert(load_run(run)) == first
-    assert convert(load_run(other)) != first
+    first = convert(load_best(run))
+    assert convert(load_best(run)) == first
+    assert convert(load_best(other)) != first
 
 
 def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     images = random_images(run, 20)
-    plain = Predictor(load_run(run)).probabilities(images)
+    plain = Predictor(load_best(run)).probabilities(images)
     best = run.checkpoint(best=True)
     assert best is not None
     fitted = Calibration(2.5, best.name, digest_of(best), "abc", 100, 1.5, 1.25, 0.25, 0.125)
     write_calibration(run.folder, fitted)
-    exported = export_run(load_run(run), images)
-    loaded = load_run(run)
+    exported = export_run(load_best(run), images)
+    loaded = load_best(run)
     expected = jax.nn.softmax(loaded.step(loaded.variables, images) / 2.5, axis=-1)
     found = probabilities_of(exported.content, images)
     np.testing.assert_allclose(found, expected, atol=1e-5)
@@ -148,9 +148,9 @@ def test_logits_are_divided_by_the_temperature_of_the_run(tmp_path: Path) -> Non
 
 def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
-    content = convert(load_run(run))
+    content = convert(load_best(run))
     images = random_images(run, 300)
-    expected = Predictor(load_run(run)).probabilities(images)
+    expected = Predictor(load_best(run)).probabilities(images)
     assert largest_difference(content, images, expected) < 1e-5
     for row in (0, 2, 150, 299):
         wrong = expected.copy()
@@ -164,7 +164,7 @@ def test_differences_are_found_wherever_they_are(tmp_path: Path) -> None:
 
 def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "001-mine", "sketchnet")
-    content = convert(load_run(run))
+    content = convert(load_best(run))
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     (images,), (probabilities,) = session.get_inputs(), session.get_outputs()
     assert (images.name, images.type, images.shape) == ("images", "tensor(uint8)", ["N", 64, 64, 3])
@@ -182,12 +182,12 @@ def test_whoever_has_only_the_file_can_use_it(tmp_path: Path) -> None:
     assert "(N, 64, 64, 3) uint8" in model.graph.input[0].doc_string
     assert "(N, 5) float32" in model.graph.output[0].doc_string
     real = dataclasses.replace(run, card=dataclasses.replace(run.card, synthetic=False))
-    assert metadata_of(load_run(real))["attribution"] == ATTRIBUTION
+    assert metadata_of(load_best(real))["attribution"] == ATTRIBUTION
 
 
 def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketchnet")
-    about = metadata_of(load_run(run))
+    about = metadata_of(load_best(run))
     for part in (
         "larger side is 241 long",
         "by a factor of 8 at most",
@@ -212,8 +212,8 @@ def test_the_drawing_rule_in_the_metadata_is_what_the_renderer_does(tmp_path: Pa
     assert green / red == pytest.approx(200 / 300, abs=0.01)
     assert blue / red == pytest.approx(3 / 4, abs=0.01)  # t = 1
     gray = fresh_run(tmp_path / "gray", "sketch-classifier", encoding="gray", framing="corner")
-    assert "margin" not in metadata_of(load_run(gray))
-    assert "in the one channel" in metadata_of(load_run(gray))["drawing"]
+    assert "margin" not in metadata_of(load_best(gray))
+    assert "in the one channel" in metadata_of(load_best(gray))["drawing"]
 
 
 def test_the_drawings_of_the_check_are_of_the_test_split_first(tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -243,7 +243,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     run = open_run(work / RUN)
     images, _ = check_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
-    np.testing.assert_allclose(found, Predictor(load_run(run)).probabilities(images), atol=1e-4, rtol=0)
+    np.testing.assert_allclose(found, Predictor(load_best(run)).probabilities(images), atol=1e-4, rtol=0)
 
     described = json.loads(in_process("export", "--to", str(to), "--json", cwd=work).stdout)
     assert described["file"] == str(to)
@@ -291,7 +291,7 @@ def test_a_file_that_differs_from_the_run_is_not_written(
 def test_a_run_in_a_folder_whose_name_is_no_utf8_is_exported(tmp_path: Path) -> None:
     run = fresh_run(tmp_path / "run", "sketch-classifier")
     moved = open_run(run.folder.rename(tmp_path / os.fsdecode(b"b\xff")))
-    exported = export_run(load_run(moved), random_images(run, 3))
+    exported = export_run(load_best(moved), random_images(run, 3))
     assert exported.metadata["run"] == r"b\xff"
 
 

@@ -14,7 +14,7 @@ from model.runs.calibration import CALIBRATION, Calibration, write_calibration
 from model.runs.folder import Run, open_run
 from model.runs.state import load_checkpoint
 from model.scoring import calibrate
-from model.scoring.loaded import load_run
+from model.scoring.loaded import load_best
 from pipeline.pictures.names import safe_name
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
@@ -168,7 +168,7 @@ def test_shards_that_may_hold_what_it_was_trained_on_are_said(
 ) -> None:
     monkeypatch.setattr(prefixes, "MOST_DRAWINGS", 50)
     run = shutil.copytree(work / RUN, tmp_path / "run")
-    loaded = load_run(open_run(run))
+    loaded = load_best(open_run(run))
     write_calibration(run, Calibration(2.5, "00001-0000000", loaded.arrays_sha256, "abc", 100, 1.5, 1.25, 0.25, 0.125))
     other = str(sample_shards(tmp_path_factory, "small-splits", splits="0.1,0.1,0.8"))
     found, _ = report("--run", "run", "--shards", other, "--split", "all", cwd=tmp_path)

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from model.compute.optimizer import make_tx
 from model.compute.steps import TrainState, create_train_state
 from model.config import TrainConfig
 from model.networks import SketchNet, make_config
 from model.runs.card import CONFIG, RunCard
 from model.runs.checkpoint import ARRAYS, MANIFEST, POSITION, Position
 from model.runs.folder import Run
+from model.training.optimizer import make_tx
 
 WORDS = ("ant", "bird", "cat")
 AT = Position(epoch=1, step=4, seconds=2.5, validation_top1=0.5, best_top1=0.75, best="00001-0000000")

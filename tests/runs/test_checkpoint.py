@@ -14,7 +14,7 @@ from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_ch
 from model.runs.find import find_runs, new_folder, newest_run
 from model.runs.folder import Run, open_run
 from model.runs.state import load_checkpoint, pack_state
-from model.training.choice import Plan, newest_unfinished, unfinished_run
+from model.training.choose import Plan, newest_unfinished, unfinished_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import seal
 from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, state_of

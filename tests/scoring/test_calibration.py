@@ -12,7 +12,7 @@ from model.runs.calibration import CALIBRATION, read_calibration
 from model.runs.folder import open_run
 from model.runs.state import load_checkpoint
 from model.scoring.calibrate import FEWEST_DRAWINGS, calibrate_run
-from model.scoring.loaded import load_run
+from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from model.scoring.reliability import fit_temperature, negative_log_likelihood
 from pipeline.errors import CheckpointError, InputError
@@ -51,7 +51,7 @@ def test_the_temperature_is_the_best_of_the_validation_drawings(calibrated: Path
     stored, run = json.loads((calibrated / RUN / CALIBRATION).read_text()), open_run(calibrated / RUN)
     split = open_split(calibrated / "shards" / "sample", "validation")
     drawings = split.read_rows(np.arange(len(split)))
-    loaded = load_run(run)
+    loaded = load_best(run)
     logits = np.asarray(loaded.step(jax.device_put(loaded.variables), render(drawings, run.config.render_config())))
     assert stored["temperature"] == pytest.approx(fit_temperature(logits, drawings.word), rel=1e-3)  # other batches
     assert stored["drawings"] == len(split) >= FEWEST_DRAWINGS
@@ -70,11 +70,11 @@ def test_probabilities_change_and_scores_of_one_look_do_not(calibrated: Path) ->
     after = json.loads((calibrated / "evaluated.json").read_text())
     before = json.loads((calibrated / "before.json").read_text())
     assert {name: after[name] for name in SCORES} == {name: before[name] for name in SCORES}
-    assert (before["temperature"], after["temperature"]) == (1.0, load_run(open_run(calibrated / RUN)).temperature)
+    assert (before["temperature"], after["temperature"]) == (1.0, load_best(open_run(calibrated / RUN)).temperature)
     assert before["ece"] != after["ece"]
     assert before["interval"] == after["interval"]
     assert 0 < after["interval"][0] < after["top1"] < after["interval"][1] < 1
-    plain, warm = (Predictor(load_run(open_run(calibrated / RUN), calibrated=one)) for one in (False, True))
+    plain, warm = (Predictor(load_best(open_run(calibrated / RUN), calibrated=one)) for one in (False, True))
     split = open_split(calibrated / "shards" / "sample", "test")
     images = plain.images(split.read_rows(np.arange(20)))
     first, second = plain.probabilities(images), warm.probabilities(images)
@@ -154,7 +154,7 @@ def test_too_few_drawings_are_refused_and_what_was_stored_stands(tmp_path_factor
 
 
 def test_drawings_that_tell_no_temperature_are_refused_and_what_was_stored_stands(run: Path, tmp_path: Path) -> None:
-    before, loaded = (run / CALIBRATION).read_bytes(), load_run(open_run(run))
+    before, loaded = (run / CALIBRATION).read_bytes(), load_best(open_run(run))
     upside_down = replace(loaded, step=lambda variables, images: -loaded.step(variables, images))
     with pytest.raises(
         InputError, match=r"determine no temperature between 0\.05 and 20 \(the predictions are near chance\)"

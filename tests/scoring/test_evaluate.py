@@ -10,7 +10,7 @@ import pytest
 
 from model.runs.folder import open_run
 from model.scoring.evaluate import Predictions, labels_in
-from model.scoring.loaded import load_run
+from model.scoring.loaded import load_best
 from model.scoring.metrics import Scores, score
 from model.scoring.predict import Predictor
 from pipeline.errors import MismatchError
@@ -118,7 +118,7 @@ def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(wor
         drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end,
         size=run.config.image_size, line_width=run.config.line_width,
     )  # fmt: skip
-    loaded = load_run(run)
+    loaded = load_best(run)
     expected = naive_scores(np.asarray(loaded.step(jax.device_put(loaded.variables), images)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert all(0 <= found[name] <= 1 for name in ("top1", "top3", "map3"))
@@ -133,14 +133,14 @@ def test_a_mirror_makes_it_the_mean_of_the_drawing_and_its_mirror_image(work: Pa
     found = json.loads(ran.stdout)
     run, split = open_run(work / RUN), open_split(work / "shards" / "sample", "test")
     drawings, config = split.read_rows(np.arange(len(split))), run.config.render_config()
-    loaded = load_run(run)
+    loaded = load_best(run)
     both = [
         jax.nn.softmax(loaded.step(loaded.variables, render(drawings, config, mirrored=one))) for one in (False, True)
     ]
     expected = naive_scores(np.log(np.mean(np.asarray(both, np.float64), axis=0)), drawings.word)
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert found["mirror"] is True
-    predictor = Predictor(load_run(run), mirror=True)
+    predictor = Predictor(load_best(run), mirror=True)
     # Batches of another size: float32 rounding.
     np.testing.assert_allclose(predictor.predict(drawings), np.asarray(both[0] + both[1]) / 2, atol=1e-5)
 

@@ -11,7 +11,7 @@ from PIL import Image
 from model.networks import NETWORKS
 from model.runs.folder import open_run
 from model.scoring.evaluate import EVAL_BATCH
-from model.scoring.loaded import load_run
+from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.shards.read import open_split
 from tests.small import command, in_process, sample_sketches, sketchpipe, trained
@@ -132,7 +132,7 @@ def test_what_cannot_be_done_is_said_in_a_line(work: Path, arguments: list[str],
 
 
 def test_probabilities_do_not_depend_on_how_many_drawings_come_together(work: Path) -> None:
-    predictor = Predictor(load_run(open_run(work / RUN)))
+    predictor = Predictor(load_best(open_run(work / RUN)))
     split = open_split(work / "shards" / "sample", "train")
     images = predictor.images(split.read_row_group(0).slice(0, EVAL_BATCH + 9))
     together = predictor.probabilities(images)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from model.runs.folder import Run, open_run
-from model.training.choice import Choice, plan_run
+from model.training.choose import Choice, plan_run
 from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
 from model.training.train import Trainer
 from pipeline.errors import LockedError
