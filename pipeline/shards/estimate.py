@@ -17,8 +17,9 @@ from pipeline.hashing import mix64
 from pipeline.shards.options import USUAL_SIZES, BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.sources.chunks import Scanned
 from pipeline.sources.files import Source
-from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
+from pipeline.sources.readers import is_compressed, read_head, scan_source
 from pipeline.storage.commit import BUILD
 
 _AMPLE = 64  # times the size of plain inputs: if that much is free, every build fits

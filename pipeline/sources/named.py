@@ -9,11 +9,11 @@ from pathlib import Path
 from pipeline.drawings import Drawings
 from pipeline.errors import InputError
 from pipeline.sources.files import Source
-from pipeline.sources.readers import read_source, scan_source
+from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
 
 
-def read_named(files: Sequence[str], reject: Callable[[Reject], None] = lambda _reject: None) -> Iterator[Drawings]:
+def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
     """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
 
     Args:
@@ -32,15 +32,9 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], None] = lambda _
             if name == "-":
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
-            lines, source = 0, Source(Path(copy.name if name == "-" else name), names[name], None)
-            for chunk in read_source(source):
-                scanned = scan_source(source, chunk)
-                for one in scanned.rejects(names[name], lines):
-                    reject(one)
-                lines += scanned.lines
-                if len(scanned.drawings):
-                    found = True
-                    yield scanned.drawings
+            for drawings in read_parts(Source(Path(copy.name if name == "-" else name), names[name], None), reject):
+                found = True
+                yield drawings
     if not found:
         raise InputError(
             f"{', '.join(map(names.__getitem__, files))}: no drawing to name; expected ndjson with a word and a "

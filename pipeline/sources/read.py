@@ -1,6 +1,5 @@
 """`read_drawings`: reads sources of every format that a build of shards takes into memory."""
 
-import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -12,8 +11,9 @@ from pipeline.classes import missing_class
 from pipeline.drawings import Drawings, concat, renumbered
 from pipeline.errors import InputError
 from pipeline.sources.files import Source, find_sources, no_drawing_in
-from pipeline.sources.readers import read_source, scan_source
-from pipeline.threads import core_count, ordered_map
+from pipeline.sources.readers import read_parts
+from pipeline.sources.rejects import Reject
+from pipeline.threads import core_count
 from pipeline.wording import counted
 
 
@@ -59,16 +59,17 @@ def read_drawings(
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
     """The drawings of a source, one chunk at a time; warns of its rejects at the end."""
-    first, rejected, lines, found = None, 0, 0, False
-    for scanned in ordered_map(functools.partial(scan_source, source), read_source(source), core_count()):
-        for reject in scanned.rejects(source.name, lines):
-            if strict:
-                raise InputError(str(reject))
-            first, rejected = first or reject, rejected + 1
-        lines += scanned.lines
-        if len(scanned.drawings):
-            found = True
-            yield scanned.drawings
+    first, rejected, found = None, 0, False
+
+    def note(reject: Reject) -> None:
+        nonlocal first, rejected
+        if strict:
+            raise InputError(str(reject))
+        first, rejected = first or reject, rejected + 1
+
+    for drawings in read_parts(source, note, core_count()):
+        found = True
+        yield drawings
     if not found:
         raise no_drawing_in(source, first)
     if first is not None:
