@@ -20,6 +20,8 @@ from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
 from pipeline.wording import counted
 
+_COLUMNS = ("key_id", "word", "recognized", "countrycode", "timestamp")  # of `Drawings`, one entry a drawing
+
 
 @dataclass(frozen=True, repr=False)
 class Drawing:
@@ -117,11 +119,7 @@ class Drawings:
             y=self.y[p0:p1],
             stroke_end=self.stroke_end[s0:s1] - p0,
             drawing_end=self.drawing_end[start:stop] - s0,
-            key_id=self.key_id[start:stop],
-            word=self.word[start:stop],
-            recognized=self.recognized[start:stop],
-            countrycode=self.countrycode[start:stop],
-            timestamp=self.timestamp[start:stop],
+            **{name: getattr(self, name)[start:stop] for name in _COLUMNS},
         )
 
     def take(self, rows: Int64Array) -> "Drawings":
@@ -133,18 +131,8 @@ class Drawings:
         x, y = np.empty(points, np.uint8), np.empty(points, np.uint8)
         stroke_end, drawing_end = np.empty(strokes, np.int64), np.empty(len(rows), np.int64)
         take_strokes(self.x, self.y, self.stroke_end, self.drawing_end, rows, x, y, stroke_end, drawing_end)
-        return dataclasses.replace(
-            self,
-            x=x,
-            y=y,
-            stroke_end=stroke_end,
-            drawing_end=drawing_end,
-            key_id=self.key_id[rows],
-            word=self.word[rows],
-            recognized=self.recognized[rows],
-            countrycode=self.countrycode[rows],
-            timestamp=self.timestamp[rows],
-        )
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return dataclasses.replace(self, x=x, y=y, stroke_end=stroke_end, drawing_end=drawing_end, **columns)
 
 
 def concat(parts: Sequence[Drawings]) -> Drawings:
@@ -243,16 +231,9 @@ def taken_sizes(stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Arra
 
 @kernel
 def take_strokes(
-    x: UInt8Array,
-    y: UInt8Array,
-    stroke_end: Int64Array,
-    drawing_end: Int64Array,
-    rows: Int64Array,
-    out_x: UInt8Array,
-    out_y: UInt8Array,
-    out_stroke_end: Int64Array,
-    out_drawing_end: Int64Array,
-) -> None:
+    x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
+    out_x: UInt8Array, out_y: UInt8Array, out_stroke_end: Int64Array, out_drawing_end: Int64Array,
+) -> None:  # fmt: skip
     """Copy the strokes of the drawings at `rows` into the four output arrays, sized by `taken_sizes`."""
     stroke = 0
     point = 0

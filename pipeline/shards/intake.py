@@ -203,7 +203,7 @@ class Intake:
             if self.strict:
                 raise InputError(f"{reject} (--strict)")
             self.counts.note_reject(source, reject)
-            listed.append(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
+            listed.append(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
             if len(listed) == _REJECTS_A_WRITE:
                 rejects.write("".join(listed).encode())
                 listed.clear()

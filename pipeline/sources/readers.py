@@ -12,7 +12,7 @@ from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.rejects import Reject
-from pipeline.sources.streams import open_stream
+from pipeline.sources.streams import Stream
 from pipeline.threads import ordered_map
 
 HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
@@ -24,7 +24,7 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
     Raises:
         InputError: it cannot be read.
     """
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         end = start
         for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):
@@ -81,13 +81,13 @@ def is_compressed(source: Source) -> bool:
     """
     if not source.path.is_file():
         return False
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         return stream.format != "plain"
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import BLOCK_BYTES, Chunk, Scanned
 from pipeline.sources.rejects import Reject
-from pipeline.sources.streams import open_stream
+from pipeline.sources.streams import Stream
 from tests.sources import naive_binary as naive
 from tests.sources.naive_binary import pack
 
@@ -66,7 +66,7 @@ def read_file(
 ) -> tuple[list[dict[str, Any]], list[Reject], list[int], int]:
     """Drawings, rejects, where chunks end, and how many bytes were fresh."""
     drawings, rejects, ends, fresh, lines = [], [], [], 0, 0
-    with open_stream(path) as stream:
+    with Stream(path) as stream:
         for chunk in read_binary_chunks(stream, start=start, chunk_bytes=chunk_bytes):
             scanned = scan_binary_chunk(chunk, "dog")
             drawings += records(scanned)
@@ -274,7 +274,7 @@ def test_chunks_bring_every_byte_of_the_file_once(tmp_path: Path) -> None:
     path = tmp_path / "dog.bin"
     content = random_file(3, 5 << 19 if JIT else 1 << 18, bad=False)
     path.write_bytes(content)
-    with open_stream(path) as stream:
+    with Stream(path) as stream:
         chunks = list(read_binary_chunks(stream, chunk_bytes=BLOCK_BYTES))
     assert b"".join(chunk.fresh.tobytes() for chunk in chunks) == content
     assert b"".join(chunk.text.tobytes() for chunk in chunks) == content
