@@ -41,7 +41,7 @@ def bench(
     from pipeline.cli.progress import Bar
 
     with Bar() as bar:
-        speed = measure_speed(shards, progress=bar, notice=bar.say)
+        speed = measure_speed(shards, progress=bar)
     typer.echo(json.dumps(dataclasses.asdict(speed), indent=1) if as_json else _as_text(speed, shards))
 
 

@@ -46,7 +46,7 @@ def predict(
     from pipeline.cli.options import say
     from pipeline.errors import UsageError
     from pipeline.pictures.sheet import write_png
-    from pipeline.sources.named import read_named
+    from pipeline.sources.read import read_named
 
     if random == bool(files):
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")

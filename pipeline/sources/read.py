@@ -1,7 +1,10 @@
-"""`read_drawings`: reads sources of every format that a build of shards takes into memory."""
+"""Reads drawings outside of a build: sources as a whole into memory, or named files and stdin a chunk at a time."""
 
+import shutil
+import sys
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,6 +58,35 @@ def read_drawings(
     drawings = concat(parts)
     words = sorted(seen if wanted is None else set(wanted))
     return replace(drawings, word=renumbered(drawings.word, drawings.words, words), words=words)
+
+
+def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
+    """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
+
+    Args:
+        files: their names; "-" is stdin.
+        reject: is told of each line that is rejected.
+
+    Raises:
+        InputError: a name is that of no file, or no file has a drawing.
+    """
+    found = False
+    names = {name: "stdin" if name == "-" else name for name in files}
+    for name in files:
+        if name != "-" and not Path(name).is_file():
+            raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
+        with tempfile.NamedTemporaryFile() as copy:
+            if name == "-":
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+                copy.flush()
+            for drawings in read_parts(Source(Path(copy.name if name == "-" else name), names[name], None), reject):
+                found = True
+                yield drawings
+    if not found:
+        raise InputError(
+            f"{', '.join(map(names.__getitem__, files))}: no drawing to name; expected ndjson with a word and a "
+            "drawing a line"
+        )
 
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.sources.named import read_named
+from pipeline.sources.read import read_named
 from pipeline.sources.rejects import Reject
 
 CAT = '{"word": "cat", "drawing": [[[0, 9], [0, 9]]]}\n'
