@@ -141,17 +141,14 @@ def concat(parts: Sequence[Drawings]) -> Drawings:
     countrycodes, countrycode = _merged([part.countrycodes for part in parts], [part.countrycode for part in parts])
     points = np.cumsum([0, *(len(part.x) for part in parts)])
     strokes = np.cumsum([0, *(len(part.stroke_end) for part in parts)])
+    joined = ("x", "y", "key_id", "recognized", "timestamp")
     return dataclasses.replace(
         parts[0],
-        x=np.concatenate([part.x for part in parts]),
-        y=np.concatenate([part.y for part in parts]),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in joined},
         stroke_end=np.concatenate([part.stroke_end + start for part, start in zip(parts, points, strict=False)]),
         drawing_end=np.concatenate([part.drawing_end + start for part, start in zip(parts, strokes, strict=False)]),
-        key_id=np.concatenate([part.key_id for part in parts]),
         word=word,
-        recognized=np.concatenate([part.recognized for part in parts]),
         countrycode=countrycode,
-        timestamp=np.concatenate([part.timestamp for part in parts]),
         words=words,
         countrycodes=countrycodes,
     )

@@ -74,7 +74,7 @@ def build_folder(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
                 sizes=sizes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            SHARDS.commit(folder, _names(folder), origin.dump())
+            SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)))
         return manifest, True
 
 
