@@ -20,6 +20,8 @@ from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
 from pipeline.wording import counted
 
+_COLUMNS = ("key_id", "word", "recognized", "countrycode", "timestamp")  # of `Drawings`, one entry a drawing
+
 
 @dataclass(frozen=True, repr=False)
 class Drawing:
@@ -117,11 +119,7 @@ class Drawings:
             y=self.y[p0:p1],
             stroke_end=self.stroke_end[s0:s1] - p0,
             drawing_end=self.drawing_end[start:stop] - s0,
-            key_id=self.key_id[start:stop],
-            word=self.word[start:stop],
-            recognized=self.recognized[start:stop],
-            countrycode=self.countrycode[start:stop],
-            timestamp=self.timestamp[start:stop],
+            **{name: getattr(self, name)[start:stop] for name in _COLUMNS},
         )
 
     def take(self, rows: Int64Array) -> "Drawings":
@@ -133,18 +131,8 @@ class Drawings:
         x, y = np.empty(points, np.uint8), np.empty(points, np.uint8)
         stroke_end, drawing_end = np.empty(strokes, np.int64), np.empty(len(rows), np.int64)
         take_strokes(self.x, self.y, self.stroke_end, self.drawing_end, rows, x, y, stroke_end, drawing_end)
-        return dataclasses.replace(
-            self,
-            x=x,
-            y=y,
-            stroke_end=stroke_end,
-            drawing_end=drawing_end,
-            key_id=self.key_id[rows],
-            word=self.word[rows],
-            recognized=self.recognized[rows],
-            countrycode=self.countrycode[rows],
-            timestamp=self.timestamp[rows],
-        )
+        columns = {name: getattr(self, name)[rows] for name in _COLUMNS}
+        return dataclasses.replace(self, x=x, y=y, stroke_end=stroke_end, drawing_end=drawing_end, **columns)
 
 
 def concat(parts: Sequence[Drawings]) -> Drawings:
@@ -153,17 +141,14 @@ def concat(parts: Sequence[Drawings]) -> Drawings:
     countrycodes, countrycode = _merged([part.countrycodes for part in parts], [part.countrycode for part in parts])
     points = np.cumsum([0, *(len(part.x) for part in parts)])
     strokes = np.cumsum([0, *(len(part.stroke_end) for part in parts)])
+    joined = ("x", "y", "key_id", "recognized", "timestamp")
     return dataclasses.replace(
         parts[0],
-        x=np.concatenate([part.x for part in parts]),
-        y=np.concatenate([part.y for part in parts]),
+        **{name: np.concatenate([getattr(part, name) for part in parts]) for name in joined},
         stroke_end=np.concatenate([part.stroke_end + start for part, start in zip(parts, points, strict=False)]),
         drawing_end=np.concatenate([part.drawing_end + start for part, start in zip(parts, strokes, strict=False)]),
-        key_id=np.concatenate([part.key_id for part in parts]),
         word=word,
-        recognized=np.concatenate([part.recognized for part in parts]),
         countrycode=countrycode,
-        timestamp=np.concatenate([part.timestamp for part in parts]),
         words=words,
         countrycodes=countrycodes,
     )
@@ -243,16 +228,9 @@ def taken_sizes(stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Arra
 
 @kernel
 def take_strokes(
-    x: UInt8Array,
-    y: UInt8Array,
-    stroke_end: Int64Array,
-    drawing_end: Int64Array,
-    rows: Int64Array,
-    out_x: UInt8Array,
-    out_y: UInt8Array,
-    out_stroke_end: Int64Array,
-    out_drawing_end: Int64Array,
-) -> None:
+    x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
+    out_x: UInt8Array, out_y: UInt8Array, out_stroke_end: Int64Array, out_drawing_end: Int64Array,
+) -> None:  # fmt: skip
     """Copy the strokes of the drawings at `rows` into the four output arrays, sized by `taken_sizes`."""
     stroke = 0
     point = 0

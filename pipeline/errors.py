@@ -22,8 +22,6 @@ class DivergedError(SketchpipeError):
 class InputError(SketchpipeError):
     """Input that is missing or invalid."""
 
-    exit_code = 3
-
 
 class DamagedError(SketchpipeError):
     """A file whose bytes are not those that were written, or do not match its checksum."""

@@ -33,13 +33,14 @@ from model.runs.checkpoint import Position
 from pipeline import errors
 from pipeline.cli.main import app
 from pipeline.cli.sample import sample
-from pipeline.drawings import from_strokes
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest, ShardFile, SourceCount
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.schema import SCHEMA
 from pipeline.sources import binary, rejects
-from pipeline.sources.readers import DamagedEnd
+from pipeline.sources.chunks import Chunk
+from pipeline.sources.files import Source
+from pipeline.sources.readers import scan_source
 from tests.small import trained
 
 ROOT = Path(__file__).parents[1]
@@ -249,7 +250,8 @@ def test_shards_page_describes_every_column_field_and_reason() -> None:
     fields = {field.name for kind in (Manifest, ShardFile, SourceCount, BuildOptions, rejects.Reject)
               for field in dataclasses.fields(kind)}  # fmt: skip
     reasons = {name for kinds in (rejects.REASONS, binary.REASONS) for name, _ in kinds.values()}
-    (damaged,) = DamagedEnd(from_strokes([], []), np.empty(0, np.int64), 0, 0, "").rejects("", 0)
+    nothing = np.empty(0, np.uint8)
+    (damaged,) = scan_source(Source(Path(), "", None), Chunk(nothing, 0, 0, None, nothing, "cut")).rejects("", 0)
     reasons.add(damaged.reason)
     names = {*SCHEMA.names, *fields, *reasons, "format", "format_version", "checksum"}
     assert [name for name in sorted(names) if f"`{name}`" not in text] == []

@@ -102,10 +102,7 @@ class Speed:
 
 
 def measure_speed(
-    shards: Path | None = None,
-    *,
-    progress: Progress = untold,
-    notice: Callable[[str], None] = lambda _message: None,
+    shards: Path | None = None, *, progress: Progress = untold, notice: Callable[[str], None] = lambda _message: None
 ) -> Speed:
     """Measure this machine, in a temporary folder that is removed afterwards.
 

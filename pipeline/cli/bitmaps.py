@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipeline.choices import Scaling
+from pipeline.cli.options import Classes, Splits, Workers
 
 if TYPE_CHECKING:
     from pipeline.pictures.sets import PictureSet
@@ -17,24 +18,18 @@ def bitmaps(
         list[str], typer.Argument(metavar="SOURCE", help="Google's numpy bitmaps: .npy files, folders or globs.")
     ],
     to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
-    classes: Annotated[
-        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
-    ] = None,
+    classes: Classes = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Bitmaps to take of each class; all by default.")
     ] = None,
-    splits: Annotated[
-        str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
-    ] = "0.8,0.1,0.1",
+    splits: Splits = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the division into splits.")] = 0,
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels; the bitmaps have 28.")] = 28,
     scaling: Annotated[Scaling, typer.Option(help="How bitmaps are resized.")] = "nearest",
     invert: Annotated[
         bool, typer.Option("--invert", help="Draw black strokes on white; Google's are white on black.")
     ] = False,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
-    ] = None,
+    workers: Workers = None,
     force: Annotated[bool, typer.Option("--force", help="Write again even if nothing has changed.")] = False,
 ) -> None:
     """Turn Google's numpy bitmaps into folders of PNG files.

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 def download(
     words: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="CLASS", help="Google's words, as `sketchpipe classes` lists them."),
+        list[str] | None, typer.Argument(metavar="CLASS", help="Google's words, as `sketchpipe classes` lists them.")
     ] = None,
     classes: Annotated[str | None, typer.Option(metavar="WORDS", help='More words, "cat,hot dog" or @FILE.')] = None,
     everything: Annotated[bool, typer.Option("--all", help="All 345 words.")] = False,

@@ -5,9 +5,7 @@ from typing import Annotated
 import typer
 
 
-def networks(
-    classes: Annotated[int, typer.Option(help="Number of classes of the last layer.")] = 10,
-) -> None:
+def networks(classes: Annotated[int, typer.Option(help="Number of classes of the last layer.")] = 10) -> None:
     """List the networks with their recipes, parameters and cost.
 
     Reads nothing; writes to stdout.

@@ -1,15 +1,23 @@
-"""What commands share: usage lines, messages, lists of names, and sizes and times as text."""
+"""What commands share: some options, usage lines, messages, lists of names, and sizes and times as text."""
 
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
+
+Classes = Annotated[
+    str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
+]
+Splits = Annotated[str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")]
+Workers = Annotated[
+    int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
+]
 
 
 class Command(TyperCommand):

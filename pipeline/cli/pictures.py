@@ -6,15 +6,14 @@ from typing import Annotated
 import typer
 
 from pipeline.choices import Encoding, Framing, SplitOrAll
+from pipeline.cli.options import Classes, Workers
 
 
 def pictures(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     to: Annotated[Path, typer.Option(help="Folder for the pictures.")],
     split: Annotated[SplitOrAll, typer.Option(help="Split to draw.")] = "all",
-    classes: Annotated[
-        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
-    ] = None,
+    classes: Classes = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Drawings to take of each class at random; all by default.")
     ] = None,
@@ -22,9 +21,7 @@ def pictures(
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels, 8 to 1024.")] = 64,
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
     framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
-    ] = None,
+    workers: Workers = None,
     force: Annotated[bool, typer.Option("--force", help="Write again even if nothing has changed.")] = False,
 ) -> None:
     """Draw shards as PNG files, in a folder for each split and class.

@@ -59,7 +59,7 @@ def predict(
     from model.scoring.loaded import load_best
     from model.scoring.predict import Predictor, random_drawing
     from pipeline.pictures.sheet import write_png
-    from pipeline.sources.named import read_named
+    from pipeline.sources.read import read_named
 
     if random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipeline.cli.options import Classes, Splits, Workers
+
 if TYPE_CHECKING:
     from pipeline.shards.estimate import Estimate
     from pipeline.shards.manifest import Manifest
@@ -23,9 +25,7 @@ def shards(
     to: Annotated[
         Path | None, typer.Option(help="Folder for the shards; by default shards/ and the name of the source folder.")
     ] = None,
-    classes: Annotated[
-        str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
-    ] = None,
+    classes: Classes = None,
     drawings_per_class: Annotated[
         int | None, typer.Option(help="Drawings to take of each class; all by default.")
     ] = None,
@@ -36,13 +36,9 @@ def shards(
     num_shards: Annotated[
         int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
-    splits: Annotated[
-        str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
-    ] = "0.8,0.1,0.1",
+    splits: Splits = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(help="Threads; one a core by default. The files are the same with any number.")
-    ] = None,
+    workers: Workers = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[

@@ -50,8 +50,7 @@ def verify(
 def repair(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     sources: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="SOURCE", help="Where the sources are now, if they have moved."),
+        list[str] | None, typer.Argument(metavar="SOURCE", help="Where the sources are now, if they have moved.")
     ] = None,
     workers: Annotated[int | None, typer.Option(help="Threads; one a core by default.")] = None,
 ) -> None:

@@ -5,15 +5,16 @@ process is killed, the next one requests only the rest. A whole file is checked 
 put in place; for the first lines of a file there is no checksum.
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.download.bucket import Checksum, Version
 from pipeline.download.remote import CHUNK_BYTES, Remote
-from pipeline.errors import DamagedError, OutputError
+from pipeline.errors import DamagedError
+from pipeline.storage.files import writing
 
+KEPT = "what was downloaded is kept: make room and run the command again"
 _MARGIN = 1.05  # factor on the estimated bytes of missing lines: one more request would cost more
 _LEAST_BYTES = 1 << 14  # of a request for lines
 
@@ -35,7 +36,7 @@ class Partial:
         self._least_bytes = _LEAST_BYTES
         self.size = self.lines = 0
         self._checksum = Checksum(version)
-        with _writing(path):
+        with writing(path, KEPT):
             self._file = path.open("a+b", buffering=0)
             self._recall()
 
@@ -67,14 +68,14 @@ class Partial:
         """Write those of the next bytes that are wanted; returns how many."""
         chunk = self._wanted(chunk)
         view = memoryview(chunk)
-        with _writing(self.path):
+        with writing(self.path, KEPT):
             while view:
                 view = view[self._file.write(view) :]
         return self._count(chunk)
 
     def restart(self) -> None:
         """Empty the partial file; keep only the mean length of its lines."""
-        with _writing(self.path):
+        with writing(self.path, KEPT):
             self._file.truncate(0)
         if self.lines:
             self._guess = self.size / self.lines
@@ -85,7 +86,7 @@ class Partial:
 
     def sync(self) -> None:
         """Flush the partial file to the disk."""
-        with _writing(self.path):
+        with writing(self.path, KEPT):
             os.fsync(self._file.fileno())
 
     def prove(self) -> str | None:
@@ -154,15 +155,3 @@ def fetch_file(remote: Remote, url: str, partial: Partial, received: Callable[[i
         partial.restart()
         if not may_repeat:
             raise DamagedError(f"{url}: {fault}, also after a second download; choose a mirror with --source")
-
-
-@contextlib.contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    """Turn errors of the disk into an `OutputError`."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); what was downloaded is kept: "
-            "make room and run the command again"
-        ) from error

@@ -12,7 +12,7 @@ from functools import partial as bind
 from pathlib import Path
 
 from pipeline.download.bucket import check_words
-from pipeline.download.fetch_file import Partial, fetch_file
+from pipeline.download.fetch_file import KEPT, Partial, fetch_file
 from pipeline.download.plan import DownloadOptions, Item, Plan, examine
 from pipeline.download.receipts import DOWNLOADS, drop_partials, partial_path, put_in_place, read_receipt
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
@@ -20,7 +20,8 @@ from pipeline.download.workers import Counter, each_on_threads
 from pipeline.errors import OutputError, SketchpipeError
 from pipeline.progress import Progress, untold
 from pipeline.sources.files import SAMPLE_MARK
-from pipeline.storage.locks import locked_file
+from pipeline.storage.commit import locked
+from pipeline.storage.files import writing
 
 CONNECTIONS = 8
 _VERSIONS = 3  # of one file that keeps changing, before the download gives up
@@ -163,33 +164,8 @@ def _fetch(remote: Remote, options: DownloadOptions, received: Callable[[int], N
 
 @contextlib.contextmanager
 def _held(folder: Path) -> Iterator[None]:
-    """Lock a folder for this process; a new folder into which nothing was downloaded is removed."""
+    """Lock a folder for this process; a new folder into which nothing was downloaded is removed again."""
     if (folder / SAMPLE_MARK).exists():
         raise OutputError(f"{folder}: holds the built-in sample; choose another folder with --to")
-    is_new = not folder.exists()
-    with contextlib.ExitStack() as stack:
-        try:
-            (folder / DOWNLOADS).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked_file(
-                folder / DOWNLOADS / "lock",
-                lambda pid: f"{folder}: process {pid} is downloading into it; wait for it to end, or stop it",
-            ))  # fmt: skip
-        except FileExistsError as error:
-            raise OutputError(
-                f"{error.filename}: is not a folder; move it, or choose another folder with --to"
-            ) from error
-        except OSError as error:
-            raise OutputError(
-                f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"
-            ) from error
-        try:
-            yield
-        except OSError as error:
-            where = error.filename or folder
-            raise OutputError(
-                f"{where}: cannot be written ({error.strerror or error}); what was downloaded is kept: "
-                "make room and run the command again"
-            ) from error
-        finally:
-            if is_new and [entry.name for entry in folder.rglob("*")] == [DOWNLOADS, "lock"]:
-                shutil.rmtree(folder)
+    with locked(folder, DOWNLOADS, "is downloading into it; wait for it to end, or stop it"), writing(folder, KEPT):
+        yield

@@ -284,13 +284,12 @@ class Loader:
         if missing:
             labels = np.append(labels, np.zeros(missing, np.int32))
             rows = np.append(rows, np.full(missing, -1))
-        if config.transform is None:
-            return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, [buffer])
-        with self.times.adding("transforming"):
-            images, labels = apply_transform(
-                config.transform, images, labels,
-                seed=config.seed, epoch=epoch, step=share.step, process_index=config.process_index,
-            )  # fmt: skip
+        if config.transform is not None:
+            with self.times.adding("transforming"):
+                images, labels = apply_transform(
+                    config.transform, images, labels,
+                    seed=config.seed, epoch=epoch, step=share.step, process_index=config.process_index,
+                )  # fmt: skip
         return Batch(images, labels, rows >= 0, rows, epoch or 0, share.step, [buffer])
 
     def _buffer(self) -> UInt8Array:

@@ -82,13 +82,6 @@ class EpochOrder:
             return rows
         return rows[argsort(mix64(rows.astype(np.uint64) ^ self._salt("row")))]
 
-    def all_rows(self) -> Int64Array:
-        """(rows,) int64, the rows of the whole epoch in order, as the interleaved lanes give them piece by piece."""
-        out = np.empty(self.rows, np.int64)
-        for lane in range(min(LANES, self.rows)):
-            out[lane::LANES] = np.concatenate([self.permute(pool) for pool in self.pools(lane)])
-        return out
-
     def _salt(self, what: str) -> np.uint64:
         return salted(f"sketchpipe {what}", self.seed, self.epoch or 0)
 

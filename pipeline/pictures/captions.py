@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.arrays import UInt8Array
-from pipeline.pictures.sheet import Font, shortened, shown
+from pipeline.pictures.sheet import fitting
 
 RIGHT, WRONG, PLAIN = (120, 210, 130), (255, 140, 110), (200, 200, 200)
 _BACKGROUND = (24, 24, 24)
@@ -38,10 +38,6 @@ def captioned_grid(images: UInt8Array, captions: Sequence[Sequence[Caption]], co
         middle = left + (wide - _GAP) // 2
         grid.paste(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), (middle - width // 2, top))
         for line, (text, colour) in enumerate(lines_below):
-            fitting = _fitting(text, font, wide - _GAP)
-            pen.text((middle, top + height + line * _LINE), fitting, fill=colour, font=font, anchor="ma")
+            label = fitting(text, font, wide - _GAP)
+            pen.text((middle, top + height + line * _LINE), label, fill=colour, font=font, anchor="ma")
     return np.asarray(grid)
-
-
-def _fitting(text: str, font: Font, width: int) -> str:
-    return shortened(shown(text, font), font, width)

@@ -17,10 +17,10 @@ from pipeline.errors import InputError, UsageError
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.npy import SIDE, BitmapFile, bitmap_splits, find_bitmaps
 from pipeline.pictures.png import SCALINGS, resized
-from pipeline.pictures.sets import PictureSet, index_hash, place_set, write_picture, write_pictures
-from pipeline.pictures.target import BITMAPS, PICTURES
+from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_pictures
+from pipeline.pictures.target import BITMAPS, INDEX, PICTURES
 from pipeline.progress import Progress, untold
-from pipeline.shards.manifest import ATTRIBUTION
+from pipeline.shards.manifest import ATTRIBUTION, file_hash
 from pipeline.shards.shuffle import SPLITS, parse_splits
 
 _COLUMNS = ("split", "class", "file", "source", "row")
@@ -150,7 +150,7 @@ def _write(
         classes=tuple(classes),
         counts=counts,
         sources=tuple({"name": file.name, "rows": file.rows, "taken": taken[file.path]} for file in files),
-        index_sha256=index_hash(staged),
+        index_sha256=file_hash(staged / INDEX),
     )
 
 

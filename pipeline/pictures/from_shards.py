@@ -21,11 +21,12 @@ from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
 from pipeline.pictures.names import safe_name
-from pipeline.pictures.sets import PictureSet, index_hash, place_set, write_picture, write_pictures
+from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_pictures
 from pipeline.pictures.sheet import labels_of
-from pipeline.pictures.target import DRAWINGS, PICTURES
+from pipeline.pictures.target import DRAWINGS, INDEX, PICTURES
 from pipeline.progress import Progress, untold
 from pipeline.rendering.render import RenderConfig, render
+from pipeline.shards.manifest import file_hash
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
 
@@ -139,7 +140,7 @@ def write_drawings(
             classes=tuple(classes),
             counts=counts,
             sources=({"name": shards.resolve().name, "checksum": manifest.checksum},),
-            index_sha256=index_hash(staged),
+            index_sha256=file_hash(staged / INDEX),
         )
 
     return place_set(folder, DRAWINGS, made_of, write, force=force)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pipeline.arrays import Int64Array, UInt8Array
-from pipeline.pictures.sheet import Font, shortened, shown
+from pipeline.pictures.sheet import Font, fitting
 
 _BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)  # the colours of a cell that holds all drawings of its row
@@ -38,7 +38,7 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
     shares = row_shares(confusion)
     every = -(-_LINE // cell)  # an axis shows the word of one class in this many
     font = ImageFont.load_default(11)
-    labels = [shortened(shown(word, font), font, _WORDS) for word in words]
+    labels = [fitting(word, font, _WORDS) for word in words]
     side = _MARGIN + 8 + max(int(font.getlength(label)) for label in labels[::every])
     picture = Image.new("RGB", (side + count * cell + _MARGIN, side + count * cell + _MARGIN), _BACKGROUND)
     picture.paste(Image.fromarray(_cells(shares, cell)), (side, side))

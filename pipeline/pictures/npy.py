@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import UInt8Array, UInt64Array
-from pipeline.classes import declared_word
+from pipeline.classes import declared_word, plain_stem
 from pipeline.errors import InputError
 from pipeline.hashing import salted
 from pipeline.shards.shuffle import split_of
@@ -25,7 +24,6 @@ from pipeline.sources.files import find_files, printable, visible_files
 
 SIDE = 28  # pixels
 SUFFIX = ".npy"
-_PREFIX = "full_numpy_bitmap_"
 _PIXELS = SIDE * SIDE
 _HEADERS = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
 
@@ -80,7 +78,7 @@ def open_bitmaps(path: Path, name: str | None = None) -> BitmapFile:
     word = word_of_file(path.name)
     if not word:
         raise InputError(f"{path}: its name declares no class; name it <class>{SUFFIX}")
-    rows = _layout(path).rows
+    rows, *_ = _layout(path)
     if rows == 0:
         raise InputError(f"{path}: holds no bitmaps; download it again or leave it out")
     return BitmapFile(path, name or f"{path.parent.name}/{path.name}", word, rows)
@@ -92,8 +90,7 @@ def word_of_file(name: str) -> str:
     >>> word_of_file("full_numpy_bitmap_hot%20dog.npy"), word_of_file("t_shirts.npy")
     ('hot dog', 't_shirts')
     """
-    stem = unquote(printable(name).removesuffix(SUFFIX))
-    return declared_word(name) or stem.removeprefix(_PREFIX)
+    return declared_word(name) or plain_stem(printable(name))
 
 
 def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) -> NDArray[np.int64]:
@@ -112,17 +109,11 @@ def bitmap_splits(bitmaps: UInt8Array, splits: Sequence[Fraction], seed: int) ->
     return split_of(keys ^ salted("bitmap split", seed), splits)
 
 
-@dataclass(frozen=True)
-class _Layout:
-    """The array in a file: its rows, the offset of its first byte, and whether it is stored column by column."""
+def _layout(path: Path) -> tuple[int, int, Literal["C", "F"]]:
+    """The rows of the array in a file, the offset of its first byte, and its order.
 
-    rows: int
-    offset: int
-    columns_first: bool
-
-
-def _layout(path: Path) -> _Layout:
-    """Read the header, and check it against the file's size, so that nothing beyond the file's end is mapped."""
+    The header is checked against the file's size, so that nothing beyond the file's end is mapped.
+    """
     try:
         with path.open("rb") as file:
             version = np.lib.format.read_magic(file)
@@ -144,15 +135,14 @@ def _layout(path: Path) -> _Layout:
         raise InputError(f"{path}: is not a complete {SUFFIX} file (it ends after {size:,} bytes); download it again")
     if behind > 0:
         raise InputError(f"{path}: has {behind:,} more bytes after its {shape[0]:,} bitmaps; download it again")
-    return _Layout(shape[0], offset, columns_first)
+    return shape[0], offset, "F" if columns_first else "C"
 
 
 def _map(path: Path) -> UInt8Array:
     """Map the file's array into memory: (N, 784) uint8."""
-    layout = _layout(path)
-    order: Literal["C", "F"] = "F" if layout.columns_first else "C"
+    rows, offset, order = _layout(path)
     try:
-        return np.memmap(path, np.uint8, "r", layout.offset, (layout.rows, _PIXELS), order)
+        return np.memmap(path, np.uint8, "r", offset, (rows, _PIXELS), order)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:

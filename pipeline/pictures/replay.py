@@ -132,8 +132,7 @@ def encode_gif(frames: UInt8Array) -> bytes:
     changed = np.concatenate([_packed(frames[0]).ravel(), *map(_changed, frames[:-1], frames[1:])])
     found = np.unique(changed)
     palette = _palette(changed, found)
-    spread = (found[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
-    nearest = np.array([((palette - colour) ** 2).sum(axis=1).argmin() for colour in spread], np.uint8)
+    nearest = np.array([((palette - colour) ** 2).sum(axis=1).argmin() for colour in _rgb(found)], np.uint8)
     table = palette.astype(np.uint8).tobytes()
 
     def indexed(frame: UInt8Array) -> Image.Image:
@@ -166,14 +165,15 @@ def _changed(before: UInt8Array, after: UInt8Array) -> NDArray[np.uint32]:
 def _palette(changed: NDArray[np.uint32], found: NDArray[np.uint32]) -> Int64Array:
     """(K, 3) int64, at most 256 colours for these pixels: their own if so few, else black and a median cut."""
     if len(found) <= _COLOURS:
-        chosen = found
-    else:
-        lit = changed[changed != 0]
-        rgb = (lit[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.uint8)
-        cut = Image.fromarray(rgb[None]).quantize(_COLOURS - 1, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
-        entries = np.array(cut.getpalette()).reshape(-1, 3)
-        return np.concatenate([np.zeros((1, 3), np.int64), entries])
-    return (chosen[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
+        return _rgb(found)
+    lit = _rgb(changed[changed != 0]).astype(np.uint8)
+    cut = Image.fromarray(lit[None]).quantize(_COLOURS - 1, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    return np.concatenate([np.zeros((1, 3), np.int64), np.array(cut.getpalette()).reshape(-1, 3)])
+
+
+def _rgb(packed: NDArray[np.uint32]) -> Int64Array:
+    """(K, 3) int64, the red, green and blue of K packed colours."""
+    return (packed[:, None] >> np.array([16, 8, 0], np.uint32) & 0xFF).astype(np.int64)
 
 
 def _prefixes(x: Float64Array, y: Float64Array, stroke_end: Int64Array, count: int) -> dict[str, Any]:

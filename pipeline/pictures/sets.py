@@ -11,7 +11,6 @@ moving it, the next one finishes that with the help of a journal.
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 from collections import Counter
@@ -26,6 +25,7 @@ from pipeline.pictures.names import check_names, safe_name
 from pipeline.pictures.png import encode_png
 from pipeline.pictures.target import FORMATS, INDEX, PICTURES, check_free, foreign_in
 from pipeline.progress import Progress
+from pipeline.shards.manifest import file_hash
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, locked, refuse_foreign
 from pipeline.threads import ordered_map
@@ -146,14 +146,9 @@ def write_picture(staged: Path, place: str, image: UInt8Array) -> None:
         file.write(encode_png(image))
 
 
-def index_hash(staged: Path) -> str:
-    """The SHA-256, in hex, of the index that was written."""
-    return _sha256(staged / INDEX)
-
-
 def _origin(made_of: Mapping[str, Any], mark: Path) -> str:
     """What a set was made from and the hash of its mark, as JSON."""
-    return json.dumps({**made_of, "mark": _sha256(mark)})
+    return json.dumps({**made_of, "mark": file_hash(mark)})
 
 
 def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet | None:
@@ -170,7 +165,7 @@ def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet
 
 def _is_whole(folder: Path, made: PictureSet) -> bool:
     """Whether the index is unchanged and each class's folder holds as many pictures as it should."""
-    if not (folder / INDEX).is_file() or _sha256(folder / INDEX) != made.index_sha256:
+    if not (folder / INDEX).is_file() or file_hash(folder / INDEX) != made.index_sha256:
         return False
     for split, counts in made.counts.items():
         for word, count in zip(made.classes, counts, strict=True):
@@ -183,8 +178,3 @@ def _is_whole(folder: Path, made: PictureSet) -> bool:
 def _pictures_in(place: Path) -> int:
     with os.scandir(place) as entries:
         return sum(entry.name.endswith(".png") for entry in entries)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -137,7 +137,7 @@ class _Layout:
 def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout:
     """The layout of a sheet with a row of at most `longest` drawings for each word."""
     font = ImageFont.load_default(12)
-    labels = [shortened(shown(word, font), font, _MAX_LABEL_WIDTH) for word in words]
+    labels = [fitting(word, font, _MAX_LABEL_WIDTH) for word in words]
     line = max(config.size + _GAP, _TEXT_HEIGHT)
     label_width = max(_LABEL_WIDTH, *(math.ceil(font.getlength(label)) + 3 * _GAP for label in labels))
     wide = label_width + longest * (config.size + _GAP) + _GAP
@@ -151,15 +151,11 @@ def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout
     return _Layout(font, labels, label_width, line, rows, columns, wide, height)
 
 
-def shown(word: str, font: Font) -> str:
-    """The word, or its `safe_name` if the font lacks one of its characters."""
+def fitting(word: str, font: Font, width: int) -> str:
+    """The word as a label of at most `width` pixels: its `safe_name` if the font lacks a character; cut with `...`."""
     lacking = bytes(font.getmask(_NO_CHARACTER))
     can_show = all(c.isprintable() and bytes(font.getmask(c)) != lacking for c in set(word))
-    return word if can_show else safe_name(word)
-
-
-def shortened(label: str, font: Font, width: int) -> str:
-    """The label, cut and with `...` at its end if it is wider than `width` pixels."""
+    label = word if can_show else safe_name(word)
     if font.getlength(label) <= width:
         return label
     while label and font.getlength(label + "...") > width:

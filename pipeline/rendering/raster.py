@@ -129,23 +129,13 @@ def render_batch(
     first_point = np.append(0, stroke_end)[first_stroke]
     strokes = int(np.diff(first_stroke).max())
     blocks = -(-(int(np.diff(first_point).max()) + strokes) // BLOCK)  # a dot of one point becomes two points
+    points = np.zeros((POINT_ROWS, blocks * BLOCK + 1), np.float32)
+    inks, segments = np.empty((3, blocks * BLOCK + 1), np.uint8), np.empty(blocks * BLOCK * FIELDS, np.float32)
+    planes = np.empty(3 * (size * (size + LANES) + LANES), np.uint8)
     render_drawings(
-        x,
-        y,
-        stroke_end,
-        drawing_end,
-        widths,
-        np.float32(size / 256),
-        colours.table,
-        colours.by_segment,
-        np.zeros((POINT_ROWS, blocks * BLOCK + 1), np.float32),
-        np.empty((3, blocks * BLOCK + 1), np.uint8),
-        np.empty(blocks * BLOCK * FIELDS, np.float32),
-        np.empty(3 * (size * (size + LANES) + LANES), np.uint8),
-        size,
-        colours.channels,
-        out.reshape(-1),
-    )
+        x, y, stroke_end, drawing_end, widths, np.float32(size / 256), colours.table, colours.by_segment,
+        points, inks, segments, planes, size, colours.channels, out.reshape(-1),
+    )  # fmt: skip
     return out
 
 

@@ -20,17 +20,9 @@ MERGE = F32(1 / 64)  # pixels; a point nearer than this to the one before it is 
 
 @inner_kernel
 def place_points(
-    x: UInt8Array | Float32Array,
-    y: UInt8Array | Float32Array,
-    stroke_end: Int64Array,
-    first: int,
-    last: int,
-    scale: F32,
-    half_width: F32,
-    points: Float32Array,
-    table: UInt8Array,
-    inks: UInt8Array,
-) -> int:
+    x: UInt8Array | Float32Array, y: UInt8Array | Float32Array, stroke_end: Int64Array, first: int, last: int,
+    scale: F32, half_width: F32, points: Float32Array, table: UInt8Array, inks: UInt8Array,
+) -> int:  # fmt: skip
     """Scale the points of strokes first..last into rows 0 and 1 of `points`, and return their number.
 
     Row 2 is marked where a stroke begins; the rows of `inks` receive each point's red, green and blue.
@@ -108,22 +100,10 @@ def copy_plane(planes: UInt8Array, size: int, stride: int, images: UInt8Array, b
 
 @kernel
 def render_drawings(
-    x: UInt8Array | Float32Array,
-    y: UInt8Array | Float32Array,
-    stroke_end: Int64Array,
-    drawing_end: Int64Array,
-    line_widths: Float32Array,
-    scale: F32,
-    table: UInt8Array,
-    by_segment: bool,
-    points: Float32Array,
-    inks: UInt8Array,
-    segments: Float32Array,
-    planes: UInt8Array,
-    size: int,
-    channels: int,
-    images: UInt8Array,
-) -> None:
+    x: UInt8Array | Float32Array, y: UInt8Array | Float32Array, stroke_end: Int64Array, drawing_end: Int64Array,
+    line_widths: Float32Array, scale: F32, table: UInt8Array, by_segment: bool, points: Float32Array, inks: UInt8Array,
+    segments: Float32Array, planes: UInt8Array, size: int, channels: int, images: UInt8Array,
+) -> None:  # fmt: skip
     """Fill `images`, (N * size * size * channels,) uint8.
 
     `line_widths` has one entry for each drawing. Strokes have the colours of `table`, (K, 3), in turn; if `by_segment`

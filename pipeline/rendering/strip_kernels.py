@@ -56,14 +56,7 @@ def along(segments: Float32Array, o: np.uint64, column: F32, row: F32) -> Vector
 
 
 @inlined_kernel
-def cover_of(
-    strip: Vector,
-    start: Vector,
-    stop: Vector,
-    plateau: Vector,
-    peak: Vector,
-    apart: Vector,
-) -> Vector:
+def cover_of(strip: Vector, start: Vector, stop: Vector, plateau: Vector, peak: Vector, apart: Vector) -> Vector:
     """The coverage, 0 to 256, of pixels by the strip and the cuts at its ends; `stop` is already lowered by FULL."""
     zero = simd.floats(ZERO)
     near = simd.least(simd.greatest(plateau - simd.magnitude(strip - apart), zero), peak)
@@ -93,13 +86,7 @@ def blend_plane(planes: UInt8Array, i: np.uint64, opaque: Vector, clear: Vector,
 
 @inlined_kernel
 def blend(
-    planes: UInt8Array,
-    i: np.uint64,
-    cover: Vector,
-    red: Vector,
-    green: Vector,
-    blue: Vector,
-    channels: int,
+    planes: UInt8Array, i: np.uint64, cover: Vector, red: Vector, green: Vector, blue: Vector, channels: int
 ) -> None:
     """Blend a colour into eight pixels from `i` on; `cover` is 0 to 256."""
     opaque = simd.truncated(cover + simd.floats(HALF))

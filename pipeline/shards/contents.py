@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import InputError, ShardError
-from pipeline.shards.manifest import Manifest, read_manifest
+from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.schema import SCHEMA
 from pipeline.shards.shuffle import SPLITS
@@ -78,7 +78,10 @@ def read_contents(folder: Path) -> Contents:
     counts = {word: dict.fromkeys(manifest.counts, 0) for word in manifest.classes}
     for word, split, drawings in rows.group_by("word", "split").agg(pl.col("drawings").sum()).iter_rows():
         counts[word][split] = drawings
-    if counts != _expected(manifest):
+    expected = {
+        word: {split: of[k] for split, of in manifest.counts.items()} for k, word in enumerate(manifest.classes)
+    }
+    if counts != expected:
         raise ShardError(f"{folder}: its shards do not hold what its manifest counts; build it anew with --force")
     totals = rows.drop("word", "split").sum().row(0, named=True)
     sources = manifest.sources
@@ -101,10 +104,6 @@ def read_contents(folder: Path) -> Contents:
         rejects=dict(sorted(manifest.rejects.items(), key=lambda item: (-item[1], item[0]))),
         classes=counts,
     )
-
-
-def _expected(manifest: Manifest) -> dict[str, dict[str, int]]:
-    return {word: {split: of[k] for split, of in manifest.counts.items()} for k, word in enumerate(manifest.classes)}
 
 
 def _counts(folder: Path, name: str) -> "pl.DataFrame":

@@ -17,8 +17,9 @@ from pipeline.hashing import mix64
 from pipeline.shards.options import USUAL_SIZES, BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.sources.chunks import Scanned
 from pipeline.sources.files import Source
-from pipeline.sources.readers import Scanned, is_compressed, read_head, scan_source
+from pipeline.sources.readers import is_compressed, read_head, scan_source
 from pipeline.storage.commit import BUILD
 
 _AMPLE = 64  # times the size of plain inputs: if that much is free, every build fits
@@ -85,9 +86,7 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
         drawings = head.scanned.drawings
         records += wanted * (record_sizes(drawings).mean() if len(drawings) else 0)
     row_bytes, row_seconds = _cost_of_row([head.scanned.drawings for head in heads])
-    scale = sum(source.path.stat().st_size for source in sources) / max(
-        1, sum(source.path.stat().st_size for source in looked_at)
-    )
+    scale = _disk_bytes(sources) / max(1, _disk_bytes(looked_at))
     sampled = max(1, sum(head.bytes for head in heads))
     seconds = scale * (read_bytes * parse_seconds / sampled + rows * row_seconds)
     return Estimate(
@@ -106,7 +105,7 @@ def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) 
         OutputError: the build cannot fit.
     """
     free = free_bytes(folder)
-    ample = free > _AMPLE * sum(source.path.stat().st_size for source in sources)
+    ample = free > _AMPLE * _disk_bytes(sources)
     if ample and not any(is_compressed(source) for source in sources):
         return None
     needed = estimate_build(sources, options)
@@ -124,6 +123,10 @@ def free_bytes(folder: Path) -> int:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
     return shutil.disk_usage(existing).free + left
+
+
+def _disk_bytes(sources: Sequence[Source]) -> int:
+    return sum(source.path.stat().st_size for source in sources)
 
 
 def _read(source: Source) -> _Head:

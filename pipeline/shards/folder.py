@@ -26,7 +26,7 @@ def build_folder(
     force: bool = False,
     sizes: BuildSizes = USUAL_SIZES,
     progress: Progress = untold,
-    begin: Callable[[Sequence[Source]], None] = lambda _sources: None,
+    begin: Callable[[Sequence[Source]], object] = lambda _sources: None,
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
 
@@ -74,7 +74,7 @@ def build_folder(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
                 sizes=sizes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            SHARDS.commit(folder, _names(folder), origin.dump())
+            SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)))
         return manifest, True
 
 

@@ -21,9 +21,9 @@ from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
 from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
-from pipeline.sources.chunks import Chunk
+from pipeline.sources.chunks import Chunk, Scanned
 from pipeline.sources.files import Source, no_drawing_in
-from pipeline.sources.readers import Scanned, read_source, scan_source
+from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
 
@@ -203,7 +203,7 @@ class Intake:
             if self.strict:
                 raise InputError(f"{reject} (--strict)")
             self.counts.note_reject(source, reject)
-            listed.append(json.dumps(reject.as_dict(), ensure_ascii=False) + "\n")
+            listed.append(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
             if len(listed) == _REJECTS_A_WRITE:
                 rejects.write("".join(listed).encode())
                 listed.clear()

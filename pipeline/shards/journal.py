@@ -33,9 +33,9 @@ class Journal:
         """Read the entries of the same work, drop damaged ones and other work's, and close the file at the end."""
         whole = 0
         if self._path.exists():
-            entries, ends = _read(self._path)
+            entries, end = _read(self._path)
             if entries and entries[0] == json.loads(json.dumps(self._work)):
-                self.entries, whole = entries[1:], ends[-1]
+                self.entries, whole = entries[1:], end
         self._file = Output(self._path, keep=whole)
         try:
             if not whole:
@@ -60,14 +60,13 @@ class Journal:
         self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
 
 
-def _read(path: Path) -> tuple[list[Entry], list[int]]:
-    """The entries before the first damaged one, and the byte after each."""
-    entries, ends, end = [], [], 0
+def _read(path: Path) -> tuple[list[Entry], int]:
+    """The entries before the first damaged one, and the byte after the last of them."""
+    entries, end = [], 0
     for line in path.read_bytes().splitlines(keepends=True):
         text = line[9:-1]
         if line != b"%08x %s\n" % (zlib.crc32(text), text):
             break
         end += len(line)
         entries.append(json.loads(text))
-        ends.append(end)
-    return entries, ends
+    return entries, end

@@ -9,7 +9,6 @@ from pipeline.shards.estimate import check_space
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
 from pipeline.shards.options import BuildOptions
-from pipeline.sources.files import Source
 from pipeline.threads import core_count
 
 
@@ -57,12 +56,8 @@ def build_shards(
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
     options, folder = BuildOptions(chosen, **settings), Path(to)
-
-    def begin(found: Sequence[Source]) -> None:
-        check_space(folder, found, options)
-
     manifest, _ = build_folder(
         texts, folder, options, workers=workers or core_count(), strict=strict, force=force, progress=progress,
-        begin=begin,
+        begin=lambda found: check_space(folder, found, options),
     )  # fmt: skip
     return manifest

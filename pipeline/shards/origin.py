@@ -28,10 +28,6 @@ class Origin:
     options: dict[str, Any]
     sources: list[tuple[str, int, int, str]]
 
-    def dump(self) -> str:
-        """The text of the file."""
-        return json.dumps(asdict(self))
-
 
 def options_of(fields: Mapping[str, Any]) -> BuildOptions:
     """The options of a build, from the fields that a manifest or an origin holds.

@@ -28,11 +28,7 @@ from pipeline.threads import ordered_map
 
 
 def repair_folder(
-    folder: Path,
-    inputs: Sequence[str] = (),
-    *,
-    workers: int = 1,
-    progress: Progress = untold,
+    folder: Path, inputs: Sequence[str] = (), *, workers: int = 1, progress: Progress = untold
 ) -> list[Damage]:
     """Rebuild the damaged files of a folder of shards; returns what was damaged, an empty list if nothing was.
 
@@ -77,7 +73,7 @@ def _sources_of(origin: Origin, options: BuildOptions) -> list[Source]:
     known = (*WORDS, *(options.classes or ()))
     for path, *_ in origin.sources:
         if not Path(path).is_file():
-            raise InputError(f"{path}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+            raise _gone(path)
     return [Source(Path(path), name, word_of_name(name, known)) for path, _, _, name in origin.sources]
 
 
@@ -88,7 +84,7 @@ def _matched(manifest: Manifest, origin: Origin | None, inputs: Sequence[str]) -
     if not inputs and origin is not None and [name for *_, name in origin.sources] == names:
         return _sources_of(origin, options)
     if not inputs:
-        raise InputError(f"{names[0]}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+        raise _gone(names[0])
     known, there = (*WORDS, *(options.classes or ())), find_sources(inputs, options.classes)
     matched = []
     for count in manifest.sources:
@@ -111,8 +107,12 @@ def _most_like(count: SourceCount, there: Sequence[Source]) -> Source:
     if len(like) > 1:
         like = [source for source in like if _hash_of(source, count.bytes) == count.hash]
     if not like:
-        raise InputError(f"{count.name}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
+        raise _gone(count.name)
     return like[0]
+
+
+def _gone(source: str) -> InputError:
+    return InputError(f"{source}: this source is gone; say where it is: sketchpipe repair SHARDS SOURCE...")
 
 
 def _hash_of(source: Source, end: int) -> str:

@@ -11,7 +11,7 @@ from there on is one reject.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
 from pipeline.jit import kernel
-from pipeline.sources.chunks import BLOCK_BYTES, CHUNK_BYTES, Chunk
+from pipeline.sources.chunks import BLOCK_BYTES, CHUNK_BYTES, Chunk, Scanned
 from pipeline.sources.rejects import Reject
 from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.streams import Stream
@@ -43,32 +43,6 @@ REASONS = {
     _TOO_LONG: ("bad-record", f"the record is longer than {MAX_RECORD_BYTES} bytes"),
     _CUT: ("truncated-record", "the file ends before the record does"),
 }
-
-
-@dataclass(frozen=True)
-class ScannedRecords:
-    """The drawings of a chunk and its rejected records.
-
-    Attributes:
-        drawings: N drawings in the order of the records.
-        ends: (N,) int64, for each drawing the offset in the file where its record ends.
-        end: the offset in the file where the chunk ends.
-        lines: how many records the chunk holds, rejected ones included; a part in which no record can be found is one.
-        offset: the offset in the file where the chunk begins.
-        faults: (R, 5) int64, for each rejected record its index and its first byte in the chunk, its error code, the
-            number that the message shows, and whether no record can be found after it.
-    """
-
-    drawings: Drawings
-    ends: Int64Array
-    end: int
-    lines: int
-    offset: int
-    faults: Int64Array
-
-    def rejects(self, name: str, lines: int) -> list[Reject]:
-        """The rejects of this chunk of the file called `name`, which has `lines` records before this chunk."""
-        return [_reject(name, self.offset, lines, *fault) for fault in self.faults.tolist()]
 
 
 def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -105,21 +79,12 @@ def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHU
         offset, rest = offset + cut, buffer[cut:]
 
 
-def scan_binary_chunk(chunk: Chunk, word: str) -> ScannedRecords:
-    """Read the records of a chunk; `word` is the word of all its drawings."""
-    return scan_binary(chunk.text, word, offset=chunk.offset, end=chunk.end)
+def scan_binary_chunk(chunk: Chunk, word: str) -> Scanned:
+    """Read the records of a chunk; `word` is the word of all its drawings.
 
-
-def scan_binary(buf: UInt8Array, word: str, *, offset: int = 0, end: int | None = None) -> ScannedRecords:
-    """Read records.
-
-    Args:
-        buf: (B,) uint8, whole records; the last may be cut if the file ends there or no later record can be found.
-        word: the word of all drawings.
-        offset: where `buf` begins in its file.
-        end: where `buf` ends in its file, if that is not `offset + B`.
+    The last record may be cut if the file ends there or no later record can be found.
     """
-    buf = _frozen(np.ascontiguousarray(buf, np.uint8))
+    buf = _frozen(chunk.text)
     most = len(buf) // _LEAST_RECORD_BYTES
     x, y = np.empty(len(buf) // 2, np.uint8), np.empty(len(buf) // 2, np.uint8)
     stroke_end, drawing_end = np.empty(len(buf) // _LEAST_STROKE_BYTES, np.int64), np.empty(most, np.int64)
@@ -142,8 +107,8 @@ def scan_binary(buf: UInt8Array, word: str, *, offset: int = 0, end: int | None 
         words=[word],
         countrycodes=codes,
     )
-    behind = offset + len(buf) if end is None else end
-    return ScannedRecords(drawings, ends[:count] + offset, behind, records, offset, faults[:rejected].copy())
+    rejects = partial(_rejects, chunk.offset, faults[:rejected].copy())
+    return Scanned(drawings, ends[:count] + chunk.offset, chunk.end, records, rejects)
 
 
 def _frozen(buf: UInt8Array) -> UInt8Array:
@@ -162,14 +127,18 @@ def _countrycodes(column: NDArray[np.uint16]) -> tuple[list[str], NDArray[np.int
     return [int(code).to_bytes(2, "little").decode("ascii") for code in found[order]], place[inverse]
 
 
-def _reject(
-    name: str, offset: int, records: int, record: int, start: int, fault: int, number: int, lost: int
-) -> Reject:
-    reason, sentence = REASONS[fault]
-    message = sentence.format(number, number.to_bytes(2, "little").hex(" ") if fault == _COUNTRYCODE else "")
-    if lost:
-        message += f"; records have no delimiter, so everything from byte {offset + start} on is skipped"
-    return Reject(name, offset + start, records + record + 1, reason, message)
+def _rejects(offset: int, faults: Int64Array, name: str, records: int) -> Iterator[Reject]:
+    """The rejects of a chunk at `offset` of the file called `name`, which has `records` records before the chunk.
+
+    `faults`, (R, 5) int64, holds for each rejected record its index and its first byte in the chunk, its error code,
+    the number that the message shows, and whether no record can be found after it.
+    """
+    for record, start, fault, number, lost in faults.tolist():
+        reason, sentence = REASONS[fault]
+        message = sentence.format(number, number.to_bytes(2, "little").hex(" ") if fault == _COUNTRYCODE else "")
+        if lost:
+            message += f"; records have no delimiter, so everything from byte {offset + start} on is skipped"
+        yield Reject(name, offset + start, records + record + 1, reason, message)
 
 
 @kernel

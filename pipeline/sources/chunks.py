@@ -1,12 +1,14 @@
 """Cuts a file into chunks of whole lines, in bounded memory, and hashes what was read."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import xxhash
 
-from pipeline.arrays import UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.drawings import Drawings
+from pipeline.sources.rejects import Reject
 from pipeline.sources.scanner.faults import MAX_LINE_BYTES
 from pipeline.sources.streams import Stream
 
@@ -40,6 +42,25 @@ class Chunk:
         """The XXH64, in hex, of each `BLOCK_BYTES` of `fresh`."""
         starts = range(0, len(self.fresh), BLOCK_BYTES)
         return [xxhash.xxh64_hexdigest(self.fresh[k : k + BLOCK_BYTES].data) for k in starts]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What is in a chunk.
+
+    Attributes:
+        drawings: N drawings in the order of the file.
+        ends: (N,) int64, for each drawing the offset in the file where its line or record ends.
+        end: the offset in the file where the chunk ends.
+        lines: how many lines or records it holds, rejected ones and an overlong line skipped before it included.
+        rejects: returns its rejects in order, given the file's name and how many lines the file has before the chunk.
+    """
+
+    drawings: Drawings
+    ends: Int64Array
+    end: int
+    lines: int
+    rejects: Callable[[str, int], Iterable[Reject]]
 
 
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import zstandard
 
 from pipeline.errors import InputError
+from pipeline.wording import counted
 
 MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` accepts without an option
 PIECE_BYTES = 1 << 18
@@ -167,8 +168,7 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
         if not begin:
             return
         if _is_skippable(begin):
-            length = _read_whole(file, 4)
-            count = int.from_bytes(length, "little")
+            count = int.from_bytes(_read_whole(file, 4), "little")
             if file.pass_over(count) < count:
                 raise _cut_short(file)
         elif begin == _ZSTD:
@@ -244,7 +244,7 @@ def _cut_short(file: RawFile) -> BrokenStreamError:
 def _garbage(file: RawFile, end: int, what: str) -> BrokenStreamError:
     file.pass_over(None)
     count = file.offset - end
-    are = "1 byte" if count == 1 else f"{count:,} bytes"
+    are = "is" if count == 1 else "are"
     return BrokenStreamError(
-        f"{are} after the end of the {what} stream at byte {end} {'is' if count == 1 else 'are'} not {what}"
+        f"{counted(count, 'byte')} after the end of the {what} stream at byte {end} {are} not {what}"
     )

@@ -3,14 +3,14 @@
 import json
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, content_hash
-from pipeline.sources.chunks import BLOCK_BYTES, Chunk
+from pipeline.sources.chunks import BLOCK_BYTES, Chunk, Scanned
 from pipeline.sources.rejects import Reject, reason_and_message
 from pipeline.sources.scanner import lines as nd
 from pipeline.sources.scanner.faults import MAX_LINE_BYTES, TOO_LONG
@@ -19,40 +19,8 @@ from pipeline.sources.scanner.raw_strokes import make_scratch
 _REJECTS_A_CALL = 1024
 
 
-@dataclass(frozen=True)
-class ScannedChunk:
-    """The drawings of a chunk and its rejected lines.
-
-    Attributes:
-        drawings: N drawings in the order of the lines.
-        ends: (N,) int64, for each drawing the offset in the file where its line ends.
-        end: the offset in the file where the chunk ends.
-        lines: how many lines the chunk holds, including an overlong line skipped before it.
-        offset: the offset in the file where the chunk's text begins.
-        too_long: the offset in the file where that overlong line begins, or None.
-        faults: (R, 6) int32, for each rejected line its index and its first byte in the text, from 0, and its error.
-    """
-
-    drawings: Drawings
-    ends: Int64Array
-    end: int
-    lines: int
-    offset: int
-    too_long: int | None
-    faults: NDArray[np.int32]
-
-    def rejects(self, name: str, lines: int) -> Iterator[Reject]:
-        """The rejects of this chunk, in order, of the file called `name`, which has `lines` lines before the chunk."""
-        if self.too_long is not None:
-            yield Reject(name, self.too_long, lines + 1, *reason_and_message(TOO_LONG, MAX_LINE_BYTES, 0, 0))
-            lines += 1
-        for k in range(0, len(self.faults), _REJECTS_A_CALL):
-            for line, start, *fault in self.faults[k : k + _REJECTS_A_CALL].tolist():
-                yield Reject(name, self.offset + start, lines + line + 1, *reason_and_message(*fault))
-
-
-def scan_chunk(chunk: Chunk) -> ScannedChunk:
-    """Parse the lines of a chunk."""
+def scan_chunk(chunk: Chunk) -> Scanned:
+    """Parse the lines of a chunk; its rejects are made only when they are requested."""
     buf = chunk.text
     _scratch.fit(len(buf))
     x, y, rows, key_id = _scratch.x, _scratch.y, _scratch.rows, _scratch.key_id
@@ -85,11 +53,26 @@ def scan_chunk(chunk: Chunk) -> ScannedChunk:
     without_key = rows[nd.HAS_KEY_ID] == 0
     if without_key.any():
         drawings.key_id[without_key] = content_hash(drawings)[without_key]
-    passed = chunk.too_long is not None
-    return ScannedChunk(
-        drawings, rows[nd.END] + chunk.offset, chunk.end, lines + passed, chunk.offset, chunk.too_long,
-        np.concatenate(faults),
-    )  # fmt: skip
+    rejects = partial(_rejects, chunk.offset, chunk.too_long, np.concatenate(faults))
+    return Scanned(drawings, rows[nd.END] + chunk.offset, chunk.end, lines + (chunk.too_long is not None), rejects)
+
+
+def _rejects(offset: int, too_long: int | None, faults: NDArray[np.int32], name: str, lines: int) -> Iterator[Reject]:
+    """The rejects of a chunk of the file called `name`, which has `lines` lines before the chunk.
+
+    Args:
+        offset: the offset in the file where the chunk's text begins.
+        too_long: the offset in the file where an overlong line before it begins, or None.
+        faults: (R, 6) int32, for each rejected line its index and its first byte in the text, from 0, and its error.
+        name: the file's name.
+        lines: how many lines the file has before the chunk.
+    """
+    if too_long is not None:
+        yield Reject(name, too_long, lines + 1, *reason_and_message(TOO_LONG, MAX_LINE_BYTES, 0, 0))
+        lines += 1
+    for k in range(0, len(faults), _REJECTS_A_CALL):
+        for line, start, *fault in faults[k : k + _REJECTS_A_CALL].tolist():
+            yield Reject(name, offset + start, lines + line + 1, *reason_and_message(*fault))
 
 
 class _Scratch(threading.local):

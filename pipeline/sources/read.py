@@ -1,19 +1,22 @@
-"""`read_drawings`: reads sources of every format that a build of shards takes into memory."""
+"""Reads drawings outside of a build: sources as a whole into memory, or named files and stdin a chunk at a time."""
 
-import functools
+import shutil
+import sys
+import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from pipeline.classes import missing_class
+from pipeline.classes import WORDS, missing_class
 from pipeline.drawings import Drawings, concat, renumbered
 from pipeline.errors import InputError
-from pipeline.sources.files import Source, find_sources, no_drawing_in
-from pipeline.sources.readers import read_source, scan_source
-from pipeline.threads import core_count, ordered_map
+from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
+from pipeline.sources.readers import read_parts
+from pipeline.sources.rejects import Reject
+from pipeline.threads import core_count
 from pipeline.wording import counted
 
 
@@ -57,18 +60,49 @@ def read_drawings(
     return replace(drawings, word=renumbered(drawings.word, drawings.words, words), words=words)
 
 
+def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
+    """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
+
+    Args:
+        files: their names; "-" is stdin.
+        reject: is told of each line that is rejected.
+
+    Raises:
+        InputError: a name is that of no file, or no file has a drawing.
+    """
+    found = False
+    names = {name: "stdin" if name == "-" else name for name in files}
+    for name in files:
+        if name != "-" and not Path(name).is_file():
+            raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
+        with tempfile.NamedTemporaryFile() as copy:
+            if name == "-":
+                shutil.copyfileobj(sys.stdin.buffer, copy)
+                copy.flush()
+            path = Path(copy.name if name == "-" else name)
+            for drawings in read_parts(Source(path, names[name], word_of_name(path.name, WORDS)), reject):
+                found = True
+                yield drawings
+    if not found:
+        raise InputError(
+            f"{', '.join(map(names.__getitem__, files))}: no drawing to name; expected ndjson with a word and a "
+            "drawing a line"
+        )
+
+
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
     """The drawings of a source, one chunk at a time; warns of its rejects at the end."""
-    first, rejected, lines, found = None, 0, 0, False
-    for scanned in ordered_map(functools.partial(scan_source, source), read_source(source), core_count()):
-        for reject in scanned.rejects(source.name, lines):
-            if strict:
-                raise InputError(str(reject))
-            first, rejected = first or reject, rejected + 1
-        lines += scanned.lines
-        if len(scanned.drawings):
-            found = True
-            yield scanned.drawings
+    first, rejected, found = None, 0, False
+
+    def note(reject: Reject) -> None:
+        nonlocal first, rejected
+        if strict:
+            raise InputError(str(reject))
+        first, rejected = first or reject, rejected + 1
+
+    for drawings in read_parts(source, note, core_count()):
+        found = True
+        yield drawings
     if not found:
         raise no_drawing_in(source, first)
     if first is not None:

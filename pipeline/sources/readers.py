@@ -1,58 +1,21 @@
 """Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from pipeline.arrays import Int64Array, UInt8Array
+from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
-from pipeline.sources.chunks import CHUNK_BYTES, Chunk, read_chunks
+from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.rejects import Reject
-from pipeline.sources.streams import open_stream
+from pipeline.sources.streams import Stream
+from pipeline.threads import ordered_map
 
 HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
-
-
-class Scanned(Protocol):
-    """What is in a chunk.
-
-    Attributes:
-        drawings: N drawings in the order of the file.
-        ends: (N,) int64, the byte of the file after each drawing.
-        end: the byte of the file after the chunk.
-        lines: how many lines or records it holds.
-    """
-
-    @property
-    def drawings(self) -> Drawings: ...  # noqa: D102 - the class says it
-    @property
-    def ends(self) -> Int64Array: ...  # noqa: D102
-    @property
-    def end(self) -> int: ...  # noqa: D102
-    @property
-    def lines(self) -> int: ...  # noqa: D102
-    def rejects(self, name: str, lines: int) -> Iterable[Reject]:
-        """Its rejects in order; the file is called `name` and has `lines` lines before the chunk."""
-
-
-@dataclass(frozen=True)
-class DamagedEnd:
-    """The damaged end of a compressed file: no drawing, and one reject that names the damage."""
-
-    drawings: Drawings
-    ends: Int64Array
-    end: int
-    lines: int
-    damage: str
-
-    def rejects(self, name: str, lines: int) -> list[Reject]:
-        """The one reject."""
-        return [Reject(name, self.end, lines + 1, "damaged-file", f"{self.damage}; fetch the file anew")]
 
 
 def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
@@ -61,7 +24,7 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
     Raises:
         InputError: it cannot be read.
     """
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         end = start
         for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):
@@ -75,11 +38,39 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
 def scan_source(source: Source, chunk: Chunk) -> Scanned:
     """What is in a chunk of a source."""
     if chunk.damage is not None:
-        return DamagedEnd(from_strokes([], []), np.empty(0, np.int64), chunk.end, 0, chunk.damage)
+        rejects = partial(_damaged_end, chunk.end, chunk.damage)
+        return Scanned(from_strokes([], []), np.empty(0, np.int64), chunk.end, 0, rejects)
     if source.is_binary:
         assert source.declared is not None
         return scan_binary_chunk(chunk, source.declared)
     return scan_chunk(chunk)
+
+
+def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
+    """The one reject of the damaged end of a compressed file, which names the damage."""
+    return [Reject(name, end, lines + 1, "damaged-file", f"{damage}; fetch the file anew")]
+
+
+def read_parts(
+    source: Source, reject: Callable[[Reject], object] = lambda _reject: None, workers: int = 1
+) -> Iterator[Drawings]:
+    """The drawings of a source, one or more at a time, so that a source of any size can be read.
+
+    Args:
+        source: the source.
+        reject: is called with each reject, before the drawings of its chunk are returned.
+        workers: how many threads parse.
+
+    Raises:
+        InputError: the source cannot be read.
+    """
+    lines = 0
+    for scanned in ordered_map(partial(scan_source, source), read_source(source), workers):
+        for one in scanned.rejects(source.name, lines):
+            reject(one)
+        lines += scanned.lines
+        if len(scanned.drawings):
+            yield scanned.drawings
 
 
 def is_compressed(source: Source) -> bool:
@@ -90,13 +81,13 @@ def is_compressed(source: Source) -> bool:
     """
     if not source.path.is_file():
         return False
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         return stream.format != "plain"
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
-    with open_stream(source.path) as stream:
+    with Stream(source.path) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head

@@ -1,7 +1,7 @@
 """Why a line or a record was rejected: a short reason to count by, and a message for the user."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 from pipeline.sources.scanner import faults
 
@@ -17,7 +17,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Reject:
-    """A line or a record of a source that is in no shard.
+    """A line or a record of a source that is in no shard; its attributes are the columns of `rejects.ndjson`.
 
     Attributes:
         file: the source's name in the manifest.
@@ -32,10 +32,6 @@ class Reject:
     line: int
     reason: str
     message: str
-
-    def as_dict(self) -> dict[str, object]:
-        """The columns of `rejects.ndjson`."""
-        return asdict(self)
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}: {self.message}"

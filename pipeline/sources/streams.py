@@ -12,7 +12,10 @@ from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, RawFile,
 
 
 class Stream:
-    """The bytes of a file, decompressed if its first bytes are those of gzip or zstd; made by `open_stream`.
+    """The bytes of a plain, gzip or zstd file, whatever its name; opened for reading and decompressed.
+
+    A gzip file of several members (also with zeros after the last, as on tapes) and a zstd file of several frames are
+    read as one stream.
 
     Attributes:
         path: the file.
@@ -20,6 +23,9 @@ class Stream:
         offset: how many decompressed bytes were read or skipped.
         damage: what is wrong with the compressed file, once reading has reached the damage; None until then. zstd
             detects changed bytes only in files with checksums, which the `zstd` command writes by default.
+
+    Raises:
+        InputError: the file cannot be opened or read.
     """
 
     def __init__(self, path: Path) -> None:
@@ -112,15 +118,3 @@ class Stream:
         part, self._piece = self._piece[:count], self._piece[count:]
         self.offset += len(part)
         return part
-
-
-def open_stream(path: Path) -> Stream:
-    """Open a plain, gzip or zstd file for reading, whatever its name.
-
-    A gzip file of several members (also with zeros after the last, as on tapes) and a zstd file of several frames are
-    read as one stream.
-
-    Raises:
-        InputError: the file cannot be opened or read.
-    """
-    return Stream(path)

@@ -22,32 +22,36 @@ HARMLESS = (".gitkeep", ".DS_Store", "Thumbs.db")
 
 
 @contextlib.contextmanager
-def locked(folder: Path) -> Iterator[Path]:
-    """Lock `folder` for one writer, and create it if it is missing; yields its `.build/`.
+def locked(folder: Path, hidden: str = BUILD, doing: str = "is writing it; wait for it to end") -> Iterator[None]:
+    """Lock `folder` for one writer, and create it if it is missing; it is removed again if nothing was made in it.
+
+    Args:
+        folder: the folder.
+        hidden: the name of the folder in it that holds the lock.
+        doing: what another process that holds the lock is doing, and what to do, for the message.
 
     Raises:
         LockedError: another process holds the lock. A process that has died holds none.
         OutputError: the folder cannot be created or written.
     """
-    build = folder / BUILD
     is_new = not folder.exists()
-
-    def busy(pid: str) -> str:
-        return f"{folder}: process {pid} is writing it; wait for it to end"
-
     with contextlib.ExitStack() as stack:
         try:
-            build.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked_file(build / LOCK, busy))
+            (folder / hidden).mkdir(parents=True, exist_ok=True)
+            stack.enter_context(locked_file(folder / hidden / LOCK, lambda pid: f"{folder}: process {pid} {doing}"))
+        except FileExistsError as error:
+            raise OutputError(
+                f"{error.filename}: is not a folder; move it, or choose another folder with --to"
+            ) from error
         except OSError as error:
             raise OutputError(
                 f"{folder}: cannot be written ({error.strerror}); choose another folder with --to"
             ) from error
         try:
-            yield build
+            yield
         finally:
-            if is_new and [entry.name for entry in folder.rglob("*")] == [BUILD, LOCK]:
-                shutil.rmtree(folder)  # nothing was made in it, so it is removed again
+            if is_new and [entry.name for entry in folder.rglob("*")] == [hidden, LOCK]:
+                shutil.rmtree(folder)
 
 
 def refuse_foreign(folder: Path, foreign_in: Callable[[Path], list[str]]) -> None:

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.arrays import Int64Array
 from pipeline.loading import blocks
 from pipeline.loading import loader as loader_module
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
+from pipeline.loading.order import LANES, EpochOrder
 from pipeline.rendering.augment import Augmentation
 from pipeline.rendering.render import RenderConfig
 from pipeline.shards.read import ShardSplit
@@ -21,6 +23,14 @@ def stream(patch: pytest.MonkeyPatch, block_rows: int = 100) -> None:
     """Let loaders stream splits however small, in blocks so small that an epoch has several."""
     patch.setattr(loader_module, "KEPT_ROW_GROUPS", 1)
     patch.setattr(blocks, "_BLOCK_ROWS", block_rows)
+
+
+def all_rows(order: EpochOrder) -> Int64Array:
+    """(rows,) int64, the rows of the whole epoch in order, as the interleaved lanes give them piece by piece."""
+    out = np.empty(order.rows, np.int64)
+    for lane in range(min(LANES, order.rows)):
+        out[lane::LANES] = np.concatenate([order.permute(pool) for pool in order.pools(lane)])
+    return out
 
 
 def config_of(batch: int = 32, **changes: object) -> LoaderConfig:

@@ -13,7 +13,7 @@ from pipeline.loading.order import EpochOrder
 from pipeline.rendering.raster import render_batch
 from pipeline.rendering.render import RenderConfig
 from pipeline.shards.read import ShardSplit, open_split
-from tests.loading.splits import WORLDS, assert_same, config_of, interleaved, loaders_of, stream
+from tests.loading.splits import WORLDS, all_rows, assert_same, config_of, interleaved, loaders_of, stream
 from tests.small import damage, damaged_copy, sample_shards
 
 BATCH = 32
@@ -36,7 +36,7 @@ def split(request: pytest.FixtureRequest, shards: Path, monkeypatch: pytest.Monk
 
 def order_of(split: ShardSplit, epoch: int) -> list[int]:
     """The rows of an epoch in order."""
-    return EpochOrder(split.row_starts, config_of().seed, epoch).all_rows().tolist()
+    return all_rows(EpochOrder(split.row_starts, config_of().seed, epoch)).tolist()
 
 
 @pytest.fixture(scope="session")

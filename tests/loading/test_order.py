@@ -7,6 +7,7 @@ import pytest
 from pipeline.arrays import Int64Array
 from pipeline.hashing import salted
 from pipeline.loading.order import LANES, POOL_GROUPS, EpochOrder, argsort
+from tests.loading.splits import all_rows
 
 SIZES = [[1], [5], [63], [64, 1], [3] * 300, [7, 1, 120, 2, 2, 45] * 6, [1] * 1000, [8192, 8192, 100]]
 PINNED_ROWS = [10, 26, 40, 64, 74, 89]
@@ -50,18 +51,18 @@ def naive_rows(sizes: list[int], seed: int, epoch: int) -> list[int]:
 @pytest.mark.parametrize("sizes", SIZES[:-1])
 @pytest.mark.parametrize("epoch", [0, 3])
 def test_the_order_is_that_of_its_slow_description(sizes: list[int], epoch: int) -> None:
-    assert order_of(sizes, epoch=epoch).all_rows().tolist() == naive_rows(sizes, 7, epoch)
+    assert all_rows(order_of(sizes, epoch=epoch)).tolist() == naive_rows(sizes, 7, epoch)
 
 
 @pytest.mark.parametrize("sizes", SIZES)
 @pytest.mark.parametrize("epoch", [None, 0, 1])
 def test_an_epoch_has_every_row_exactly_once(sizes: list[int], epoch: int | None) -> None:
-    rows = order_of(sizes, epoch=epoch).all_rows()
+    rows = all_rows(order_of(sizes, epoch=epoch))
     np.testing.assert_array_equal(np.sort(rows), np.arange(sum(sizes)))
 
 
 def test_the_order_is_the_pinned_one() -> None:
-    rows = order_of([100] * 10 + [37], seed=7, epoch=3).all_rows()
+    rows = all_rows(order_of([100] * 10 + [37], seed=7, epoch=3))
     assert rows[:6].tolist() == PINNED_ROWS
     assert hashlib.sha256(rows.astype("<i8").tobytes()).hexdigest() == PINNED_HASH
 
@@ -69,7 +70,7 @@ def test_the_order_is_the_pinned_one() -> None:
 def test_the_orders_of_many_sizes_seeds_and_epochs_are_the_pinned_ones() -> None:
     pinned = hashlib.sha256()
     for sizes, seed, epoch in itertools.product(SIZES, (0, 7), (None, 0, 1, 2)):
-        pinned.update(order_of(sizes, seed, epoch).all_rows().astype("<i8").tobytes())
+        pinned.update(all_rows(order_of(sizes, seed, epoch)).astype("<i8").tobytes())
     assert pinned.hexdigest() == PINNED_HASH_OF_ALL
 
 
@@ -82,7 +83,7 @@ def test_hashes_are_sorted_as_numpy_sorts_them(count: int) -> None:
 
 @pytest.mark.parametrize("sizes", [[3] * 300, [8192, 8192, 100]])
 def test_each_epoch_and_each_seed_has_another_order(sizes: list[int]) -> None:
-    orders: list[Int64Array] = [order_of(sizes, seed, epoch).all_rows() for seed in (0, 1) for epoch in (0, 1, 2)]
+    orders: list[Int64Array] = [all_rows(order_of(sizes, seed, epoch)) for seed in (0, 1) for epoch in (0, 1, 2)]
     for k, one in enumerate(orders):
         for other in orders[k + 1 :]:
             # In a lane of n rows one row keeps its place by chance.
@@ -91,7 +92,7 @@ def test_each_epoch_and_each_seed_has_another_order(sizes: list[int]) -> None:
 
 def test_the_stored_order_reads_each_lane_from_first_to_last() -> None:
     order = order_of([3] * 300, epoch=None)
-    rows = order.all_rows()
+    rows = all_rows(order)
     for lane in range(LANES):
         assert rows[lane::LANES].tolist() == list(range(*order.lane(lane)))
 
@@ -99,7 +100,7 @@ def test_the_stored_order_reads_each_lane_from_first_to_last() -> None:
 def test_lanes_are_consecutive_rows_and_keep_their_rows_in_every_epoch() -> None:
     for epoch in (0, 5):
         order = order_of([50] * 21, epoch=epoch)
-        rows, end = order.all_rows(), 0
+        rows, end = all_rows(order), 0
         for lane in range(LANES):
             start, stop = order.lane(lane)
             assert start == end

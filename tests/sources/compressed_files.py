@@ -7,7 +7,7 @@ from pathlib import Path
 
 import zstandard
 
-from pipeline.sources.streams import open_stream
+from pipeline.sources.streams import Stream
 
 TEXT = b"".join(b'{"word":"cat","key_id":"%d"}\n' % (k * 7919) for k in range(40))
 NOISE = random.Random(0).randbytes(400_000)
@@ -64,7 +64,7 @@ CONTENT = {
 
 def read_all(path: Path, count: int = 1 << 16) -> tuple[bytes, str | None, str]:
     """The whole stream, its damage and its format."""
-    with open_stream(path) as stream:
+    with Stream(path) as stream:
         content = b"".join(iter(lambda: stream.read(count), b""))
         assert stream.read(count) == b""
         assert stream.offset == len(content)

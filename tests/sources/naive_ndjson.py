@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.sources.chunks import Chunk
-from pipeline.sources.ndjson import ScannedChunk, scan_chunk
+from pipeline.sources.chunks import Chunk, Scanned
+from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.rejects import Reject
 from tests.naive_hashing import content_hash
 from tests.sources.naive_simplify import simplify
@@ -31,17 +31,17 @@ class Pairs(list[Any]):
     """An object's fields in order, the same one twice included."""
 
 
-def scan(text: bytes) -> ScannedChunk:
+def scan(text: bytes) -> Scanned:
     """Scan lines that end with a newline."""
     return scan_chunk(Chunk(np.frombuffer(text, np.uint8), 0, len(text), None, np.empty(0, np.uint8)))
 
 
-def rejects(scanned: ScannedChunk) -> list[Reject]:
+def rejects(scanned: Scanned) -> list[Reject]:
     """The bad lines of a chunk that begins its file."""
     return list(scanned.rejects("cat.ndjson", 0))
 
 
-def records(scanned: ScannedChunk) -> list[dict[str, Any]]:
+def records(scanned: Scanned) -> list[dict[str, Any]]:
     """The drawings of a chunk as `parse_text` gives them."""
     drawings = scanned.drawings
     return [

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError
-from pipeline.sources.named import read_named
+from pipeline.sources.read import read_named
 from pipeline.sources.rejects import Reject
+from tests.sources.naive_binary import pack
 
 CAT = '{"word": "cat", "drawing": [[[0, 9], [0, 9]]]}\n'
 
@@ -26,3 +27,12 @@ def test_files_without_a_drawing_are_an_error_in_the_end(tmp_path: Path) -> None
         list(read_named([str(tmp_path / "empty.ndjson")]))
     with pytest.raises(InputError, match="a folder, not a file"):
         list(read_named([str(tmp_path)]))
+
+
+def test_a_file_of_packed_records_is_of_the_word_that_its_name_declares(tmp_path: Path) -> None:
+    for name in ("full_binary_hot dog.bin", "my thing.bin"):
+        (tmp_path / name).write_bytes(pack(1 << 21, [[[0, 9], [0, 9]]]))
+    found = [
+        part for name in ("full_binary_hot dog.bin", "my thing.bin") for part in read_named([str(tmp_path / name)])
+    ]
+    assert [part.words for part in found] == [["hot dog"], ["my thing"]]

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import InputError
-from pipeline.sources.streams import Stream, open_stream
+from pipeline.sources.streams import Stream
 from tests.sources.compressed_files import CONTENT, LARGE, LEGAL, TEXT, read_all, zstd
 
 pytestmark = pytest.mark.long
@@ -37,7 +37,7 @@ def test_a_whole_file_is_read_whatever_its_format(path: Path, name: str) -> None
 def test_a_read_gives_as_much_as_was_asked_for(path: Path) -> None:
     for content in (LARGE, gzip.compress(LARGE), zstd(LARGE)):
         path.write_bytes(content)
-        with open_stream(path) as stream:
+        with Stream(path) as stream:
             assert stream.read(0) == b""
             assert stream.read(1_000_001) == LARGE[:1_000_001]
             assert stream.read(5) == LARGE[1_000_001:1_000_006]
@@ -52,7 +52,7 @@ def test_seeking_and_reading_give_what_the_decompressed_file_has_there(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / f"seek.{kind}"
     path.write_bytes({"": LARGE, "gz": gzip.compress(LARGE, 1), "zst": zstd(LARGE)}[kind])
-    with open_stream(path) as stream:
+    with Stream(path) as stream:
         place = 0
         for is_seek, number in moves:
             if is_seek:
@@ -80,7 +80,7 @@ def test_a_bomb_is_never_decompressed_further_than_it_is_read(path: Path, kind: 
     assert path.stat().st_size < 300_000
     tracemalloc.start()
     try:
-        with open_stream(path) as stream:
+        with Stream(path) as stream:
             for count in (1 << 20, 1 << 22, 100):
                 tracemalloc.clear_traces()
                 tracemalloc.reset_peak()
@@ -98,8 +98,8 @@ def test_a_gigabyte_out_of_a_megabyte_takes_little_memory_in_the_whole_process(p
     script = """
 import resource, sys
 from pathlib import Path
-from pipeline.sources.streams import open_stream
-with open_stream(Path(sys.argv[1])) as stream:
+from pipeline.sources.streams import Stream
+with Stream(Path(sys.argv[1])) as stream:
     stream.read(1)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     total = 1
@@ -120,7 +120,7 @@ def test_a_pipe_is_read_but_does_not_go_back(tmp_path: Path) -> None:
         os.mkfifo(pipe)
         writer = threading.Thread(target=pipe.write_bytes, args=(content,))
         writer.start()
-        with open_stream(pipe) as stream:
+        with Stream(pipe) as stream:
             stream.seek_to(10)
             assert stream.read(20) == TEXT[10:30]
             with pytest.raises(InputError, match=r"pipe\d+: is a pipe, which can be read only once; give a file"):
@@ -132,10 +132,10 @@ def test_a_pipe_is_read_but_does_not_go_back(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_an_error_with_its_name(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(InputError, match=f"{path}: cannot be read"):
-            open_stream(path)
+            Stream(path)
     if Path("/proc/self/mem").exists():
         with pytest.raises(InputError, match=r"/proc/self/mem: cannot be read \(Input/output error\)"):
-            open_stream(Path("/proc/self/mem"))
+            Stream(Path("/proc/self/mem"))
 
 
 def test_a_stream_names_its_file_and_closes_it(path: Path) -> None:
