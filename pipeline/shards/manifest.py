@@ -197,4 +197,4 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
 
 
 def _damaged(path: Path) -> ShardError:
-    return ShardError(f"{path}: damaged; mend the folder with `sketchpipe repair {path.parent}`")
+    return ShardError(f"{path}: damaged; repair the folder with `sketchpipe repair {path.parent}`")

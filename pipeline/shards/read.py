@@ -226,7 +226,7 @@ def _prove(path: Path, expected: ShardFile) -> None:
 
 
 _PASSING = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EINTR)
-_REMEDY = "mend the folder with `sketchpipe repair`"
+_REMEDY = "repair the folder with `sketchpipe repair`"
 
 
 def _damaged(path: Path, why: Any) -> str:

@@ -245,7 +245,7 @@ def test_shards_changed_for_each_other_or_cut_or_gone_are_errors(copy: Path) -> 
     with pytest.raises(ShardError, match="damaged"):
         open_split(copy, "train")
     first.unlink()
-    with pytest.raises(ShardError, match="the shard is missing; mend the folder with"):
+    with pytest.raises(ShardError, match="the shard is missing; repair the folder with"):
         open_split(copy, "train")
 
 

@@ -232,7 +232,7 @@ def test_the_commands_tell_what_is_damaged_and_mend_it(copy: Path, shards: Path)
     bad = run("verify", str(copy))
     assert bad.returncode == 4
     assert bad.stdout == "train-00001-of-00002.parquet: its SHA-256 does not match the manifest\n"
-    assert bad.stderr == f"sketchpipe: {copy}: 1 file is damaged; mend the folder with `sketchpipe repair {copy}`\n"
+    assert bad.stderr == f"sketchpipe: {copy}: 1 file is damaged; repair the folder with `sketchpipe repair {copy}`\n"
     mended = run("repair", str(copy))
     assert (mended.returncode, mended.stdout) == (0, bad.stdout[:-1] + "; rebuilt\n")
     assert files_of(copy) == files_of(shards)
