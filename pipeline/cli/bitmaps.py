@@ -26,7 +26,7 @@ def bitmaps(
     splits: Annotated[
         str, typer.Option(metavar="SHARES", help="Shares of the train, validation and test splits.")
     ] = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(help="Seed of the division into splits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the splits; those of shards depend on no seed.")] = 0,
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels; the bitmaps have 28.")] = 28,
     scaling: Annotated[Scaling, typer.Option(help="How bitmaps are resized.")] = "nearest",
     invert: Annotated[
