@@ -41,8 +41,8 @@ def bitmaps(
 
     Bitmaps have no strokes, so no shards can be built from them. Reads .npy files of (N, 784) uint8, each named after
     its class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. The split of a bitmap depends only
-    on its pixels and the seed. Characters that are unsafe in file names are written as %XX. A folder that holds anything
-    else is refused.
+    on its pixels and the seed. Characters that are unsafe in file names are written as %XX. A folder that holds other
+    files is refused.
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """

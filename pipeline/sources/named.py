@@ -43,6 +43,6 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], None] = lambda _
                     yield scanned.drawings
     if not found:
         raise InputError(
-            f"{', '.join(map(names.__getitem__, files))}: no drawing to name; expected ndjson with a word and a "
+            f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a word and a "
             "drawing a line"
         )

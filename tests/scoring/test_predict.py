@@ -100,7 +100,7 @@ def test_a_file_without_a_drawing_is_an_error(work: Path, tmp_path: Path, text: 
     (tmp_path / "cats.ndjson").write_text(text)
     ran = in_process("predict", str(tmp_path / "cats.ndjson"), cwd=work)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "no drawing to name; expected ndjson" in ran.stderr
+    assert "no drawing to predict; expected ndjson" in ran.stderr
 
 
 @pytest.mark.parametrize(("top", "lines"), [("3", 3), ("10", 10), ("99", 10), ("all", 10)])

@@ -22,7 +22,7 @@ def test_drawings_come_file_by_file_and_rejected_lines_are_told(tmp_path: Path) 
 
 def test_files_without_a_drawing_are_an_error_in_the_end(tmp_path: Path) -> None:
     (tmp_path / "empty.ndjson").touch()
-    with pytest.raises(InputError, match=r"empty\.ndjson: no drawing to name"):
+    with pytest.raises(InputError, match=r"empty\.ndjson: no drawing to predict"):
         list(read_named([str(tmp_path / "empty.ndjson")]))
     with pytest.raises(InputError, match="a folder, not a file"):
         list(read_named([str(tmp_path)]))
