@@ -43,8 +43,8 @@ def train(
     precision: Annotated[
         Precision | None,
         typer.Option(
-            help="Number format of the network; auto takes bfloat16 on GPUs built for it. auto by default, the run's own "
-            "with --resume."
+            help="Number format of the network; auto takes bfloat16 on GPUs built for it. The default is auto, "
+            "with --resume the run's own."
         ),
     ] = None,
     resume: Annotated[
