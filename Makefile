@@ -18,19 +18,19 @@ PYTEST ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
 # Most targets install only what sketchpipe needs to run; these also need the packages of the tests.
-DEV ?= $(filter test lint bench bench-shards bench-feed,$(MAKECMDGOALS))
+DEV ?= $(filter test lint bench-render bench-shards bench-feed,$(MAKECMDGOALS))
 SKETCHPIPE := $(BIN)/sketchpipe
 # A run records its own shards; SHARDS replaces them only if it is set.
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint docs bench bench-shards bench-feed kill clean
+.PHONY: help install sketches shards train evaluate predict test lint docs bench-render bench-shards bench-feed kill clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests, in an environment with what they need"
 	@echo "make install, sketches, shards, evaluate, predict, lint, docs, clean: one stage each"
-	@echo "make bench, bench-shards, bench-feed, kill: measurements, the last three on SKETCHES"
+	@echo "make bench-render, bench-shards, bench-feed, kill: measurements, the last three on SKETCHES"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
@@ -71,7 +71,8 @@ lint: install
 docs: install
 	@$(BIN)/python docs/generate.py
 
-bench: install
+# Compares the renderer with other libraries. `sketchpipe bench` measures every stage of sketchpipe alone.
+bench-render: install
 	@$(BIN)/python benchmarks/raster.py
 
 # Compares builds of 1 and 3 GB, made from the lines in SKETCHES, with DuckDB, polars and a filter with shuf.

@@ -1,4 +1,4 @@
-"""Measures the accuracy of sketchnet and of the seed networks on real drawings, on three data sets.
+"""Measures the accuracy of sketchnet and of the two reimplemented networks on real drawings, on three data sets.
 
     python benchmarks/accuracy.py animals|parts20|all345 QUICKDRAW [--seeds N] [--rows NAME ...] [--work FOLDER]
 
@@ -101,7 +101,7 @@ AS_AUTHORS = tuple(row.name for row in ROWS if row.recipe is None and row.networ
 OUR_RECIPE = tuple(row.name for row in ROWS if row.recipe == OURS)
 HEADINGS = (
     "network", "parameters", "epochs", "batch", "top-1", "recognized", "top-3", "MAP@3", "balanced top-1",
-    "error / best seed's", "images/s", "minutes",
+    "error / better reimplemented", "images/s", "minutes",
 )  # fmt: skip
 
 
@@ -256,7 +256,7 @@ def spread(shares: Sequence[float]) -> str:
 
 
 def ratios(results: dict[str, list[Result]]) -> list[str]:
-    """The ratios of sketchnet's error to the best seed network's, with its author's recipe and with our recipe."""
+    """The ratios of sketchnet's error to the better reimplemented network's, with its author's recipe and with ours."""
     lines = []
     columns: dict[str, Callable[[Result], float | None]] = {
         "all drawings": lambda one: one.top1,
@@ -265,7 +265,7 @@ def ratios(results: dict[str, list[Result]]) -> list[str]:
     for drawings, top1 in columns.items():
         ours = least_error(results, (OURS,), top1)
         for whose, names in (
-            ("the best seed network's as its author trained it", AS_AUTHORS),
+            ("the better reimplemented network's as its author trained it", AS_AUTHORS),
             ("quickdraw-classifier's by our recipe", OUR_RECIPE),
         ):
             theirs = least_error(results, names, top1)

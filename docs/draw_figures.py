@@ -70,7 +70,7 @@ def centred(x: float, y: float, words: str, colour: str, size: float = 13, *, fo
 
 def pipeline(theme: Theme) -> str:
     """From drawings to shards, to images, to a run."""
-    title = "Drawings become shards, shards become images, and images train a network that names drawings"
+    title = "Drawings become shards, shards become images, and images train a network that classifies drawings"
     return svg(312, title, _pipeline(theme))
 
 

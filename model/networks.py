@@ -172,7 +172,7 @@ class NetworkSpec:
     epochs: int  # for 6,000 to 12,000 drawings
 
 
-# As the authors of the two seed networks trained them: Adam alone.
+# As the authors of the two reimplemented networks trained them: Adam alone.
 _PLAIN_ADAM = Recipe(
     optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF,
     encoding="palette", framing="corner",

@@ -16,13 +16,14 @@ __all__ = [
     "RenderConfig",
     "SketchpipeError",
     "build_shards",
+    "from_strokes",
     "open_split",
     "read_drawings",
     "render",
 ]
 
 if TYPE_CHECKING:
-    from pipeline.drawings import Drawings
+    from pipeline.drawings import Drawings, from_strokes
     from pipeline.errors import SketchpipeError
     from pipeline.loading.loader import Loader
     from pipeline.rendering.augment import Augmentation
@@ -38,6 +39,7 @@ else:
         "RenderConfig": "pipeline.rendering.render",
         "SketchpipeError": "pipeline.errors",
         "build_shards": "pipeline.shards.library",
+        "from_strokes": "pipeline.drawings",
         "open_split": "pipeline.shards.read",
         "read_drawings": "pipeline.sources.read",
         "render": "pipeline.rendering.render",

@@ -182,7 +182,11 @@ def _merged(vocabularies: Sequence[list[str]], columns: Sequence[Int32Array]) ->
 
 
 def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: Sequence[str]) -> Drawings:
-    """Drawings from nested lists as Google writes them, with one word for each drawing; for tests and small inputs.
+    """Drawings from nested lists, as the lines of Google's simplified files hold them; for small inputs.
+
+    Args:
+        drawings: for each drawing its strokes, each a list of x and a list of y of the same length, 0-255.
+        words: the word of each drawing; any text if it is unknown.
 
     >>> from_strokes([[[[0, 255], [10, 20]]]], ["line"]).x
     array([  0, 255], dtype=uint8)

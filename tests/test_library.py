@@ -80,7 +80,7 @@ def test_every_public_name_is_there_and_listed(package: ModuleType) -> None:
 
 def test_the_public_names_are_these() -> None:
     wanted = {"read_drawings", "render", "Loader", "build_shards", "open_split", "Drawings", "SketchpipeError"}
-    assert set(pipeline.__all__) == {*wanted, "Augmentation", "RenderConfig"}
+    assert set(pipeline.__all__) == {*wanted, "Augmentation", "RenderConfig", "from_strokes"}
     assert model.__all__ == ["load_run"]
 
 

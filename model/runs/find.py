@@ -1,4 +1,4 @@
-"""Finds and opens runs without JAX: all of a folder, the newest, those that are named, and the next one's name."""
+"""Finds and opens runs without JAX: all of a folder, those that are named, and the one that was trained last."""
 
 import math
 import re
@@ -14,7 +14,7 @@ _RUN_NAME = re.compile(r"(\d{3,})-.+")
 
 
 def find_runs(folder: Path = RUNS, *, numbered: bool = False) -> list[Path]:
-    """The runs in a folder, damaged ones too: numbered runs by number, so the newest is last, then the others.
+    """The runs in a folder, damaged ones too: numbered runs by number, the highest last, then the others.
 
     Args:
         folder: a folder of runs.

@@ -70,7 +70,9 @@ def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
 def choose_run(
     shards: Path | None, folder: Path | None, settings: Mapping[str, Any], *, only_begun: bool = False
 ) -> Choice:
-    """The run to train: the one in `folder`, or the newest unfinished one with these settings and shards, or a new one.
+    """The run to train: the one in `folder`, or an unfinished one with these settings and shards, or a new one.
+
+    Of several unfinished runs, it is the one with the highest number.
 
     Args:
         shards: folder of shards; None resumes a run on its own shards.
@@ -109,27 +111,28 @@ def choose_planned(plan: Plan, shards: Path) -> Choice:
 def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
     """The run with the settings and shards of `plan`, if there is one.
 
-    Of several, a finished run comes first, then one that diverged, and of equal ones the newest.
+    Of several, a finished run comes first, then one that diverged, and of equal ones the one with the highest
+    number.
     """
     same = [run for run in reversed(runs) if not differences(run, plan.config, plan.card)]
-    # Of equal ones max returns the first, which is the newest.
+    # Of equal ones max returns the first, which has the highest number.
     return max(same, key=lambda run: (run.card.finished, run.card.diverged is not None), default=None)
 
 
 def unfinished_run(plan: Plan, runs: Path = RUNS) -> Run | None:
-    """The newest unfinished run with the settings and shards of `plan`; damaged runs are skipped."""
+    """The unfinished run with these settings and shards that has the highest number; damaged runs are skipped."""
     readable = open_runs(reversed(find_runs(runs, numbered=True)), [])
     same = (run for run in readable if not differences(run, plan.config, plan.card))
     return next((run for run in same if not run.card.finished), None)
 
 
 def newest_unfinished(runs: Path = RUNS) -> Run | None:
-    """The newest unfinished run; runs of another format and runs that diverged are skipped.
+    """The unfinished run with the highest number; runs of another format and runs that diverged are skipped.
 
     A run with a checkpoint is preferred: a run without one may have stopped because its batch did not fit into memory.
 
     Raises:
-        CheckpointError: the files of a newer run are damaged.
+        CheckpointError: the files of a run with a higher number are damaged.
     """
     begun = None
     for run in open_runs(reversed(find_runs(runs, numbered=True))):
@@ -141,7 +144,7 @@ def newest_unfinished(runs: Path = RUNS) -> Run | None:
 
 
 def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
-    """The run in `folder`, or the newest unfinished one, on its own shards."""
+    """The run in `folder`, or the unfinished one with the highest number, on its own shards."""
     if "recipe" in settings:
         raise UsageError("--recipe is for a new run; --resume keeps the recipe of the run")
     run = newest_unfinished() if folder is None else open_run(folder)

@@ -23,7 +23,7 @@ def bitmaps(
         int | None, typer.Option(help="Bitmaps to take of each class; all by default.")
     ] = None,
     splits: Splits = "0.8,0.1,0.1",
-    seed: Annotated[int, typer.Option(help="Seed of the division into splits.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the splits; those of shards depend on no seed.")] = 0,
     size: Annotated[int, typer.Option(help="Width and height of a picture in pixels; the bitmaps have 28.")] = 28,
     scaling: Annotated[Scaling, typer.Option(help="How bitmaps are resized.")] = "nearest",
     invert: Annotated[
@@ -36,8 +36,8 @@ def bitmaps(
 
     Bitmaps have no strokes, so no shards can be built from them. Reads .npy files of (N, 784) uint8, each named after
     its class; writes <split>/<class>/<class>-0000123.png, index.csv and bitmaps.json. The split of a bitmap depends only
-    on its pixels and the seed. Characters that are unsafe in file names are written as %XX. A folder that holds anything
-    else is refused.
+    on its pixels and the seed. Characters that are unsafe in file names are written as %XX. A folder that holds other
+    files is refused.
 
     Example: sketchpipe render bitmaps sketches/quickdraw-numpy --to pictures --classes "cat,dog" --size 56
     """

@@ -44,7 +44,7 @@ def tell_sweep(
     else:
         typer.echo(sweep_text(settings, swept, scores))
     draw_curves(runs, {name: [run.settings.get(name) for run in runs] for name in swept}, picture)
-    if best is not None:  # other commands use the newest run by default, which is the last one of the sweep
+    if best is not None:  # by default other commands use the run that saved a checkpoint last
         say(f"next: sketchpipe evaluate --run {best.runs[0].folder}, sketchpipe runs")
 
 

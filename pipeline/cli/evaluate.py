@@ -34,9 +34,9 @@ def evaluate(
 ) -> None:
     """Score a run on a split of shards.
 
-    Reads the run's best checkpoint, and its own shards or others with some of its classes; writes to stdout top-1,
-    top-3, MAP@3, the accuracy of each class and the mean over classes; with --report a page, with --calibrate the run's
-    calibration.json, which predict uses too.
+    Reads the run's best checkpoint, and its own shards or others that have some of its classes. Writes to stdout top-1,
+    top-3, MAP@3, the accuracy of each class and the mean over classes. --report also writes a page, and --calibrate the
+    run's calibration.json, which predict and export use too.
 
     Example: sketchpipe evaluate --split test --report report.html
     """

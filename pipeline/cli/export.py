@@ -19,9 +19,9 @@ def export(
     """Export a run as an ONNX model for an app.
 
     The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
-    classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, onnxruntime's
-    probabilities are compared with the run's own on 1,000 drawings, of the test split first: a difference of 0.0001 is
-    an error. Needs an extra: pip install 'sketchpipe[onnx]'.
+    classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, the probabilities that
+    onnxruntime computes are compared with the run's own on 1,000 drawings: those of the test split, then of the others
+    if it has too few. A difference of 0.0001 or more is an error. Needs an extra: pip install 'sketchpipe[onnx]'.
 
     Example: sketchpipe export --to model.onnx
     """

@@ -44,7 +44,7 @@ def _as_text(contents: "Contents") -> str:
         f"  seed {contents.options['seed']}, splits {contents.options['splits']}, "
         f"sketchpipe {contents.writer['sketchpipe']}, pyarrow {contents.writer['pyarrow']}",
         f"  read {contents.read:,}: written {total:,}, duplicates {contents.duplicates:,}, "
-        f"left out {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
+        f"filtered {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
     width = max(5, *(len(word) for word in contents.classes))

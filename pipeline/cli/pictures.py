@@ -28,9 +28,9 @@ def pictures(
 
     Training needs no pictures: they are for tools that read nothing else, such as torchvision's ImageFolder. Reads
     shards; writes <split>/<class>/<class>-<key_id>.png, drawn by the renderer that training uses, index.csv with a line
-    for each picture, and pictures.json. Which drawings are chosen depends only on their key_id and the seed, and a
-    larger choice holds the smaller one. Characters that are unsafe in file names are written as %XX. A folder that holds
-    anything else is refused.
+    for each picture, and pictures.json. Which drawings --drawings-per-class takes depends only on their key_id and the
+    seed; a larger number takes the same drawings and more. Characters that are unsafe in file names are written as %XX.
+    A folder that holds other files is refused.
 
     Example: sketchpipe render pictures shards/sample --to pictures --drawings-per-class 100 --size 128
     """

@@ -19,7 +19,13 @@ def predict(
     run: RunOption = None,
     shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of --random; a new one each time by default.")] = None,
-    top: Annotated[str | None, typer.Option(metavar="N|all", help="How many classes to show.")] = None,
+    top: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|all",
+            help="How many classes to show; by default all, but in a terminal 10 if there are more than 30.",
+        ),
+    ] = None,
     image: Annotated[
         Path | None, typer.Option(help="PNG file for the (first) drawing; image.png with --random.")
     ] = None,
@@ -33,8 +39,8 @@ def predict(
     """Predict drawings: every class with its probability.
 
     Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes to
-    stdout and, with --random, the drawing to image.png. --plot shows the 10 most
-    probable classes, or as many as --top says.
+    stdout and, with --random, the drawing to image.png. --plot shows the 10 most probable classes, or as many as --top
+    says. A line that cannot be used is reported and skipped.
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """

@@ -13,13 +13,15 @@ if TYPE_CHECKING:
 _SETTINGS = {
     "network": "Network{}, as `sketchpipe networks` lists them; sketchnet by default.",
     "epochs": "Passes over the drawings{}; by default chosen from the number of drawings.",
-    "batch": "Drawings in a step{}; the recipe's by default.",
+    "batch": "Drawings in a step{}; by default the recipe's, halved for few drawings.",
     "lr": "Peak learning rate{}; the recipe's by default.",
     "encoding": "What the images' colours show{}; the recipe's by default.",
     "framing": "Where drawings stand in the images{}; the recipe's by default.",
 }
 
-RunOption = Annotated[Path | None, typer.Option("--run", help="Folder of the run; the newest by default.")]
+RunOption = Annotated[
+    Path | None, typer.Option("--run", help="Folder of the run; by default the run that saved a checkpoint last.")
+]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Device to compute on; auto takes GPUs if there are any.")
 ]
@@ -28,7 +30,8 @@ MirrorOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 RecipeOption = Annotated[
-    str | None, typer.Option("--recipe", metavar="NAME", help="Network whose recipe to use; its own by default.")
+    str | None,
+    typer.Option("--recipe", metavar="NAME", help="Network whose recipe to use; the network's own by default."),
 ]
 AugmentOption = Annotated[
     str | None,
@@ -51,7 +54,7 @@ def listed(name: str, example: str = "") -> Any:
 
 
 def chosen_run(folder: Path | None) -> "Run":
-    """Open the run in `folder`, or the newest run, whose folder is then printed on stderr."""
+    """Open the run in `folder`, or the run that saved a checkpoint last, whose folder is then printed on stderr."""
     from model.runs.find import newest_run
     from model.runs.folder import open_run
     from pipeline.cli.options import say

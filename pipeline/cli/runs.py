@@ -18,8 +18,9 @@ def runs(
 ) -> None:
     """List runs, or compare the runs that are named.
 
-    The list is in order of the runs' numbers, the newest last; it includes damaged runs and runs of other formats. Runs
-    that are named are compared: their scores, and the settings in which they differ.
+    The list is sorted by the numbers of the runs, the highest last; runs without a number come after them. It includes
+    damaged runs and runs of other formats. Runs that are named are compared: their scores, and the settings in which
+    they differ.
 
     Reads what training recorded, such as the scores on the validation split, but no checkpoint; writes to stdout.
 

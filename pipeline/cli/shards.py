@@ -101,7 +101,7 @@ def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
     from pipeline.wording import counted
 
     say(f"{folder}: about {size(forecast.input_bytes)} to read")
-    say(f"  about {forecast.drawings:,} drawings, before duplicates are dropped")
+    say(f"  about {forecast.drawings:,} drawings, duplicates included")
     say(
         f"  shards of about {size(forecast.shard_bytes)}, and {size(forecast.spill_bytes)} of temporary files until they are done"
     )
@@ -132,13 +132,13 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     classes = counted(len(manifest.classes), "class", "classes")
     say(f"{folder}: {counted(sum(splits.values()), 'drawing')} of {classes} ({shares})")
     sources = manifest.sources
-    left_out = {
-        "repeated": sum(source.duplicates for source in sources),
-        "left out by the options": sum(source.filtered for source in sources),
-        "rejected": sum(source.rejected for source in sources),
-    }
-    if any(left_out.values()):
-        say("  not in a shard: " + ", ".join(f"{count:,} {why}" for why, count in left_out.items() if count))
+    duplicates = sum(source.duplicates for source in sources)
+    filtered = sum(source.filtered for source in sources)
+    rejected = sum(source.rejected for source in sources)
+    if duplicates or filtered or rejected:
+        left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
+                    f"{rejected:,} rejected": rejected}  # fmt: skip
+        say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")

@@ -15,18 +15,23 @@ def train(
         Path | None,
         typer.Option(help="Folder of shards; the only one in shards/ by default, with --resume the run's own."),
     ] = None,
-    run: Annotated[Path | None, typer.Option(help="Folder of the run; the next runs/001-... by default.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run; by default the unfinished run of the same configuration, else a new one."
+        ),
+    ] = None,
     network: Annotated[str | None, setting("network", "NAME")] = None,
     recipe: RecipeOption = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="Run whose weights to start from, and whose last layer too if the classes are the same."),
+        typer.Option(help="Run to take the initial weights from; the last layer only if the classes are the same."),
     ] = None,
     epochs: Annotated[int | None, setting("epochs")] = None,
     batch: Annotated[int | None, setting("batch")] = None,
     lr: Annotated[float | None, setting("lr")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Seed of weights, order, augmentation and dropout; 0 by default.")
+        int | None, typer.Option(help="Seed of weights, order, augmentation and the network's dropout; 0 by default.")
     ] = None,
     encoding: Annotated[Encoding | None, setting("encoding")] = None,
     framing: Annotated[Framing | None, setting("framing")] = None,
@@ -37,15 +42,25 @@ def train(
     device: DeviceOption = "auto",
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Number format of the network; auto, the default, takes bfloat16 on GPUs built for it."),
+        typer.Option(
+            help="Number format of the network; auto takes bfloat16 on GPUs built for it. The default is auto, "
+            "with --resume the run's own."
+        ),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Resume an unfinished run; never start another.")] = False,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            help="Resume the run of --run, or the unfinished run with the highest number; never start a new one.",
+        ),
+    ] = False,
 ) -> None:
     """Train a network on shards.
 
     Reads the train and validation splits; writes a run: its configuration, metrics.jsonl, the last and the best
     checkpoint. Ctrl-C or SIGTERM make it write a checkpoint before it stops, and the same command then resumes from it.
-    Without --run it resumes the newest unfinished run of the same configuration, or else starts a new one.
+    Without --run it resumes the unfinished run with the same configuration and shards, of several the one with the
+    highest number; if there is none, it starts a new run in runs/.
 
     Example: sketchpipe train --shards shards/sample
     """

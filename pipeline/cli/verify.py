@@ -34,7 +34,9 @@ def verify(
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
         remedy = (
-            "build the folder again with --force" if misplaced else f"repair the folder with `sketchpipe repair {shards}`"
+            "build the folder again with --force"
+            if misplaced
+            else f"repair the folder with `sketchpipe repair {shards}`"
         )
         raise ShardError(f"{shards}: {count} damaged; {remedy}")
     manifest = read_manifest(shards)

@@ -1,6 +1,6 @@
 """`Loader`: batches of rendered images from shards, in an exact order, rendered on threads ahead of the caller.
 
-Knows no JAX: batches are NumPy arrays. `model/feed.py` puts them on devices.
+Knows no JAX: batches are NumPy arrays. `model/compute/feed.py` puts them on devices.
 """
 
 import threading

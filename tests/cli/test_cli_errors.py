@@ -218,6 +218,13 @@ def test_rejected_lines_alone_end_with_0_and_are_told_of_and_with_strict_with_3(
     assert json.loads(run("inspect", "out", "--json").out)["rejects"] == {"not-an-object": 1}
 
 
+def test_drawings_in_no_shard_are_counted_as_duplicates_filtered_or_rejected(run: Command) -> None:
+    mixed = write(Path("mixed"), cat=records("cat", [*range(60), 0]) + records("cow", range(60, 63)) + b"bad\n")
+    assert run("shards", mixed, "--to", "out", "--classes", "cat").code == 0
+    assert "not in a shard: 1 duplicate, 3 filtered, 1 rejected\n" in run.err
+    assert "read 65: written 60, duplicates 1, filtered 3, rejected 1\n" in run("inspect", "out").out
+
+
 def test_a_second_run_does_nothing_and_says_so(run: Command, cats: Path) -> None:
     assert run("shards", cats, "--to", "out").code == 0
     before = files_of(Path("out"))

@@ -122,8 +122,8 @@ def test_a_dry_run_says_it_all_and_writes_nothing(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
     first, *rest = done.stderr.splitlines()
     assert first.endswith("kB to read")
-    assert [line.split("about ")[-1].split()[-1] for line in rest[:1]] == ["dropped"]
-    for part in ("drawings, before duplicates", "until they are done", "of disk needed", "on 1 thread"):
+    assert [line.split("about ")[-1].split()[-1] for line in rest[:1]] == ["included"]
+    for part in ("drawings, duplicates included", "until they are done", "of disk needed", "on 1 thread"):
         assert part in done.stderr
     assert not (tmp_path / "out").exists()
 
