@@ -35,7 +35,7 @@ help:
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
 install:
-	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)" $(if $(DEV),dev)
+	@sh .ci/install.sh "$(PYTHON)" "$(VENV)" "$(GPU)" $(if $(filter-out 0,$(DEV)),dev)
 
 sketches: install
 	@if [ "$$(basename "$(SKETCHES)")" = sample ]; then \

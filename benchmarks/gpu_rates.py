@@ -227,7 +227,7 @@ class Training:
             return math.nan
 
     def end_to_end(self, loader: Loader, epoch: int, seconds: float | None) -> EndToEnd:
-        """The loop of `model/train.py` over a loader's epoch.
+        """The loop of `model/training/train.py` over a loader's epoch.
 
         Args:
             loader: gives the batches; it adds to its `times`.

@@ -10,7 +10,6 @@ docstrings.
 
 import argparse
 import ast
-import enum
 import inspect
 import re
 import sys
@@ -99,8 +98,7 @@ def _section(name: str, function: Callable[..., Any]) -> str:
         required = parameter.default is inspect.Parameter.empty
         if isinstance(info, ArgumentInfo):
             metavar = info.metavar or parameter.name.upper()
-            metavar = metavar if not _is_list(kind) or "..." in metavar else f"{metavar}..."
-            usage += f" {metavar}" if required or metavar.startswith("[") else f" [{metavar}]"
+            usage += f" {metavar if required else f'[{metavar}]'}{'...' if _is_list(kind) else ''}"
             arguments.append(f"| `{_cell(metavar)}` | {_meaning(info, kind)} |")
         else:
             default = "required" if required else _default(parameter.default)
@@ -136,8 +134,6 @@ def _spelling(name: str, info: OptionInfo, kind: Any) -> str:
 
 
 def _choices(kind: Any) -> list[str]:
-    if isinstance(kind, type) and issubclass(kind, enum.Enum):
-        return [str(member.value) for member in kind]
     return [str(value) for value in typing.get_args(kind)] if typing.get_origin(kind) is typing.Literal else []
 
 
@@ -153,7 +149,6 @@ def _is_list(kind: Any) -> bool:
 
 
 def _default(value: Any) -> str:
-    value = value.value if isinstance(value, enum.Enum) else value
     return "" if value is None or value is False or value == [] else f"`{_cell(str(value))}`"
 
 

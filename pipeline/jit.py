@@ -7,9 +7,11 @@ by itself in very small functions only. Such a kernel can be called from Python 
 numba's cache.
 """
 
+import contextlib
 import importlib
 import inspect
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -25,16 +27,22 @@ def kernel(function: F) -> F:
     """Compile a function with numba, with the project's options.
 
     A kernel fills arrays that its caller made, does not raise and releases the GIL, so that several threads can run it
-    at once. Its machine code is stored in the user's cache folder (`kernel_cache.py`); if that cannot be written, each
-    process compiles it again.
+    at once. Its machine code is stored in the user's cache folder (`kernel_cache.py`); if that cannot be written or
+    read, each process compiles it again.
     """
     folder = cache_folder(Path(inspect.getfile(function)))
-    before = _config.CACHE_DIR
-    try:
-        _config.CACHE_DIR = str(folder or "")  # numba reads it only while it creates the function
-        return cast(F, _njit(nogil=True, cache=folder is not None)(function))
-    finally:
-        _config.CACHE_DIR = before
+    if folder is None:
+        return cast(F, _njit(nogil=True)(function))
+    with _setting:
+        before = _config.CACHE_DIR
+        try:
+            _config.CACHE_DIR = str(folder)  # numba reads it only while it creates the function
+            compiled = _njit(nogil=True, cache=True)(function)
+        finally:
+            _config.CACHE_DIR = before
+    if hasattr(compiled, "_cache"):  # without JIT it is the function itself
+        _forgive_cache(compiled._cache)
+    return cast(F, compiled)
 
 
 def inner_kernel(function: F) -> F:
@@ -50,6 +58,28 @@ def inlined_kernel(function: F) -> F:
     return cast(F, _njit(**_BARE, forceinline=True)(function))
 
 
+def _forgive_cache(cache: Any) -> None:
+    """Let a kernel be compiled if its entry in numba's cache is damaged, and be used if no entry can be written.
+
+    numba raises instead: a pickle error for a file that was cut off, OSError on a full disk.
+    """
+    load, save = cache.load_overload, cache.save_overload
+
+    def load_overload(*arguments: Any) -> Any:
+        try:
+            return load(*arguments)
+        except Exception:  # whatever pickle makes of damaged bytes
+            with contextlib.suppress(OSError):
+                cache.flush()
+            return None
+
+    def save_overload(*arguments: Any) -> None:
+        with contextlib.suppress(OSError):
+            save(*arguments)
+
+    cache.load_overload, cache.save_overload = load_overload, save_overload
+
+
 def _load_numba_without_scipy() -> None:
     """Import the part of numba that imports scipy's BLAS, but without scipy: no kernel needs it, and it takes 0.2 s."""
     if "scipy.linalg" in sys.modules:
@@ -63,5 +93,6 @@ def _load_numba_without_scipy() -> None:
 
 _load_numba_without_scipy()
 _njit: Any = numba.njit  # numba's type does not have the options below
+_setting = threading.Lock()  # held while numba's setting is another than the program's
 _config: Any = numba.config  # numba's type does not have the settings
 _BARE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}

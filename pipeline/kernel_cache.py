@@ -53,7 +53,8 @@ def cache_folder(source: Path) -> Path | None:
         if time.time() - folder.stat().st_mtime > _TOUCH_SECONDS:
             os.utime(folder)
         if not chosen:
-            _remove_unused(base)
+            with contextlib.suppress(OSError):  # a file system without locks, a folder that cannot be listed
+                _remove_unused(base)
     except (OSError, RuntimeError):  # no home folder, a file of that name, or a disk that cannot be written
         return None
     return folder

@@ -29,6 +29,8 @@ def test_every_import_keeps_to_the_contracts() -> None:
     [
         ("pipeline.threads", "jax"),
         ("pipeline.loading", "model"),
+        ("pipeline", "model.networks"),
+        ("pipeline.sample", "model.networks"),
         ("pipeline.sources", "pipeline.shards"),
         ("pipeline.shards", "pipeline.loading"),
         ("pipeline.pictures", "pipeline.cli"),

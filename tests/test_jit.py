@@ -1,4 +1,6 @@
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -25,11 +27,11 @@ MIXER = "    value += uint64(0x9E3779B97F4A7C15)\n"
 JIT = not numba.config.DISABLE_JIT
 
 
-def run(folder: Path, home: Path, **variables: str) -> tuple[str, str, str]:
+def run(folder: Path, home: Path, program: str = PROGRAM, **variables: str) -> tuple[str, str, str]:
     """What PROGRAM prints with the packages in `folder` and its caches below `home`: file, result, cached kernels."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
     environment |= {"PYTHONPATH": str(folder), "HOME": str(home), "XDG_CACHE_HOME": str(home), **variables}
-    command = [sys.executable, "-B", "-c", PROGRAM]
+    command = [sys.executable, "-B", "-c", program]
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     path, result, hits = done.stdout.splitlines()
@@ -84,14 +86,49 @@ def test_bounds_checks_and_a_cache_folder_of_ones_own_are_heeded(package: Path, 
     assert not (tmp_path / "home" / "sketchpipe" / "numba").exists()
 
 
-def test_a_digest_covers_every_file_that_is_imported_directly_or_not() -> None:
-    def of(name: str) -> set[str]:
-        return {str(file.relative_to(PACKAGE)) for file in kernel_cache._imported_by(PACKAGE / name)}
+def imports_of(file: Path) -> set[Path]:
+    """The files of the package that one imports at its top level, as Python's own parser sees it."""
+    names = set()
+    for node in ast.parse(file.read_text()).body:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {str(node.module), *(f"{node.module}.{alias.name}" for alias in node.names)}
+    paths = {PACKAGE.parent.joinpath(*name.split(".")).with_suffix(".py") for name in names}
+    return {path for path in paths if path.is_relative_to(PACKAGE) and path.is_file()}
 
-    inside = {"lines", "strokes", "fields", "json_values", "raw_strokes", "simplify", "swar", "faults"}
-    assert of("sources/scanner/lines.py") >= {f"sources/scanner/{name}.py" for name in inside} | {"jit.py"}
-    assert of("rendering/raster_kernels.py") >= {f"rendering/{name}.py" for name in ("simd", "strip_kernels")}
-    assert "hashing.py" in of("rendering/augment_kernels.py")
+
+def test_a_digest_covers_every_file_that_a_file_of_kernels_imports_directly_or_not() -> None:
+    files = [file for file in PACKAGE.rglob("*.py") if re.search(r"^@kernel$", file.read_text(), re.MULTILINE)]
+    assert len(files) >= 10
+    for file in files:
+        reached, waiting = {file}, [file]
+        while waiting:
+            waiting += (new := imports_of(waiting.pop()) - reached)
+            reached |= new
+        assert set(kernel_cache._imported_by(file)) == reached, file
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_a_cache_that_was_cut_off_or_cannot_be_written_costs_time_only(package: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    expected = run(package, home)[1]
+    for suffix in ("nbc", "nbi"):
+        for entry in (home / "sketchpipe" / "numba").rglob(f"*.{suffix}"):
+            entry.write_bytes(entry.read_bytes()[:200])
+        assert run(package, home)[1:] == (expected, "0")
+        assert run(package, home)[1:] == (expected, "1")  # written anew
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+    full += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+    assert run(package, tmp_path / "other", program=full + PROGRAM)[1:] == (expected, "0")
+
+
+def test_a_file_system_without_locks_keeps_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NUMBA_CACHE_DIR", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    (tmp_path / "sketchpipe" / "numba" / ".lock").mkdir(parents=True)  # which cannot be opened to be locked
+    kernel_cache._remove_unused.cache_clear()
+    assert kernel_cache.cache_folder(PACKAGE / "hashing.py") is not None
 
 
 def test_folders_that_nobody_used_for_a_month_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun, load_best
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings
+from pipeline.errors import InputError
 from pipeline.rendering.render import render
 from pipeline.shards.read import open_split
 from pipeline.wording import counted
@@ -135,6 +136,8 @@ def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
         MismatchError: it is of a format that this version does not read.
     """
     folder = Path(run)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
     return Predictor(load_best(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
 
 

@@ -235,10 +235,10 @@ class Loader:
         """Let a later batch be rendered into this one's memory; its images must not be read any more.
 
         Raises:
-            UsageError: the batch was given back before, or is of another loader.
+            UsageError: the batch was given back before, or its images have another shape than this loader's.
         """
         if not batch._memory or batch._memory[0].shape != self._shape:
-            raise UsageError(f"batch of step {batch.step}: given back twice, or of another loader")
+            raise UsageError(f"batch of step {batch.step}: given back twice, or of a loader of another shape")
         self._buffers.append(batch._memory.pop())
 
     @property

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
+from pipeline.errors import UsageError
 from pipeline.progress import Progress, untold
 from pipeline.shards.estimate import check_space
 from pipeline.shards.folder import build_folder
@@ -53,6 +54,8 @@ def build_shards(
     Raises:
         SketchpipeError: the build failed, and the message says why; the folder is unchanged.
     """
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
     options, folder = BuildOptions(chosen, **settings), Path(to)

@@ -39,6 +39,8 @@ class BuildOptions:
             raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
         if self.num_shards is not None and self.num_shards > 99_999:
             raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
+        if self.classes is not None and not self.classes:
+            raise UsageError("classes: expected one or more, or None for all")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise UsageError("a class is named twice")
 

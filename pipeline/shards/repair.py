@@ -46,7 +46,8 @@ def repair_folder(
         ShardError: the manifest is damaged, and there is no record of what the folder was built from.
         OutputError: the folder cannot be written.
     """
-    SHARDS.finish_pending(folder)
+    with locked(folder):
+        SHARDS.roll_forward(folder)
     damaged = [damage for damage in verify_folder(folder) if not damage.misplaced]
     if not damaged:
         return []

@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.classes import WORDS, missing_class
 from pipeline.drawings import Drawings, concat, renumbered
-from pipeline.errors import InputError
+from pipeline.errors import InputError, UsageError
 from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
 from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
@@ -41,6 +41,8 @@ def read_drawings(
     """
     texts = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
     wanted = [classes] if isinstance(classes, str) else classes
+    if not texts or (wanted is not None and not wanted):
+        raise UsageError(f"{'classes' if texts else 'source'}: expected one or more")
     parts: list[Drawings] = []
     seen: set[str] = set()
     for one in find_sources(texts, wanted):

@@ -77,7 +77,7 @@ def test_a_batch_is_given_back_once_and_to_its_own_loader(shards: Path) -> None:
     batch = next(loader.epoch(0))
     loader.give_back(batch)
     for wrong in (batch, next(other.epoch(0))):
-        with pytest.raises(UsageError, match="given back twice, or of another loader"):
+        with pytest.raises(UsageError, match="given back twice, or of a loader of another shape"):
             loader.give_back(wrong)
 
 

@@ -185,7 +185,7 @@ def test_a_run_that_another_process_holds_is_tried_again_at_the_end(
     split = open_swept(Path("shards/sample"), test=True)
     plans = plan_sweep(split, {"lr": [0.01, 0.001]}, {"network": "sketch-classifier", "batch": 64}, jax.devices()[:1])
     sweep = Sweep(plans, split.folder)
-    assert (sweep.done, sweep.begun, sweep.faults) == (0, 0, [])
+    assert (sweep.done, sweep.begun, sweep.errors) == (0, 0, [])
     told: list[tuple[int, bool, bool]] = []
 
     def train(place: int, choice: Choice) -> None:
