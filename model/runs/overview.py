@@ -4,8 +4,8 @@ Only the checksums of `run.json` and `config.json` are compared here, so that a 
 and `predict` check the files that they read.
 """
 
-import json
 import math
+import re
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from pipeline.storage.locks import holder_of
 
 _HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
 _PARAMETERS = 2**63  # more than any network has
+_SHAPE = re.compile(rb'"params/[^"]*":\{[^{}]*"shape":\[((?:\d{1,19},?)*)\]')
 _NAMED = 5  # the most skipped lines of metrics.jsonl that are listed
 
 
@@ -149,20 +150,21 @@ def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, s
 
 
 def _parameters(folder: Path) -> int | None:
-    """The number of parameters, from the header of a checkpoint's arrays (https://github.com/huggingface/safetensors)."""
+    """The number of parameters, from the header of a checkpoint's arrays (https://github.com/huggingface/safetensors).
+
+    The header is searched, not parsed as JSON, which took half of the time of listing 200 runs.
+    """
     for path in sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")):
         try:
             with path.open("rb") as file:
                 (length,) = struct.unpack("<Q", file.read(8))
-                header = json.loads(file.read(length)) if length <= _HEADER_BYTES else {}
-            shapes = [entry["shape"] for name, entry in header.items() if name.startswith("params/")]
-            if not all(type(size) is int and 0 <= size < _PARAMETERS for shape in shapes for size in shape):
-                continue
-            count = sum(math.prod(shape) for shape in shapes)
+                header = file.read(length) if length <= _HEADER_BYTES else b""
+        except (OSError, struct.error):
+            continue
+        if header[:1] == b"{" and header.rstrip()[-1:] == b"}" and (shapes := _SHAPE.findall(header)):
+            count = sum(math.prod(map(int, filter(None, shape.split(b",")))) for shape in shapes)
             if count < _PARAMETERS:
                 return count
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, struct.error):
-            continue
     return None
 
 

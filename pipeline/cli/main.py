@@ -1,5 +1,6 @@
 """The command `sketchpipe`: its subcommands, and errors as one line and an exit code."""
 
+import gc
 import io
 import os
 import signal
@@ -75,6 +76,7 @@ class _TerminatedError(BaseException):
 
 def main() -> None:
     """Run the command line; expected errors become one line on stderr and an exit code."""
+    gc.set_threshold(100_000)  # at 700 objects, collecting garbage while modules load takes a tenth of a short command
     signals: list[int] = []
 
     def note(number: int, _frame: FrameType | None) -> None:
