@@ -210,7 +210,7 @@ def test_a_run_names_drawings_by_its_folder_or_as_the_newest(
     named = [run.classes[k] for k in probabilities.argmax(axis=1)]
     assert set(named) <= set(json.loads(Path("runs/001-sketch-classifier/config.json").read_text())["classes"])
     assert repr(run).startswith("Predictor(runs/001-sketch-classifier, sketch-classifier, 10 classes, checkpoint 0000")
-    with pytest.raises(InputError, match="elsewhere/: no trained run here"):
+    with pytest.raises(InputError, match="elsewhere: no such folder"):
         model.load_run("elsewhere")
 
 
