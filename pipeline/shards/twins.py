@@ -25,7 +25,8 @@ from pipeline.threads import ordered_map
 
 COMPARING = "pass 2 of 2, comparing strokes"
 HASH_BYTES = 8
-_HELD = 1 << 20  # hashes gathered in memory before they are written
+_HELD = 1 << 19  # hashes gathered in memory before they are written
+_MOST_WORKERS = 16  # each takes about 4 MB
 _ZEROS_OF_GOOGLE = np.uint64((1 << 21) - 1)  # the bits that are zero in each of Google's key_ids
 _COUNTERS = np.uint64(1 << 53)  # key_ids below this are numbers that people gave
 
@@ -107,7 +108,7 @@ def find_twins(
     def told() -> Iterator[UInt64Array]:
         rows, total = 0, int(spill.rows.sum())
         progress(COMPARING, rows, total, unit="drawings")
-        for count, hashes in ordered_map(hashes_of, spill.pieces(), workers):
+        for count, hashes in ordered_map(hashes_of, spill.pieces(), min(workers, _MOST_WORKERS)):
             yield hashes
             rows += count
             progress(COMPARING, rows, total, unit="drawings")
