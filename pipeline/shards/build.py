@@ -162,6 +162,7 @@ class Build:
         for source in sources:
             if source.read != source.written + source.duplicates + source.filtered + source.rejected:
                 raise AssertionError(f"{source.name}: drawings were lost or duplicated: {source}")
+        keyless_duplicates = sum(shard.keyless_duplicates for shard in shards)
         return Manifest(
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
@@ -174,9 +175,7 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
-            keyless_duplicates=sum(shard.keyless_duplicates for shard in shards)
-            if self.intake.counts.takes_both
-            else None,
+            keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
         )
 
 

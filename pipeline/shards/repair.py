@@ -141,11 +141,11 @@ def _rebuild(
         raise MismatchError(f"{folder}: written by {wrote}; repair it with these versions, or build it anew")
     staged, work = SHARDS.prepare(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
-    options = options_of(manifest.options)
+    options, compares = options_of(manifest.options), bool(manifest.keyless_duplicates and plans)
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
         sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
-        only=None if manifest.keyless_duplicates else plans, workers=workers, progress=progress,
+        only=None if compares else plans, workers=workers, progress=progress,
     )  # fmt: skip
     with journal.opened():
         intake.resume()
@@ -157,7 +157,7 @@ def _rebuild(
     rows, total = 0, sum(file.rows for file in manifest.files if file.name in names)
     with (
         closing(SpillReader(work / "spill", intake.segments)) as spill,
-        intake.twins(spill) if manifest.keyless_duplicates else nullcontext() as twins,
+        intake.twins(spill) if compares else nullcontext() as twins,
     ):
         writer = ShardWriter(spill, named, seed=options.seed, sources=len(sources), twins=twins)
         for shard in ordered_map(lambda plan: writer.write(plan, staged), plans, workers):

@@ -28,7 +28,7 @@ HASH_BYTES = 8
 _HELD = 1 << 19  # hashes gathered in memory before they are written
 _MOST_WORKERS = 16  # each takes about 4 MB
 _ZEROS_OF_GOOGLE = np.uint64((1 << 21) - 1)  # the bits that are zero in each of Google's key_ids
-_COUNTERS = np.uint64(1 << 53)  # key_ids below this are numbers that people gave
+_LEAST_HASH = np.uint64(1 << 44)  # a smaller key_id is a counter or a time: one hash in a million is smaller
 
 
 def keyless_in(scanned: Scanned) -> NDArray[np.bool_]:
@@ -39,7 +39,7 @@ def keyless_in(scanned: Scanned) -> NDArray[np.bool_]:
     """
     key_id = scanned.drawings.key_id
     keyless = np.zeros(len(key_id), np.bool_) if scanned.keyless is None else scanned.keyless
-    if (~keyless & (key_id & _ZEROS_OF_GOOGLE != 0) & (key_id >= _COUNTERS)).any():
+    if (~keyless & (key_id & _ZEROS_OF_GOOGLE != 0) & (key_id >= _LEAST_HASH)).any():
         keyless = content_hash(scanned.drawings) == key_id
     return keyless
 
