@@ -88,7 +88,7 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         wrong = [split for split, of in manifest.counts.items() if tuple(rows.counts[split].tolist()) != of]
         what = "its counts for the {} split do not match the shards"
         found += [Damage(MANIFEST, what.format(split), misplaced=True) for split in wrong]
-        found += _repeated(folder, manifest, rows)
+        found += _repeated(folder, manifest, rows, progress)
     extra = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
     known = {file.name for file in manifest.files}
     found += [Damage(name, "not in the manifest; remove it", misplaced=True) for name in extra if name not in known]
@@ -117,7 +117,8 @@ class _Keyless:
         """Add those of the next rows."""
         keyless = content[content == key_id]
         start = self.first - self.seen
-        self._held.append(keyless[max(0, start) : max(0, start + _HELD)])
+        if start < len(keyless) and start + _HELD > 0:
+            self._held.append(keyless[max(0, start) : start + _HELD].copy())
         self.seen += len(keyless)
 
     def held(self) -> UInt64Array:
@@ -145,21 +146,18 @@ class _Rows:
         self.keyless.add(drawings.key_id, content)
 
 
-def _repeated(folder: Path, manifest: Manifest, rows: _Rows) -> list[Damage]:
+def _repeated(folder: Path, manifest: Manifest, rows: _Rows, progress: Progress) -> list[Damage]:
     """The shards with rows without a key_id of their own whose word and strokes a row with one has.
 
     All shards are read once more for every `_HELD` rows without a key_id, so that memory is bounded.
     """
-    keyless, found, splits = (
-        rows.keyless,
-        {file.name: 0 for file in manifest.files},
-        parse_splits(manifest.options["splits"]),
-    )
-    total = sum(file.rows for file in manifest.files)
-    while keyless.first < keyless.seen < total:
+    keyless, found = rows.keyless, {file.name: 0 for file in manifest.files}
+    splits, seed = parse_splits(manifest.options["splits"]), int(manifest.options["seed"])
+    while keyless.first < keyless.seen < sum(file.rows for file in manifest.files):
         held, keyless = keyless.held(), _Keyless(keyless.first + _HELD)
         repeated = np.zeros(len(held), np.bool_)
-        for file in manifest.files:
+        for number, file in enumerate(manifest.files):
+            progress("comparing strokes", number, len(manifest.files), unit="shards")
             for table in _row_groups(folder / file.name, ("key_id", *STROKE_COLUMNS)):
                 drawings = from_table(table)
                 content = content_hash(drawings, rows.salts)
@@ -168,7 +166,7 @@ def _repeated(folder: Path, manifest: Manifest, rows: _Rows) -> list[Damage]:
                 place = np.minimum(np.searchsorted(held, keyed), len(held) - 1)
                 repeated[place[held[place] == keyed]] = True
         key_id = held[repeated]
-        split, hashes = split_of(key_id, splits), order_hash(key_id, int(manifest.options["seed"]))
+        split, hashes = split_of(key_id, splits), order_hash(key_id, seed)
         for name in found:
             plan = ShardPlan.of_name(name)
             found[name] += int(((split == plan.split) & (part_of(hashes, plan.count) == plan.index)).sum())
