@@ -139,6 +139,11 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
+    if manifest.keyless_duplicates:
+        say(
+            f"  {counted(manifest.keyless_duplicates, 'duplicate')} without a key_id: a drawing with a key_id has the "
+            "same word and strokes"
+        )
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")

@@ -9,6 +9,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYN
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
+from pipeline.shards.twins import Twins
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.files import Source
 from pipeline.storage.files import sync, write_file
@@ -77,7 +79,8 @@ class Build:
                 self._remove_other_work()
             self.intake.run()
             classes = self._classes()
-            shards = self._write_shards(classes)
+            with closing(SpillReader(self.spill, self.intake.segments)) as spill, self.intake.twins(spill) as twins:
+                shards = self._write_shards(classes, spill, twins)
         if not self.intake.counts.reasons:
             (self.staged / REJECTS).unlink(missing_ok=True)
         manifest = self._manifest(classes, shards)
@@ -106,12 +109,13 @@ class Build:
                 raise InputError(missing_class(word, (other for other, count in found.items() if count)))
         return sorted(self.options.classes)
 
-    def _write_shards(self, classes: list[str]) -> list[WrittenShard]:
-        counts, spill = self.intake.counts, SpillReader(self.spill, self.intake.segments)
+    def _write_shards(self, classes: list[str], spill: SpillReader, twins: Twins | None) -> list[WrittenShard]:
+        counts = self.intake.counts
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
         writer = ShardWriter(
-            spill, named, seed=self.options.seed, sources=len(self.sources), row_group_rows=self.sizes.row_group_rows
-        )
+            spill, named, seed=self.options.seed, sources=len(self.sources), twins=twins,
+            row_group_rows=self.sizes.row_group_rows,
+        )  # fmt: skip
         done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
         done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
 
@@ -128,21 +132,18 @@ class Build:
         rows, total = 0, int(spill.rows.sum())
         self.progress(WRITING, rows, total, unit="drawings")
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
-        try:
-            with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
-                noted: deque[Future[None]] = deque()
-                for plan, shard in ordered_map(write, plans, self.workers):
-                    if plan.name not in done:
-                        noted.append(noting.submit(note, plan, shard))
-                    rows += shard.file.rows
-                    self.progress(WRITING, rows, total, unit="drawings")
-                    shards.append(shard)
-                    while noted and noted[0].done():
-                        noted.popleft().result()  # a failure stops the build now, not at its end
-                for future in noted:
-                    future.result()
-        finally:
-            spill.close()
+        with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
+            noted: deque[Future[None]] = deque()
+            for plan, shard in ordered_map(write, plans, self.workers):
+                if plan.name not in done:
+                    noted.append(noting.submit(note, plan, shard))
+                rows += shard.file.rows
+                self.progress(WRITING, rows, total, unit="drawings")
+                shards.append(shard)
+                while noted and noted[0].done():
+                    noted.popleft().result()  # a failure stops the build now, not at its end
+            for future in noted:
+                future.result()
         return shards
 
     def _manifest(self, classes: list[str], shards: list[WrittenShard]) -> Manifest:
@@ -161,6 +162,7 @@ class Build:
         for source in sources:
             if source.read != source.written + source.duplicates + source.filtered + source.rejected:
                 raise AssertionError(f"{source.name}: drawings were lost or duplicated: {source}")
+        keyless_duplicates = sum(shard.keyless_duplicates for shard in shards)
         return Manifest(
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
@@ -173,6 +175,7 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
         )
 
 

@@ -17,6 +17,7 @@ from pipeline.hashing import mix64
 from pipeline.shards.options import USUAL_SIZES, BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.shards.twins import HASH_BYTES, keyless_in
 from pipeline.sources.chunks import Scanned
 from pipeline.sources.files import Source
 from pipeline.sources.readers import is_compressed, read_head, scan_source
@@ -89,6 +90,9 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
     scale = _disk_bytes(sources) / max(1, _disk_bytes(looked_at))
     sampled = max(1, sum(head.bytes for head in heads))
     seconds = scale * (read_bytes * parse_seconds / sampled + rows * row_seconds)
+    keyless = np.concatenate([keyless_in(head.scanned) for head in heads])
+    if keyless.any() and not keyless.all():
+        records += rows * HASH_BYTES
     return Estimate(
         int(scale * read_bytes), int(scale * rows), int(scale * records), int(scale * rows * row_bytes), seconds
     )

@@ -3,6 +3,7 @@
 With each segment of the spill, the journal records how far the sources are read, so that a later process can resume.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
@@ -19,8 +21,9 @@ from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
-from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gathered, read_segments
+from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
+from pipeline.shards.twins import Twins, find_twins, keyless_in
 from pipeline.sources.chunks import Chunk, Scanned
 from pipeline.sources.files import Source, no_drawing_in
 from pipeline.sources.readers import read_source, scan_source
@@ -38,12 +41,14 @@ class _Parsed:
         source: the number of its source.
         scanned: its drawings and rejects, or the error if the source cannot be read.
         partition: (N,) int64, the partition of the spill that each drawing belongs to.
+        keyless: (N,) bool, which drawings have their content hash for a key_id.
         blocks: the XXH64 of each block that was read for it, in hex.
     """
 
     source: int
     scanned: Scanned | InputError
     partition: Int64Array
+    keyless: NDArray[np.bool_]
     blocks: list[str]
 
 
@@ -112,6 +117,21 @@ class Intake:
             if tally.read == tally.rejected:
                 raise no_drawing_in(source, tally.first_reject)
 
+    @contextlib.contextmanager
+    def twins(self, spill: SpillReader) -> Iterator[Twins | None]:
+        """Compare the drawings without a key_id with the others; None if all that were taken are of one kind."""
+        if not self.counts.takes_both:
+            yield None
+            return
+        path, words = self._spill.with_name("hashes"), self.counts.words.strings
+        with contextlib.closing(
+            find_twins(
+                spill, words, path, seed=self.options.seed, splits=self._splits, workers=self.workers,
+                progress=self.progress,
+            )
+        ) as twins:  # fmt: skip
+            yield twins
+
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
         with ThreadPoolExecutor(1) as writing:  # writes segments while the next drawings are parsed
             written: Future[None] | None = None
@@ -157,7 +177,7 @@ class Intake:
     def _parse(self, item: tuple[int, Chunk | InputError]) -> _Parsed:
         index, chunk = item
         if isinstance(chunk, InputError):
-            return _Parsed(index, chunk, np.empty(0, np.int64), [])
+            return _Parsed(index, chunk, np.empty(0, np.int64), np.empty(0, np.bool_), [])
         scanned = scan_source(self.sources[index], chunk)
         key_id = scanned.drawings.key_id
         partition = partition_of(key_id, self.options.seed, self._splits, RANGES)
@@ -165,7 +185,7 @@ class Intake:
             hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
             wanted = [(split == plan.split) & (part_of(hashes, plan.count) == plan.index) for plan in self._only]
             partition[~np.any(wanted, axis=0)] = -1
-        return _Parsed(index, scanned, partition, chunk.block_hashes())
+        return _Parsed(index, scanned, partition, keyless_in(scanned), chunk.block_hashes())
 
     def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
         """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
@@ -187,6 +207,7 @@ class Intake:
         tally.lines += scanned.lines
         tally.read += read + bad
         tally.filtered += read - int(keep.sum())
+        counts.keyless += int((keep & parsed.keyless).sum())
         if keep.any():
             # Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
             code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)

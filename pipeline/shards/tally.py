@@ -59,6 +59,7 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        keyless: how many of the drawings that were taken have their content hash for a key_id.
         at: the number of the source that is being read.
     """
 
@@ -71,9 +72,15 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self.keyless = 0
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
+
+    @property
+    def takes_both(self) -> bool:
+        """Whether drawings with a key_id of their own were taken and also drawings without one."""
+        return 0 < self.keyless < int(self.admission.accepted.sum())
 
     def note_reject(self, source: int, reject: Reject) -> None:
         """Count a reject of a source."""
@@ -97,6 +104,7 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "keyless": self.keyless,
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -115,6 +123,7 @@ class Counts:
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.keyless = last["keyless"]
         self.at = last["at"]
         tally = self.tallies[self.at]
         if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again
