@@ -16,6 +16,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
 from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
+from pipeline.storage.local import local_path
 from pipeline.threads import core_count
 from pipeline.wording import counted
 
@@ -73,6 +74,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
         InputError: a name is that of no file, or no file has a drawing.
     """
     found = False
+    files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
     for name in files:
         if name != "-" and not Path(name).is_file():
