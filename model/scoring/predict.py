@@ -19,6 +19,7 @@ from pipeline.drawings import Drawings
 from pipeline.errors import InputError
 from pipeline.rendering.render import render
 from pipeline.shards.read import open_split
+from pipeline.storage.local import local_path
 from pipeline.wording import counted
 
 

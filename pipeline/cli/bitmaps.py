@@ -43,7 +43,7 @@ def bitmaps(
     """
     from functools import partial
 
-    from pipeline.cli.options import parse_list, say, worker_count
+    from pipeline.cli.options import parse_list, refuse_split_list, say, worker_count
     from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
@@ -56,6 +56,7 @@ def bitmaps(
         invert=invert,
     )
     threads = worker_count(workers)
+    refuse_split_list(sources, "--classes", classes)
     tell_set(to, "sources", partial(write_folders, sources, to, options, workers=threads, force=force, tell=say))
 
 

@@ -70,6 +70,18 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     return names
 
 
+def refuse_split_list(sources: Sequence[str], option: str, given: str | None) -> None:
+    """Raise an error if a list was given as several words, of which all but the first were taken for sources.
+
+    Raises:
+        UsageError: a source does not exist, and looks like a word.
+    """
+    for text in sources if given is not None else ():
+        if not Path(text).exists() and not set(text) & set("/.*?["):
+            words = ",".join((given or "", text))
+            raise UsageError(f'{text}: no such file or folder; a list is one argument with commas: {option} "{words}"')
+
+
 def say(message: str) -> None:
     """Print a message for the user on stderr."""
     print(message, file=sys.stderr, flush=True)

@@ -56,9 +56,7 @@ class BitmapFile:
         return rows
 
 
-def find_bitmaps(
-    inputs: Sequence[str], tell: Callable[[str], object] = lambda _message: None
-) -> list[BitmapFile]:
+def find_bitmaps(inputs: Sequence[str], tell: Callable[[str], object] = lambda _message: None) -> list[BitmapFile]:
     """Find the .npy files that paths, folders and globs name, each once, in the order of their names.
 
     Folders are searched recursively; hidden files and folders are skipped, and `tell` is called with a message for each

@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.classes import missing_class
-from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
@@ -31,7 +29,6 @@ from pipeline.sources.files import Source
 from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
-MAX_CLASSES = 1 << 16  # labels are uint16
 WRITING = "pass 2 of 2, writing"
 
 
@@ -76,7 +73,7 @@ class Build:
             if not self.journal.entries:
                 self._remove_other_work()
             self.intake.run()
-            classes = self._classes()
+            classes = self.intake.counts.classes()
             shards = self._write_shards(classes)
         if not self.intake.counts.reasons:
             (self.staged / REJECTS).unlink(missing_ok=True)
@@ -89,22 +86,6 @@ class Build:
         for file in self.staged.iterdir():
             file.unlink()
         self.spill.unlink(missing_ok=True)
-
-    def _classes(self) -> list[str]:
-        """The classes in label order."""
-        counts = self.intake.counts
-        found = {word: int(count) for word, count in zip(counts.words.strings, counts.admission.accepted, strict=False)}
-        if self.options.classes is None:
-            classes = sorted(word for word, count in found.items() if count)
-            if not classes:
-                raise InputError("no drawing is left: the options filter out all of them")
-            if len(classes) > MAX_CLASSES:
-                raise InputError(f"{len(classes):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
-            return classes
-        for word in self.options.classes:
-            if not found.get(word):
-                raise InputError(missing_class(word, (other for other, count in found.items() if count)))
-        return sorted(self.options.classes)
 
     def _write_shards(self, classes: list[str]) -> list[WrittenShard]:
         counts, spill = self.intake.counts, SpillReader(self.spill, self.intake.segments)

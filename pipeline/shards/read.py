@@ -24,6 +24,7 @@ from pipeline.packed import PackedDrawings
 from pipeline.shards.find import existing_folder
 from pipeline.shards.footers import open_shard
 from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
+from pipeline.shards.remarks import why_empty
 from pipeline.shards.schema import SCHEMA, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
 from pipeline.wording import counted
@@ -187,7 +188,7 @@ def open_split(folder: str | Path, split: str) -> ShardSplit:
     manifest = read_manifest(folder)
     files = tuple(file for file in manifest.files if file.split == split and file.rows)
     if not files:
-        raise InputError(f"{folder}: its {split} split has no drawings; build it with more drawings or other --splits")
+        raise InputError(f"{folder}: its {split} split has no drawings: {why_empty(manifest, split)}")
     groups, starts = [], [0]
     for shard, file in enumerate(files):
         metadata = _open_first(folder / file.name, file).metadata

@@ -15,8 +15,9 @@ from pipeline.storage.local import local_path
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 _BITMAPS = ".npy"
 _ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for end in ("", ".gz", ".zst"))
-# Files by which folders that sketchpipe makes are known, and a file in each that is no source although it ends like one.
-_OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl", "pictures.json": "", "bitmaps.json": ""}
+# Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
+_OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
+_MADE = (*_OWN, "pictures.json", "bitmaps.json")
 _MOST_KINDS = 6  # named in a message
 
 
@@ -49,6 +50,27 @@ def no_drawing_in(source: Source, first_reject: object | None) -> InputError:
     """The error for a source without drawings; it gives the first reject, if there is one, as the reason."""
     why = first_reject or f"{source.name}: it has no {source.unit}s"
     return InputError(f"{source.path}: no drawing in it; is it a Quick, Draw! file? ({why})")
+
+
+def refuse_unfit(source: Source, drawings: int, rejected: int, first_reject: object | None) -> None:
+    """Raise an error for a source of other content: it has rejects and no drawing, or more rejects than drawings.
+
+    Args:
+        source: the source, which was read to its end.
+        drawings: how many it has.
+        rejected: how many lines or records were rejected; the damaged end of a compressed file is none.
+        first_reject: the first reject, of whatever kind; None if there is none.
+
+    Raises:
+        InputError: the source is unfit.
+    """
+    if not drawings and first_reject is not None:
+        raise no_drawing_in(source, first_reject)
+    if rejected > drawings:
+        raise InputError(
+            f"{source.path}: {rejected:,} of its {drawings + rejected:,} {source.unit}s are rejected, more than half; "
+            f"is it a Quick, Draw! file? ({first_reject})"
+        )
 
 
 def find_sources(
@@ -130,7 +152,7 @@ def _files_below(
     there = [file for file in folder.rglob("*") if file.is_file()]
     there = [file for file in there if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
-    made = {file.parent for file in own}
+    made = {file.parent for file in there if file.name in _MADE}
     files = [file for file in there if is_wanted(file) and file not in own]
     others = [file for file in there if not (is_wanted(file) or made.intersection(file.parents))]
     if not files:
