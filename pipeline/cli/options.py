@@ -36,13 +36,18 @@ def _usage(argument: Any) -> str:
 
 
 def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with `~` expanded in every option and argument that is a path; addresses are refused."""
+    """The command with `~` expanded in every option and argument that is a path; addresses are refused.
+
+    The arguments `sources` and `files` are lists of text, because a source may be a glob, and a file `-`.
+    """
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         for name, value in given.items():
             if isinstance(value, Path):
                 given[name] = local_path(value)
+            elif isinstance(value, list) and name in ("sources", "files"):
+                given[name] = [str(local_path(one)) for one in value]
             elif isinstance(value, list):
                 given[name] = [local_path(one) if isinstance(one, Path) else one for one in value]
         command(**given)

@@ -59,7 +59,6 @@ def shards(
     from pipeline.shards.estimate import Estimate, check_space
     from pipeline.shards.folder import build_folder, foresee_build
     from pipeline.shards.options import BuildOptions
-    from pipeline.storage.local import local_path
     from pipeline.wording import counted
 
     options = BuildOptions(
@@ -72,7 +71,6 @@ def shards(
         seed=seed,
     )
     workers = worker_count(workers)
-    sources = [str(local_path(text)) for text in sources]
     refuse_split_list(sources, "--classes", classes)
     folder = to or _default_folder(sources)
     bar = BuildBar()
