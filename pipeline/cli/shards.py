@@ -128,8 +128,8 @@ def _default_folder(sources: Sequence[str]) -> Path:
 
 def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.cli.options import few, say
-    from pipeline.shards.manifest import REJECTS, unread_sources
-    from pipeline.shards.remarks import lookalike_remark, remarks
+    from pipeline.shards.manifest import REJECTS
+    from pipeline.shards.remarks import lookalike_remark, remarks, unread_sources
     from pipeline.shards.shuffle import SPLITS
     from pipeline.wording import counted
 
@@ -147,8 +147,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
     if unread:
-        of = "of another class was read only to its" if len(unread) == 1 else "of other classes were read only to their"
-        say(f"  {counted(len(unread), 'file')} {of} first drawing")
+        were = "file was read only to its" if len(unread) == 1 else "files were read only to their"
+        say(f"  {len(unread):,} {were} first drawing, because no more of the class is wanted")
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")

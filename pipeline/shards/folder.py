@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from pipeline.errors import InputError, LockedError, SketchpipeError
+from pipeline.errors import InputError, LockedError, OutputError, SketchpipeError
 from pipeline.progress import Progress, untold
 from pipeline.shards.build import Build
 from pipeline.shards.estimate import Estimate, estimate_build, refuse_lack_of_space
@@ -106,7 +106,11 @@ def foresee_build(
         raise LockedError(f"{folder}: process {pid} is writing it; wait for it to end")
     if not force and (before := _unchanged(folder, origin_of(sources, options), strict)) is not None:
         return before
-    check_place(folder / BUILD / LOCK)
+    lock = folder / BUILD / LOCK
+    try:
+        check_place(lock)
+    except OutputError as error:
+        raise OutputError(f"{folder}: {str(error).removeprefix(f'{lock}: ')}") from error
     foresee_refusals(sources, options, strict=strict)
     estimate = estimate_build(sources, options)
     refuse_lack_of_space(folder, estimate)

@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.classes import declared_word
 from pipeline.errors import InputError, MismatchError, ShardError
 from pipeline.storage.commit import SetCommit
 from pipeline.storage.sealed import checksum_of, seal, unseal
@@ -175,17 +174,6 @@ def read_manifest(folder: Path) -> Manifest:
     if manifest.dump() != text or not _is_sound(manifest):
         raise _damaged(path)
     return manifest
-
-
-def unread_sources(manifest: Manifest) -> list[str]:
-    """The names of the sources of which only the first drawing was read, because its class was not to be taken.
-
-    In the counts that drawing is filtered.
-    """
-    only_one = [source for source in manifest.sources if (source.filtered, source.written) == (1, 0)]
-    declared = {source.name: declared_word(source.name) for source in only_one if source.read - source.rejected == 1}
-    chosen = manifest.options["classes"]
-    return [name for name, word in declared.items() if chosen and word is not None and word not in chosen]
 
 
 def _is_sound(manifest: Manifest) -> bool:

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from pipeline.classes import lookalikes
+from pipeline.classes import WORDS, lookalikes
 from pipeline.shards.manifest import Manifest
 from pipeline.shards.shuffle import SPLITS, parse_splits
+from pipeline.sources.files import word_of_name
 from pipeline.wording import counted
 
 
@@ -39,6 +40,17 @@ def remarks(manifest: Manifest) -> list[str]:
         more = f" and {len(blank) - 1:,} more" if len(blank) > 1 else ""
         found.append(f"passed over, because without a line: {blank[0]}{more}")
     return found
+
+
+def unread_sources(manifest: Manifest) -> list[str]:
+    """The names of the sources of which only the first drawing was read, because no more of their class was wanted.
+
+    In the counts that drawing is filtered.
+    """
+    chosen, limit = manifest.options["classes"], manifest.options["drawings_per_class"]
+    found = [source.name for source in manifest.sources if source.read - source.rejected == source.filtered == 1]
+    words = {name: word_of_name(name, WORDS) for name in found}
+    return [name for name, word in words.items() if word is not None and (limit or (chosen and word not in chosen))]
 
 
 def lookalike_remark(classes: Sequence[str]) -> str | None:

@@ -97,7 +97,7 @@ def test_what_is_found_and_left_out_is_told(tmp_path: Path) -> None:
     assert ran.returncode == 0
     for line in (
         "passed over in mine: 1 .csv\n",
-        "  1 file of another class was read only to its first drawing\n",
+        "  1 file was read only to its first drawing, because no more of the class is wanted\n",
         "  passed over, because without a line: mine/empty.ndjson\n",
         '  classes that differ only in case, spaces or underscores, and are kept apart: "Cat" and "cat"\n',
     ):
@@ -114,3 +114,9 @@ def test_a_file_where_a_folder_is_wanted_is_not_called_missing(tmp_path: Path) -
             3,
             "sketchpipe: file: is a file, not a folder of shards; name the folder\n",
         )
+
+
+def test_a_list_in_several_words_is_told_where_no_source_is_taken(tmp_path: Path) -> None:
+    for words in (("render", "sheet", "x", "--classes", "cat", "dog"), ("sweep", "--lr", "0.1", "0.01")):
+        ran = in_process(*words, cwd=tmp_path)
+        assert (ran.returncode, "; a list is one argument with commas (see sketchpipe" in ran.stderr) == (2, True)

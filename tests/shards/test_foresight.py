@@ -12,9 +12,9 @@ import pytest
 from pipeline.errors import InputError, LockedError, SketchpipeError
 from pipeline.shards.estimate import Estimate
 from pipeline.shards.folder import foresee_build
-from pipeline.shards.manifest import Manifest, unread_sources
+from pipeline.shards.manifest import Manifest
 from pipeline.shards.options import BuildOptions
-from pipeline.shards.remarks import remarks
+from pipeline.shards.remarks import remarks, unread_sources
 from pipeline.shards.repair import repair_folder
 from pipeline.shards.verify import verify_folder
 from tests.shards.builds import build, files_of, record, records, write
@@ -101,7 +101,7 @@ def test_a_dry_run_is_refused_a_target_as_the_build_is(tmp_path: Path, target: s
     (tmp_path / "file").touch()
     codes = []
     for attempt in (build, foresee):
-        with pytest.raises(SketchpipeError) as error:
+        with pytest.raises(SketchpipeError, match=f"{target}: (is a file|cannot be written|holds mine)") as error:
             attempt(tmp_path / "in", tmp_path / target)
         codes.append(error.value.exit_code)
     assert codes == [6, 6]
@@ -184,3 +184,7 @@ def test_files_of_other_classes_are_not_counted_as_drawings_left_out(tmp_path: P
     manifest = build(tmp_path / "in", tmp_path / "out", classes=("cat",))
     assert unread_sources(manifest) == ["in/dog.ndjson"]
     assert sum(source.filtered for source in manifest.sources) == 1 + 9
+    write(tmp_path / "in", cat2=records("cat", range(9)))
+    (tmp_path / "in" / "cat2.ndjson").rename(tmp_path / "in" / "cat (2).ndjson")
+    manifest = build(tmp_path / "in", tmp_path / "few", classes=("cat",), drawings_per_class=5)
+    assert unread_sources(manifest) == ["in/cat.ndjson", "in/dog.ndjson"]
