@@ -43,7 +43,8 @@ waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, z
     .strip()
     .split(", ")
 )
-_PREFIXES = ("full_simplified_", "full_raw_", "full_binary_", "full_numpy_bitmap_")
+_FORMS = ("simplified", "raw", "binary", "numpy_bitmap")
+_PREFIXES = (*(f"full_{form}_" for form in _FORMS), *(f"full/{form}/" for form in _FORMS))
 _COMPRESSED = (".gz", ".zst")
 _KINDS = (".ndjson", ".jsonl", ".bin", ".npy")
 # What browsers and file managers append to the name of a copy: "dog (1)", "dog(1)", "dog - Copy (2)", "dog (copy)".
@@ -80,10 +81,10 @@ def stem_and_ending(name: str) -> tuple[str, str]:
 
     The ending is in lower case; it is empty if it is none that sketchpipe knows.
 
-    >>> stem_and_ending("full%2Fbinary%2Fdog (1).Bin.GZ")
-    ('dog', '.bin.gz')
+    >>> stem_and_ending("in/hot%20dog (1).Bin.GZ")
+    ('hot dog', '.bin.gz')
     """
-    stem, ending = PurePath(unquote(PurePath(name).name)).name, ""
+    stem, ending = unquote(PurePath(name).name), ""
     for endings in (_COMPRESSED, _KINDS):
         for one in endings:
             if stem.lower().endswith(one):
