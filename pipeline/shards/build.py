@@ -17,8 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.classes import missing_class
-from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
@@ -33,7 +31,6 @@ from pipeline.sources.files import Source
 from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
-MAX_CLASSES = 1 << 16  # labels are uint16
 WRITING = "pass 2 of 2, writing"
 
 
@@ -78,7 +75,7 @@ class Build:
             if not self.journal.entries:
                 self._remove_other_work()
             self.intake.run()
-            classes = self._classes()
+            classes = self.intake.counts.classes()
             with closing(SpillReader(self.spill, self.intake.segments)) as spill, self.intake.twins(spill) as twins:
                 shards = self._write_shards(classes, spill, twins)
         if not self.intake.counts.reasons:
@@ -92,22 +89,6 @@ class Build:
         for file in self.staged.iterdir():
             file.unlink()
         self.spill.unlink(missing_ok=True)
-
-    def _classes(self) -> list[str]:
-        """The classes in label order."""
-        counts = self.intake.counts
-        found = {word: int(count) for word, count in zip(counts.words.strings, counts.admission.accepted, strict=False)}
-        if self.options.classes is None:
-            classes = sorted(word for word, count in found.items() if count)
-            if not classes:
-                raise InputError("no drawing is left: the options filter out all of them")
-            if len(classes) > MAX_CLASSES:
-                raise InputError(f"{len(classes):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
-            return classes
-        for word in self.options.classes:
-            if not found.get(word):
-                raise InputError(missing_class(word, (other for other, count in found.items() if count)))
-        return sorted(self.options.classes)
 
     def _write_shards(self, classes: list[str], spill: SpillReader, twins: Twins | None) -> list[WrittenShard]:
         counts = self.intake.counts

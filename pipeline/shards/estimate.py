@@ -108,18 +108,27 @@ def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) 
         InputError: a source cannot be read.
         OutputError: the build cannot fit.
     """
-    free = free_bytes(folder)
-    ample = free > _AMPLE * _disk_bytes(sources)
+    ample = free_bytes(folder) > _AMPLE * _disk_bytes(sources)
     if ample and not any(is_compressed(source) for source in sources):
         return None
     needed = estimate_build(sources, options)
+    refuse_lack_of_space(folder, needed)
+    return needed
+
+
+def refuse_lack_of_space(folder: Path, needed: Estimate) -> None:
+    """Raise an error if a build does not fit on the disk of `folder`.
+
+    Raises:
+        OutputError: the build cannot fit.
+    """
+    free = free_bytes(folder)
     if needed.disk_bytes > free:
         raise OutputError(
             f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk ({needed.shard_bytes:,} for the "
             f"shards, {needed.spill_bytes:,} for temporary files), but {free:,} are free; make room or choose another "
             "disk with --to"
         )
-    return needed
 
 
 def free_bytes(folder: Path) -> int:

@@ -25,7 +25,7 @@ from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillW
 from pipeline.shards.tally import Counts
 from pipeline.shards.twins import Twins, find_twins, keyless_in
 from pipeline.sources.chunks import Chunk, Scanned
-from pipeline.sources.files import Source, no_drawing_in
+from pipeline.sources.files import Source
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
@@ -102,7 +102,7 @@ class Intake:
         """Read the rest of the sources.
 
         Raises:
-            InputError: a source cannot be read or has no valid line, or, if `strict`, a line is rejected.
+            InputError: a source cannot be read or is of other content, or, if `strict`, a line is rejected.
         """
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
@@ -113,9 +113,8 @@ class Intake:
                 Output(self._rejects, keep=self._rejects_bytes) as rejects,
             ):
                 self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
-        for tally, source in zip(self.counts.tallies, self.sources, strict=True):
-            if tally.read == tally.rejected:
-                raise no_drawing_in(source, tally.first_reject)
+        if self._only is None:  # what was built is repaired, whatever its sources
+            self.counts.refuse_unfit()
 
     @contextlib.contextmanager
     def twins(self, spill: SpillReader) -> Iterator[Twins | None]:
@@ -190,14 +189,7 @@ class Intake:
     def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
         """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
-        counts.at = parsed.source
-        word = counts.words.numbers(drawings.words, drawings.word)
-        keep, read = counts.admission.admit(word, drawings.recognized, tally.declared)
-        if (word[:read] != tally.declared).any():
-            tally.declared = None
-        end = scanned.end
-        if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
-            tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+        word, keep, read, end = counts.admit(parsed.source, scanned)
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
         self._tell()

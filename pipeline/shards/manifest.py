@@ -7,7 +7,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.errors import MismatchError, ShardError
+from pipeline.errors import InputError, MismatchError, ShardError
 from pipeline.storage.commit import SetCommit
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted
@@ -141,7 +141,8 @@ def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder of shards.
 
     Raises:
-        ShardError: it is missing or damaged, or a build was interrupted while it put its files in place.
+        InputError: the folder holds no shards.
+        ShardError: it is lost or damaged, or a build was interrupted while it put its files in place.
         MismatchError: it has a format that this version does not read.
     """
     path = folder / MANIFEST
@@ -152,7 +153,11 @@ def read_manifest(folder: Path) -> Manifest:
     except IsADirectoryError as error:
         raise _damaged(path) from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ShardError(
+        if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
+            raise ShardError(
+                f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
+            ) from error
+        raise InputError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
         ) from error
     except UnicodeDecodeError as error:

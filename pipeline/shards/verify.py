@@ -11,8 +11,9 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import UInt64Array
 from pipeline.drawings import Drawings, content_hash, word_salts
-from pipeline.errors import InputError, ShardError
+from pipeline.errors import ShardError
 from pipeline.progress import Progress, untold
+from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
@@ -64,12 +65,11 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         progress: is called with the bytes of shards checked so far.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or it holds no shards.
         MismatchError: it has the format of another version.
-        ShardError: it has no manifest, or its build was interrupted.
+        ShardError: its manifest is lost, or its build was interrupted.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name a folder of shards")
+    existing_folder(folder)
     if SHARDS.is_pending(folder) or not (folder / MANIFEST).exists():
         read_manifest(folder)  # raises the error that says so
     try:
