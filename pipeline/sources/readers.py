@@ -35,15 +35,15 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
             yield Chunk(nothing, end, end, None, nothing, stream.damage)
 
 
-def scan_source(source: Source, chunk: Chunk) -> Scanned:
-    """What is in a chunk of a source."""
+def scan_source(source: Source, chunk: Chunk, needs_word: bool = True) -> Scanned:
+    """What is in a chunk of a source; without `needs_word` a drawing may have no word, and then has the word ""."""
     if chunk.damage is not None:
         rejects = partial(_damaged_end, chunk.end, chunk.damage)
         return Scanned(from_strokes([], []), np.empty(0, np.int64), chunk.end, 0, rejects)
     if source.is_binary:
         assert source.declared is not None
         return scan_binary_chunk(chunk, source.declared)
-    return scan_chunk(chunk)
+    return scan_chunk(chunk, needs_word)
 
 
 def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
