@@ -125,6 +125,7 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.cli.options import few, say
     from pipeline.shards.manifest import REJECTS
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.sources.notes import told
     from pipeline.wording import counted
 
     splits = {split: manifest.rows(split) for split in SPLITS}
@@ -142,6 +143,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
+    for sentence in told(manifest.notes):
+        say(f"  {sentence}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
     counts = manifest.counts.get("test", (0,) * len(manifest.classes))

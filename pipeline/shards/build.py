@@ -173,6 +173,7 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            notes=dict(sorted(self.intake.counts.notes.items())),
         )
 
 

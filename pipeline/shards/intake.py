@@ -23,6 +23,7 @@ from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gather
 from pipeline.shards.tally import Counts
 from pipeline.sources.chunks import Chunk, Scanned
 from pipeline.sources.files import Source, no_drawing_in
+from pipeline.sources.notes import count_notes, first_fault
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
@@ -97,7 +98,8 @@ class Intake:
         """Read the rest of the sources.
 
         Raises:
-            InputError: a source cannot be read or has no valid line, or, if `strict`, a line is rejected.
+            InputError: a source cannot be read, has no valid line or strokes that may be misread, or, if `strict`, a
+                line is rejected or something is noted of it.
         """
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
@@ -178,6 +180,11 @@ class Intake:
         end = scanned.end
         if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+        name = self.sources[parsed.source].name
+        if self.strict and (fault := first_fault(scanned, read, end if tally.stopped else None, name, tally.lines)):
+            raise InputError(f"{fault} (--strict)")
+        tally.forms.look(scanned, read, name, tally.lines)
+        count_notes(scanned, read, counts.notes)
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
         self._tell()
@@ -200,8 +207,6 @@ class Intake:
         for reject in scanned.rejects(self.sources[source].name, tally.lines):
             if tally.stopped and reject.offset >= end:
                 break
-            if self.strict:
-                raise InputError(f"{reject} (--strict)")
             self.counts.note_reject(source, reject)
             listed.append(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
             if len(listed) == _REJECTS_A_WRITE:

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.storage.files import Output
 
 Entry = dict[str, Any]
+_FORMAT = 2  # of the entries; those of another format are other work
 
 
 class Journal:
@@ -26,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path, work: Entry) -> None:
         self.entries: list[Entry] = []
-        self._path, self._work = path, work
+        self._path, self._work = path, {"journal": _FORMAT, **work}
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:

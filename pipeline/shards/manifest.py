@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -96,6 +96,8 @@ class Manifest:
         sources: the inputs in order.
         rejects: how many there are by reason.
         rejects_sha256: of `rejects.ndjson`, or None if nothing was rejected.
+        notes: how many of the lines that were read had a field read as null, or canvas coordinates, by kind; the file
+            has this field only if there are some.
     """
 
     synthetic: bool
@@ -109,6 +111,7 @@ class Manifest:
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
     rejects_sha256: str | None
+    notes: Mapping[str, int] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)
@@ -128,7 +131,10 @@ class Manifest:
         return seal(self._fields())
 
     def _fields(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        fields = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        if not self.notes:
+            del fields["notes"]
+        return fields
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -10,6 +10,7 @@ from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source
+from pipeline.sources.notes import StrokeForms
 from pipeline.sources.rejects import Reject
 
 
@@ -27,6 +28,7 @@ class Tally:
         stopped: whether no more of the source is needed.
         first_reject: the first reject as text, or None.
         blocks: the XXH64 of each block that was read, in hex.
+        forms: where it has strokes that may be points.
     """
 
     read: int = 0
@@ -38,6 +40,7 @@ class Tally:
     stopped: bool = False
     first_reject: str | None = None
     blocks: list[str] = field(default_factory=list)
+    forms: StrokeForms = field(default_factory=StrokeForms)
 
     def add_blocks(self, hashes: Sequence[str]) -> None:
         """Add the hashes of the next blocks; those after the last line that is needed are dropped."""
@@ -59,6 +62,7 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        notes: what is noted of the lines that were read, by kind.
         at: the number of the source that is being read.
     """
 
@@ -71,6 +75,7 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self.notes: Counter[str] = Counter()
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
@@ -81,6 +86,7 @@ class Counts:
         tally.rejected += 1
         tally.first_reject = tally.first_reject or str(reject)
         self.reasons[reject.reason] += 1
+        tally.forms.look_at_reject(reject)
 
     def dump(self) -> Entry:
         """All counts for the journal; of blocks and vocabularies only what is new since the last call."""
@@ -97,6 +103,8 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "notes": dict(self.notes),
+            "forms": [list(tally.forms.first.items()) for tally in self.tallies],
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -115,6 +123,9 @@ class Counts:
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.notes.update(last["notes"])
+        for tally, first in zip(self.tallies, last["forms"], strict=True):
+            tally.forms.first.update(first)
         self.at = last["at"]
         tally = self.tallies[self.at]
         if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again

@@ -54,7 +54,7 @@ class Scanned:
         end: the offset in the file where the chunk ends.
         lines: how many lines or records it holds, rejected ones and an overlong line skipped before it included.
         rejects: returns its rejects in order, given the file's name and how many lines the file has before the chunk.
-        notes: (N,) int64, what is noted of each drawing, as `Notes` says; empty if nothing is of any.
+        notes: (N,) int64, what is noted of each drawing, bits of `scanner/faults.py`; empty if nothing is.
         places: (N,) int64, the number of each drawing's line in the chunk, from 0; empty if `notes` is.
     """
 

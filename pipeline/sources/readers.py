@@ -1,5 +1,6 @@
 """Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -7,10 +8,12 @@ import numpy as np
 
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, from_strokes
+from pipeline.errors import InputError
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source
 from pipeline.sources.ndjson import scan_chunk
+from pipeline.sources.notes import StrokeForms, count_notes, first_fault
 from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import Stream
 from pipeline.threads import ordered_map
@@ -52,7 +55,13 @@ def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
 
 
 def read_parts(
-    source: Source, reject: Callable[[Reject], object] = lambda _reject: None, workers: int = 1
+    source: Source,
+    reject: Callable[[Reject], object] = lambda _reject: None,
+    workers: int = 1,
+    *,
+    needs_word: bool = True,
+    strict: bool = False,
+    notes: Counter[str] | None = None,
 ) -> Iterator[Drawings]:
     """The drawings of a source, one or more at a time, so that a source of any size can be read.
 
@@ -60,16 +69,26 @@ def read_parts(
         source: the source.
         reject: is called with each reject, before the drawings of its chunk are returned.
         workers: how many threads parse.
+        needs_word: whether a line without a word is rejected; else its drawing has the word "".
+        strict: whether the first reject is an error, and the first line of which something is noted.
+        notes: counts what is noted of the drawings, by kind.
 
     Raises:
-        InputError: the source cannot be read.
+        InputError: the source cannot be read, or its strokes may be misread; or, if `strict`, a line is refused.
     """
-    lines = 0
-    for scanned in ordered_map(partial(scan_source, source), read_source(source), workers):
+    lines, forms = 0, StrokeForms()
+    for scanned in ordered_map(partial(scan_source, source, needs_word=needs_word), read_source(source), workers):
+        read = len(scanned.drawings)
+        if strict and (fault := first_fault(scanned, read, None, source.name, lines)):
+            raise InputError(fault)
+        forms.look(scanned, read, source.name, lines)
         for one in scanned.rejects(source.name, lines):
+            forms.look_at_reject(one)
             reject(one)
+        if notes is not None:
+            count_notes(scanned, read, notes)
         lines += scanned.lines
-        if len(scanned.drawings):
+        if read:
             yield scanned.drawings
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline.sources.scanner import faults, shapes
+from pipeline.sources.scanner import faults
 
+POINTS_OF_THREE = "points-of-three"
 _TYPES = {faults.WORD: "a string", faults.DRAWING: "a list of strokes"}
 _WANTED = "write each stroke as a list of x and a list of y, as in [[[0, 255], [10, 20]]]"
 
@@ -65,9 +66,8 @@ def _not_stroke(stroke: int, axis: int, _c: int) -> str:
 
 
 _SHAPES = {
-    shapes.THREES: "the points of the strokes are lists of three numbers",
-    shapes.NO_STROKE: "the drawing is a list of lists of numbers, without strokes",
-    shapes.NO_STROKE_THREES: "the drawing is a list of three numbers a point, as in stroke-3, [dx, dy, pen]",
+    faults.NO_STROKE: "the drawing is a list of lists of numbers, without strokes",
+    faults.NO_STROKE_TRIPLES: "the drawing is a list of three numbers a point, as in stroke-3, [dx, dy, pen]",
 }
 
 
@@ -106,7 +106,11 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
     faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
     faults.OTHER_SHAPE: ("other-shape", lambda a, *_: f"{_SHAPES[a]}; {_WANTED}"),
-    faults.FIELD: ("field-of-point", lambda a, b, c: f'stroke {a}: "{_axis(b)}" {"appears twice" if c else "is missing"}'),
+    faults.THREES: (POINTS_OF_THREE, lambda *_: f"the points of the strokes are lists of three numbers; {_WANTED}"),
+    faults.FIELD: (
+        "field-of-point",
+        lambda a, b, c: f'stroke {a}: "{_axis(b)}" {"appears twice" if c else "is missing"}',
+    ),
     faults.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
     faults.NOT_NUMBER: (
         "not-a-number",

@@ -11,11 +11,16 @@ NOT_OBJECT, TWICE, MISSING, WRONG_TYPE, EMPTY_WORD = range(20, 25)
 # The drawing.
 NO_STROKES, NOT_STROKE, LIST_COUNT, RAW_STROKE, NO_POINTS, LENGTHS, NOT_INTEGER, OUT_OF_RANGE, TOO_MANY = range(30, 39)
 TOO_LONG = 40
-# A drawing of another shape; its number is one of the shapes in `shapes.py`. FIELD's are stroke and axis.
-OTHER_SHAPE, FIELD = range(41, 43)
+# A drawing of another shape. OTHER_SHAPE's number is one of the shapes below; those of FIELD are stroke, axis and
+# whether the field appears twice.
+OTHER_SHAPE, THREES, FIELD = range(41, 44)
 # A raw drawing. The numbers of the first two codes are stroke, axis and offset in the line; of TIMES stroke, points and
 # times; of RAW_LISTS stroke and lists (4 for any number above 3); of LONG_PATH the limit.
 NOT_NUMBER, NOT_FINITE, TIMES, RAW_LISTS, LONG_PATH = range(50, 55)
+
+# What one stroke is: lists of x, y and times; of x and y; [x, y] points; an object of lists; objects that are points;
+# points of three numbers. The last two are of a whole drawing: lists of numbers without strokes, three each or not.
+RAW, LISTS, PAIRS, LIST_OBJECTS, POINT_OBJECTS, TRIPLES, NO_STROKE, NO_STROKE_TRIPLES = range(8)
 
 MAX_DEPTH = 64
 MAX_POINTS = 65_535  # a shard stores the ends of strokes as uint16

@@ -14,19 +14,28 @@ from pipeline.sources.scanner.faults import (
     DRAWING,
     FIELD,
     LENGTHS,
+    LIST_OBJECTS,
+    LISTS,
     LONG_PATH,
     MAX_LINE_BYTES,
     MAX_POINTS,
     NO_POINTS,
+    NO_STROKE,
+    NO_STROKE_TRIPLES,
     NO_STROKES,
     NOT_INTEGER,
     NOT_STROKE,
     OTHER_SHAPE,
     OUT_OF_RANGE,
+    PAIRS,
+    POINT_OBJECTS,
     POINTS,
+    RAW,
     THREE_EACH,
+    THREES,
     TOO_LONG,
     TOO_MANY,
+    TRIPLES,
     TRUNCATED,
     TWO_EACH,
     WRONG_TYPE,
@@ -47,19 +56,9 @@ from pipeline.sources.scanner.json_values import (
     skip_value,
 )
 from pipeline.sources.scanner.raw_strokes import Scratch, scan_float, scan_floats, scan_number_lists
-from pipeline.sources.scanner.shapes import (
-    LIST_OBJECTS,
-    LISTS,
-    NO_STROKE,
-    NO_STROKE_THREES,
-    PAIRS,
-    POINT_OBJECTS,
-    RAW,
-    THREES,
-    has_times,
-    shape_of,
-)
+from pipeline.sources.scanner.shapes import has_times, shape_of
 from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
+
 
 @kernel
 def scan_object(
@@ -243,7 +242,9 @@ def scan_other_drawing(
             fault[0] = 0
             return end
     shape = shape_of(buf, i)
-    if shape in (THREES, NO_STROKE, NO_STROKE_THREES):
+    if shape == TRIPLES:
+        return fail(fault, THREES)
+    if shape in (NO_STROKE, NO_STROKE_TRIPLES):
         return fail(fault, OTHER_SHAPE, shape)
     if shape == LISTS and fault[0] not in (NOT_INTEGER, OUT_OF_RANGE):
         return -1

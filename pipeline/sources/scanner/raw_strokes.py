@@ -55,7 +55,7 @@ EXACT_INTEGER = 1 << 53
 
 
 def make_scratch() -> Scratch:
-    """Scratch for `scan_other_drawing`: 6 MB, of which a drawing touches only what it needs; kept from chunk to chunk."""
+    """Scratch for `scan_other_drawing`: 6 MB, of which a drawing touches only what it needs; kept for all chunks."""
     points, samples = MAX_RAW_POINTS, MAX_SAMPLES
     return np.empty(points), np.empty(points), np.empty(samples), np.empty(samples), np.empty(samples, np.int64)
 

@@ -2,6 +2,15 @@
 
 from pipeline.arrays import UInt8Array
 from pipeline.jit import kernel
+from pipeline.sources.scanner.faults import (
+    LIST_OBJECTS,
+    LISTS,
+    NO_STROKE,
+    NO_STROKE_TRIPLES,
+    PAIRS,
+    POINT_OBJECTS,
+    TRIPLES,
+)
 from pipeline.sources.scanner.json_values import (
     CLOSE_LIST,
     COMMA,
@@ -12,10 +21,6 @@ from pipeline.sources.scanner.json_values import (
     OPEN_OBJECT,
     ZERO,
 )
-
-# What one stroke is: lists of x, y and times; of x and y; [x, y] points; an object of lists; objects that are points;
-# points of three numbers. The last two are of a whole drawing: lists of numbers without strokes, three each or not.
-RAW, LISTS, PAIRS, LIST_OBJECTS, POINT_OBJECTS, THREES, NO_STROKE, NO_STROKE_THREES = range(8)
 
 
 @kernel
@@ -74,7 +79,7 @@ def shape_of(buf: UInt8Array, i: int) -> int:
             return LISTS
         i += 1
     if level == 2:
-        return NO_STROKE_THREES if threes else NO_STROKE
+        return NO_STROKE_TRIPLES if threes else NO_STROKE
     if level == 0 or not (twos or threes) or counts & 1 or not (counts & 16 or counts & 12 == 12):
         return LISTS
-    return PAIRS if twos else THREES
+    return PAIRS if twos else TRIPLES

@@ -1,5 +1,8 @@
 """Kernels that number the distinct strings of a chunk."""
 
+# In compiled code numpy's int64 and Python's int are the same type.
+# mypy: disable-error-code="arg-type"
+
 import numpy as np
 from numpy import int64, uint64
 from numpy.typing import NDArray
