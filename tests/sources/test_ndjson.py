@@ -108,7 +108,7 @@ def test_what_is_noted_is_counted_up_to_the_last_line_that_is_read() -> None:
     notes: Counter[str] = Counter()
     count_notes(scanned, 2, notes)
     assert notes == {"recognized-unreadable": 2, "timestamp-empty": 2}
-    assert told(notes) == ["fields read as null: recognized unreadable in 2 lines, timestamp empty in 2 lines"]
+    assert told(notes) == ["fields read as null: timestamp empty in 2 lines, recognized unreadable in 2 lines"]
 
 
 def test_nan_stands_in_unknown_fields_but_never_in_strokes() -> None:

@@ -180,7 +180,7 @@ def scan_line(
             guess = name + 1 if name < DRAWING else WORD
             if name == DRAWING:
                 quoted = buf[uint64(i)] == QUOTE  # a string of JSON, as in Kaggle's files
-                stroke, point, drawing = size[0], size[1], i + quoted
+                stroke, point, drawing = size[0], size[1], skip_space(buf, i + 1) if quoted else i
                 i = scan_drawing(buf, drawing, start, x, y, stroke_end, size, fault)
                 if i < 0:
                     i = scan_other_drawing(

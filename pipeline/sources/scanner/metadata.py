@@ -8,7 +8,7 @@ import numpy as np
 from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel
 from pipeline.sources.scanner.columns import NUMBER_KEY, ROW_KEY, ROW_NOTES, ROW_RECOGNIZED, ROW_TIMESTAMP, TEXT_KEY
 from pipeline.sources.scanner.faults import (
     COUNTRYCODE,
@@ -31,13 +31,13 @@ _MOST_NANOSECONDS = _LAST_SECOND * 10**9
 _EXACT = 1 << 53  # below this every whole number is a float64
 
 
-@kernel
+@inner_kernel
 def noted(name: int, reason: int) -> int:
     """The bit of `ROW_NOTES` that says that field `name`, from COUNTRYCODE to KEY_ID, was read as null."""
     return 1 << (4 * (name - COUNTRYCODE) + reason)
 
 
-@kernel
+@inner_kernel
 def recognized_of(buf: UInt8Array, i: int, end: int) -> int:
     """1 for "true" in any case, 1 and 1.0, 0 for "false", 0 and 0.0, with or without quotes; else -1."""
     if buf[i] == QUOTE:
@@ -55,7 +55,7 @@ def recognized_of(buf: UInt8Array, i: int, end: int) -> int:
     return -1
 
 
-@kernel
+@inner_kernel
 def two_digits(buf: UInt8Array, i: int) -> int:
     """The number of two digits at `i`, or -1."""
     if not (ZERO <= buf[i] <= NINE and ZERO <= buf[i + 1] <= NINE):
@@ -63,7 +63,7 @@ def two_digits(buf: UInt8Array, i: int) -> int:
     return (int(int64(buf[i])) - ZERO) * 10 + int(int64(buf[i + 1])) - ZERO
 
 
-@kernel
+@inner_kernel
 def zone_minutes(buf: UInt8Array, i: int) -> int:
     """Minutes east of UTC of the zone at `i`, which ends at a quote: " UTC", Z, +02:00, +0200, +02, none; else 1440."""
     if buf[i] == QUOTE or (buf[i] == 90 and buf[i + 1] == QUOTE):
@@ -85,7 +85,7 @@ def zone_minutes(buf: UInt8Array, i: int) -> int:
     return -offset if buf[i] == MINUS else offset
 
 
-@kernel
+@inner_kernel
 def micros_of_text(buf: UInt8Array, i: int) -> int:
     """Microseconds since 1970 of a validated string such as "2017-03-02 23:25:10.07453 UTC", or `NO_TIMESTAMP`.
 
@@ -133,7 +133,7 @@ def micros_of_text(buf: UInt8Array, i: int) -> int:
     return since + micros - offset * 60_000_000
 
 
-@kernel
+@inner_kernel
 def micros_of_number(buf: UInt8Array, i: int, end: int, fault: Int64Array) -> int:
     """Microseconds since 1970 of a validated number, whose unit follows from its size, or `NO_TIMESTAMP`."""
     whole, j = 0, i
@@ -156,7 +156,7 @@ def micros_of_number(buf: UInt8Array, i: int, end: int, fault: Int64Array) -> in
     return NO_TIMESTAMP
 
 
-@kernel
+@inner_kernel
 def whole_number(buf: UInt8Array, i: int, fault: Int64Array) -> int:
     """The validated number at `i` if it is whole and a float64 holds every number up to it exactly; else -1."""
     if buf[i] == MINUS:
@@ -166,7 +166,7 @@ def whole_number(buf: UInt8Array, i: int, fault: Int64Array) -> int:
     return int(value) if j >= 0 and value < _EXACT and value == np.floor(value) else -1
 
 
-@kernel
+@inner_kernel
 def scan_other_value(
     buf: UInt8Array, i: int, start: int, name: int, rows: Int64Array, key_ids: UInt64Array, row: int, fault: Int64Array
 ) -> int:

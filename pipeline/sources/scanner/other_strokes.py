@@ -8,7 +8,7 @@ coordinate is not a whole number from 0 to 255.
 import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array, UInt8Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
     CANVAS,
     DRAWING,
@@ -60,7 +60,7 @@ from pipeline.sources.scanner.shapes import has_times, shape_of
 from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
 
 
-@kernel
+@inner_kernel
 def scan_object(
     buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, is_point: bool,
     fault: Int64Array,
@@ -113,7 +113,7 @@ def scan_object(
     return i + 1, counts[0]
 
 
-@kernel
+@inner_kernel
 def scan_points(
     buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, shape: int, fault: Int64Array
 ) -> tuple[int, int]:
@@ -151,7 +151,7 @@ def scan_points(
         i = skip_space(buf, i + 1)
 
 
-@kernel
+@inner_kernel
 def is_simplified(x: Float64Array, y: Float64Array) -> bool:
     """Whether all coordinates are whole numbers from 0 to 255."""
     for k in range(len(x)):
@@ -230,7 +230,7 @@ def scan_shape(
     return i + 1
 
 
-@kernel
+@inner_kernel
 def scan_other_drawing(
     buf: UInt8Array, i: int, start: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, size: Int64Array,
     fault: Int64Array, scratch: Scratch, notes: Int64Array,

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array, UInt8Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
     LENGTHS,
     LIST_COUNT,
@@ -190,7 +190,7 @@ def scan_floats(
             i = skip_space(buf, i)
 
 
-@kernel
+@inner_kernel
 def scan_number_lists(
     buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, lists: int, fault: Int64Array
 ) -> tuple[int, int]:

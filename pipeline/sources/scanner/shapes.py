@@ -1,7 +1,7 @@
 """Kernels that recognize the shape of a drawing that is not in Google's simplified form, from its brackets."""
 
 from pipeline.arrays import UInt8Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
     LIST_OBJECTS,
     LISTS,
@@ -41,7 +41,7 @@ def has_times(buf: UInt8Array, i: int) -> bool:
     return lists == 3
 
 
-@kernel
+@inner_kernel
 def shape_of(buf: UInt8Array, i: int) -> int:
     """The shape of the drawing at `i`, which is not RAW; only brackets, commas and first bytes are examined.
 
