@@ -39,7 +39,12 @@ def shards(
     splits: Splits = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
     workers: Workers = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first line that would be rejected, or of which a field would be null."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")

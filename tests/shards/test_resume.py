@@ -32,7 +32,7 @@ class DiedError(BaseException):
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume") / "in"
-    pens = {f"class{k}": random_drawings(f"class {k}", 120, k) + b"bad\n" for k in range(4)}
+    pens = {f"class{k}": random_drawings(f"class {k}", 120, k, timestamp="") + b"bad\n" for k in range(4)}
     return write(folder, **pens)
 
 
