@@ -38,9 +38,8 @@ def test_only_lines_that_are_read_are_counted_whatever_the_chunks(tmp_path: Path
 
 
 def test_strict_stops_at_the_first_field_that_cannot_be_read(tmp_path: Path) -> None:
-    folder = write(
-        tmp_path / "in", cat=records("cat", range(2), recognized=1) + record("cat", 3, timestamp="") + b"x\n"
-    )
+    lines = records("cat", range(2), recognized=1) + record("cat", 3, timestamp="")
+    folder = write(tmp_path / "in", cat=lines + b"x\n")
     with pytest.raises(InputError, match=r'in/cat.ndjson:3: "timestamp" is not like "2017-03-02 .*" \(--strict\)'):
         build(folder, tmp_path / "out", strict=True)
     folder = write(tmp_path / "in", cat=records("cat", range(2)) + b"x\n" + record("cat", 3, timestamp=""))
