@@ -28,7 +28,7 @@ def plot_prediction(
     The bar of the predicted class is coloured. The true class always has a bar, in another colour and marked "drawn".
 
     Args:
-        drawing: one drawing with its word, which need not be one of the run's classes.
+        drawing: one drawing with its word, which need not be one of the run's classes, and is "" if it has none.
         config: the run's configuration.
         probabilities: (K,) float32, the probabilities of the run's classes.
         shown: the number of bars, at most `MAX_BARS`; `BARS` if it is None.
@@ -45,7 +45,8 @@ def plot_prediction(
     with styled():
         figure = Figure(figsize=(_WIDTH, height))
         predicted = readable(config.classes[order[0]], _LONGEST_LABEL)
-        title = f'drew "{readable(drew, _LONGEST_LABEL)}", predicted "{predicted}"'
+        title = f'predicted "{predicted}"'
+        title = f'drew "{readable(drew, _LONGEST_LABEL)}", {title}' if drew else title
         figure.text(_GAP / _WIDTH, 1 - _GAP / height, title, va="top", parse_math=False)
         bottom = height - _TITLE - _PICTURE
         picture = figure.add_axes((_GAP / _WIDTH, bottom / height, _PICTURE / _WIDTH, _PICTURE / height))

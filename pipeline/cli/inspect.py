@@ -33,6 +33,7 @@ def _as_text(contents: "Contents") -> str:
     from pipeline.cli.options import size
     from pipeline.shards.remarks import lookalike_remark
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.sources.notes import told
     from pipeline.wording import counted
 
     total = sum(contents.drawings.values())
@@ -50,6 +51,7 @@ def _as_text(contents: "Contents") -> str:
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
     if remark := lookalike_remark(list(contents.classes)):
         lines.append(f"  {remark}")
+    lines += [f"  {sentence}" for sentence in told(contents.notes)]
     width = max(5, *(len(word) for word in contents.classes))
     table = [("class", *SPLITS)]
     table += [(word, *(f"{of.get(split, 0):,}" for split in SPLITS)) for word, of in contents.classes.items()]

@@ -141,4 +141,5 @@ def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
     if count < len(labels):
         typer.echo(f"... and {len(labels) - count} more (--top all)")
     percent = f"{100 * prediction.probability:.1f} %"
-    typer.echo(f'drew "{prediction.drew}", predicted "{prediction.predicted}" ({percent})')
+    drew = "" if prediction.drew is None else f'drew "{prediction.drew}", '
+    typer.echo(f'{drew}predicted "{prediction.predicted}" ({percent})')

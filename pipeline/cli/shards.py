@@ -39,7 +39,12 @@ def shards(
     splits: Splits = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
     workers: Workers = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first line that would be rejected, or of which a field would be null."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")
@@ -131,6 +136,7 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.shards.manifest import REJECTS
     from pipeline.shards.remarks import lookalike_remark, remarks, unread_sources
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.sources.notes import told
     from pipeline.wording import counted
 
     splits = {split: manifest.rows(split) for split in SPLITS}
@@ -157,6 +163,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
+    for sentence in told(manifest.notes or {}):
+        say(f"  {sentence}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
     for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):

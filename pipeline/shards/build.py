@@ -157,6 +157,7 @@ class Build:
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
+            notes=dict(sorted(self.intake.counts.notes.items())) or None,
         )
 
 

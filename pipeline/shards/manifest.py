@@ -99,6 +99,8 @@ class Manifest:
         keyless_duplicates: drawings without a key_id that were dropped, and counted as duplicates, because a drawing
             with a key_id has the same word and strokes; None if the two kinds were not compared, because all drawings
             are of one kind or an older version built the shards.
+        notes: how many of the lines that were read had a field read as null, or canvas coordinates, by kind; None if
+            there are none.
     """
 
     synthetic: bool
@@ -113,6 +115,7 @@ class Manifest:
     rejects: Mapping[str, int]
     rejects_sha256: str | None
     keyless_duplicates: int | None = None
+    notes: Mapping[str, int] | None = None
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)

@@ -79,6 +79,20 @@ def test_a_file_is_named_line_by_line_as_stdin_is(work: Path, cats: list[str], t
     assert {one["drew"] for one in found} == {"cat"}
 
 
+@pytest.mark.parametrize("word", ["", '"word": null, ', '"word": "", '])
+def test_a_drawing_without_a_word_is_predicted_and_none_is_marked(work: Path, tmp_path: Path, word: str) -> None:
+    path, plot = tmp_path / "nolabel.ndjson", tmp_path / "plot.png"
+    path.write_text(f'{{{word}"drawing": [[[20, 128, 236, 20], [110, 20, 110, 110]]]}}\n')
+    ran = in_process("predict", str(path), "--plot", str(plot), "--image", str(tmp_path / "image.png"), cwd=work)
+    assert ran.returncode == 0
+    assert re.fullmatch(r'predicted "[a-z]+" \(\d+\.\d %\)', ran.stdout.splitlines()[-1])
+    assert "drawn" not in ran.stdout
+    assert plot.exists()
+    found = json.loads(in_process("predict", str(path), "--json", cwd=work).stdout)
+    assert found["drew"] is None
+    assert found["predicted"] in found["labels"]
+
+
 def test_files_of_several_words_keep_each_its_own(work: Path, cats: list[str], tmp_path: Path) -> None:
     (tmp_path / "cats.ndjson").write_text(cats[0])
     (tmp_path / "more.ndjson").write_text(cats[1].replace('"cat"', '"zebra"') + cats[2])
