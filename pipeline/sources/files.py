@@ -8,11 +8,14 @@ from pathlib import Path, PurePath
 
 from pipeline.classes import WORDS, declared_word, plain_stem
 from pipeline.errors import InputError
+from pipeline.sources.converters.sketch_rnn import sketch_rnn_word
+from pipeline.sources.kinds import holds_drawings
 
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 _COMPRESSED = ("", ".gz", ".zst")
 _BINARY = tuple(f".bin{end}" for end in _COMPRESSED)
 _BITMAPS = ".npy"
+SKETCH_RNN = ".npz"
 SUFFIXES = (*(f"{kind}{end}" for kind in (".ndjson", ".jsonl") for end in _COMPRESSED), *_BINARY)
 
 
@@ -50,7 +53,7 @@ def no_drawing_in(source: Source, first_reject: object | None) -> InputError:
 def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
     """The files that paths, folders and globs name, each once, in the order of their names.
 
-    Folders are searched for files with one of `SUFFIXES`; hidden files are skipped.
+    Folders are searched for files with one of `SUFFIXES`, Kaggle's csv and sketch-rnn's npz; hidden files are skipped.
 
     Raises:
         InputError: something does not exist, or a folder holds no such file.
@@ -92,8 +95,11 @@ def visible_files(folder: Path, pattern: str) -> list[Path]:
 
 
 def word_of_name(name: str, known: Sequence[str]) -> str | None:
-    """The word that a source's name declares; for a binary file, which holds no words, it may be any word."""
+    """The word that a source's name declares; for `.bin` and `.npz`, which hold no words, it may be any word."""
     name = PurePath(name).name
+    if name.endswith(SKETCH_RNN):
+        word = sketch_rnn_word(name)
+        return declared_word(word, known) or word
     word = declared_word(name, known)
     return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 
@@ -108,7 +114,7 @@ def _files_in(path: Path) -> list[Path]:
         raise InputError(f"{path}: bitmaps have no strokes to put into shards; see `sketchpipe render bitmaps --help`")
     if not path.is_dir():
         return [path]
-    files = [file for file in visible_files(path, "*") if file.name.endswith(SUFFIXES)]
+    files = [file for file in visible_files(path, "*") if file.name.endswith(SUFFIXES) or holds_drawings(file)]
     # A folder of shards may be among the inputs; its rejects.ndjson is not a source.
     files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
     if not files:

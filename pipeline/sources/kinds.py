@@ -2,8 +2,12 @@
 
 import re
 import string
+from pathlib import Path
 
 from pipeline.sources.binary import has_header
+from pipeline.sources.converters.csv_table import csv_columns
+from pipeline.sources.converters.sketch_rnn import is_sketch_rnn
+from pipeline.sources.streams import Stream
 
 PEEK_BYTES = 1 << 14
 _SOURCES = "expected a file of drawings: ndjson, a JSON array, Kaggle's csv, Google's .bin or sketch-rnn's .npz"
@@ -19,7 +23,7 @@ _MAGIC = {  # in this order, because some begin like others
     b"PK\x03\x04": "a zip archive; unpack it first: unzip FILE",
     b"PK\x05\x06": "an empty zip archive; " + _SOURCES,
     b"PAR1": "a Parquet file; write its rows as ndjson: duckdb -c \"copy (from 'FILE') to 'NEW.ndjson'\"",
-    b"\x93NUMPY": "a NumPy array (.npy), which has no strokes; of Google's bitmaps `sketchpipe render bitmaps` makes PNG files",
+    b"\x93NUMPY": "a NumPy array (.npy), which has no strokes; `sketchpipe render bitmaps` takes Google's bitmaps",
     b"BZh": "compressed by bzip2; decompress it first: bzip2 -d FILE",
     b"\xfd7zXZ\x00": "compressed by xz; decompress it first: xz -d FILE",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first: 7z x FILE",
@@ -33,11 +37,12 @@ _MAGIC = {  # in this order, because some begin like others
     b"GIF89a": _PICTURE.format("GIF"),
     b"%PDF-": "a PDF document; " + _SOURCES,
     b"version https://git-lfs": "a git-lfs pointer, not the file itself; fetch the file: git lfs pull",
-    b"ARROW1\x00\x00": "an Arrow file; write its rows as ndjson: duckdb, pandas or polars read it",
-    b"FEA1": "a Feather file; write its rows as ndjson: pandas reads it",
-    b"SQLite format 3\x00": "an SQLite database; write its rows as ndjson: sqlite3 -json FILE \"select ...\" | jq -c '.[]'",
+    b"ARROW1\x00\x00": "an Arrow file; write its rows as ndjson, for instance with polars",
+    b"FEA1": "a Feather file; write its rows as ndjson, for instance with polars",
+    b"SQLite format 3\x00": "an SQLite database; write its rows as JSON: sqlite3 -json FILE 'select * from TABLE'",
     b"\x89HDF\r\n": "an HDF5 file; write its drawings as ndjson",
 }
+_TABLES = (".csv", ".csv.gz", ".csv.zst")
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?[\]}(\x8cc\x85-\x87KNUX)]", re.DOTALL)
 _OBJECT_LINE = re.compile(rb"(?:^|\n)[ \t\r]*\{")
 _MARKUP = re.compile(rb"\s*<(?:[!?a-zA-Z])")
@@ -50,6 +55,18 @@ def is_npz(begin: bytes) -> bool:
     """Whether a file with this beginning may be an `.npz`: a zip file whose first member is an array."""
     length = int.from_bytes(begin[26:28], "little")
     return begin.startswith(b"PK\x03\x04") and begin[30 : 30 + length].endswith(b".npy")
+
+
+def holds_drawings(path: Path) -> bool:
+    """Whether a file with a name of csv or npz is Kaggle's or sketch-rnn's; of other names it is not asked.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    if path.name.endswith(_TABLES):
+        with Stream(path) as stream:
+            return csv_columns(stream.peek(PEEK_BYTES)) is not None
+    return path.name.endswith(".npz") and is_sketch_rnn(path)
 
 
 def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
@@ -73,7 +90,7 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
         return None
     text = begin.removeprefix(b"\xef\xbb\xbf")
     if _MARKUP.match(text):
-        return f"a web page or XML; {_SOURCES}; was it downloaded from a page that shows the file?"
+        return f"a web page or XML, perhaps one that offers the file; {_SOURCES}"
     for place, byte in enumerate(text):
         if byte not in _TEXT:
             return (

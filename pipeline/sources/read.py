@@ -26,7 +26,8 @@ def read_drawings(
     """Read drawings of any format that `sketchpipe shards` takes into memory.
 
     Args:
-        source: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        source: files, folders or globs: ndjson or a JSON array, simplified or raw, Kaggle's csv, Google's .bin and
+            sketch-rnn's .npz; plain, gzip or zstd.
         classes: the words to take; None takes every word.
         strict: whether the first reject is an error. Without it rejects are left out, and a warning for each file
             says how many there are and what is wrong with the first.
@@ -63,14 +64,14 @@ def read_drawings(
 
 
 def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
-    """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
+    """The drawings of files of any format, one or more at a time, so that a file of any size can be read.
 
     Args:
         files: their names; "-" is stdin.
         reject: is told of each line that is rejected.
 
     Raises:
-        InputError: a name is that of no file, or no file has a drawing.
+        InputError: a name is that of no file, a file is of another kind, or no file has a drawing.
     """
     found = False
     names = {name: "stdin" if name == "-" else name for name in files}
@@ -82,13 +83,16 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
             path = Path(copy.name if name == "-" else name)
-            for drawings in read_parts(Source(path, names[name], word_of_name(path.name, WORDS)), reject):
-                found = True
-                yield drawings
+            try:
+                for drawings in read_parts(Source(path, names[name], word_of_name(path.name, WORDS)), reject):
+                    found = True
+                    yield drawings
+            except InputError as error:
+                raise InputError(str(error).replace(str(path), names[name])) from error
     if not found:
         raise InputError(
             f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a word and a "
-            "drawing a line"
+            "drawing a line, or another format that `sketchpipe shards` takes"
         )
 
 

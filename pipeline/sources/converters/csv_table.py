@@ -156,11 +156,10 @@ def copy_drawing(text: UInt8Array, start: int, end: int, lines: UInt8Array, n: i
             depth -= 1
             if depth == 0 and k < end - 1:
                 return n
-        elif not (48 <= byte <= 57 or byte == _COMMA or byte == _SPACE or byte == 46 or byte == 45 or byte == 43):
-            if byte != 101 and byte != 69 and byte != _NEWLINE and byte != _RETURN and byte != 9:  # e, E
-                return n
-            if byte == _NEWLINE or byte == _RETURN:
-                byte = np.uint8(_SPACE)
+        elif byte in (_NEWLINE, _RETURN):
+            byte = np.uint8(_SPACE)
+        elif not (48 <= byte <= 57) and byte not in (_COMMA, _SPACE, 9, 43, 45, 46, 69, 101):  # tab + - . E e
+            return n
         if depth <= 0 and byte != 93:
             return n
         lines[at] = byte

@@ -39,9 +39,8 @@ def json_mode(begin: bytes) -> int | None:
     """
     begin = begin.removeprefix(_BOM)
     under_key = _UNDER_KEY.match(begin)
-    if under_key and under_key[1] != b'"drawing"':
-        if _DRAWING.match(begin, under_key.end()):
-            return WRAPPED
+    if under_key and under_key[1] != b'"drawing"' and _DRAWING.match(begin, under_key.end()):
+        return WRAPPED
     return SEQUENCE if _ARRAY.match(begin) or _MANY_LINES.match(begin) else None
 
 

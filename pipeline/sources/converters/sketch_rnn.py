@@ -7,6 +7,7 @@ and refuses every other. It calls nothing of NumPy's either, only the two classe
 written as simplified strokes if it fits into 0-255, and as raw strokes, all at time 0, if not.
 """
 
+import itertools
 import json
 import pickle
 import re
@@ -14,8 +15,8 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from pathlib import PurePath
-from typing import IO, Any
+from pathlib import Path, PurePath
+from typing import Any
 from urllib.parse import unquote
 
 import numpy as np
@@ -51,10 +52,10 @@ def sketch_rnn_word(name: str) -> str:
     return stem.removeprefix("sketchrnn_").replace("_", " ")
 
 
-def is_sketch_rnn(file: IO[bytes]) -> bool:
-    """Whether a zip file holds the arrays of sketch-rnn."""
+def is_sketch_rnn(path: Path) -> bool:
+    """Whether a file is a zip file that holds the arrays of sketch-rnn."""
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zipfile.ZipFile(path) as archive:
             return bool(_members(archive))
     except _DAMAGE + _NO_PICKLE:
         return False
@@ -82,7 +83,7 @@ def sketch_rnn_lines(pieces: Iterator[bytes], where: str, word: str, note: Calla
             copy.write(piece)
         try:
             with zipfile.ZipFile(copy) as archive:
-                yield from _lines(archive, where, word, note)
+                yield from _lines(archive, word, note)
         except RefusedError as error:
             raise InputError(f"{where}: {error}") from error
         except _DAMAGE as error:
@@ -95,13 +96,12 @@ def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return sorted(found, key=lambda member: SPLITS.index(names[member.filename]))
 
 
-def _lines(archive: zipfile.ZipFile, where: str, word: str, note: Callable[[int], object]) -> Iterator[bytes]:
+def _lines(archive: zipfile.ZipFile, word: str, note: Callable[[int], object]) -> Iterator[bytes]:
     members = _members(archive)
     if not members:
-        holds = ", ".join(member.filename for member in archive.infolist()[:4])
-        raise RefusedError(
-            f"an npz archive that is not sketch-rnn's: expected the arrays train, valid and test, found {holds or 'none'}"
-        )
+        found = ", ".join(member.filename for member in archive.infolist()[:4])
+        wanted = "expected the arrays train, valid and test"
+        raise RefusedError(f"an npz archive that is not sketch-rnn's: {wanted}, found {found or 'none'}")
     word_json, done = json.dumps(word, ensure_ascii=False), 0
     for member in members:
         drawings = _drawings(archive, member)
@@ -129,8 +129,7 @@ def _strokes(drawing: Any) -> str:
     is_simplified = whole and at.max(initial=0) <= 255
     cuts = [0, *(np.flatnonzero(rows[:-1, 2] == 1) + 1).tolist(), len(x)] if len(x) else []
     strokes = [
-        [x[a:b], y[a:b]] if is_simplified else [x[a:b], y[a:b], [0] * (b - a)]
-        for a, b in zip(cuts[:-1], cuts[1:], strict=True)
+        [x[a:b], y[a:b]] if is_simplified else [x[a:b], y[a:b], [0] * (b - a)] for a, b in itertools.pairwise(cuts)
     ]
     return json.dumps(strokes, separators=(",", ":"))
 
