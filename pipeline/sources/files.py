@@ -98,8 +98,7 @@ def word_of_name(name: str, known: Sequence[str]) -> str | None:
     """The word that a source's name declares; for `.bin` and `.npz`, which hold no words, it may be any word."""
     name = PurePath(name).name
     if name.endswith(SKETCH_RNN):
-        word = sketch_rnn_word(name)
-        return declared_word(word, known) or word
+        return declared_word(sketch_rnn_word(name), known) or sketch_rnn_word(name)
     word = declared_word(name, known)
     return plain_stem(name) if word is None and name.endswith(_BINARY) else word
 

@@ -25,9 +25,9 @@ _COMMA, _QUOTE, _NEWLINE, _RETURN, _SPACE = 44, 34, 10, 13, 32
 
 
 def csv_columns(begin: bytes) -> list[str] | None:
-    """The names in the header of a table with drawings; None if the file is another.
+    r"""The names in the header of a table with drawings; None if the file is another.
 
-    >>> csv_columns(b"countrycode,drawing,key_id,recognized,timestamp,word\\nDE,")
+    >>> csv_columns(b"countrycode,drawing,key_id,recognized,timestamp,word\nDE,")
     ['countrycode', 'drawing', 'key_id', 'recognized', 'timestamp', 'word']
     """
     header, newline, _ = begin.removeprefix(_BOM).partition(b"\n")
@@ -145,7 +145,7 @@ def end_of_row(text: UInt8Array, start: int, ends: Int64Array) -> int:
 
 @inner_kernel
 def copy_drawing(text: UInt8Array, start: int, end: int, lines: UInt8Array, n: int) -> int:
-    """Write the list of numbers `text[start:end]` as it is; returns the place after it, or `n` if it is not one list."""
+    """Write `text[start:end]` as it is; returns the place after it, or `n` if it is not one list of numbers."""
     depth = 0
     at = n
     for k in range(start, end):
