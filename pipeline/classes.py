@@ -43,7 +43,7 @@ waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, z
     .split(", ")
 )
 _PREFIXES = ("full_simplified_", "full_raw_", "full_binary_", "full_numpy_bitmap_")
-_SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".bin", ".npy")
+_SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".json", ".csv", ".bin", ".npy")
 
 
 def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:

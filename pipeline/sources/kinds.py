@@ -31,7 +31,8 @@ _MAGIC = {  # in this order, because some begin like others
     b"\x1f\x8b": "compressed by gzip twice; decompress it once: gzip -d FILE",
     b"\x28\xb5\x2f\xfd": "compressed by zstd inside; decompress it once more: zstd -d FILE",
     b"\x04\x22\x4d\x18": "compressed by lz4; decompress it first: lz4 -d FILE",
-    b"\x89PNG": _PICTURE.format("PNG"),
+    b"\x89PNG\r\n\x1a\n": _PICTURE.format("PNG"),
+    b"\xff\xd8\xff\xe0\x00\x10JFIF\x00": _PICTURE.format("JPEG"),
     b"\xff\xd8\xff": _PICTURE.format("JPEG"),
     b"GIF87a": _PICTURE.format("GIF"),
     b"GIF89a": _PICTURE.format("GIF"),
@@ -42,6 +43,7 @@ _MAGIC = {  # in this order, because some begin like others
     b"SQLite format 3\x00": "an SQLite database; write its rows as JSON: sqlite3 -json FILE 'select * from TABLE'",
     b"\x89HDF\r\n": "an HDF5 file; write its drawings as ndjson",
 }
+_CERTAIN = 8  # bytes of magic, with which a record begins by chance once in 2**64
 _TABLES = (".csv", ".csv.gz", ".csv.zst")
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?[\]}(\x8cc\x85-\x87KNUX)]", re.DOTALL)
 _OBJECT_LINE = re.compile(rb"(?:^|\n)[ \t\r]*\{")
@@ -76,12 +78,13 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
         begin: its first `PEEK_BYTES` bytes, decompressed, or all if there are fewer.
         name: its name.
         is_binary: whether its name says that it holds Google's packed records. These may begin with any bytes, so that
-            such a file is refused only if it cannot begin with a record either.
+            such a file is refused only if it cannot begin with a record either, or by eight bytes or more.
     """
-    if not begin or (is_binary and has_header(begin)):
+    if not begin:
         return None
-    known = _known(begin)
-    if known is not None:
+    may_be_record = is_binary and has_header(begin)
+    known = _known(begin, _CERTAIN if may_be_record else 0)
+    if known is not None or may_be_record:
         return known
     if is_binary:
         is_text = len(begin) > 16 and all(byte in _PRINTED for byte in begin)
@@ -105,19 +108,20 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     return None
 
 
-def _known(begin: bytes) -> str | None:
-    """What `_MAGIC` and a few tests say."""
-    if not begin.startswith((b"\xff\xfe", b"\xfe\xff")):
-        for unit, said in ((4, _UTF32), (2, _UTF16)):
-            if _has_wide_characters(begin, unit):
-                return said
+def _known(begin: bytes, least: int) -> str | None:
+    """What `_MAGIC` and a few tests say; with `least`, only what so many bytes say."""
+    if _is_tar(begin):
+        return _TAR
     for magic, said in _MAGIC.items():
-        if begin.startswith(magic):
+        if begin.startswith(magic) and len(magic) >= least:
+            return said
+    if least:
+        return None
+    for unit, said in ((4, _UTF32), (2, _UTF16)):
+        if _has_wide_characters(begin, unit):
             return said
     if begin.startswith(b"RIFF") and begin[8:12] == b"WEBP":
         return _PICTURE.format("WebP")
-    if _is_tar(begin):
-        return _TAR
     if _PICKLE.match(begin):
         return "a pickle of Python, which may run any code and is not read; write its drawings as ndjson"
     return None

@@ -28,7 +28,9 @@ def convert(text: bytes, piece: int) -> tuple[bytes, str]:
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-@pytest.mark.parametrize("columns", [KAGGLE, KAGGLE[::-1], ("word", "drawing", "key_id", "timestamp", "countrycode", "recognized")])
+@pytest.mark.parametrize(
+    "columns", [KAGGLE, KAGGLE[::-1], ("word", "drawing", "key_id", "timestamp", "countrycode", "recognized")]
+)
 def test_a_table_holds_the_drawings_of_its_ndjson(tmp_path: Path, end: str, columns: tuple[str, ...]) -> None:
     text = kaggle_csv(LINES, columns, end)
     (tmp_path / "cat.csv").write_bytes(text)
@@ -45,7 +47,8 @@ def test_real_drawings_are_the_same_from_both_files(quickdraw: Path, tmp_path: P
     lines = [json.loads(line) for line in (quickdraw / "simplified" / f"{name}.ndjson").read_text().splitlines()]
     (tmp_path / f"{name}.csv").write_bytes(kaggle_csv(lines))
     from_csv, from_ndjson = (
-        read_drawings(folder / f"{name}.{end}") for folder, end in ((tmp_path, "csv"), (quickdraw / "simplified", "ndjson"))
+        read_drawings(folder / f"{name}.{end}")
+        for folder, end in ((tmp_path, "csv"), (quickdraw / "simplified", "ndjson"))
     )
     assert len(from_csv) == len(lines)
     for field in ("x", "y", "stroke_end", "drawing_end", "key_id", "recognized", "timestamp"):
@@ -65,22 +68,27 @@ def test_values_that_are_missing_or_of_another_kind_stay_what_they_are() -> None
         b',"[[[1,2],[3,4]]],[[1],[2]]",-1,no,0,x,y\n'
     )
     text = text.replace(b'\xc3\xa9"', b'"\xc3\xa9"')
+    names = ("word", "drawing", "key_id", "recognized", "timestamp", "countrycode", "mood")
     rows = [json.loads(line) for line in convert(text, 50)[0].splitlines() if line]
-    assert rows == [
-        dict(word="cat", drawing=[[[1, 2], [3, 4]]], key_id=None, recognized=None, timestamp=None, countrycode=None, mood=None),
-        dict(word='a "b", c\nd\te', drawing='[{"x": [1]}]', key_id="abc", recognized="1", timestamp="2017-03-08",
-             countrycode=None, mood="é"),
-        dict(word="cat", drawing='[[[1,2]],"word":[[3]]]', key_id="7", recognized=False,
-             timestamp="2017-03-08T21:12:07", countrycode="NA", mood="x"),
-        dict(word="", drawing="[[[1,2],[3,4]]],[[1],[2]]", key_id="-1", recognized="no", timestamp="0",
-             countrycode="x", mood="y"),
-    ]  # fmt: skip
+    assert [tuple(row) for row in rows] == [names] * 4
+    assert [tuple(row.values()) for row in rows] == [
+        ("cat", [[[1, 2], [3, 4]]], None, None, None, None, None),
+        ('a "b", c\nd\te', '[{"x": [1]}]', "abc", "1", "2017-03-08", None, "é"),
+        ("cat", '[[[1,2]],"word":[[3]]]', "7", False, "2017-03-08T21:12:07", "NA", "x"),
+        ("", "[[[1,2],[3,4]]],[[1],[2]]", "-1", "no", "0", "x", "y"),
+    ]
 
 
 def test_a_reject_names_the_line_of_the_table(tmp_path: Path) -> None:
     text = kaggle_csv(LINES).splitlines(keepends=True)
     text[2] = text[2].replace(b"back\\slash", b'"two\nlines"')
-    text[3:3] = [b"\n", b"DE,1\n", b"DE,[[[1,2],[3,4]]],1,True,,cat\n", b'DE,"[[[1,2],[3,4]]],1,True,,cat\n', b"a,b,c,d,e,f,g\n"]
+    text[3:3] = [
+        b"\n",
+        b"DE,1\n",
+        b"DE,[[[1,2],[3,4]]],1,True,,cat\n",
+        b'DE,"[[[1,2],[3,4]]],1,True,,cat\n',
+        b"a,b,c,d,e,f,g\n",
+    ]
     (tmp_path / "cat.csv").write_bytes(b"".join(text))
     found, rejects = read(tmp_path / "cat.csv")
     assert [one["word"] for one in found] == [line["word"].replace("back\\slash", "two\nlines") for line in LINES]
@@ -132,4 +140,6 @@ def test_other_headers_are_not_kaggle_s(header: str) -> None:
 
 def test_another_table_is_refused_with_what_is_wanted(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("id,name\n1,cat\n")
-    assert "a table (csv) that is not Kaggle's: expected a first line with the names drawing" in refused(tmp_path / "a.csv")
+    assert "a table (csv) that is not Kaggle's: expected a first line with the names drawing" in refused(
+        tmp_path / "a.csv"
+    )

@@ -135,7 +135,12 @@ def test_every_way_to_read_refuses_it(tmp_path: Path) -> None:
 
 
 def test_a_pipe_is_looked_at_and_read(tmp_path: Path) -> None:
-    for content in (TEXT, JSON["an object a line"].encode(), kaggle_csv(LINES), gzip.compress(JSON["pretty-printed"].encode())):
+    for content in (
+        TEXT,
+        JSON["an object a line"].encode(),
+        kaggle_csv(LINES),
+        gzip.compress(JSON["pretty-printed"].encode()),
+    ):
         path = tmp_path / "cat.json"
         path.write_bytes(content)
         expected = read(path)
@@ -164,10 +169,15 @@ def test_a_binary_file_of_another_kind_is_told(tmp_path: Path, kind: str) -> Non
 
 def test_text_under_the_name_of_records_is_told() -> None:
     for text in (TEXT, JSON["an object a line"].encode(), b"<!DOCTYPE html><html></html>"):
-        assert refusal(text, "cat.bin", is_binary=True) == "text, though its name ends in .bin; name it .ndjson if it is ndjson"
+        assert (
+            refusal(text, "cat.bin", is_binary=True)
+            == "text, though its name ends in .bin; name it .ndjson if it is ndjson"
+        )
 
 
-@pytest.mark.parametrize("magic", [b"PK\x03\x04", b"\xff\xfe", b"BZh", b"GIF89a", b"%PDF-1.4", b"{\0\"\0w\0o\0", b"[{\"a\": 1"])
+@pytest.mark.parametrize(
+    "magic", [b"PK\x03\x04", b"\xff\xfe", b"BZh", b"GIF89a", b"%PDF-1.4", b'{\0"\0w\0o\0', b'[{"a": 1']
+)
 def test_records_may_begin_with_any_key(tmp_path: Path, magic: bytes) -> None:
     path = tmp_path / "cat.bin"
     key = int.from_bytes(magic.ljust(8, b"\1"), "little")
@@ -177,7 +187,10 @@ def test_records_may_begin_with_any_key(tmp_path: Path, magic: bytes) -> None:
     assert rejects == []
 
 
-@pytest.mark.parametrize("first", [b"PAR2\n", b"oops, what\n", b"\x00\x01\x02\n", b"a\xff\n", b"[1, 2]\n", b"\n\n", b"#,#\n", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize(
+    "first",
+    [b"PAR2\n", b"oops, what\n", b"\x00\x01\x02\n", b"a\xff\n", b"[1, 2]\n", b"\n\n", b"#,#\n", b"\xef\xbb\xbf"],
+)
 def test_a_first_line_that_is_bad_costs_one_line(tmp_path: Path, first: bytes) -> None:
     path = tmp_path / "cat.ndjson"
     path.write_bytes(first + TEXT)
@@ -197,5 +210,5 @@ def test_folders_are_searched_for_kaggle_s_csv_and_sketch_rnn_s_npz(tmp_path: Pa
     np.savez(folder / "other.npz", x=np.zeros(3))
     found = find_sources([str(folder)])
     assert [(source.path.name, source.declared) for source in found] == [
-        ("dog.csv", None), ("dog2.csv.gz", None), ("my thing.full.npz", "my thing")
+        ("dog.csv", "dog"), ("dog2.csv.gz", None), ("my thing.full.npz", "my thing")
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
 import io
 import json
+import os
 import pickle
-import pickletools
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from pipeline.errors import InputError
 from pipeline.sources.converters.sketch_rnn import is_sketch_rnn, sketch_rnn_word
 from tests.sources.naive_ndjson import parse_line
 from tests.sources.other_kinds import read, refused, sketch_rnn, stroke_3
@@ -43,17 +44,31 @@ def objects(*values: Any) -> np.ndarray[Any, Any]:
     return array
 
 
+def outcome(path: Path) -> tuple[list[Any], list[str]]:
+    """The drawings of a file and the reasons of its rejects, or the beginning of the error."""
+    try:
+        found, rejects = read(path)
+    except InputError as error:
+        return [], [" ".join(str(error).split()[:2])]
+    return found, [reject.reason for reject in rejects]
+
+
 @pytest.mark.parametrize("kind", ["int16", "int8", "int64", "uint8", ">i4", "float32", "float64"])
 def test_rows_become_strokes_that_begin_at_0(tmp_path: Path, kind: str) -> None:
     drawing = [([0, 40, 90], [0, 20, 60]), ([95, 96], [90, 91])]
     path = sketch_rnn(tmp_path / "hot dog.npz", train=[stroke_3(drawing, kind)])
     found, rejects = read(path)
     assert rejects == []
-    assert [(one["word"], one["drawing"]) for one in found] == [("hot dog", [list(map(list, stroke)) for stroke in drawing])]
+    assert [(one["word"], one["drawing"]) for one in found] == [
+        ("hot dog", [list(map(list, stroke)) for stroke in drawing])
+    ]
 
 
 def test_all_three_splits_are_read_and_aligned(tmp_path: Path) -> None:
-    splits = {name: [stroke_3([([x + k for x in (10, 20)], [k, 50 + k])])] for k, name in enumerate(("train", "valid", "test"))}
+    splits = {
+        name: [stroke_3([([x + k for x in (10, 20)], [k, 50 + k])])]
+        for k, name in enumerate(("train", "valid", "test"))
+    }
     found, rejects = read(sketch_rnn(tmp_path / "cat.full.npz", **splits))
     assert rejects == []
     assert [one["drawing"] for one in found] == [[[[0, 10], [0, 50]]]] * 3
@@ -72,8 +87,8 @@ def test_larger_drawings_are_simplified_as_raw_ones_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", [2, 3, 4])
 def test_what_python_2_and_3_write_is_read(tmp_path: Path, protocol: int) -> None:
     content = npy(objects(stroke_3(SMALL), stroke_3(SMALL)), protocol=protocol)
-    found, rejects = read(archive(tmp_path / "cat.npz", train=content, valid=content.replace(b"numpy._core", b"numpy.core")
-                                  if protocol < 4 else content))  # fmt: skip
+    older = content.replace(b"numpy._core", b"numpy.core") if protocol < 4 else content
+    found, rejects = read(archive(tmp_path / "cat.npz", train=content, valid=older))
     assert [one["drawing"] for one in found] == [MOVED] * 4
     assert rejects == []
 
@@ -108,10 +123,8 @@ class Runs:
 
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_a_pickle_that_runs_code_is_refused_and_nothing_runs(tmp_path: Path, protocol: int) -> None:
-    import os
-
     ran = tmp_path / "ran"
-    for call in ((os.mkdir, str(ran)), (eval, f"__import__('os').mkdir({str(ran)!r})"), (getattr, os, "mkdir")):
+    for call in ((os.mkdir, str(ran)), (eval, f"__import__('os').mkdir({str(ran)!r})"), (os.system, f"mkdir {ran}")):
         for content in (objects(Runs(*call)), Runs(*call), [Runs(*call)]):
             said = refused(archive(tmp_path / "cat.npz", train=npy(content, protocol=protocol)))
             assert "its pickle asks for" in said
@@ -122,22 +135,15 @@ def test_a_pickle_that_runs_code_is_refused_and_nothing_runs(tmp_path: Path, pro
 @pytest.mark.parametrize(
     "content",
     [
-        npy([1, 2]), npy(None), npy({"train": 1}), npy(objects(1))[:-3], npy(objects(1))[:90] + b"\x80\x02.", b"", b"text",
-        npy(objects(1)).replace(b"|O", b"<i2"),
+        npy([1, 2]), npy(None), npy({"train": 1}), npy(objects(1))[:-3], npy(objects(1))[:90] + b"\x80\x02.", b"",
+        b"text", npy(objects(1)).replace(b"|O", b"<i2"),
     ],
 )  # fmt: skip
 def test_what_is_no_array_of_objects_is_refused_or_damage(tmp_path: Path, content: bytes) -> None:
     path = archive(tmp_path / "cat.npz", train=content)
-    try:
-        found, rejects = read(path)
-    except AssertionError:
-        raise
-    except Exception as error:  # noqa: BLE001 - of which kind it is asserted below
-        assert type(error).__name__ == "InputError"
-        assert str(error).startswith(f"{path}: train.npy")
-    else:
-        assert found == []
-        assert [reject.reason for reject in rejects] == ["damaged-file"]
+    found, rejects = outcome(path)
+    assert found == []
+    assert rejects in (["damaged-file"], [f"{path}: train.npy"])
 
 
 def test_objects_that_are_no_drawings_are_rejected_one_by_one(tmp_path: Path) -> None:
@@ -164,18 +170,15 @@ def test_an_archive_cut_short_or_changed_gives_no_traceback_and_no_other_drawing
         assert [reject.reason for reject in rejects] == ["damaged-file"]
     for place in range(60, len(whole), 2):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
-        try:
-            found, _ = read(path)
-        except Exception as error:  # noqa: BLE001 - of which kind it is asserted here
-            assert type(error).__name__ == "InputError", (place, error)
-        else:
-            assert all(one["drawing"] == MOVED for one in found)
+        found, _ = outcome(path)
+        assert all(one["drawing"] == MOVED for one in found)
 
 
 def test_another_npz_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x_train=np.zeros(3))
-    assert "an npz archive that is not sketch-rnn's: expected the arrays train, valid and test, found x_train.npy" in refused(
-        tmp_path / "a.npz"
+    assert (
+        "an npz archive that is not sketch-rnn's: expected the arrays train, valid and test, found x_train.npy"
+        in refused(tmp_path / "a.npz")
     )
     assert not is_sketch_rnn(tmp_path / "a.npz")
     np.savez(tmp_path / "a.npz", train=np.zeros(3))
@@ -183,12 +186,8 @@ def test_another_npz_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["hot dog.npz", "hot dog.full.npz", "sketchrnn_hot_dog.npz", "sketchrnn%2Fhot%20dog.full.npz", "x/hot dog.npz.gz"]
+    "name",
+    ["hot dog.npz", "hot dog.full.npz", "sketchrnn_hot_dog.npz", "sketchrnn%2Fhot%20dog.full.npz", "x/hot dog.npz.gz"],
 )
 def test_the_word_is_that_of_the_name(name: str) -> None:
     assert sketch_rnn_word(name) == "hot dog"
-
-
-def test_no_opcode_of_a_pickle_reaches_a_function_by_another_way() -> None:
-    names = {opcode.name for opcode in pickletools.opcodes if "module" in opcode.doc.lower() and "class" in opcode.doc.lower()}
-    assert names >= {"GLOBAL", "STACK_GLOBAL", "INST"}  # each asks `find_class`, as EXT1 does for what it names

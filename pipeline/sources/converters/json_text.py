@@ -55,8 +55,6 @@ def json_lines(pieces: Iterator[bytes], mode: int) -> Iterator[bytes]:
     offset = 0
     for piece in pieces:
         text = np.frombuffer(piece, np.uint8)
-        if offset == 0 and piece.startswith(_BOM):
-            text = text[len(_BOM) :]
         offset += len(piece)
         lines = np.empty(2 * len(text) + int(state[_OWED]) + 1, np.uint8)
         yield lines[: to_lines(text, lines, state)].tobytes()
@@ -154,7 +152,8 @@ def to_lines(text: UInt8Array, lines: UInt8Array, state: Int64Array) -> int:
             if wrapped:
                 is_element = byte == 123 and in_array
             else:
-                is_element = not closes and not opens and byte != 44
+                is_mark = depth == 0 and (byte == 239 or byte == 187 or byte == 191)  # of a byte order mark
+                is_element = not closes and not opens and not is_mark and byte != 44
             if not is_element:
                 lines[n] = 32
                 n += 1
