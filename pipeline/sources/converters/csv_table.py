@@ -21,6 +21,11 @@ _BOM = b"\xef\xbb\xbf"
 _DRAWING, _RECOGNIZED, _TIMESTAMP, _WORD, _TEXT = range(5)  # how a column is written
 _FORMS = {"drawing": _DRAWING, "recognized": _RECOGNIZED, "timestamp": _TIMESTAMP, "word": _WORD}
 _ROOM = 64  # bytes: what a value of one byte may add to a line, and more
+_NEITHER, _NUMBER, _OPENS, _CLOSES = range(4)  # what a byte is in a drawing
+_IN_DRAWING = np.zeros(256, np.uint8)
+_IN_DRAWING[np.frombuffer(b"0123456789+-.eE, \t\r\n", np.uint8)] = _NUMBER
+_IN_DRAWING[np.frombuffer(b"[]", np.uint8)] = _OPENS, _CLOSES
+_ONE = np.uint64(1)
 _COMMA, _QUOTE, _NEWLINE, _RETURN, _SPACE = 44, 34, 10, 13, 32
 
 
@@ -97,15 +102,15 @@ def _escaped(name: str) -> str:
 @inner_kernel
 def end_of_quoted(text: UInt8Array, start: int) -> int:
     """The byte after the closing mark of the quoted field at `start`, or after `text`; -1 if the field is too long."""
-    i = start + 1
-    count = len(text)
-    while i < count and i - start <= MAX_LINE_BYTES:
+    i = np.uint64(start + 1)
+    count = np.uint64(min(len(text), start + MAX_LINE_BYTES))
+    while i < count:
         if text[i] == _QUOTE:
-            if i + 1 < count and text[i + 1] != _QUOTE:
-                return i + 1
-            i += 1
-        i += 1
-    return -1 if i < count else count
+            if i + _ONE < count and text[i + _ONE] != _QUOTE:
+                return np.int64(i + _ONE)
+            i += _ONE
+        i += _ONE
+    return -1 if count < len(text) else len(text)
 
 
 @inner_kernel
@@ -147,24 +152,17 @@ def end_of_row(text: UInt8Array, start: int, ends: Int64Array) -> int:
 def copy_drawing(text: UInt8Array, start: int, end: int, lines: UInt8Array, n: int) -> int:
     """Write `text[start:end]` as it is; returns the place after it, or `n` if it is not one list of numbers."""
     depth = 0
-    at = n
-    for k in range(start, end):
+    to = np.uint64(n)
+    for k in range(np.uint64(start), np.uint64(end)):
         byte = text[k]
-        if byte == 91:
-            depth += 1
-        elif byte == 93:
-            depth -= 1
-            if depth == 0 and k < end - 1:
-                return n
-        elif byte in (_NEWLINE, _RETURN):
-            byte = np.uint8(_SPACE)
-        elif not (48 <= byte <= 57) and byte not in (_COMMA, _SPACE, 9, 43, 45, 46, 69, 101):  # tab + - . E e
+        kind = _IN_DRAWING[byte]
+        depth += kind == _OPENS
+        if kind == _NEITHER or depth == 0:
             return n
-        if depth <= 0 and byte != 93:
-            return n
-        lines[at] = byte
-        at += 1
-    return at if depth == 0 else n
+        depth -= kind == _CLOSES
+        lines[to] = _SPACE if byte < _SPACE else byte
+        to += _ONE
+    return np.int64(to) if depth == 0 else n
 
 
 @inner_kernel
@@ -256,7 +254,7 @@ def rows_to_lines(
         if n + 6 * (after - start) + len(keys) + _ROOM * len(forms) > len(lines):
             break
         newlines = 0
-        for k in range(start, after):
+        for k in range(np.uint64(start), np.uint64(after)):
             newlines += text[k] == _NEWLINE
         is_blank = after - start == 1 or (after - start == 2 and text[start] == _RETURN)
         if is_broken and not is_blank:

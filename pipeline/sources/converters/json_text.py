@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pipeline.arrays import Int64Array, UInt8Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.compressed import BrokenStreamError
 
 SEQUENCE, WRAPPED = 0, 1  # objects and arrays of objects; or an object with arrays of objects under its keys
@@ -25,9 +25,13 @@ _MANY_LINES = re.compile(rb'\s*\{(?:[^\n]*[\[{,:])?[ \t\r]*\n(?:\s+[^{\s]|")')
 _UNDER_KEY = re.compile(
     rb"\s*\{\s*(?:" + _STRING + rb"\s*:\s*(?:" + _STRING + rb"|[-+.\w]+)\s*,\s*)*(" + _STRING + rb")\s*:\s*\[\s*\{"
 )
-_DRAWING = re.compile(rb'(?:[^{}"]|' + _STRING + rb')*?"drawing"\s*:')
+_FIELD = re.compile(rb'(?:[^{}"]|' + _STRING + rb')*?"(?:drawing|word|key_id)"\s*:')
 _DEPTH, _OPEN, _STRING_IN, _ESCAPED, _BASE, _OWED, _USED, _LAST, _INDENT, _MODE, _COLUMN, _BEGAN = range(12)
 _STATE = 12
+_TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA, _COLON, _BACKSLASH = 9, 10, 13, 32, 34, 44, 58, 92
+_PLAIN = np.ones(256, np.bool_)
+_PLAIN[np.frombuffer(b'[]{}"\n\r\t ', np.uint8)] = False
+_OPEN_LIST, _CLOSE_LIST, _OPEN_OBJECT, _CLOSE_OBJECT = 91, 93, 123, 125
 _NONE = -1  # `_BASE` between elements
 
 
@@ -39,7 +43,7 @@ def json_mode(begin: bytes) -> int | None:
     """
     begin = begin.removeprefix(_BOM)
     under_key = _UNDER_KEY.match(begin)
-    if under_key and under_key[1] != b'"drawing"' and _DRAWING.match(begin, under_key.end()):
+    if under_key and under_key[1] != b'"drawing"' and _FIELD.match(begin, under_key.end()):
         return WRAPPED
     return SEQUENCE if _ARRAY.match(begin) or _MANY_LINES.match(begin) else None
 
@@ -62,128 +66,157 @@ def json_lines(pieces: Iterator[bytes], mode: int) -> Iterator[bytes]:
         raise BrokenStreamError(f"its JSON is cut short at byte {offset}")
 
 
+@inner_kernel
+def in_object(state: Int64Array) -> bool:
+    """Whether the innermost level is an object; `_OPEN` holds a bit for each level up to 63."""
+    return bool(state[_DEPTH] > 0 and (state[_OPEN] >> min(state[_DEPTH], 63)) & 1 == 1)
+
+
+@inner_kernel
+def open_level(byte: int, state: Int64Array) -> None:
+    """Note the bracket that opens a level."""
+    state[_DEPTH] += 1
+    depth = state[_DEPTH]
+    if depth < 64:
+        state[_OPEN] = state[_OPEN] & ~(1 << depth) | (np.int64(byte == _OPEN_OBJECT) << depth)
+
+
+@inner_kernel
+def end_element(lines: UInt8Array, n: int, state: Int64Array) -> int:
+    """Write the newlines that were inside the element after it; returns the place after them."""
+    state[_BASE] = _NONE
+    if state[_OWED]:
+        state[_USED] = 0
+    for _ in range(state[_OWED]):
+        lines[n] = _NEWLINE
+        n += 1
+    state[_OWED] = 0
+    return n
+
+
+@inner_kernel
+def take_newline(lines: UInt8Array, n: int, state: Int64Array) -> int:
+    """Write a newline, or owe it if it is inside an element; in a string it ends the element."""
+    base = state[_BASE]
+    if base >= 0 and not state[_STRING_IN] and state[_DEPTH] > base:
+        state[_OWED] += 1
+        if not state[_INDENT]:
+            lines[n] = _SPACE
+            n += 1
+        state[_INDENT] = 1
+        return n
+    state[_STRING_IN] = state[_ESCAPED] = 0
+    if base >= 0:
+        state[_DEPTH] = base
+        n = end_element(lines, n, state)
+    state[_USED] = 0
+    lines[n] = _NEWLINE
+    return n + 1
+
+
+@inner_kernel
+def take_in_string(byte: int, state: Int64Array) -> None:
+    """Note whether this byte ends the string."""
+    if state[_ESCAPED]:
+        state[_ESCAPED] = 0
+    elif byte == _BACKSLASH:
+        state[_ESCAPED] = 1
+    elif byte == _QUOTE:
+        state[_STRING_IN] = 0
+
+
+@inner_kernel
+def take_inside(byte: int, column: int, lines: UInt8Array, n: int, state: Int64Array) -> int:
+    """Write a byte of an element; returns the place after it, or -1 if the element ends before this byte."""
+    is_object, base, last = in_object(state), state[_BASE], state[_LAST]
+    is_next = state[_OWED] > 0 and state[_INDENT] and column <= state[_BEGAN]
+    state[_INDENT] = 0
+    closes = byte in (_CLOSE_LIST, _CLOSE_OBJECT)
+    if byte == _OPEN_OBJECT and (is_next or (last != _COLON if is_object else last != _OPEN_LIST and last != _COMMA)):
+        state[_DEPTH] = base
+        return -1
+    if state[_DEPTH] == base and (closes or byte == _COMMA):
+        return -1
+    lines[n] = byte
+    n += 1
+    state[_LAST] = byte
+    if closes:
+        state[_DEPTH] -= 1
+        if state[_DEPTH] < 63 and is_object != (byte == _CLOSE_OBJECT):
+            state[_DEPTH] = base
+        if state[_DEPTH] == base:
+            n = end_element(lines, n, state)
+    elif byte in (_OPEN_OBJECT, _OPEN_LIST):
+        open_level(byte, state)
+    elif byte == _QUOTE:
+        state[_STRING_IN] = 1
+    return n
+
+
+@inner_kernel
+def take_between(byte: int, column: int, lines: UInt8Array, n: int, state: Int64Array) -> int:
+    """Begin an element with this byte, or write a space if it is between elements; returns the place after it."""
+    is_wrapped, is_object, depth = state[_MODE] == WRAPPED, in_object(state), state[_DEPTH]
+    in_list = depth > 0 and not is_object
+    closes = depth > 0 and byte == (_CLOSE_OBJECT if is_object else _CLOSE_LIST)
+    opens = byte == _OPEN_LIST and (depth == 0 or is_wrapped)
+    opens |= byte == _OPEN_OBJECT and is_wrapped and not in_list
+    is_mark = depth == 0 and byte in (0xEF, 0xBB, 0xBF)  # of the order of bytes
+    if opens or closes or is_mark or byte == _COMMA or (is_wrapped and not (in_list and byte == _OPEN_OBJECT)):
+        if opens:
+            open_level(byte, state)
+        elif closes:
+            state[_DEPTH] -= 1
+        elif byte == _QUOTE:
+            state[_STRING_IN] = 1
+        lines[n] = _SPACE
+        return n + 1
+    if state[_USED]:
+        lines[n] = _NEWLINE
+        n += 1
+    state[_USED], state[_BASE], state[_BEGAN], state[_LAST], state[_INDENT] = 1, depth, column, byte, 0
+    if byte in (_OPEN_OBJECT, _OPEN_LIST):
+        open_level(byte, state)
+    elif byte == _QUOTE:
+        state[_STRING_IN] = 1
+    lines[n] = byte
+    return n + 1
+
+
 @kernel
 def to_lines(text: UInt8Array, lines: UInt8Array, state: Int64Array) -> int:
     """Convert a piece of JSON text into `lines`; returns how many bytes were written.
 
-    `state`, (12,), holds what the next piece needs to know. Of each level of nesting, up to 63, `_OPEN` holds a bit:
-    whether it is an object.
+    `state`, (12,), holds what the next piece needs to know.
     """
-    depth, opened, in_string, escaped = state[_DEPTH], state[_OPEN], state[_STRING_IN], state[_ESCAPED]
-    base, owed, used, last = state[_BASE], state[_OWED], state[_USED], state[_LAST]
-    indent, wrapped = state[_INDENT], state[_MODE] == WRAPPED
-    line, began = -state[_COLUMN], state[_BEGAN]  # where this line begins in `text`; the column of the element
     n = 0
+    line = -state[_COLUMN]  # where this line begins in `text`
+    is_inside = False  # a list or an object of an element, and no string: there most bytes are only copied
     for k in range(len(text)):
         byte = np.int64(text[k])
-        if in_string and byte != 10:
-            if escaped:
-                escaped = 0
-            elif byte == 92:
-                escaped = 1
-            elif byte == 34:
-                in_string = 0
-            lines[n] = byte if base >= 0 else 32
+        if is_inside and _PLAIN[byte]:
+            lines[n] = byte
             n += 1
+            state[_LAST], state[_INDENT] = byte, 0
             continue
-        if byte == 10:
+        if byte == _NEWLINE:
             line = k + 1
-        ends = False  # whether the element ends before this byte
-        if byte == 10:
-            if base < 0 or in_string or depth == base:
-                ends = base >= 0
-                if ends:
-                    depth = base
-                in_string = escaped = 0
-            else:
-                owed += 1
-                if not indent:
-                    lines[n] = 32
-                    n += 1
-                indent = 1
-                continue
-        elif byte == 32 or byte == 9 or byte == 13:
-            if base < 0 or not indent:
-                lines[n] = 32
+            n = take_newline(lines, n, state)
+        elif state[_STRING_IN]:
+            take_in_string(byte, state)
+            lines[n] = byte if state[_BASE] >= 0 else _SPACE
+            n += 1
+        elif byte in (_SPACE, _TAB, _RETURN):
+            if state[_BASE] < 0 or not state[_INDENT]:
+                lines[n] = _SPACE
                 n += 1
-            continue
-        elif base >= 0:
-            inside = depth > base
-            is_object = (opened >> min(depth, 63)) & 1
-            is_next = owed > 0 and indent and k - line <= began
-            indent = 0
-            if byte == 123 and (is_next or (last != 58 if is_object else last != 91 and last != 44)):
-                ends = True
-                depth = base
-            elif not inside and (byte == 44 or byte == 93 or byte == 125):
-                ends = True
-            elif byte == 93 or byte == 125:
-                lines[n] = byte
-                n += 1
-                depth = depth - 1 if depth > 63 or is_object == (byte == 125) else base
-                last = byte
-                if depth > base:
-                    continue
-                base = np.int64(_NONE)
-                if owed:
-                    used = 0
-                for _ in range(owed):
-                    lines[n] = 10
-                    n += 1
-                owed = 0
-                continue
-        if ends:
-            base = np.int64(_NONE)
-            if owed:
-                used = 0
-            for _ in range(owed):
-                lines[n] = 10
-                n += 1
-            owed = 0
-        if base < 0:
-            if byte == 10:
-                lines[n] = 10
-                n += 1
-                used = 0
-                continue
-            in_array = depth > 0 and not (opened >> min(depth, 63)) & 1
-            closes = depth > 0 and (byte == 93 or byte == 125) and ((byte == 93) == in_array)
-            opens = (byte == 91 and (depth == 0 or wrapped)) or (byte == 123 and wrapped and not in_array)
-            if wrapped:
-                is_element = byte == 123 and in_array
-            else:
-                is_mark = depth == 0 and (byte == 239 or byte == 187 or byte == 191)  # of a byte order mark
-                is_element = not closes and not opens and not is_mark and byte != 44
-            if not is_element:
-                lines[n] = 32
-                n += 1
-                if opens:
-                    depth += 1
-                    if depth < 64:
-                        opened = opened & ~(1 << depth) | (np.int64(byte == 123) << depth)
-                elif closes:
-                    depth -= 1
-                elif byte == 34:
-                    in_string = 1
-                continue
-            if used:
-                lines[n] = 10
-                n += 1
-            used = 1
-            base = depth
-            last = 0
-            indent = 0
-            began = k - line
-        if byte == 123 or byte == 91:
-            depth += 1
-            if depth < 64:
-                opened = opened & ~(1 << depth) | (np.int64(byte == 123) << depth)
-        elif byte == 34:
-            in_string = 1
-        lines[n] = byte
-        n += 1
-        last = byte
-    state[_DEPTH], state[_OPEN], state[_STRING_IN], state[_ESCAPED] = depth, opened, in_string, escaped
-    state[_BASE], state[_OWED], state[_USED], state[_LAST] = base, owed, used, last
-    state[_INDENT], state[_COLUMN], state[_BEGAN] = indent, len(text) - line, began
+        else:
+            after = take_inside(byte, k - line, lines, n, state) if state[_BASE] >= 0 else -1
+            if after < 0:
+                if state[_BASE] >= 0:
+                    n = end_element(lines, n, state)
+                after = take_between(byte, k - line, lines, n, state)
+            n = after
+        is_inside = 0 <= state[_BASE] < state[_DEPTH] and not state[_STRING_IN]
+    state[_COLUMN] = len(text) - line
     return n

@@ -7,7 +7,6 @@ and refuses every other. It calls nothing of NumPy's either, only the two classe
 written as simplified strokes if it fits into 0-255, and as raw strokes, all at time 0, if not.
 """
 
-import itertools
 import json
 import pickle
 import re
@@ -29,6 +28,7 @@ SPLITS = ("test", "valid", "train")  # the small ones first: a build is estimate
 _FILE_BYTES = 1 << 30  # the largest of Google's is below a tenth of that
 _MEMBER_BYTES, _RATIO = 1 << 29, 64  # of a decompressed array, and how much larger than compressed
 _DRAWINGS_A_PIECE = 256
+_FARTHEST = 1e12  # of a step, so that sums stay exact enough and whole ones fit into int64
 _NUMBERS = re.compile(r"[|<>=]?[iuf][1248]")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
 _NO_PICKLE = (
@@ -108,30 +108,52 @@ def _lines(archive: zipfile.ZipFile, word: str, note: Callable[[int], object]) -
         for k in range(0, len(drawings), _DRAWINGS_A_PIECE):
             note(done + member.compress_size * k // len(drawings))
             some = drawings[k : k + _DRAWINGS_A_PIECE]
-            yield "".join(f'{{"word":{word_json},"drawing":{_strokes(one)}}}\n' for one in some).encode()
+            texts = _drawings_as_json(some)
+            yield "".join(f'{{"word":{word_json},"drawing":{text}}}\n' for text in texts).encode()
         done += member.compress_size
 
 
-def _strokes(drawing: Any) -> str:
-    """The strokes of a drawing as JSON; what is no drawing of stroke-3 becomes its shape, which the scanner rejects."""
-    rows = drawing.values() if isinstance(drawing, Array) else None
-    if rows is None or rows.ndim != 2 or rows.shape[1] != 3:
-        return json.dumps("no rows of stroke-3" if rows is None else f"an array of shape {rows.shape}")
-    if rows.dtype.kind in "iu":
-        rows = rows.astype(np.int64)
-    with np.errstate(all="ignore"):
-        at = np.cumsum(rows[:, :2], axis=0, dtype=np.int64 if rows.dtype.kind == "i" else np.float64)
-    if not np.isfinite(at).all():
-        return '"a coordinate that is not a finite number"'
-    at -= at.min(axis=0) if len(at) else 0
-    whole = (at == np.floor(at)).all()
-    x, y = (at.astype(np.int64) if whole and at.max(initial=0) < 1 << 53 else at).T.tolist()
-    is_simplified = whole and at.max(initial=0) <= 255
-    cuts = [0, *(np.flatnonzero(rows[:-1, 2] == 1) + 1).tolist(), len(x)] if len(x) else []
-    strokes = [
-        [x[a:b], y[a:b]] if is_simplified else [x[a:b], y[a:b], [0] * (b - a)] for a, b in itertools.pairwise(cuts)
-    ]
-    return json.dumps(strokes, separators=(",", ":"))
+def _drawings_as_json(drawings: list[Any]) -> list[str]:
+    """Each drawing as JSON; what is no drawing of stroke-3 becomes a sentence, which the scanner rejects."""
+    texts, whole, places = [""] * len(drawings), [], []
+    for k, drawing in enumerate(drawings):
+        rows = drawing.values() if isinstance(drawing, Array) else None
+        if rows is None or rows.ndim != 2 or rows.shape[1] != 3 or not len(rows):
+            texts[k] = json.dumps("no rows of stroke-3" if rows is None else f"an array of shape {rows.shape}")
+        elif rows.dtype.kind in "iu":
+            whole.append(rows)
+            places.append(k)
+        elif np.isfinite(rows).all() and np.abs(rows).max() < _FARTHEST:
+            texts[k] = _strokes_as_json([rows.astype(np.float64)])[0]
+        else:
+            texts[k] = '"a coordinate that is not a finite number"'
+    for k, text in zip(places, _strokes_as_json(whole) if whole else [], strict=True):
+        texts[k] = text
+    return texts
+
+
+def _strokes_as_json(drawings: list[NDArray[Any]]) -> list[str]:
+    """The strokes of drawings, each given as its rows: all of integers, or one of float64."""
+    lengths = np.array([len(rows) for rows in drawings])
+    ends = np.cumsum(lengths)
+    rows = np.concatenate(drawings)
+    at = np.cumsum(rows[:, :2], axis=0, dtype=np.float64 if rows.dtype.kind == "f" else np.int64)
+    at -= np.repeat(np.minimum.reduceat(at, ends - lengths), lengths, axis=0)  # each drawing begins at 0
+    if rows.dtype.kind == "f" and (at == np.floor(at)).all():
+        at = at.astype(np.int64)
+    fits = (np.maximum.reduceat(at.max(axis=1), ends - lengths) <= 255) & (at.dtype.kind == "i")
+    x, y = at.T.tolist()
+    cuts = iter(np.union1d(np.flatnonzero(rows[:, 2] == 1) + 1, ends).tolist())
+    texts, begin = [], 0
+    for end, is_simplified in zip(ends.tolist(), fits.tolist(), strict=True):
+        strokes = []
+        while begin < end:
+            cut = next(cuts)
+            times = "" if is_simplified else f",{[0] * (cut - begin)}"
+            strokes.append(f"[{x[begin:cut]},{y[begin:cut]}{times}]")
+            begin = cut
+        texts.append(f"[{','.join(strokes)}]")
+    return texts
 
 
 class Dtype:
