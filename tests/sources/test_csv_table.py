@@ -143,3 +143,12 @@ def test_another_table_is_refused_with_what_is_wanted(tmp_path: Path) -> None:
     assert "a table (csv) that is not Kaggle's: expected a first line with the names drawing" in refused(
         tmp_path / "a.csv"
     )
+
+
+def test_pieces_of_any_bytes_give_the_same_lines() -> None:
+    chance = random.Random(1)
+    for _ in range(2000):
+        text = b"word,drawing,key_id\n" + bytes(
+            chance.choice(b'",\n\r[]1,a\\\x01') for _ in range(chance.randrange(60))
+        )
+        assert convert(text, 1000) == convert(text, 1) == convert(text, chance.randrange(2, 9))

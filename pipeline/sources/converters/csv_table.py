@@ -122,9 +122,7 @@ def end_of_row(text: UInt8Array, start: int, ends: Int64Array) -> int:
     """
     i = start
     count = len(text)
-    for field in range(len(ends) + 1):
-        if field == len(ends):
-            break
+    for field in range(len(ends)):
         if i < count and text[i] == _QUOTE:
             i = end_of_quoted(text, i)
             if i < 0:
@@ -139,7 +137,7 @@ def end_of_row(text: UInt8Array, start: int, ends: Int64Array) -> int:
             return 0
         if text[i] == _NEWLINE and field == len(ends) - 1:
             return i + 1
-        if text[i] != _COMMA or text[i - 1] == _RETURN:
+        if text[i] != _COMMA or i > ends[field]:  # or a return that is not before a newline
             break
         i += 1
     i = start
