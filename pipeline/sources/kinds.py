@@ -22,7 +22,7 @@ _MAGIC = {  # in this order, because some begin like others
     b"\xfe\xff": _UTF16,
     b"PK\x03\x04": "a zip archive; unpack it first: unzip FILE",
     b"PK\x05\x06": "an empty zip archive; " + _SOURCES,
-    b"PAR1": "a Parquet file; write its rows as ndjson: duckdb -c \"copy (from 'FILE') to 'NEW.ndjson'\"",
+    b"PAR1": "a Parquet file; write its rows as ndjson: duckdb -c \"copy (from 'FILE') to 'NEW.ndjson' (format json)\"",
     b"\x93NUMPY": "a NumPy array (.npy), which has no strokes; `sketchpipe render bitmaps` takes Google's bitmaps",
     b"BZh": "compressed by bzip2; decompress it first: bzip2 -d FILE",
     b"\xfd7zXZ\x00": "compressed by xz; decompress it first: xz -d FILE",
