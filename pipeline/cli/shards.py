@@ -49,8 +49,8 @@ def shards(
 
     Reads Quick, Draw! ndjson, packed binary and other files of drawings, and simplifies raw drawings as Google does;
     writes train-, validation- and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same
-    drawings, options and seed give the same bytes. If nothing has changed, nothing is built; an interrupted build resumes; a folder that holds
-    files of other programs is refused.
+    drawings, options and seed give the same bytes. If nothing has changed, nothing is built; an interrupted build
+    resumes; a folder that holds files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """

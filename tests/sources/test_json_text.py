@@ -114,6 +114,24 @@ def test_a_broken_element_costs_no_other(broken: bytes) -> None:
     assert bad
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b'{"word": "cat", "drawing": [[[1,2],[3,4]]}',
+        b'{"word": "cat, "drawing": [[[1,2],[3,4]]]}',
+        b'{"word: "cat", "drawing": [[[1,2],[3,4]]]}',
+        b'{"word": "cat"',
+        b"{",
+    ],
+)
+def test_a_broken_element_in_an_array_of_one_line_costs_no_other(broken: bytes) -> None:
+    rows = [json.dumps(line).encode() for line in LINES]
+    for separator in (b", ", b","):
+        found, bad = parse_text(convert(b"[" + separator.join([*rows[:2], broken, *rows[2:]]) + b"]", 1000)[0])
+        assert found == EXPECTED
+        assert bad
+
+
 def test_what_follows_an_array_is_rejected(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text(JSON["an array in one line"] + "\ngarbage ] }\n")
     found, rejects = read(tmp_path / "a.json")

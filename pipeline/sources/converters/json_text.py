@@ -4,8 +4,9 @@ A line begins with the same number as in the file, because newlines between draw
 become spaces and follow it as blank lines. Only drawings that share a line become a line each. The kernel knows nothing
 of drawings: an element of the array becomes a line whatever it is, and the scanner decides about it. It finds the next
 element after a broken one by what JSON forbids: a newline in a string, a bracket that closes another kind of bracket,
-and an object where none may begin. In addition, an object that begins a line and is not indented more than the element
-before it is the next element.
+and an object where none may begin. A value right after a string shows that a quotation mark is missing: then the next
+element is the next object after a comma. In addition, an object that begins a line and is not indented more than the
+element before it is the next element.
 """
 
 import re
@@ -26,8 +27,8 @@ _UNDER_KEY = re.compile(
     rb"\s*\{\s*(?:" + _STRING + rb"\s*:\s*(?:" + _STRING + rb"|[-+.\w]+)\s*,\s*)*(" + _STRING + rb")\s*:\s*\[\s*\{"
 )
 _FIELD = re.compile(rb'(?:[^{}"]|' + _STRING + rb')*?"(?:drawing|word|key_id)"\s*:')
-_DEPTH, _OPEN, _STRING_IN, _ESCAPED, _BASE, _OWED, _USED, _LAST, _INDENT, _MODE, _COLUMN, _BEGAN = range(12)
-_STATE = 12
+_DEPTH, _OPEN, _STRING_IN, _ESCAPED, _BASE, _OWED, _USED, _LAST, _INDENT, _MODE, _COLUMN, _BEGAN, _LOST = range(13)
+_STATE = 13
 _TAB, _NEWLINE, _RETURN, _SPACE, _QUOTE, _COMMA, _COLON, _BACKSLASH = 9, 10, 13, 32, 34, 44, 58, 92
 _PLAIN = np.ones(256, np.bool_)
 _PLAIN[np.frombuffer(b'[]{}"\n\r\t ', np.uint8)] = False
@@ -98,14 +99,14 @@ def end_element(lines: UInt8Array, n: int, state: Int64Array) -> int:
 def take_newline(lines: UInt8Array, n: int, state: Int64Array) -> int:
     """Write a newline, or owe it if it is inside an element; in a string it ends the element."""
     base = state[_BASE]
-    if base >= 0 and not state[_STRING_IN] and state[_DEPTH] > base:
+    if base >= 0 and not state[_STRING_IN] and not state[_LOST] and state[_DEPTH] > base:
         state[_OWED] += 1
         if not state[_INDENT]:
             lines[n] = _SPACE
             n += 1
         state[_INDENT] = 1
         return n
-    state[_STRING_IN] = state[_ESCAPED] = 0
+    state[_STRING_IN] = state[_ESCAPED] = state[_LOST] = 0
     if base >= 0:
         state[_DEPTH] = base
         n = end_element(lines, n, state)
@@ -140,6 +141,9 @@ def take_inside(byte: int, column: int, lines: UInt8Array, n: int, state: Int64A
     lines[n] = byte
     n += 1
     state[_LAST] = byte
+    if last == _QUOTE and not closes and byte != _COMMA and byte != _COLON:
+        state[_LOST] = 1
+        return n
     if closes:
         state[_DEPTH] -= 1
         if state[_DEPTH] < 63 and is_object != (byte == _CLOSE_OBJECT):
@@ -187,14 +191,14 @@ def take_between(byte: int, column: int, lines: UInt8Array, n: int, state: Int64
 def to_lines(text: UInt8Array, lines: UInt8Array, state: Int64Array) -> int:
     """Convert a piece of JSON text into `lines`; returns how many bytes were written.
 
-    `state`, (12,), holds what the next piece needs to know.
+    `state`, (13,), holds what the next piece needs to know.
     """
     n = 0
     line = -state[_COLUMN]  # where this line begins in `text`
     is_inside = False  # a list or an object of an element, and no string: there most bytes are only copied
     for k in range(len(text)):
         byte = np.int64(text[k])
-        if is_inside and _PLAIN[byte]:
+        if is_inside and _PLAIN[byte] and state[_LAST] != _QUOTE:
             lines[n] = byte
             n += 1
             state[_LAST], state[_INDENT] = byte, 0
@@ -202,6 +206,13 @@ def to_lines(text: UInt8Array, lines: UInt8Array, state: Int64Array) -> int:
         if byte == _NEWLINE:
             line = k + 1
             n = take_newline(lines, n, state)
+        elif state[_LOST] and (byte != _OPEN_OBJECT or state[_LAST] != _COMMA):
+            lines[n] = byte
+            n += 1
+            state[_LAST] = state[_LAST] if byte <= _SPACE else byte
+        elif state[_LOST]:
+            state[_LOST], state[_DEPTH] = 0, state[_BASE]
+            n = take_between(byte, k - line, lines, end_element(lines, n, state), state)
         elif state[_STRING_IN]:
             take_in_string(byte, state)
             lines[n] = byte if state[_BASE] >= 0 else _SPACE
@@ -217,6 +228,6 @@ def to_lines(text: UInt8Array, lines: UInt8Array, state: Int64Array) -> int:
                     n = end_element(lines, n, state)
                 after = take_between(byte, k - line, lines, n, state)
             n = after
-        is_inside = 0 <= state[_BASE] < state[_DEPTH] and not state[_STRING_IN]
+        is_inside = 0 <= state[_BASE] < state[_DEPTH] and not (state[_STRING_IN] or state[_LOST])
     state[_COLUMN] = len(text) - line
     return n
