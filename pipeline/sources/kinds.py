@@ -65,10 +65,10 @@ def holds_drawings(path: Path) -> bool:
     Raises:
         InputError: it cannot be read.
     """
-    if path.name.endswith(_TABLES):
+    if path.name.lower().endswith(_TABLES):
         with Stream(path) as stream:
             return csv_columns(stream.peek(PEEK_BYTES)) is not None
-    return path.name.endswith(".npz") and is_sketch_rnn(path)
+    return path.name.lower().endswith(".npz") and is_sketch_rnn(path)
 
 
 def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
