@@ -1,5 +1,6 @@
 """`sketchpipe predict`."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,12 +10,17 @@ from pipeline.cli.run_options import DeviceOption, MirrorOption, RunOption
 
 if TYPE_CHECKING:
     from model.scoring.predict import Prediction
+    from pipeline.drawings import Drawings
 
+MOST_REJECTS = 10  # that are said; the rest is counted
 ALL_LABELS = 30  # the most classes of which a terminal shows every label
 
 
 def predict(
-    files: Annotated[list[str] | None, typer.Argument(metavar="FILE", help="ndjson files; - reads stdin.")] = None,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FILE", help="Files of drawings, in any format that shards takes; - reads stdin."),
+    ] = None,
     random: Annotated[bool, typer.Option("--random", help="Predict a random drawing of the test split.")] = False,
     run: RunOption = None,
     shards: Annotated[Path | None, typer.Option(help="Shards for --random; the run's own by default.")] = None,
@@ -38,9 +44,9 @@ def predict(
 ) -> None:
     """Predict drawings: every class with its probability.
 
-    Reads the run's best checkpoint, and drawings from ndjson or, with --random, from the shards' test split; writes to
+    Reads the run's best checkpoint, and drawings from files or, with --random, from the shards' test split; writes to
     stdout and, with --random, the drawing to image.png. --plot shows the 10 most probable classes, or as many as --top
-    says. A line that cannot be used is reported and skipped.
+    says. A line that cannot be used is reported and skipped; of more than ten lines the rest is counted.
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
@@ -65,12 +71,11 @@ def predict(
     from model.scoring.loaded import load_best
     from model.scoring.predict import Predictor, random_drawing
     from pipeline.pictures.sheet import write_png
-    from pipeline.sources.read import read_named
 
     if random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
     else:
-        parts = read_named(files or [], lambda reject: say(f"{reject}; skipped"))
+        parts = _read(files or [])
     choose_devices(device)
     loaded = load_best(chosen)
     tell_temperature(loaded)
@@ -92,6 +97,27 @@ def predict(
 
         write_chart(plot, plot_prediction(first[0], chosen.config, first[2], shown))
         say(f"plot: {plot}")
+
+
+def _read(files: list[str]) -> Iterator["Drawings"]:
+    """The drawings of files; the first rejects are said when they are found, and how many more there are at the end."""
+    from pipeline.cli.options import say
+    from pipeline.sources.read import read_named
+    from pipeline.wording import counted
+
+    rejected = 0
+
+    def note(reject: object) -> None:
+        nonlocal rejected
+        rejected += 1
+        if rejected <= MOST_REJECTS:
+            say(f"{reject}; skipped")
+
+    try:
+        yield from read_named(files, note)
+    finally:
+        if rejected > MOST_REJECTS:
+            say(f"{counted(rejected - MOST_REJECTS, 'more line')} skipped")
 
 
 def _labels_shown(top: str | None) -> int | None:

@@ -19,7 +19,7 @@ def shards(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, recognized by content.",
+            help="Files, folders or globs: ndjson or a JSON array, simplified or raw, Kaggle's csv, .bin, sketch-rnn's .npz; plain, gzip or zstd, recognized by content.",
         ),
     ],
     to: Annotated[
@@ -52,10 +52,10 @@ def shards(
 ) -> None:
     """Turn drawings into shuffled Parquet shards.
 
-    Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
-    and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same drawings, options and seed
-    give the same bytes. If nothing has changed, nothing is built; an interrupted build resumes; a folder that holds
-    files of other programs is refused.
+    Reads Quick, Draw! ndjson, packed binary and other files of drawings, and simplifies raw drawings as Google does;
+    writes train-, validation- and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same
+    drawings, options and seed give the same bytes. If nothing has changed, nothing is built; an interrupted build
+    resumes; a folder that holds files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
@@ -83,6 +83,7 @@ def shards(
     def begin(found: Sequence["Source"]) -> None:
         bar.input_bytes = sum(source.path.stat().st_size for source in found)
         say(f"{folder}: building from {counted(len(found), 'file')} ({size(bar.input_bytes)})")
+        _tell_sketch_rnn(found)
         needed = check_space(folder, found, options)
         bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
@@ -103,6 +104,14 @@ def shards(
             f"{folder}: nothing to do; the shards were built from these sources and options (--force builds them again)"
         )
     _summarize(manifest, folder)
+
+
+def _tell_sketch_rnn(sources: Sequence["Source"]) -> None:
+    from pipeline.cli.options import say
+    from pipeline.sources.files import SKETCH_RNN
+
+    if any(source.path.name.lower().endswith(SKETCH_RNN) for source in sources):
+        say("  sketch-rnn's train, valid and test are read together; the splits of the shards are drawn by hash")
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:

@@ -29,7 +29,8 @@ def read_drawings(
     """Read drawings of any format that `sketchpipe shards` takes into memory.
 
     Args:
-        source: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        source: files, folders or globs: ndjson or a JSON array, simplified or raw, Kaggle's csv, Google's .bin and
+            sketch-rnn's .npz; plain, gzip or zstd.
         classes: the words to take; None takes every word.
         strict: whether the first reject is an error, a field that cannot be read, or a drawing in canvas coordinates.
             Without it rejects are left out, such fields are null and such drawings simplified, and a warning for each
@@ -70,7 +71,7 @@ def read_drawings(
 
 
 def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
-    """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
+    """The drawings of files of any format, one or more at a time, so that a file of any size can be read.
 
     The word of a drawing may be missing, null or empty; it is "" then.
 
@@ -79,7 +80,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
         reject: is told of each line that is rejected.
 
     Raises:
-        InputError: a name is that of no file, or no file has a drawing.
+        InputError: a name is that of no file, a file is of another kind, or no file has a drawing.
     """
     found = False
     files = [name if name == "-" else str(local_path(name)) for name in files]
@@ -93,12 +94,16 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
                 copy.flush()
             path = Path(copy.name if name == "-" else name)
             source = Source(path, names[name], word_of_name(path.name, WORDS))
-            for drawings in read_parts(source, reject, needs_word=False):
-                found = True
-                yield drawings
+            try:
+                for drawings in read_parts(source, reject, needs_word=False):
+                    found = True
+                    yield drawings
+            except InputError as error:
+                raise InputError(str(error).replace(str(path), names[name])) from error
     if not found:
         raise InputError(
-            f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a drawing a line"
+            f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a drawing a "
+            "line, or another format that `sketchpipe shards` takes"
         )
 
 

@@ -14,8 +14,8 @@ from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source, refuse_unfit
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.notes import StrokeForms, count_notes, first_fault
+from pipeline.sources.opening import open_source
 from pipeline.sources.rejects import DAMAGED, Reject
-from pipeline.sources.streams import Stream
 from pipeline.threads import ordered_map
 
 HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
@@ -27,7 +27,7 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
     Raises:
         InputError: it cannot be read.
     """
-    with Stream(source.path) as stream:
+    with open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         end = start
         for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):
@@ -99,26 +99,28 @@ def read_parts(
 
 
 def is_compressed(source: Source) -> bool:
-    """Whether a source is compressed; False for a pipe, which can be read only once.
+    """Whether a source is compressed or converted, so that its size on disk tells less; False for a pipe.
+
+    A pipe can be read only once.
 
     Raises:
         InputError: it cannot be read.
     """
     if not source.path.is_file():
         return False
-    with Stream(source.path) as stream:
-        return stream.format != "plain"
+    with open_source(source) as stream:
+        return not stream.is_plain
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
-    with Stream(source.path) as stream:
+    with open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head
                 break
         size = source.path.stat().st_size
-        if stream.format == "plain":
+        if stream.is_plain:
             return chunk, size
         while stream.offset < 64 * HEAD_BYTES and stream.file_offset < 4 * HEAD_BYTES:
             if not stream.read(HEAD_BYTES):

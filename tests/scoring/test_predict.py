@@ -15,6 +15,8 @@ from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.shards.read import open_split
 from tests.small import command, in_process, sample_sketches, sketchpipe, trained
+from tests.sources.naive_binary import pack
+from tests.sources.other_kinds import kaggle_csv, sketch_rnn, stroke_3
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')
@@ -229,3 +231,47 @@ def test_a_run_that_is_missing_is_reported_before_jax_is_imported(tmp_path: Path
     assert ran.returncode == 3
     assert "model.runs.find" in imported
     assert "jax" not in imported
+
+
+def test_every_format_that_shards_takes_is_predicted(work: Path, cats: list[str], tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in cats[:3]]
+    (tmp_path / "cat.ndjson").write_text("".join(cats[:3]))
+    (tmp_path / "cat.json").write_text(json.dumps(lines, indent=1))
+    (tmp_path / "cat.csv").write_bytes(kaggle_csv(lines))
+    (tmp_path / "cat.bin").write_bytes(b"".join(pack(int(line["key_id"]), line["drawing"]) for line in lines))
+    sketch_rnn(tmp_path / "cat.npz", train=[stroke_3(line["drawing"]) for line in lines])
+    found = [
+        [
+            {key: value for key, value in json.loads(line).items() if key != "key_id"}
+            for line in in_process("predict", str(path), "--json", cwd=work).stdout.splitlines()
+        ]
+        for path in sorted(tmp_path.iterdir(), key=lambda path: path.suffix)
+    ]
+    assert [len(one) for one in found] == [3] * 5
+    assert [one["drew"] for one in found[0]] == ["cat"] * 3
+    assert found[:4] == [found[0]] * 4  # sketch-rnn's are moved to 0, so that they may be framed otherwise
+
+
+def test_of_many_rejects_ten_are_said_and_the_rest_is_counted(work: Path, cats: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cat.ndjson").write_text(cats[0] + "{}\n" * 37)
+    ran = in_process("predict", str(tmp_path / "cat.ndjson"), cwd=work)
+    assert ran.returncode == 0
+    assert ran.stderr.count("; skipped\n") == 10
+    assert "27 more lines skipped\n" in ran.stderr
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+def test_a_picture_is_no_drawing_and_is_told_in_one_line(work: Path, tmp_path: Path, stdin: bool) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path)
+    ran = subprocess.run(
+        command("predict", "-" if stdin else str(path)),
+        cwd=work,
+        input=path.read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 3
+    said = ran.stderr.decode().splitlines()[-1]
+    assert f"{'stdin' if stdin else path}: a picture (PNG), which has no strokes" in said
+    assert len([line for line in ran.stderr.decode().splitlines() if "skipped" in line]) == 0
