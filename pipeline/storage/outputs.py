@@ -9,6 +9,8 @@ from pathlib import Path
 from pipeline.errors import OutputError, UsageError
 from pipeline.storage.files import partial_path, write_atomically
 
+_MARK_WITHIN = 4096  # bytes of the beginning of a file
+
 
 def check_picture_path(path: Path, suffix: str) -> None:
     """Raise an error unless `path` can be written and has the suffix `suffix` or none.
@@ -66,6 +68,28 @@ def check_place(path: Path) -> None:
         raise OutputError(
             f"{path}: cannot be written (no file can be created in {folder}: {error.strerror}); choose another place"
         ) from error
+
+
+def check_own(path: Path, mark: bytes, maker: str) -> None:
+    """Raise an error if `path` is a file that we did not make: one that is not empty and does not begin with our mark.
+
+    Args:
+        path: the path of the file.
+        mark: bytes that are among the first 4,096 of every file of this kind that we make.
+        maker: what makes such files.
+
+    Raises:
+        OutputError: it is somebody else's file, or cannot be read.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MARK_WITHIN)
+    except OSError as error:
+        raise OutputError(f"{path}: already exists, and cannot be read ({error.strerror}); name another file") from error
+    if head and mark not in head:
+        raise OutputError(f"{path}: already exists, and {maker} did not write it; name another file, or move it")
 
 
 def write_output(path: Path, content: bytes) -> None:

@@ -44,7 +44,7 @@ def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Pat
     assert [line.split()[0] for line in labels if line.endswith("  <- drawn")] == [drew]
     assert 0 < float(percent) <= 100
     with Image.open(work / "image.png") as picture:
-        assert (picture.size, picture.mode) == ((64, 64), "RGB")
+        assert (picture.size, picture.mode) == ((256 + 8 + 64, 256), "RGB")
         assert np.asarray(picture).max() > 100
     assert in_process("predict", "--random", "--seed", "7", cwd=work).stdout == ran.stdout
 
