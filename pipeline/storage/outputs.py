@@ -87,7 +87,9 @@ def check_own(path: Path, mark: bytes, maker: str) -> None:
         with path.open("rb") as file:
             head = file.read(_MARK_WITHIN)
     except OSError as error:
-        raise OutputError(f"{path}: already exists, and cannot be read ({error.strerror}); name another file") from error
+        raise OutputError(
+            f"{path}: already exists, and cannot be read ({error.strerror}); name another file"
+        ) from error
     if head and mark not in head:
         raise OutputError(f"{path}: already exists, and {maker} did not write it; name another file, or move it")
 

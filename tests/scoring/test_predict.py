@@ -14,7 +14,7 @@ from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.shards.read import open_split
-from tests.small import command, in_process, sample_sketches, sketchpipe, trained
+from tests.small import command, in_process, run_line, sample_sketches, sketchpipe, trained
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')
@@ -34,7 +34,7 @@ def cats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Path) -> None:
     (work / "image.png").unlink(missing_ok=True)
     ran = sketchpipe("predict", "--random", "--seed", "7", cwd=work)
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\ndrawing: image.png\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\ndrawing: image.png\n")
     *labels, last = ran.stdout.splitlines()
     match = LAST_LINE.fullmatch(last)
     assert match
@@ -159,7 +159,7 @@ def test_plot_shows_the_drawing_beside_its_probabilities_and_changes_nothing_els
     to = [str(tmp_path / name) for name in ("image.png", "new/plot.png")]
     ran = in_process("predict", "--random", "--seed", "7", "--image", to[0], "--plot", to[1], cwd=work)
     assert (ran.returncode, ran.stdout) == (0, plain.stdout)
-    assert ran.stderr == f"run: {RUN}\ndrawing: {to[0]}\nplot: {to[1]}\n"
+    assert ran.stderr == f"{run_line(work)}\ndrawing: {to[0]}\nplot: {to[1]}\n"
     assert (tmp_path / "image.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     first = (tmp_path / "new" / "plot.png").read_bytes()
     assert len(first) < 80_000
@@ -180,7 +180,7 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
         ran = in_process("predict", str(tmp_path / f"{name}.ndjson"), "--plot", to, "--json", cwd=work)
         assert ran.returncode == 0
     ran = sketchpipe("predict", "-", "--plot", str(tmp_path / "stdin.png"), cwd=work, stdin="".join(cats[:3]))
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\nplot: {tmp_path / 'stdin.png'}\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\nplot: {tmp_path / 'stdin.png'}\n")
     pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("one", "three", "stdin")}
     assert len(pictures) == 1
     assert not (tmp_path / "image.png").exists()
