@@ -52,7 +52,9 @@ def predict(
     from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
 
-    if random == bool(files):
+    if random and files:
+        raise UsageError(f"--random and {files[0]}: give FILEs or --random, not both")
+    if not random and not files:
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
     if shards is not None and not random:
         raise UsageError("--shards goes with --random")

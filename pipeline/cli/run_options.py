@@ -55,9 +55,15 @@ def listed(name: str, example: str = "") -> Any:
 
 def chosen_run(folder: Path | None) -> "Run":
     """Open the run in `folder`, or the run that saved a checkpoint last; what is known of that is printed on stderr."""
-    from model.runs.find import newest_run
+    from model.runs.find import find_runs, is_run, newest_run
     from model.runs.folder import open_run
+    from pipeline.errors import InputError
 
+    if folder is not None and not is_run(folder):
+        if folder.is_file():
+            raise InputError(f"{folder}: is a file, not the folder of a run; `sketchpipe runs` lists the runs")
+        if found := find_runs(folder, numbered=True):
+            raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
     if folder is not None:
         return open_run(folder)
     run = newest_run()

@@ -32,7 +32,10 @@ def runs(
     from model.runs.overview import summarize
     from pipeline.cli.comparing import draw_curves, tell_runs
     from pipeline.cli.options import few, say
+    from pipeline.storage.outputs import check_picture_path
 
+    if curves is not None:
+        check_picture_path(curves, ".png")
     listed, others = named_runs(folders) if folders else (find_runs(), [])
     found = [summarize(folder) for folder in listed]
     if not found:

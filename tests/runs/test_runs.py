@@ -49,7 +49,8 @@ def test_a_run_is_listed_with_what_it_is_and_how_good_it_became(work: Path) -> N
     lines = [json.loads(line) for line in (work / RUN / "metrics.jsonl").read_text().splitlines()]
     best = max(lines, key=lambda line: line["validation_top1"])
     assert row == [
-        RUN, "sketch-classifier", "10", "shards/sample", "0.001", "64", f"{best['validation_top1']:.1%}", str(best["epoch"] + 1),
+        RUN, "sketch-classifier", "10", "shards/sample", "0.001", "64",
+        f"{best['validation_top1']:.1%}", str(best["epoch"] + 1),
         f"{lines[-1]['validation_top1']:.1%}", "2/2", f"{lines[-1]['seconds'] / 60:.1f}", "14,642", "finished",
     ]  # fmt: skip
 

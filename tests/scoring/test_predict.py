@@ -116,7 +116,14 @@ def test_top_chooses_how_many_labels_are_shown(work: Path, top: str, lines: int)
     ("arguments", "code", "message"),
     [
         ([], 2, "give FILEs"),
-        (["--random", "x.ndjson"], 2, "give FILEs"),
+        (["--random", "x.ndjson"], 2, "--random and x.ndjson: give FILEs or --random, not both"),
+        (["--random", "--run", "runs"], 3, f"runs: is a folder of runs; name one of them, such as {RUN}"),
+        (
+            ["--random", "--run", f"{RUN}/run.json"],
+            3,
+            "run.json: is a file, not the folder of a run; `sketchpipe runs`",
+        ),
+        (["--random", "--run", f"{RUN}/checkpoints"], 3, "checkpoints: no run here"),
         (["x.ndjson", "--shards", "shards/sample"], 2, "--shards goes with --random"),
         (["--random", "--top", "0"], 2, 'top "0": expected a number from 1, or all'),
         (["--random", "--top", "²"], 2, 'top "²"'),
