@@ -27,20 +27,21 @@ def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
 
     Args:
         path: the path of the file.
-        suffixes: those that its name may have; the first that is not empty is the usual one.
+        suffixes: those that its name may have, such as "" and ".gif"; .htm is another name of .html.
         noun: what the file is.
 
     Raises:
         OutputError: it is a folder, or nothing can be written there.
         UsageError: its suffix is that of another format, or it is `-`.
     """
-    usual = next(suffix for suffix in suffixes if suffix)
+    named = [suffix for suffix in suffixes if suffix not in ("", ".htm")]
+    usual = " or ".join(named)
     if str(path) == "-":
         raise UsageError(f"-: the {noun} goes to a file; give it a name that ends in {usual}")
     if not path.name or path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file for the {noun}")
     if path.suffix.lower() not in suffixes:
-        kind = usual[1:].upper()
+        kind = " or ".join(suffix[1:].upper() for suffix in named)
         raise UsageError(
             f"{path}: the {noun} is {'an' if kind[0] in 'HO' else 'a'} {kind} file; let its name end in {usual}"
         )
