@@ -33,6 +33,9 @@ def shards(
     recognized_only: Annotated[
         bool, typer.Option("--recognized-only", help="Leave out drawings that Google's network did not recognize.")
     ] = False,
+    leave_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out drawings whose key_id is in FILE, one a line.")
+    ] = None,
     num_shards: Annotated[
         int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
@@ -58,6 +61,7 @@ def shards(
     from pipeline.cli.progress import BuildBar
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
+    from pipeline.shards.leave_out import read_key_ids
     from pipeline.shards.options import BuildOptions
     from pipeline.sources.files import find_sources
     from pipeline.wording import counted
@@ -70,6 +74,7 @@ def shards(
         num_shards=num_shards,
         splits=splits,
         seed=seed,
+        leave_out=() if leave_out is None else read_key_ids(leave_out),
     )
     workers = worker_count(workers)
     folder = to or _default_folder(sources)
@@ -139,6 +144,10 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
+    if listed := len(manifest.options.get("leave_out", ())):
+        say(
+            f"  filtered by --leave-out: {counted(manifest.left_out, 'drawing')}, with {counted(listed, 'key_id')} listed"
+        )
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")

@@ -78,6 +78,7 @@ class Intake:
         self.segments: list[Segment] = []
         self.is_done = False
         self._splits = parse_splits(options.splits)
+        self._leave_out = np.array(options.leave_out, np.uint64)
         self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
         self._bytes = self._drawings = 0  # read so far, including by earlier processes
         self._unnoted_bytes = 0  # of input, read since the last entry of the journal
@@ -172,7 +173,9 @@ class Intake:
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
         counts.at = parsed.source
         word = counts.words.numbers(drawings.words, drawings.word)
-        keep, read = counts.admission.admit(word, drawings.recognized, tally.declared)
+        left_out = np.isin(drawings.key_id, self._leave_out) if len(self._leave_out) else None
+        keep, read = counts.admission.admit(word, drawings.recognized, tally.declared, left_out)
+        counts.left_out += 0 if left_out is None else int(left_out[:read].sum())
         if (word[:read] != tally.declared).any():
             tally.declared = None
         end = scanned.end

@@ -96,6 +96,7 @@ class Manifest:
         sources: the inputs in order.
         rejects: how many there are by reason.
         rejects_sha256: of `rejects.ndjson`, or None if nothing was rejected.
+        left_out: filtered drawings that the option `leave_out` names; the file has this field only if there are some.
     """
 
     synthetic: bool
@@ -109,6 +110,7 @@ class Manifest:
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
     rejects_sha256: str | None
+    left_out: int = 0
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)
@@ -128,7 +130,10 @@ class Manifest:
         return seal(self._fields())
 
     def _fields(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        fields = {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        if not self.left_out:
+            del fields["left_out"]
+        return fields
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -59,6 +59,7 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        left_out: how many drawings were read that the option `leave_out` names.
         at: the number of the source that is being read.
     """
 
@@ -71,6 +72,7 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self.left_out = 0
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
@@ -97,6 +99,7 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "left_out": self.left_out,
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -115,6 +118,7 @@ class Counts:
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.left_out = last.get("left_out", 0)  # versions without the option did not record it
         self.at = last["at"]
         tally = self.tallies[self.at]
         if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again
