@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value_text, value_texts
+from model.runs.comparison import SHOWN, Setting, best_of, listed_settings, standard_error, value_texts
 from model.runs.overview import RunSummary, number
 
 _WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
@@ -43,17 +43,11 @@ def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] |
 
     Args:
         runs: the runs.
-        differ: the settings in which they differ, and each run's value, which are shown; None shows their networks and
-            shards.
+        differ: the settings in which they differ, and each run's value, which are shown; None shows `listed_settings`.
     """
-    if differ is None:
-        columns = {
-            "network": [value_text(run.settings.get("network")) for run in runs],
-            "classes": [str(len(run.settings["classes"])) if run.settings else "-" for run in runs],
-            "shards": [value_text(run.shards) for run in runs],
-        }
-    else:
-        columns = {name: value_texts(values) for name, values in differ.items()}
+    columns = {
+        name: value_texts(values) for name, values in (listed_settings(runs) if differ is None else differ).items()
+    }
     return table(
         [
             {

@@ -239,7 +239,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     counted = f"{sum(rows.values())} synthetic drawings of shards/sample ({splits}), fewer than the usual 1,000"
     assert second.startswith(f"checked by onnxruntime on {counted}: largest difference ")
     assert float(second.rpartition(" ")[2]) < 1e-4
-    assert ran.stderr.splitlines()[0] == f"run: {RUN}"
+    assert ran.stderr.splitlines()[0].startswith(f"run: {RUN}, validation top-1 ")
     run = open_run(work / RUN)
     images, _ = check_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
