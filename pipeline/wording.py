@@ -13,13 +13,13 @@ def counted(count: int, noun: str, plural: str | None = None) -> str:
     return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
-def shown(text: str) -> str:
+def visible(text: str) -> str:
     r"""Text as one line that a terminal only shows.
 
     Characters that a terminal obeys or hides are escaped as in Python: control characters, line breaks, overrides of
     the direction of writing, unusual spaces.
 
-    >>> print(shown("caf\u00e9\n\x1b[31m\u202e"))
+    >>> print(visible("caf\u00e9\n\x1b[31m\u202e"))
     café\n\x1b[31m\u202e
     """
     if text.isprintable():
@@ -28,7 +28,7 @@ def shown(text: str) -> str:
 
 
 def json_text(value: object, *, indent: int | None = 1) -> str:
-    r"""A value as JSON that a terminal only shows; the characters that `shown` escapes are escaped as JSON does.
+    r"""A value as JSON that a terminal only shows; the characters that `visible` escapes are escaped as JSON does.
 
     >>> print(json_text({"word": "caf\u00e9 \x9b\u202e"}, indent=None))
     {"word": "café \u009b\u202e"}

@@ -10,7 +10,7 @@ from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
 from pipeline.threads import core_count
-from pipeline.wording import shown
+from pipeline.wording import visible
 
 Classes = Annotated[
     str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
@@ -56,7 +56,7 @@ def parse_list(text: str) -> tuple[str, ...]:
 
 def say(message: str) -> None:
     """Print a message of one line for the user on stderr."""
-    print(shown(message), file=sys.stderr, flush=True)
+    print(visible(message), file=sys.stderr, flush=True)
 
 
 def help_without_command(context: typer.Context) -> None:

@@ -9,7 +9,7 @@ from typing import Self
 
 from pipeline import first_calls
 from pipeline.cli.options import duration, say, size
-from pipeline.wording import aligned, columns_of, shown
+from pipeline.wording import aligned, columns_of, visible
 
 PLAIN_SECONDS = 30.0  # between lines if stderr is not a terminal
 BAR_SECONDS = 0.1  # between updates of a bar
@@ -59,7 +59,7 @@ class Bar:
             columns = _columns()
             if self._drawn > columns:  # the terminal has become narrower and wrapped the line
                 self.clear()
-            line = _fitting(shown(step), None if not total else done / total, list(map(shown, parts)), columns - 1)
+            line = _fitting(visible(step), None if not total else done / total, list(map(visible, parts)), columns - 1)
             sys.stderr.write("\r" + aligned(line, self._width))
             sys.stderr.flush()
             self._width = columns_of(line)
@@ -135,13 +135,13 @@ def _fitting(step: str, share: float | None, parts: list[str], width: int) -> st
     left = [part for part in parts if part.endswith(_LEFT)]
     if columns_of(_joined(step, bar, left)) > width:
         bar = ":" if left else ""
-    shown_parts: list[str] = []
+    chosen: list[str] = []
     for part in [*left, *(part for part in parts if part not in left)]:
-        longer = [one for one in parts if one in shown_parts or one == part]
+        longer = [one for one in parts if one in chosen or one == part]
         if columns_of(_joined(step, bar, longer)) > width:
             break
-        shown_parts = longer
-    line = _joined(step, bar if bar != ":" or shown_parts else "", shown_parts)
+        chosen = longer
+    line = _joined(step, bar if bar != ":" or chosen else "", chosen)
     while columns_of(line) > width:
         line = line[:-1]
     return line
