@@ -35,7 +35,7 @@ class Bar:
         default = BAR_SECONDS if self._is_terminal else PLAIN_SECONDS
         self._pause = default if pause_seconds is None else pause_seconds
         self._due = time.monotonic() + self._pause
-        self._step, self._start, self._first = "", 0.0, 0.0
+        self._step, self._start, self._first, self._has_begun = "", 0.0, 0.0, False
         self._width = self._drawn = 0  # columns of the line that the terminal shows: of its text, and with old blanks
         self._drawing = threading.RLock()  # first calls are told by the threads that make them
 
@@ -44,8 +44,9 @@ class Bar:
     ) -> None:
         """Show how far a step is, if the last update was long enough ago."""
         now = time.monotonic()
-        if step != self._step or done == self._first or first_calls.ended() > self._start:
-            self._step, self._start, self._first = step, now, done
+        is_new, is_first_piece = step != self._step, not self._has_begun and done != self._first
+        if is_new or is_first_piece or first_calls.ended() > self._start:
+            self._step, self._start, self._first, self._has_begun = step, now, done, not is_new
         if now < self._due:
             return
         self._due = now + self._pause

@@ -79,9 +79,6 @@ def test_letters_are_drawn_where_a_font_has_them_and_in_either_form_of_unicode(w
     assert (label.text, type(label.font)) == (word, ImageFont.FreeTypeFont)
     assert label_of(unicodedata.normalize("NFD", word), 12, 200) == label
     assert label.font.getname()[0] == "DejaVu Sans"
-    drawings = from_strokes([[[[0, 255], [0, 255]]]], ["x"])
-    shown = contact_sheet([(word, drawings)], RenderConfig(20))
-    assert (shown != contact_sheet([(safe_name(word), drawings)], RenderConfig(20))).any()
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:
