@@ -5,8 +5,8 @@ import fcntl
 import os
 import pty
 import re
-import struct
 import shutil
+import struct
 import subprocess
 import sys
 import termios
@@ -93,7 +93,6 @@ def tmux(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tmux]:
 
 
 def test_in_tmux_a_bar_is_one_line_at_any_width_also_after_the_terminal_became_narrower_or_wider(tmux: Tmux) -> None:
-    said = 0
     for before, columns in (
         (80, 40),
         (40, 200),
@@ -106,15 +105,15 @@ def test_in_tmux_a_bar_is_one_line_at_any_width_also_after_the_terminal_became_n
         (20, 80),
     ):
         tmux.resize(before)
-        for said in range(said + 1, said + 14):  # more than the screen holds, as a shell has printed before
-            tmux.order("say", said)
+        for _ in range(13):  # more than the screen holds, as a shell has printed before
+            tmux.order("say", 1)
         tmux.order("draw", 20)
         tmux.resize(columns)
         tmux.order("draw", 60)
         (bar,) = tmux.bars()
         assert len(bar) < columns
         assert re.fullmatch(r"epoch 3/12(: | \[#+-+\] .*)2 h 5 min left", bar) or columns == 20
-    tmux.order("say", said + 1)
+    tmux.order("say", 2)
     assert tmux.bars() == []
 
 
