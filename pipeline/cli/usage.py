@@ -36,9 +36,9 @@ def usage_message(error: Any) -> str:
     if name := getattr(error, "option_name", ""):
         if possible is not None or message.startswith("No such option"):
             message = f"no such option: {name}{_instead(name, context, possible or ())}"
-    elif (found := re.match("No such command '(.*)'", message)) and context is not None:
+    elif (found := re.match("No such command '(.*?)'", message)) and context is not None:
         near = difflib.get_close_matches(found[1], context.command.list_commands(context), 2)
-        message = f"no such command: {found[1]}{_did_you_mean(near)}"
+        message = f"no such command '{found[1]}'{_did_you_mean(near)}"
     else:
         kinds = {"integer": "a whole number", "number": "a number"}
         message = _NUMBER.sub(lambda match: f"expected {kinds[match[1]]}{_found(error.param)}", message)
