@@ -39,6 +39,8 @@ def usage_message(error: Any) -> str:
     elif (found := re.match("No such command '(.*?)'", message)) and context is not None:
         near = difflib.get_close_matches(found[1], context.command.list_commands(context), 2)
         message = f"no such command '{found[1]}'{_did_you_mean(near)}"
+    elif "unexpected extra argument" in message:  # as of --classes cat dog
+        message = f"{message.rstrip('.')}; a list is one argument with commas"
     else:
         kinds = {"integer": "a whole number", "number": "a number"}
         message = _NUMBER.sub(lambda match: f"expected {kinds[match[1]]}{_found(error.param)}", message)
