@@ -129,24 +129,25 @@ def _labels_shown(top: str | None) -> int | None:
 
 
 def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
-    import json
     import os
     import sys
 
+    from pipeline.wording import aligned, columns_of, json_text, visible
+
     if as_json:
-        typer.echo(json.dumps(prediction.as_dict(), ensure_ascii=False))
+        typer.echo(json_text(prediction.as_dict(), indent=None))
         return
     labels = list(prediction.labels.items())
     terminal = sys.stdout.isatty()
     count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
-    width = max(len(word) for word, _ in labels)
+    width = max(columns_of(visible(word)) for word, _ in labels)
     for word, probability in labels[:count]:
         mark = "  <- drawn" if word == prediction.drew else ""
-        line = f"{word:<{width}}  {probability:7.2%}{mark}"
+        line = f"{aligned(visible(word), width)}  {probability:7.2%}{mark}"
         green = terminal and word == prediction.predicted and not os.environ.get("NO_COLOR")
         typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
     if count < len(labels):
         typer.echo(f"... and {len(labels) - count} more (--top all)")
     percent = f"{100 * prediction.probability:.1f} %"
     drew = "" if prediction.drew is None else f'drew "{prediction.drew}", '
-    typer.echo(f'{drew}predicted "{prediction.predicted}" ({percent})')
+    typer.echo(visible(f'{drew}predicted "{prediction.predicted}" ({percent})'))
