@@ -21,7 +21,7 @@ def export(
     The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
     classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, the probabilities that
     onnxruntime computes are compared with the run's own on 1,000 drawings: those of the test split, then of the others
-    if it has too few. A difference of 0.0001 or more is an error. Needs an extra: pip install 'sketchpipe[onnx]'.
+    if it has too few. A difference of 0.0001 or more is an error. Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
 
     Example: sketchpipe export --to model.onnx
     """
@@ -37,7 +37,7 @@ def export(
     from pipeline.wording import counted, json_text, visible
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
-        raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
+        raise UsageError(f"export needs {', '.join(missing)}: in sketchpipe's folder, pip install -e '.[onnx]'")
     check_output_path(to, (".onnx",), "model")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()

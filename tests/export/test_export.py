@@ -335,4 +335,4 @@ def test_a_missing_extra_is_said_with_its_remedy(work: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     ran = in_process("export", cwd=work)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "sketchpipe: export needs onnxruntime: pip install 'sketchpipe[onnx]'\n"
+    assert ran.stderr == "sketchpipe: export needs onnxruntime: in sketchpipe's folder, pip install -e '.[onnx]'\n"
