@@ -147,7 +147,7 @@ def _cell(setting: Setting) -> str:
 
 
 def _scores(run: RunSummary) -> dict[str, str]:
-    best, epochs = run.best, run.settings.get("epochs")
+    best, epochs = run.best, run.epochs_planned
     return {
         "best top-1": percent(best and best[0]),
         "at epoch": str(best[1]) if best else "-",

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from model.runs.checkpoint import Position
 from pipeline.threads import Times
 
 REPORT_SECONDS = 1.0
@@ -42,13 +43,20 @@ class Meter:
     Args:
         batch: the number of drawings in a step.
         times: the loader's times, which the loader keeps adding to.
+        before: the position at which this process begins the epoch, with the sums of the epoch's earlier steps; without
+            the sums, the means are over the steps of this process.
+
+    Attributes:
+        loss_sum: the sum of the losses of the epoch's steps that were read.
+        accuracy_sum: the same of their accuracies.
     """
 
-    def __init__(self, batch: int, times: Times) -> None:
+    def __init__(self, batch: int, times: Times, before: Position) -> None:
         self._batch = batch
         self._metrics: list[dict[str, jax.Array]] = []
-        self._losses: list[float] = []
-        self._accuracies: list[float] = []
+        self._steps = 0  # that this process ran and read
+        self._steps_before = 0 if before.loss_sum is None else before.step
+        self.loss_sum, self.accuracy_sum = before.loss_sum or 0.0, before.accuracy_sum or 0.0
         self._began = self._since = time.perf_counter()
         self._times, self._before = times, replace(times)
         self._waited = times.waiting
@@ -68,24 +76,28 @@ class Meter:
         now, waited = time.perf_counter(), self._times.waiting
         elapsed = max(now - self._since, 1e-9)
         rate, waiting = len(losses) * self._batch / elapsed, (waited - self._waited) / elapsed
-        self._losses += losses
-        self._accuracies += accuracies
+        self._steps += len(losses)
+        # One after the other: neither np.sum nor Python 3.12's sum gives the same bits after an interruption.
+        for loss, accuracy in zip(losses, accuracies, strict=True):
+            self.loss_sum += loss
+            self.accuracy_sum += accuracy
         self._metrics, self._since, self._waited = [], now, waited
         return Reading(losses, float(np.mean(accuracies)) if accuracies else float("nan"), rate, waiting)
 
     def means(self) -> dict[str, float]:
-        """Means over the steps of the epoch that this process ran, and the seconds that the loader's threads took."""
+        """Means over the epoch's steps, and the rates and the seconds of the loader's threads in this process."""
         elapsed = self._since - self._began  # `read` was called after the last step
-        if not self._losses or elapsed <= 0:
-            return {}
+        steps = self._steps_before + self._steps
+        means = {"train_loss": self.loss_sum / steps, "train_accuracy": self.accuracy_sum / steps} if steps else {}
+        if not self._steps or elapsed <= 0:
+            return means
         return {
-            "images_per_second": len(self._losses) * self._batch / elapsed,
+            "images_per_second": self._steps * self._batch / elapsed,
             "waiting": (self._waited - self._before.waiting) / elapsed,
             "waiting_seconds": self._waited - self._before.waiting,
             "reading_seconds": self._times.reading - self._before.reading,
             "rendering_seconds": self._times.rendering - self._before.rendering,
-            "train_loss": float(np.mean(self._losses)),
-            "train_accuracy": float(np.mean(self._accuracies)),
+            **means,
         }
 
 
