@@ -126,7 +126,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             "damaged: run.json does not match its checksum",
         ),
         (
-            lambda run: replace_in(run / "run.json", b'"format_version": 4', b'"format_version": 5'),
+            lambda run: replace_in(run / "run.json", b'"format_version": 5', b'"format_version": 4'),
             "damaged: run.json does not match its checksum",
         ),
         (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
@@ -150,7 +150,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             lambda run: flip(run / "config.json", b"palette"),
             "damaged: config.json does not match the SHA-256 in run.json",
         ),
-        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads {FORMAT_VERSION}"),
+        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads 4 and {FORMAT_VERSION}"),
         (shutil.rmtree, ""),
     ],
 )
