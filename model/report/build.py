@@ -63,7 +63,7 @@ def _facts(evaluation: Evaluation, manifest: Manifest) -> tuple[tuple[str, str],
         ("network", f"{config.network}, {_checkpoint_text(loaded)}"),
         ("classes", classes),
         ("shards", f"{evaluation.shards}{kind}"),
-        ("split", f"{evaluation.split}, {scores.drawings.sum():,} drawings"),
+        ("split", f"{evaluation.split}, {counted(int(scores.drawings.sum()), 'drawing')}"),
         ("images", f"{evaluated}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
         ("temperature", _temperature_text(loaded)),
     )

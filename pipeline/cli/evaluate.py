@@ -7,6 +7,7 @@ import typer
 
 from pipeline.choices import SplitOrAll
 from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption, chosen_run
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
@@ -130,6 +131,6 @@ def _as_text(scores: dict[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f}, "
-        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {scores['drawings']:,} drawings of {scores['shards']}"
+        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {counted(scores['drawings'], 'drawing')} of {scores['shards']}"
     )
     return "\n".join(lines)

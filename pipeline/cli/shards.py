@@ -143,7 +143,9 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
     if manifest.same_key:
-        say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
+        say(
+            f"  {counted(manifest.same_key, 'drawing')} {'shares' if manifest.same_key == 1 else 'share'} a key_id with another drawing; both were kept"
+        )
     counts = manifest.counts.get("test", (0,) * len(manifest.classes))
     if empty := [word for word, count in zip(manifest.classes, counts, strict=True) if not count]:
         say(f"  classes with too few drawings for the test split: {few(empty)}")

@@ -27,6 +27,7 @@ from pipeline.shards.manifest import (
 )
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+from pipeline.wording import counted
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Arr
         return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
     size = path.stat().st_size
     if size != file.bytes:
-        return Damage(file.name, f"{size:,} bytes, but {file.bytes:,} in the manifest")
+        return Damage(file.name, f"{counted(size, 'byte')}, but {file.bytes:,} in the manifest")
     if file_hash(path) != file.sha256:
         return Damage(file.name, "its SHA-256 does not match the manifest")
     with path.open("rb") as opened:
@@ -128,7 +129,7 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: Int64
             return what
         counts += np.bincount(drawings.word, minlength=len(counts))
         last = _hashes(drawings, manifest)[-1:], content_hash(drawings)[-1:]
-    return None if rows == file.rows else f"{rows:,} rows, but {file.rows:,} in the manifest"
+    return None if rows == file.rows else f"{counted(rows, 'row')}, but {file.rows:,} in the manifest"
 
 
 def _row_groups(path: Path) -> Iterator[pa.Table]:
