@@ -87,7 +87,7 @@ class Run:
                 raise LockedError(f"{self.folder}: another process has just added epochs; run the command again")
             self._rewrite_card("make room, then run the same command", finished=False)
 
-    def begin_process(self) -> None:
+    def update_format(self) -> None:
         """Record in `run.json` that files of the present format may follow, if the run is of an older format.
 
         Raises:

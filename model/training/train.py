@@ -112,7 +112,7 @@ class Trainer:
                 run's folder cannot be written.
         """
         with self.run.locked(), stop_signals() as stopped, explained_out_of_memory(self.run.config, self.devices):
-            self.run.begin_process()
+            self.run.update_format()
             state, position = self._start()
             step = position.epoch * self._steps_per_epoch + position.step
             self._writer = open_writer(
