@@ -16,7 +16,7 @@ from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
 from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
-from pipeline.cli.options import Command, help_without_command
+from pipeline.cli.options import Command, help_without_command, with_local_paths
 from pipeline.errors import SketchpipeError
 
 app = typer.Typer(
@@ -62,7 +62,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
 }
 for name, command in _COMMANDS.items():
-    app.command(name, cls=Command)(command)
+    app.command(name, cls=Command)(with_local_paths(command))
 app.add_typer(render.app, name="render")
 
 
@@ -121,6 +121,8 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
 def _usage_message(error: Any) -> str:
     """One line that says what is wrong with an option or an argument, and which help explains it."""
     message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
+    if "unexpected extra argument" in message:  # as of --classes cat dog
+        message = f"{message.rstrip('.')}; a list is one argument with commas"
     where = error.ctx.command_path if error.ctx else "sketchpipe"
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import InputError, ShardError
+from pipeline.errors import ShardError
+from pipeline.shards.find import existing_folder
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.schema import SCHEMA
@@ -69,9 +70,7 @@ def read_contents(folder: Path) -> Contents:
     """
     import polars as pl  # imported here, so that training and rendering do not wait for it
 
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
-    manifest = read_manifest(folder)
+    manifest = read_manifest(existing_folder(folder))
     rows = pl.concat(
         _counts(folder, name) for name in dict.fromkeys(file.split for file in manifest.files if file.rows)
     )

@@ -267,7 +267,7 @@ def test_inspecting_what_is_not_there_is_an_error(run: Command, cats: Path) -> N
     run("inspect", "nowhere").fails(
         3, "nowhere: no such folder; make shards with `sketchpipe shards SOURCE --to nowhere`"
     )
-    run("inspect", cats).fails(4, r"no shards here \(manifest\.json is missing\)")
+    run("inspect", cats).fails(3, r"no shards here \(manifest\.json is missing\)")
     run("render", "sheet", "nowhere").fails(3, "nowhere: no such folder")
 
 

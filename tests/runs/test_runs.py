@@ -66,7 +66,7 @@ def test_runs_are_listed_by_number_the_newest_last(work: Path) -> None:
     assert told["runs"][1] == {
         "run": "runs/002-b", "state": "finished", "note": "", "network": "sketchnet", "classes": 3,
         "shards": "shards/a", "shards_checksum": "aa", "epochs": 1, "epochs_done": 1, "best_validation_top1": 0.5,
-        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0,
+        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0, "added": [],
     }  # fmt: skip
 
 
