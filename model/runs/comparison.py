@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.runs.card import stretches
 from model.runs.overview import RunSummary
 
 SHOWN = (
@@ -191,6 +192,8 @@ def _flat(run: RunSummary) -> dict[str, Any]:
     if not run.settings:
         return {}
     flat = {**run.settings, "shards": run.shards}
+    if run.added:
+        flat["epochs"] = stretches(run.settings["epochs"], run.added)
     augment = run.settings.get(_AUGMENT)
     if isinstance(augment, str):
         pairs = [pair.partition("=") for pair in augment.split(",") if "=" in pair]

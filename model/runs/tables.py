@@ -5,7 +5,7 @@ from typing import Any
 
 from model.runs.comparison import SHOWN, Setting, best_of, listed_settings, standard_error, value_texts
 from model.runs.overview import RunSummary, number
-from pipeline.wording import aligned, columns_of, visible
+from pipeline.wording import aligned, columns_of, counted, visible
 
 _WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
@@ -140,7 +140,7 @@ def _cell(setting: Setting) -> str:
 
 
 def _scores(run: RunSummary) -> dict[str, str]:
-    best, epochs = run.best, run.settings.get("epochs")
+    best, epochs = run.best, run.epochs_planned
     return {
         "best top-1": percent(best and best[0]),
         "at epoch": str(best[1]) if best else "-",
@@ -156,7 +156,7 @@ def _state(run: RunSummary) -> str:
 
 def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
     mean = sum(one["top1"] for one in scores) / len(scores)
-    text = f"test: top-1 {percent(mean)} on {scores[0]['drawings']:,} drawings"
+    text = f"test: top-1 {percent(mean)} on {counted(scores[0]['drawings'], 'drawing')}"
     if len(scores) == 1:
         return f"{text} ({visible(scores[0]['run'])})"
     each = ", ".join(f"{percent(one['top1'])} ({visible(one['run'])})" for one in scores)
@@ -176,5 +176,5 @@ def _best_text(settings: Sequence[Setting]) -> str:
         return text
     error = standard_error(best.mean, drawings)
     near = sum(one.mean is not None and one.mean >= best.mean - error for one in settings[1:])
-    others = f"; {near:,} other setting{'' if near == 1 else 's'} within it" if near else ""
-    return f"{text} on {drawings:,.0f} drawings, standard error {100 * error:.1f} points{others}"
+    others = f"; {counted(near, 'other setting')} within it" if near else ""
+    return f"{text} on {counted(round(drawings), 'drawing')}, standard error {100 * error:.1f} points{others}"

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
+from model.runs.checkpoint import Position
 from pipeline import first_calls
 from pipeline.threads import Times
 
@@ -46,13 +47,20 @@ class Meter:
     Args:
         batch: the number of drawings in a step.
         times: the loader's times, which the loader keeps adding to.
+        before: the position at which this process begins the epoch, with the sums of the epoch's earlier steps; without
+            the sums, the means are over the steps of this process.
+
+    Attributes:
+        loss_sum: the sum of the losses of the epoch's steps that were read.
+        accuracy_sum: the same of their accuracies.
     """
 
-    def __init__(self, batch: int, times: Times) -> None:
+    def __init__(self, batch: int, times: Times, before: Position) -> None:
         self._batch = batch
         self._metrics: list[dict[str, jax.Array]] = []
-        self._losses: list[float] = []
-        self._accuracies: list[float] = []
+        self._steps = 0  # that this process ran and read
+        self._steps_before = 0 if before.loss_sum is None else before.step
+        self.loss_sum, self.accuracy_sum = before.loss_sum or 0.0, before.accuracy_sum or 0.0
         self._since, self._times, self._waited = time.monotonic(), times, times.waiting
         self._begin_rates(self._since)
 
@@ -71,8 +79,11 @@ class Meter:
         now, waited = time.monotonic(), self._times.waiting
         elapsed = max(now - self._since, 1e-9)
         rate, waiting = len(losses) * self._batch / elapsed, (waited - self._waited) / elapsed
-        self._losses += losses
-        self._accuracies += accuracies
+        self._steps += len(losses)
+        # One after the other: neither np.sum nor Python 3.12's sum gives the same bits after an interruption.
+        for loss, accuracy in zip(losses, accuracies, strict=True):
+            self.loss_sum += loss
+            self.accuracy_sum += accuracy
         is_steady = first_calls.ended() < self._since
         self._metrics, self._since, self._waited = [], now, waited
         if not is_steady:
@@ -80,18 +91,17 @@ class Meter:
         return Reading(losses, float(np.mean(accuracies)) if accuracies else float("nan"), rate, waiting, is_steady)
 
     def means(self) -> dict[str, float]:
-        """Means over the steps of the epoch that this process ran, and the seconds that the loader's threads took.
+        """Means over the epoch's steps, and the rates and the seconds of the loader's threads in this process.
 
         Rates and seconds are those after the last first call, and are absent if no step came after it.
         """
-        if not self._losses:
-            return {}
-        means = {"train_loss": float(np.mean(self._losses)), "train_accuracy": float(np.mean(self._accuracies))}
-        elapsed, steps = self._since - self._began, len(self._losses) - self._before_rates
-        if not steps or elapsed <= 0:  # `read` was called after the last step
+        steps = self._steps_before + self._steps
+        means = {"train_loss": self.loss_sum / steps, "train_accuracy": self.accuracy_sum / steps} if steps else {}
+        elapsed, timed = self._since - self._began, self._steps - self._before_rates
+        if not timed or elapsed <= 0:  # `read` was called after the last step
             return means
         return {
-            "images_per_second": steps * self._batch / elapsed,
+            "images_per_second": timed * self._batch / elapsed,
             "waiting": (self._waited - self._before.waiting) / elapsed,
             "waiting_seconds": self._waited - self._before.waiting,
             "reading_seconds": self._times.reading - self._before.reading,
@@ -100,7 +110,7 @@ class Meter:
         }
 
     def _begin_rates(self, now: float) -> None:
-        self._began, self._before, self._before_rates = now, replace(self._times), len(self._losses)
+        self._began, self._before, self._before_rates = now, replace(self._times), self._steps
 
 
 def _each_step(calls: Iterable[NDArray[np.float32]]) -> list[float]:

@@ -7,6 +7,7 @@ import typer
 
 from pipeline.choices import SplitOrAll
 from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption, chosen_run
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
@@ -131,6 +132,6 @@ def _as_text(scores: dict[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f}, "
-        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {scores['drawings']:,} drawings of {visible(scores['shards'])}"
+        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {counted(scores['drawings'], 'drawing')} of {visible(scores['shards'])}"
     )
     return "\n".join(lines)

@@ -184,7 +184,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     for sentence in told(manifest.notes or {}):
         say(f"  {sentence}")
     if manifest.same_key:
-        say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
+        share = "shares" if manifest.same_key == 1 else "share"
+        say(f"  {counted(manifest.same_key, 'drawing')} {share} a key_id with another drawing; both were kept")
     for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):
         if remark is not None:
             say(f"  {remark}")

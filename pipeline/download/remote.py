@@ -24,6 +24,7 @@ from pipeline.download.beginnings import check_type
 from pipeline.download.bucket import Version, read_validator, read_version
 from pipeline.download.workers import StoppedError
 from pipeline.errors import InputError, SketchpipeError, UsageError
+from pipeline.wording import counted
 
 CHUNK_BYTES = 1 << 18  # at most this much is read at once
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -194,7 +195,7 @@ class Remote:
             if self._stop.is_set():
                 raise StoppedError
             if not chunk:
-                raise _passing(url, f"the connection ended {left} bytes early")
+                raise _passing(url, f"the connection ended {counted(left, 'byte')} early")
             passed = min(skip, len(chunk))
             skip -= passed
             chunk = chunk[passed : passed + left]
@@ -302,5 +303,5 @@ def _check_extent(url: str, answer: BaseHTTPResponse, version: Version, start: i
     if not whole and extent not in (f"bytes {start}-{end - 1}/{version.size}", f"bytes {start}-{end - 1}/*"):
         raise _passing(url, f"requested bytes {start}-{end - 1} of {version.size}, but the server sent {extent!r}")
     if length is not None and length != str(wanted):
-        raise _passing(url, f"expected {wanted} bytes, but the server announced {length}")
+        raise _passing(url, f"expected {counted(wanted, 'byte')}, but the server announced {length}")
     return start if whole else 0

@@ -162,7 +162,7 @@ def test_a_bit_that_flips_in_a_partial_file_is_found(bucket: Bucket, folder: Pat
 @pytest.mark.parametrize("told", [len(CAT) + 1, len(CAT) - 1])
 def test_a_wrong_length_is_refused(bucket: Bucket, folder: Path, told: int) -> None:
     bucket.put("cat", CAT, size=told)
-    assert f"expected {told} bytes, but the server announced {len(CAT)}" in str(failure(bucket, folder))
+    assert f"expected {told:,} bytes, but the server announced {len(CAT)}" in str(failure(bucket, folder))
     assert not folder.exists()
 
 

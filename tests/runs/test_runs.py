@@ -68,7 +68,7 @@ def test_runs_are_listed_by_number_the_newest_last(work: Path) -> None:
     assert told["runs"][1] == {
         "run": "runs/002-b", "state": "finished", "note": "", "network": "sketchnet", "classes": 3,
         "shards": "shards/a", "shards_checksum": "aa", "epochs": 1, "epochs_done": 1, "best_validation_top1": 0.5,
-        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0,
+        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0, "added": [],
     }  # fmt: skip
 
 
@@ -158,7 +158,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             "damaged: run.json does not match its checksum",
         ),
         (
-            lambda run: replace_in(run / "run.json", b'"format_version": 4', b'"format_version": 5'),
+            lambda run: replace_in(run / "run.json", b'"format_version": 5', b'"format_version": 4'),
             "damaged: run.json does not match its checksum",
         ),
         (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
@@ -182,7 +182,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             lambda run: flip(run / "config.json", b"palette"),
             "damaged: config.json does not match the SHA-256 in run.json",
         ),
-        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads {FORMAT_VERSION}"),
+        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads 4 and {FORMAT_VERSION}"),
         (shutil.rmtree, ""),
     ],
 )

@@ -196,7 +196,7 @@ class SummaryWriter(Writer):
 
     def _has_pictures(self, epoch: int) -> bool:
         """Whether an epoch has pictures: the first, the last, and some in between."""
-        epochs = self._run.config.epochs
+        epochs = self._run.epochs
         every = -(-epochs // PICTURES)
         return epoch == 0 or epoch == epochs - 1 or (epoch + 1) % every == 0
 
