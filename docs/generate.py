@@ -70,7 +70,7 @@ def with_part(text: str, name: str, part: str, page: str) -> str:
 
 def commands() -> str:
     """Every command: usage, description, example, arguments and options."""
-    from pipeline.cli.main import app
+    from pipeline.cli.app import app
 
     found = list(_commands(app, "sketchpipe"))
     index = [f"| [`{name}`](#{name.replace(' ', '-')}) | {_cell(_escaped(_paragraphs(f)[0]))} |" for name, f in found]

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
 from model.training.optimizer import make_schedule, make_tx
-from model.training.stopping import TrainingStoppedError, stop_signals
+from model.training.stopping import StopSignals, TrainingStoppedError, name_of, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
 from model.training.transfer import started
@@ -124,8 +123,8 @@ class Trainer:
                 position, best = self._validate(state, position, epoch)
                 position = self._save(state, position, best=best)
             self.run.finish()
-            if stopped:  # the signal came while the run was being finished: its caller must not begin another one
-                raise TrainingStoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is finished")
+        if stopped:  # the signal came while the run was being finished: its caller must not begin another one
+            raise TrainingStoppedError(stopped[0], f"stopped by {name_of(stopped)}; {self.run.folder} is finished")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
@@ -149,7 +148,7 @@ class Trainer:
             position = self.run.save(state, position, best=False)  # so that resuming does not need the other run
         return state, position
 
-    def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
+    def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
         meter = self._meter = Meter(self.run.config.batch, self.loader.times)
         saved = time.perf_counter()
@@ -157,6 +156,7 @@ class Trainer:
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
+                stopped.delay()
                 self._writer.add_training_batch(self.labels, group[0])
                 feed.used(group, metrics)
                 meter.add(metrics)
@@ -259,12 +259,8 @@ class Trainer:
             command = "the same command"
             if self.start is not None:  # the run that it started from may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            name, folder = _name_of(stopped), self.run.folder
+            name, folder = name_of(stopped), self.run.folder
             raise TrainingStoppedError(stopped[0], f"stopped by {name}; resume {folder} with {command}")
-
-
-def _name_of(stopped: list[int]) -> str:
-    return signal.Signals(stopped[0]).name
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

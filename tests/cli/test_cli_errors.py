@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.classes import WORDS
-from pipeline.cli.main import main
+from pipeline.cli.main import run as run_command
 from tests.shards.builds import build, files_of, random_drawings, records, write
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
@@ -32,12 +32,8 @@ class Command:
 
     def __call__(self, *words: str | Path) -> "Command":
         self._monkeypatch.setattr(sys, "argv", ["sketchpipe", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with pytest.raises(SystemExit) as ended:
+            run_command()
         self.code = int(ended.value.code or 0)
         self.out, self.err = self._capsys.readouterr()
         return self
