@@ -1,8 +1,8 @@
 """Ends the process on Ctrl-C or SIGTERM, at any moment: with one line on stderr and exit code 130 or 143.
 
 Python calls a signal handler in the main thread, between two of its instructions. An exception that a handler raises
-there is lost if it lands in a callback of the garbage collector, in a `__del__` or in a library's `except BaseException`,
-and it can crash a C extension that is being loaded. So the handler raises nothing: it writes the line and ends the
+there is lost if it lands in a callback of the garbage collector, in a `__del__` or in a library's bare `except`, and
+it can crash a C extension that is being loaded. So the handler raises nothing: it writes the line and ends the
 process. Files survive that as they survive SIGKILL. There are two exceptions: inside `unwinding` the handler raises, so
 that `finally` blocks can remove temporary files, and training delays signals until it has saved a checkpoint
 (`model/training/stopping.py`).
@@ -21,7 +21,7 @@ import os
 import signal
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 TYPE_CHECKING = False  # mypy knows this name; importing `typing` takes longer than this module
 if TYPE_CHECKING:
@@ -130,12 +130,10 @@ def end(number: int) -> None:
         return
     line = f"sketchpipe: {'interrupted' if number == signal.SIGINT else 'terminated'}"
     line += f"; {_state.advice}\n" if _state.advice else "\n"
-    try:
+    with suppress(OSError):  # nobody reads stderr any more
         if os.isatty(2) and os.environ.get("TERM", "dumb") != "dumb":
             line = f"\r\x1b[K\x1b[?25h{line}"  # remove the progress line and the ^C, and show the cursor
         os.write(2, line.encode())
-    except OSError:  # nobody reads stderr any more
-        pass
     os._exit(128 + number)
 
 
@@ -154,10 +152,8 @@ def finish(code: int) -> None:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError):  # its reader has ended, or it is closed
             stream.flush()
-        except (OSError, ValueError):  # its reader has ended, or it is closed
-            pass
 
 
 def _handle(number: int, _frame: FrameType | None) -> None:

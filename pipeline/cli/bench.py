@@ -39,8 +39,9 @@ def bench(
 
     from pipeline.bench.measure import measure_speed
     from pipeline.cli.progress import Bar
+    from pipeline.interrupts import unwinding
 
-    with Bar() as bar:
+    with unwinding(), Bar() as bar:  # so that its temporary folder is removed
         speed = measure_speed(shards, progress=bar, notice=bar.say)
     typer.echo(json.dumps(dataclasses.asdict(speed), indent=1) if as_json else _as_text(speed, shards))
 

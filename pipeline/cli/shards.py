@@ -56,6 +56,7 @@ def shards(
     """
     from pipeline.cli.options import parse_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
+    from pipeline.interrupts import advising
     from pipeline.shards.estimate import check_space, estimate_build
     from pipeline.shards.folder import build_folder
     from pipeline.shards.options import BuildOptions
@@ -84,7 +85,7 @@ def shards(
     if dry_run:
         _forecast(estimate_build(find_sources(sources, options.classes), options), folder, workers)
         return
-    with bar:
+    with bar, advising("the same command resumes the build"):
         manifest, built = build_folder(
             sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin
         )
