@@ -15,6 +15,7 @@ import argparse
 import random
 import re
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -25,11 +26,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from children import SKETCHPIPE
 from machine import machine, say
 
 START_SECONDS = 3.0  # in which libraries are loaded; the share of the moments in it is a half
-TRAIN = ("--shards", "shards/sample", "--network", "sketch-classifier", "--epochs", "2", "--batch", "64")
+TRAIN = ("--shards", "shards/sample", "--network", "sketch-classifier", "--epochs", "1", "--batch", "64")
+SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 COMMANDS = {
     "train": ("train", *TRAIN),
     "predict": ("predict", "--random", "--run", "kept/run"),
@@ -38,6 +39,7 @@ COMMANDS = {
 }
 MADE = ("runs", "built")  # what a command makes, removed before each trial
 _FOUL = re.compile("Traceback|Exception ignored|Fatal|Error:")
+_OURS = re.compile("pipeline/cli/app|model/|, in main$", re.MULTILINE)  # frames after signals were taken over
 _PYTHON = "interrupted Python's start"
 
 
@@ -58,11 +60,7 @@ class Ended:
             return "130, one line"
         if self.code == 0 and not lines and not foul:
             return "0, all done"
-        if (
-            not lines
-            and (self.code == -2 or self.code == 130)
-            and "pipeline" not in self.said.replace("from pipeline.cli.main", "")
-        ):
+        if not lines and (self.code == -2 or "KeyboardInterrupt" in self.said) and not _OURS.search(self.said):
             return _PYTHON
         return f"WRONG: {self.code}, {len(lines)} lines"
 
@@ -76,6 +74,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder for shards and runs, kept; a temporary one by default")
     arguments = parser.parse_args()
     names = arguments.commands.split(",")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would pass on that it is ignored
     if arguments.moments < 1 or not set(names) <= set(COMMANDS):
         parser.error(f"--moments: expected 1 or more; --commands: some of {','.join(COMMANDS)}")
     with tempfile.TemporaryDirectory(prefix="sketchpipe-interrupts-") as temporary:
@@ -106,18 +105,17 @@ def prepare(work: Path) -> None:
         return
     sample = ("sample", "--to", "sketches/sample", "--drawings-per-class", "100")
     for command in (sample, ("shards", "sketches/sample"), ("train", *TRAIN, "--run", "kept/run")):
-        subprocess.run([*SKETCHPIPE, *command], cwd=work, check=True)
+        subprocess.run([SKETCHPIPE, *command], cwd=work, check=True)
 
 
 def undisturbed(work: Path, name: str) -> float:
-    """The seconds that a command takes: the median of three, after one that compiles."""
-    taken = []
-    for _ in range(4):
+    """The seconds that a command takes, after one that compiles."""
+    start = 0.0
+    for _ in range(2):
         clear(work)
         start = time.perf_counter()
-        subprocess.run([*SKETCHPIPE, *COMMANDS[name]], cwd=work, check=True, capture_output=True)
-        taken.append(time.perf_counter() - start)
-    return statistics.median(taken[1:])
+        subprocess.run([SKETCHPIPE, *COMMANDS[name]], cwd=work, check=True, capture_output=True)
+    return time.perf_counter() - start
 
 
 def moments_of(seconds: float, count: int, dice: random.Random) -> Iterator[float]:
@@ -130,11 +128,11 @@ def interrupted(work: Path, command: Sequence[str], moment: float) -> Ended:
     """Start a command, and send it SIGINT after `moment` seconds."""
     clear(work)
     with subprocess.Popen(
-        [*SKETCHPIPE, *command], cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        [SKETCHPIPE, *command], cwd=work, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
         time.sleep(moment)
         signalled = time.perf_counter()
-        process.send_signal(2)
+        process.send_signal(signal.SIGINT)
         said = process.communicate()[1]
         return Ended(moment, process.returncode, said, time.perf_counter() - signalled)
 
