@@ -349,5 +349,8 @@ def test_an_interrupted_build_says_so_in_a_line_and_leaves_no_shards(tmp_path: P
         assert "building from 8 files" in process.stderr.readline()
         process.send_signal(number)
         said = process.stderr.read()
-    assert (process.wait(), said) == (code, f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}\n")
+    assert (process.wait(), said) == (
+        code,
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}; the same command resumes the build\n",
+    )
     assert files_of(tmp_path / "out") == {}
