@@ -6,12 +6,12 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from model.compute.feed import Feed
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
@@ -29,7 +29,7 @@ from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
 from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 
 VALIDATION_DRAWINGS = 20_000
@@ -120,7 +120,11 @@ class Trainer:
             for epoch in range(position.epoch, self.run.config.epochs):
                 self._raise_if(stopped)
                 state, position = self._train_epoch(state, position, stopped)
-                position, best = self._validate(state, position, epoch)
+                try:
+                    position, best = self._validate(state, position, epoch, stopped)
+                except TrainingStoppedError:  # the resumed run validates after its last step
+                    self._save(state, self._position(position, epoch, self._steps_per_epoch), best=False)
+                    raise
                 position = self._save(state, position, best=best)
             self.run.finish()
         if stopped:  # the signal came while the run was being finished: its caller must not begin another one
@@ -170,7 +174,7 @@ class Trainer:
         self.report(self._progress(epoch, steps))
         return state, self._position(position, epoch + 1, 0)
 
-    def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
+    def _validate(self, state: TrainState, position: Position, epoch: int, stopped: list[int]) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
         done = (epoch + 1) * self._steps_per_epoch
         metrics: dict[str, Any] = {"epoch": epoch, "step": done, "seconds": position.seconds, **self._meter.means()}
@@ -180,6 +184,11 @@ class Trainer:
             validation, classes = self._scored.split, self.run.config.classes
             labels = labels_in(classes, validation.manifest.classes, validation.folder)
             variables = self.steps.variables(state)
+
+            def see(batch: Batch, logits: NDArray[np.float32]) -> None:
+                self._raise_if(stopped)
+                self._writer.add_validation_batch(epoch, labels, batch, logits)
+
             scores = score_batches(
                 self.steps.eval_step,
                 variables,
@@ -187,7 +196,7 @@ class Trainer:
                 labels,
                 classes,
                 limit=VALIDATION_DRAWINGS,
-                see=partial(self._writer.add_validation_batch, epoch, labels),
+                see=see,
             )
             corrupt |= self._scored.corrupt
             found = scores.as_dict()
