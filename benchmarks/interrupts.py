@@ -39,7 +39,7 @@ COMMANDS = {
 }
 MADE = ("runs", "built")  # what a command makes, removed before each trial
 _FOUL = re.compile("Traceback|Exception ignored|Fatal|Error:")
-_OURS = re.compile("pipeline/cli/app|model/|/main.py\", line [0-9]+, in main")  # frames after signals were taken over
+_OURS = re.compile('pipeline/cli/app|model/|/main.py", line [0-9]+, in main')  # frames after signals were taken over
 _PYTHON = "interrupted Python's start"
 
 
