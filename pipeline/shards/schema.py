@@ -129,7 +129,9 @@ def integers(column: pa.ChunkedArray | pa.Array, dtype: type[Integer]) -> NDArra
 def _recognized(table: pa.Table, count: int) -> np.ndarray[Any, np.dtype[np.int8]]:
     if "recognized" not in table.column_names:
         return np.full(count, -1, np.int8)
-    return integers(table.column("recognized").cast(pa.int8()).fill_null(-1), np.int8)
+    column = table.column("recognized")
+    is_known = integers(column.is_valid().cast(pa.int8()), np.int8)  # `fill_null` would import pandas
+    return np.where(is_known == 1, integers(column.cast(pa.int8()), np.int8), np.int8(-1))
 
 
 def _array(kind: pa.DataType, values: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None = None) -> pa.Array:
