@@ -2,7 +2,8 @@
 
 import difflib
 import functools
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import PurePath
 from urllib.parse import unquote
 
@@ -42,8 +43,13 @@ waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, z
     .strip()
     .split(", ")
 )
-_PREFIXES = ("full_simplified_", "full_raw_", "full_binary_", "full_numpy_bitmap_")
-_SUFFIXES = (".gz", ".zst", ".ndjson", ".jsonl", ".bin", ".npy")
+_FORMS = ("simplified", "raw", "binary", "numpy_bitmap")
+_PREFIXES = (*(f"full_{form}_" for form in _FORMS), *(f"full/{form}/" for form in _FORMS))
+_COMPRESSED = (".gz", ".zst")
+_KINDS = (".ndjson", ".jsonl", ".bin", ".npy")
+# What browsers and file managers append to the name of a copy: "dog (1)", "dog(1)", "dog - Copy (2)", "dog (copy)".
+_COPY = re.compile(r"(?<=\S)( - copy)?( ?\((\d+|copy( \d+)?|another copy)\))?$", re.IGNORECASE)
+_MAC_COPY = re.compile(r"(?<=\S) copy( \d+)?$", re.IGNORECASE)  # may be part of a word, such as "hard copy"
 
 
 def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
@@ -51,24 +57,40 @@ def declared_word(name: str, known: Iterable[str] = WORDS) -> str | None:
 
     >>> declared_word("full_simplified_The%20Eiffel%20Tower.ndjson.gz")
     'The Eiffel Tower'
-    >>> declared_word("hot_dog.ndjson")
+    >>> declared_word("hot_dog copy 2.NDJSON")
     'hot dog'
     """
-    return _by_plain(tuple(known)).get(_plain(plain_stem(name)))
+    words, stem = _by_plain(tuple(known)), plain_stem(name)
+    return words.get(_plain(stem)) or words.get(_plain(_MAC_COPY.sub("", stem)))
 
 
 def plain_stem(name: str) -> str:
-    """A file's name without its folders, its suffixes, and the prefixes of Google's files.
+    """A file's name without its folders, its ending, the prefixes of Google's files, and the mark of a copy.
 
-    >>> plain_stem("full_binary_hot%20dog.bin")
-    'hot dog'
+    >>> plain_stem("full_binary_hot%20dog (1).bin"), plain_stem("full%2Fbinary%2Fdog - Copy.bin")
+    ('hot dog', 'dog')
     """
-    stem = unquote(PurePath(name).name)
-    for suffix in _SUFFIXES:
-        stem = stem.removesuffix(suffix)
+    stem, _ = stem_and_ending(name)
     for prefix in _PREFIXES:
         stem = stem.removeprefix(prefix)
     return stem
+
+
+def stem_and_ending(name: str) -> tuple[str, str]:
+    """A file's name without its folders, in two parts: the stem without the mark of a copy, and the ending.
+
+    The ending is in lower case; it is empty if it is none that sketchpipe knows.
+
+    >>> stem_and_ending("in/hot%20dog (1).Bin.GZ")
+    ('hot dog', '.bin.gz')
+    """
+    stem, ending = unquote(PurePath(name).name), ""
+    for endings in (_COMPRESSED, _KINDS):
+        for one in endings:
+            if stem.lower().endswith(one):
+                stem, ending = _COPY.sub("", stem[: -len(one)], count=1), one + ending
+                break
+    return stem, ending
 
 
 @functools.cache
@@ -91,6 +113,18 @@ def missing_class(word: str, seen: Iterable[str]) -> str:
     near = [other for other in resembling(word, dict.fromkeys((*seen, *resembling(word)))) if other != word]
     hint = f"; did you mean {' or '.join(repr(other) for other in near[:3])}?" if near else ""
     return f'class "{word}": no drawing of it in the sources{hint}'
+
+
+def lookalikes(words: Sequence[str]) -> list[list[str]]:
+    """Those of `words` that differ only in case, spaces or underscores, in groups of two or more.
+
+    >>> lookalikes(["Cat", "cat", "dog", "hot dog", "hot_dog"])
+    [['Cat', 'cat'], ['hot dog', 'hot_dog']]
+    """
+    groups: dict[str, list[str]] = {}
+    for word in words:
+        groups.setdefault(_plain(word), []).append(word)
+    return [group for group in groups.values() if len(group) > 1]
 
 
 def _plain(text: str) -> str:

@@ -208,12 +208,21 @@ def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: S
     )
 
 
-def content_hash(drawings: Drawings) -> UInt64Array:
-    """(N,) uint64, a hash of each drawing's word and strokes: two 32-bit FNV-1a hashes of the points, then `mix64`."""
-    words = np.array([salted("word", *word.encode()) for word in drawings.words], np.uint64)
-    hashes = words[drawings.word] if len(drawings) else np.empty(0, np.uint64)
+def content_hash(drawings: Drawings, salts: UInt64Array | None = None) -> UInt64Array:
+    """(N,) uint64, a hash of each drawing's word and strokes: two 32-bit FNV-1a hashes of the points, then `mix64`.
+
+    It is the key_id of a drawing whose source has none. A caller that hashes drawings of the same vocabulary again and
+    again makes its `salts`, by `word_salts`, once.
+    """
+    salts = word_salts(drawings.words) if salts is None else salts
+    hashes = salts[drawings.word] if len(drawings) else np.empty(0, np.uint64)
     _hash_strokes(drawings.x, drawings.y, drawings.stroke_end, drawings.drawing_end, hashes)
     return mix64(hashes)
+
+
+def word_salts(words: Sequence[str]) -> UInt64Array:
+    """(W,) uint64, what `content_hash` begins with for a drawing of each word."""
+    return np.array([salted("word", *word.encode()) for word in words], np.uint64)
 
 
 @kernel

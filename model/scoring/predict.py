@@ -19,6 +19,7 @@ from pipeline.drawings import Drawings
 from pipeline.errors import InputError
 from pipeline.rendering.render import render
 from pipeline.shards.read import open_split
+from pipeline.storage.local import local_path
 from pipeline.wording import counted
 
 
@@ -135,9 +136,9 @@ def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
         CheckpointError: its files are damaged.
         MismatchError: it is of a format that this version does not read.
     """
-    folder = Path(run)
+    folder = local_path(run)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: {'is a file, not the folder of a run' if folder.exists() else 'no such folder'}")
     return Predictor(load_best(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
 
 

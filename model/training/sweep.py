@@ -21,6 +21,7 @@ from model.training.choose import Choice, Plan, choose_planned, found_run, plan_
 from model.training.train import open_validation
 from pipeline.errors import InputError, LockedError
 from pipeline.shards.read import ShardSplit, open_split
+from pipeline.shards.remarks import why_empty
 
 # The settings that can have several values; the first one changes most slowly.
 SWEPT = ("network", "encoding", "framing", "epochs", "batch", "lr", "seed")
@@ -74,7 +75,8 @@ def open_swept(shards: Path, *, test: bool) -> ShardSplit:
     split = open_split(shards, "train")
     if open_validation(split) is None:
         raise InputError(
-            f"{shards}: its validation split, by which runs are compared, has no drawings; build it with other --splits"
+            f"{shards}: its validation split, by which runs are compared, has no drawings: "
+            f"{why_empty(split.manifest, 'validation')}"
         )
     if test:
         open_split(shards, "test")

@@ -10,7 +10,7 @@ from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
 from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
-from pipeline.cli.options import Command, help_without_command
+from pipeline.cli.options import Command, help_without_command, with_local_paths
 
 app = typer.Typer(
     name="sketchpipe",
@@ -55,7 +55,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "bench": bench.bench,
 }
 for name, command in _COMMANDS.items():
-    app.command(name, cls=Command)(command)
+    app.command(name, cls=Command)(with_local_paths(command))
 app.add_typer(render.app, name="render")
 
 

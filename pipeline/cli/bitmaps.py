@@ -43,7 +43,7 @@ def bitmaps(
     """
     from functools import partial
 
-    from pipeline.cli.options import parse_list, worker_count
+    from pipeline.cli.options import parse_list, refuse_split_list, say, worker_count
     from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
 
     options = BitmapOptions(
@@ -56,7 +56,8 @@ def bitmaps(
         invert=invert,
     )
     threads = worker_count(workers)
-    tell_set(to, "sources", partial(write_folders, sources, to, options, workers=threads, force=force))
+    refuse_split_list(sources, "--classes", classes)
+    tell_set(to, "sources", partial(write_folders, sources, to, options, workers=threads, force=force, tell=say))
 
 
 def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet", bool]]) -> None:

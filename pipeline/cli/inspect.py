@@ -31,6 +31,7 @@ def inspect(
 
 def _as_text(contents: "Contents") -> str:
     from pipeline.cli.options import size
+    from pipeline.shards.remarks import lookalike_remark
     from pipeline.shards.shuffle import SPLITS
     from pipeline.wording import counted
 
@@ -47,6 +48,8 @@ def _as_text(contents: "Contents") -> str:
         f"filtered {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
+    if remark := lookalike_remark(list(contents.classes)):
+        lines.append(f"  {remark}")
     width = max(5, *(len(word) for word in contents.classes))
     table = [("class", *SPLITS)]
     table += [(word, *(f"{of.get(split, 0):,}" for split in SPLITS)) for word, of in contents.classes.items()]

@@ -73,6 +73,8 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
 def _usage_message(error: Any) -> str:
     """One line that says what is wrong with an option or an argument, and which help explains it."""
     message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
+    if "unexpected extra argument" in message:  # as of --classes cat dog
+        message = f"{message.rstrip('.')}; a list is one argument with commas"
     where = error.ctx.command_path if error.ctx else "sketchpipe"
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
 

@@ -1,7 +1,8 @@
 """What commands share: some options, usage lines, messages, lists of names, and sizes and times as text."""
 
+import functools
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,6 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from pipeline.errors import InputError, UsageError
+from pipeline.storage.local import local_path
 from pipeline.threads import core_count
 
 Classes = Annotated[
@@ -33,24 +35,56 @@ def _usage(argument: Any) -> str:
     return (name if argument.required else f"[{name}]") + ("..." if argument.nargs != 1 else "")
 
 
-def parse_list(text: str) -> tuple[str, ...]:
+def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with `~` expanded in every option and argument that is a path; addresses are refused.
+
+    The arguments `sources` and `files` are lists of text, because a source may be a glob, and a file `-`.
+    """
+
+    @functools.wraps(command)
+    def run(**given: Any) -> None:
+        for name, value in given.items():
+            if isinstance(value, Path):
+                given[name] = local_path(value)
+            elif isinstance(value, list) and name in ("sources", "files"):
+                given[name] = [str(local_path(one)) for one in value]
+            elif isinstance(value, list):
+                given[name] = [local_path(one) if isinstance(one, Path) else one for one in value]
+        command(**given)
+
+    return run
+
+
+def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     """The entries of a comma-separated list, or the lines of the file that `@FILE` names.
 
     Raises:
         InputError: the file cannot be read.
-        UsageError: the list is empty.
+        UsageError: the list, which was given for `option`, is empty, or the file's name is an address.
     """
     if text.startswith("@"):
         try:
-            entries = Path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+            entries = local_path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({error})") from error
     else:
         entries = text.split(",")
     names = tuple(entry.strip() for entry in entries if entry.strip())
     if not names:
-        raise UsageError(f'"{text}": the list is empty')
+        raise UsageError(f'{option} "{text}": the list is empty')
     return names
+
+
+def refuse_split_list(sources: Sequence[str], option: str, given: str | None) -> None:
+    """Raise an error if a list was given as several words, of which all but the first were taken for sources.
+
+    Raises:
+        UsageError: a source does not exist, and looks like a word.
+    """
+    for text in sources if given is not None else ():
+        if not Path(text).exists() and not set(text) & set("/.*?["):
+            words = ",".join((given or "", text))
+            raise UsageError(f'{text}: no such file or folder; a list is one argument with commas: {option} "{words}"')
 
 
 def say(message: str) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from pipeline.choices import Encoding, Framing, Split
 from pipeline.cli.bitmaps import bitmaps
-from pipeline.cli.options import Command, help_without_command
+from pipeline.cli.options import Command, help_without_command, with_local_paths
 from pipeline.cli.pictures import pictures
 from pipeline.cli.replay import replay
 
@@ -21,6 +21,7 @@ def render(context: typer.Context) -> None:
 
 
 @app.command("sheet", cls=Command)
+@with_local_paths
 def sheet(
     shards: Annotated[Path, typer.Argument(metavar="SHARDS", help="Folder of shards.")],
     to: Annotated[Path, typer.Option(help="PNG file to write.")] = Path("sheet.png"),
@@ -61,6 +62,6 @@ def sheet(
     say(f"{to}: {shown} of {counted(len(rows), 'class', 'classes')}")
 
 
-app.command("pictures", cls=Command)(pictures)
-app.command("bitmaps", cls=Command)(bitmaps)
-app.command("replay", cls=Command)(replay)
+app.command("pictures", cls=Command)(with_local_paths(pictures))
+app.command("bitmaps", cls=Command)(with_local_paths(bitmaps))
+app.command("replay", cls=Command)(with_local_paths(replay))

@@ -54,13 +54,12 @@ def shards(
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
-    from pipeline.cli.options import parse_list, say, size, worker_count
+    from pipeline.cli.options import parse_list, refuse_split_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
     from pipeline.interrupts import advising
-    from pipeline.shards.estimate import check_space, estimate_build
-    from pipeline.shards.folder import build_folder
+    from pipeline.shards.estimate import Estimate, check_space
+    from pipeline.shards.folder import build_folder, foresee_build
     from pipeline.shards.options import BuildOptions
-    from pipeline.sources.files import find_sources
     from pipeline.wording import counted
 
     options = BuildOptions(
@@ -73,6 +72,7 @@ def shards(
         seed=seed,
     )
     workers = worker_count(workers)
+    refuse_split_list(sources, "--classes", classes)
     folder = to or _default_folder(sources)
     bar = BuildBar()
 
@@ -83,12 +83,17 @@ def shards(
         bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
     if dry_run:
-        _forecast(estimate_build(find_sources(sources, options.classes), options), folder, workers)
-        return
-    with bar, advising("the same command resumes the build"):
-        manifest, built = build_folder(
-            sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin
-        )
+        foreseen = foresee_build(sources, folder, options, strict=strict, force=force, tell=say)
+        if isinstance(foreseen, Estimate):
+            _forecast(foreseen, folder, workers)
+            return
+        manifest, built = foreseen, False
+    else:
+        with bar, advising("the same command resumes the build"):
+            manifest, built = build_folder(
+                sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin,
+                tell=say,
+            )  # fmt: skip
     if not built:
         say(
             f"{folder}: nothing to do; the shards were built from these sources and options (--force builds them again)"
@@ -125,6 +130,7 @@ def _default_folder(sources: Sequence[str]) -> Path:
 def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.cli.options import few, say
     from pipeline.shards.manifest import REJECTS
+    from pipeline.shards.remarks import lookalike_remark, remarks, unread_sources
     from pipeline.shards.shuffle import SPLITS
     from pipeline.wording import counted
 
@@ -134,17 +140,29 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     say(f"{folder}: {counted(sum(splits.values()), 'drawing')} of {classes} ({shares})")
     sources = manifest.sources
     duplicates = sum(source.duplicates for source in sources)
-    filtered = sum(source.filtered for source in sources)
+    unread = unread_sources(manifest)
+    filtered = sum(source.filtered for source in sources) - len(unread)
     rejected = sum(source.rejected for source in sources)
     if duplicates or filtered or rejected:
         left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
+    if manifest.keyless_duplicates:
+        say(
+            f"  {counted(manifest.keyless_duplicates, 'duplicate')} without a key_id: a drawing with a key_id has the "
+            "same word and strokes"
+        )
+    if unread:
+        were = "file was read only to its" if len(unread) == 1 else "files were read only to their"
+        say(f"  {len(unread):,} {were} first drawing, because no more of the class is wanted")
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
-    counts = manifest.counts.get("test", (0,) * len(manifest.classes))
-    if empty := [word for word, count in zip(manifest.classes, counts, strict=True) if not count]:
+    for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):
+        if remark is not None:
+            say(f"  {remark}")
+    counts = manifest.counts.get("test", ())
+    if empty := [word for word, count in zip(manifest.classes, counts, strict=False) if not count]:
         say(f"  classes with too few drawings for the test split: {few(empty)}")

@@ -111,7 +111,7 @@ def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
     for name, text in given.items():
         if text is not None:
             try:
-                lists[name] = list(dict.fromkeys(map(kinds.get(name, str), parse_list(text))))
+                lists[name] = list(dict.fromkeys(map(kinds.get(name, str), parse_list(text, f"--{name}"))))
             except ValueError as error:
                 if isinstance(error, SketchpipeError):
                     raise

@@ -5,7 +5,7 @@ The index of the set has the columns split, class, file, source and row.
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,7 @@ def write_folders(
     workers: int = 1,
     force: bool = False,
     progress: Progress = untold,
+    tell: Callable[[str], object] = lambda _message: None,
 ) -> tuple[PictureSet, bool]:
     """Write the bitmaps in `inputs` as folders of PNG files; returns the set, and whether it was written now.
 
@@ -94,12 +95,13 @@ def write_folders(
         workers: how many threads to use.
         force: write even if nothing has changed.
         progress: is called with the number of pictures written.
+        tell: is called with a message for each folder of inputs that holds other files too.
 
     Raises:
         SketchpipeError: the pictures cannot be made; the folder is unchanged.
     """
     PICTURES.finish_pending(folder)
-    files = _selected(find_bitmaps(inputs), options)
+    files = _selected(find_bitmaps(inputs, tell), options)
     made_of = {"options": dataclasses.asdict(options), "sources": [_stat(file) for file in files]}
 
     def write(staged: Path) -> PictureSet:

@@ -6,7 +6,7 @@ numpy.lib.format.html; data: https://github.com/googlecreativelab/quickdraw-data
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import UInt8Array, UInt64Array
-from pipeline.classes import declared_word, plain_stem
+from pipeline.classes import declared_word, plain_stem, stem_and_ending
 from pipeline.errors import InputError
 from pipeline.hashing import salted
 from pipeline.shards.shuffle import split_of
-from pipeline.sources.files import find_files, printable, visible_files
+from pipeline.sources.files import find_files, printable
 
 SIDE = 28  # pixels
 SUFFIX = ".npy"
@@ -56,15 +56,16 @@ class BitmapFile:
         return rows
 
 
-def find_bitmaps(inputs: Sequence[str]) -> list[BitmapFile]:
+def find_bitmaps(inputs: Sequence[str], tell: Callable[[str], object] = lambda _message: None) -> list[BitmapFile]:
     """Find the .npy files that paths, folders and globs name, each once, in the order of their names.
 
-    Folders are searched recursively; hidden files and folders are skipped.
+    Folders are searched recursively; hidden files and folders are skipped, and `tell` is called with a message for each
+    folder that holds other files too.
 
     Raises:
         InputError: a path does not exist, a folder holds no .npy file, or a file holds no bitmaps.
     """
-    ordered = find_files(inputs, _files_in, f"give Google's numpy bitmaps (*{SUFFIX})")
+    ordered = find_files(inputs, _is_bitmaps, f"{SUFFIX} file", f"give Google's numpy bitmaps (*{SUFFIX})", tell)
     return [open_bitmaps(path, name) for name, path in ordered]
 
 
@@ -153,10 +154,5 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0].rstrip(".") or type(error).__name__
 
 
-def _files_in(path: Path) -> list[Path]:
-    if not path.is_dir():
-        return [path]
-    files = visible_files(path, f"*{SUFFIX}")
-    if not files:
-        raise InputError(f"{path}: holds no {SUFFIX} file; give the folder or the files of Google's numpy bitmaps")
-    return files
+def _is_bitmaps(path: Path) -> bool:
+    return stem_and_ending(path.name)[1] == SUFFIX

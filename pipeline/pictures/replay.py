@@ -18,6 +18,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.pictures.sheet import labels_of
 from pipeline.rendering.augment import centre
 from pipeline.rendering.render import RenderConfig, render
+from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
@@ -63,9 +64,7 @@ def find_drawing(shards: Path, key_id: int) -> tuple[Drawings, int]:
     if not 0 <= key_id < 1 << 64:
         raise UsageError(f"key_id {key_id}: expected a whole number from 0 to 2**64 - 1")
     nothing = InputError(f"{shards}: no drawing has the key_id {key_id}; the index of `render pictures` lists them all")
-    if not shards.is_dir():
-        raise InputError(f"{shards}: no such folder; make shards with `sketchpipe shards SOURCE --to {shards}`")
-    manifest = read_manifest(shards)
+    manifest = read_manifest(existing_folder(shards))
     key = np.array([key_id], np.uint64)
     name = SPLITS[int(split_of(key, parse_splits(manifest.options["splits"]))[0])]
     if not manifest.rows(name):

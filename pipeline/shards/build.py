@@ -9,6 +9,7 @@ import dataclasses
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from pipeline.classes import missing_class
-from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import Journal
@@ -26,12 +25,12 @@ from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYN
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
+from pipeline.shards.twins import Twins
 from pipeline.shards.write import ShardWriter, WrittenShard, vocabularies
 from pipeline.sources.files import Source
 from pipeline.storage.files import sync, write_file
 from pipeline.threads import brisk_switching, ordered_map
 
-MAX_CLASSES = 1 << 16  # labels are uint16
 WRITING = "pass 2 of 2, writing"
 
 
@@ -76,8 +75,9 @@ class Build:
             if not self.journal.entries:
                 self._remove_other_work()
             self.intake.run()
-            classes = self._classes()
-            shards = self._write_shards(classes)
+            classes = self.intake.counts.classes()
+            with closing(SpillReader(self.spill, self.intake.segments)) as spill, self.intake.twins(spill) as twins:
+                shards = self._write_shards(classes, spill, twins)
         if not self.intake.counts.reasons:
             (self.staged / REJECTS).unlink(missing_ok=True)
         manifest = self._manifest(classes, shards)
@@ -90,28 +90,13 @@ class Build:
             file.unlink()
         self.spill.unlink(missing_ok=True)
 
-    def _classes(self) -> list[str]:
-        """The classes in label order."""
+    def _write_shards(self, classes: list[str], spill: SpillReader, twins: Twins | None) -> list[WrittenShard]:
         counts = self.intake.counts
-        found = {word: int(count) for word, count in zip(counts.words.strings, counts.admission.accepted, strict=False)}
-        if self.options.classes is None:
-            classes = sorted(word for word, count in found.items() if count)
-            if not classes:
-                raise InputError("no drawing is left: the options filter out all of them")
-            if len(classes) > MAX_CLASSES:
-                raise InputError(f"{len(classes):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
-            return classes
-        for word in self.options.classes:
-            if not found.get(word):
-                raise InputError(missing_class(word, (other for other, count in found.items() if count)))
-        return sorted(self.options.classes)
-
-    def _write_shards(self, classes: list[str]) -> list[WrittenShard]:
-        counts, spill = self.intake.counts, SpillReader(self.spill, self.intake.segments)
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
         writer = ShardWriter(
-            spill, named, seed=self.options.seed, sources=len(self.sources), row_group_rows=self.sizes.row_group_rows
-        )
+            spill, named, seed=self.options.seed, sources=len(self.sources), twins=twins,
+            row_group_rows=self.sizes.row_group_rows,
+        )  # fmt: skip
         done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
         done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
 
@@ -128,21 +113,18 @@ class Build:
         rows, total = 0, int(spill.rows.sum())
         self.progress(WRITING, rows, total, unit="drawings")
         plans = plan_shards(spill.rows.reshape(len(SPLITS), RANGES).sum(axis=1), self.options.num_shards)
-        try:
-            with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
-                noted: deque[Future[None]] = deque()
-                for plan, shard in ordered_map(write, plans, self.workers):
-                    if plan.name not in done:
-                        noted.append(noting.submit(note, plan, shard))
-                    rows += shard.file.rows
-                    self.progress(WRITING, rows, total, unit="drawings")
-                    shards.append(shard)
-                    while noted and noted[0].done():
-                        noted.popleft().result()  # a failure stops the build now, not at its end
-                for future in noted:
-                    future.result()
-        finally:
-            spill.close()
+        with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
+            noted: deque[Future[None]] = deque()
+            for plan, shard in ordered_map(write, plans, self.workers):
+                if plan.name not in done:
+                    noted.append(noting.submit(note, plan, shard))
+                rows += shard.file.rows
+                self.progress(WRITING, rows, total, unit="drawings")
+                shards.append(shard)
+                while noted and noted[0].done():
+                    noted.popleft().result()  # a failure stops the build now, not at its end
+            for future in noted:
+                future.result()
         return shards
 
     def _manifest(self, classes: list[str], shards: list[WrittenShard]) -> Manifest:
@@ -161,6 +143,7 @@ class Build:
         for source in sources:
             if source.read != source.written + source.duplicates + source.filtered + source.rejected:
                 raise AssertionError(f"{source.name}: drawings were lost or duplicated: {source}")
+        keyless_duplicates = sum(shard.keyless_duplicates for shard in shards)
         return Manifest(
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
@@ -173,6 +156,7 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
         )
 
 

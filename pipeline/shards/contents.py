@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.errors import InputError, ShardError
+from pipeline.errors import ShardError
+from pipeline.shards.find import existing_folder
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
 from pipeline.shards.schema import SCHEMA, integers
@@ -69,9 +70,7 @@ def read_contents(folder: Path) -> Contents:
         ShardError: a file is damaged, or the shards do not hold what the manifest counts.
         MismatchError: the shards are of a format that this version does not read.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
-    manifest = read_manifest(folder)
+    manifest = read_manifest(existing_folder(folder))
     splits = {name: _count_split(folder, name) for name in manifest.counts if manifest.rows(name)}
     counts = {
         word: {name: splits[name].drawings[word] if name in splits else 0 for name in manifest.counts}

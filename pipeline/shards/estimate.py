@@ -17,6 +17,7 @@ from pipeline.hashing import mix64
 from pipeline.shards.options import USUAL_SIZES, BuildOptions
 from pipeline.shards.records import record_sizes
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.shards.twins import HASH_BYTES, keyless_in
 from pipeline.sources.chunks import Scanned
 from pipeline.sources.files import Source
 from pipeline.sources.readers import is_compressed, read_head, scan_source
@@ -89,6 +90,9 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
     scale = _disk_bytes(sources) / max(1, _disk_bytes(looked_at))
     sampled = max(1, sum(head.bytes for head in heads))
     seconds = scale * (read_bytes * parse_seconds / sampled + rows * row_seconds)
+    keyless = np.concatenate([keyless_in(head.scanned) for head in heads])
+    if keyless.any() and not keyless.all():
+        records += rows * HASH_BYTES
     return Estimate(
         int(scale * read_bytes), int(scale * rows), int(scale * records), int(scale * rows * row_bytes), seconds
     )
@@ -104,18 +108,27 @@ def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) 
         InputError: a source cannot be read.
         OutputError: the build cannot fit.
     """
-    free = free_bytes(folder)
-    ample = free > _AMPLE * _disk_bytes(sources)
+    ample = free_bytes(folder) > _AMPLE * _disk_bytes(sources)
     if ample and not any(is_compressed(source) for source in sources):
         return None
     needed = estimate_build(sources, options)
+    refuse_lack_of_space(folder, needed)
+    return needed
+
+
+def refuse_lack_of_space(folder: Path, needed: Estimate) -> None:
+    """Raise an error if a build does not fit on the disk of `folder`.
+
+    Raises:
+        OutputError: the build cannot fit.
+    """
+    free = free_bytes(folder)
     if needed.disk_bytes > free:
         raise OutputError(
             f"{folder}: the build needs about {needed.disk_bytes:,} bytes on its disk ({needed.shard_bytes:,} for the "
             f"shards, {needed.spill_bytes:,} for temporary files), but {free:,} are free; make room or choose another "
             "disk with --to"
         )
-    return needed
 
 
 def free_bytes(folder: Path) -> int:

@@ -1,9 +1,10 @@
-"""The folder of shards that a command takes where none is named."""
+"""Folders of shards: the one that a user names, and the one that a command takes where none is named."""
 
 from pathlib import Path
 
-from pipeline.errors import UsageError
+from pipeline.errors import InputError, UsageError
 from pipeline.shards.manifest import MANIFEST
+from pipeline.storage.local import local_path
 
 SHARDS = Path("shards")
 
@@ -22,3 +23,18 @@ def only_shards(root: Path = SHARDS) -> Path:
     if len(found) > 1:
         raise UsageError(f"--shards is missing, and {root}/ holds several: name {' or '.join(map(str, found))}")
     return found[0]
+
+
+def existing_folder(folder: str | Path) -> Path:
+    """The folder of shards that a user names, with `~` expanded; whether it holds shards is not looked at.
+
+    Raises:
+        InputError: it does not exist, or is a file.
+        UsageError: it is an address of an object store.
+    """
+    folder = local_path(folder)
+    if folder.is_dir():
+        return folder
+    if folder.exists():
+        raise InputError(f"{folder}: is a file, not a folder of shards; name the folder")
+    raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")

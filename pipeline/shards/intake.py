@@ -3,6 +3,7 @@
 With each segment of the spill, the journal records how far the sources are read, so that a later process can resume.
 """
 
+import contextlib
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array
 from pipeline.errors import InputError
@@ -19,10 +21,11 @@ from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
-from pipeline.shards.spill import RANGES, Gathered, Segment, SpillWriter, gathered, read_segments
+from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
+from pipeline.shards.twins import Twins, find_twins, keyless_in
 from pipeline.sources.chunks import Chunk, Scanned
-from pipeline.sources.files import Source, no_drawing_in
+from pipeline.sources.files import Source
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
@@ -38,12 +41,14 @@ class _Parsed:
         source: the number of its source.
         scanned: its drawings and rejects, or the error if the source cannot be read.
         partition: (N,) int64, the partition of the spill that each drawing belongs to.
+        keyless: (N,) bool, which drawings have their content hash for a key_id.
         blocks: the XXH64 of each block that was read for it, in hex.
     """
 
     source: int
     scanned: Scanned | InputError
     partition: Int64Array
+    keyless: NDArray[np.bool_]
     blocks: list[str]
 
 
@@ -97,7 +102,7 @@ class Intake:
         """Read the rest of the sources.
 
         Raises:
-            InputError: a source cannot be read or has no valid line, or, if `strict`, a line is rejected.
+            InputError: a source cannot be read or is of other content, or, if `strict`, a line is rejected.
         """
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
@@ -108,9 +113,23 @@ class Intake:
                 Output(self._rejects, keep=self._rejects_bytes) as rejects,
             ):
                 self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
-        for tally, source in zip(self.counts.tallies, self.sources, strict=True):
-            if tally.read == tally.rejected:
-                raise no_drawing_in(source, tally.first_reject)
+        if self._only is None:  # what was built is repaired, whatever its sources
+            self.counts.refuse_unfit()
+
+    @contextlib.contextmanager
+    def twins(self, spill: SpillReader) -> Iterator[Twins | None]:
+        """Compare the drawings without a key_id with the others; None if all that were taken are of one kind."""
+        if not self.counts.takes_both:
+            yield None
+            return
+        path, words = self._spill.with_name("hashes"), self.counts.words.strings
+        with contextlib.closing(
+            find_twins(
+                spill, words, path, seed=self.options.seed, splits=self._splits, workers=self.workers,
+                progress=self.progress,
+            )
+        ) as twins:  # fmt: skip
+            yield twins
 
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
         with ThreadPoolExecutor(1) as writing:  # writes segments while the next drawings are parsed
@@ -157,7 +176,7 @@ class Intake:
     def _parse(self, item: tuple[int, Chunk | InputError]) -> _Parsed:
         index, chunk = item
         if isinstance(chunk, InputError):
-            return _Parsed(index, chunk, np.empty(0, np.int64), [])
+            return _Parsed(index, chunk, np.empty(0, np.int64), np.empty(0, np.bool_), [])
         scanned = scan_source(self.sources[index], chunk)
         key_id = scanned.drawings.key_id
         partition = partition_of(key_id, self.options.seed, self._splits, RANGES)
@@ -165,19 +184,12 @@ class Intake:
             hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
             wanted = [(split == plan.split) & (part_of(hashes, plan.count) == plan.index) for plan in self._only]
             partition[~np.any(wanted, axis=0)] = -1
-        return _Parsed(index, scanned, partition, chunk.block_hashes())
+        return _Parsed(index, scanned, partition, keyless_in(scanned), chunk.block_hashes())
 
     def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
         """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
-        counts.at = parsed.source
-        word = counts.words.numbers(drawings.words, drawings.word)
-        keep, read = counts.admission.admit(word, drawings.recognized, tally.declared)
-        if (word[:read] != tally.declared).any():
-            tally.declared = None
-        end = scanned.end
-        if read < len(drawings) or (read and counts.admission.is_enough(tally.declared)):
-            tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+        word, keep, read, end = counts.admit(parsed.source, scanned)
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
         self._tell()
@@ -187,6 +199,7 @@ class Intake:
         tally.lines += scanned.lines
         tally.read += read + bad
         tally.filtered += read - int(keep.sum())
+        counts.keyless += int((keep & parsed.keyless).sum())
         if keep.any():
             # Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
             code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)

@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.storage.files import Output
 
 Entry = dict[str, Any]
+_VERSION = 2  # of the entries; 2 added how many drawings without a key_id were taken
 
 
 class Journal:
@@ -26,7 +27,7 @@ class Journal:
 
     def __init__(self, path: Path, work: Entry) -> None:
         self.entries: list[Entry] = []
-        self._path, self._work = path, work
+        self._path, self._work = path, {"version": _VERSION, **work}
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:

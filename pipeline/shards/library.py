@@ -10,6 +10,7 @@ from pipeline.shards.estimate import check_space
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
 from pipeline.shards.options import BuildOptions
+from pipeline.storage.local import local_path
 from pipeline.threads import core_count
 
 
@@ -58,7 +59,7 @@ def build_shards(
         raise UsageError(f"workers {workers}: expected 1 or more")
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
-    options, folder = BuildOptions(chosen, **settings), Path(to)
+    options, folder = BuildOptions(chosen, **settings), local_path(to)
     manifest, _ = build_folder(
         texts, folder, options, workers=workers or core_count(), strict=strict, force=force, progress=progress,
         begin=lambda found: check_space(folder, found, options),

@@ -3,11 +3,11 @@
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.errors import MismatchError, ShardError
+from pipeline.errors import InputError, MismatchError, ShardError
 from pipeline.storage.commit import SetCommit
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted
@@ -96,6 +96,9 @@ class Manifest:
         sources: the inputs in order.
         rejects: how many there are by reason.
         rejects_sha256: of `rejects.ndjson`, or None if nothing was rejected.
+        keyless_duplicates: drawings without a key_id that were dropped, and counted as duplicates, because a drawing
+            with a key_id has the same word and strokes; None if the two kinds were not compared, because all drawings
+            are of one kind or an older version built the shards.
     """
 
     synthetic: bool
@@ -109,6 +112,7 @@ class Manifest:
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
     rejects_sha256: str | None
+    keyless_duplicates: int | None = None
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)
@@ -128,14 +132,17 @@ class Manifest:
         return seal(self._fields())
 
     def _fields(self) -> dict[str, Any]:
-        return {"format": FORMAT, "format_version": FORMAT_VERSION, **asdict(self)}
+        optional = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        held = {name: value for name, value in asdict(self).items() if name not in optional or value != optional[name]}
+        return {"format": FORMAT, "format_version": FORMAT_VERSION, **held}
 
 
 def read_manifest(folder: Path) -> Manifest:
     """The manifest of a folder of shards.
 
     Raises:
-        ShardError: it is missing or damaged, or a build was interrupted while it put its files in place.
+        InputError: the folder holds no shards.
+        ShardError: it is lost or damaged, or a build was interrupted while it put its files in place.
         MismatchError: it has a format that this version does not read.
     """
     path = folder / MANIFEST
@@ -146,7 +153,11 @@ def read_manifest(folder: Path) -> Manifest:
     except IsADirectoryError as error:
         raise _damaged(path) from error
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise ShardError(
+        if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
+            raise ShardError(
+                f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
+            ) from error
+        raise InputError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
         ) from error
     except UnicodeDecodeError as error:

@@ -21,8 +21,10 @@ from pipeline.arrays import Int64Array
 from pipeline.drawings import Drawing, Drawings, concat, place_of
 from pipeline.errors import InputError, MismatchError, ShardError, UsageError
 from pipeline.packed import PackedDrawings
+from pipeline.shards.find import existing_folder
 from pipeline.shards.footers import open_shard
 from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
+from pipeline.shards.remarks import why_empty
 from pipeline.shards.schema import SCHEMA, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
 from pipeline.wording import counted
@@ -182,13 +184,11 @@ def open_split(folder: str | Path, split: str) -> ShardSplit:
     """
     if split not in SPLITS:
         raise UsageError(f'split "{split}": expected one of {", ".join(SPLITS)}')
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; make shards with `sketchpipe shards SOURCE --to {folder}`")
+    folder = existing_folder(folder)
     manifest = read_manifest(folder)
     files = tuple(file for file in manifest.files if file.split == split and file.rows)
     if not files:
-        raise InputError(f"{folder}: its {split} split has no drawings; build it with more drawings or other --splits")
+        raise InputError(f"{folder}: its {split} split has no drawings: {why_empty(manifest, split)}")
     groups, starts = [], [0]
     for shard, file in enumerate(files):
         metadata = _open_first(folder / file.name, file).metadata

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from contextlib import closing, nullcontext
 from pathlib import Path, PurePath
 
 from pipeline.classes import WORDS
@@ -130,17 +131,21 @@ def _hash_of(source: Source, end: int) -> str:
 def _rebuild(
     folder: Path, manifest: Manifest, sources: Sequence[Source], names: set[str], workers: int, progress: Progress
 ) -> None:
-    """Run both passes over all sources, but write only the files with these names, and put them in place one by one."""
+    """Run both passes over all sources, but write only the files with these names, and put them in place one by one.
+
+    Only the drawings of these files are spilled, except where the build dropped drawings without a key_id: the drawing
+    with a key_id that has the same word and strokes may be in any shard.
+    """
     if manifest.writer != versions():
         wrote = ", ".join(f"{name} {number}" for name, number in manifest.writer.items())
         raise MismatchError(f"{folder}: written by {wrote}; repair it with these versions, or build it anew")
     staged, work = SHARDS.prepare(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
-    options = options_of(manifest.options)
+    options, compares = options_of(manifest.options), bool(manifest.keyless_duplicates and plans)
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
-        sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal, only=plans,
-        workers=workers, progress=progress,
+        sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
+        only=None if compares else plans, workers=workers, progress=progress,
     )  # fmt: skip
     with journal.opened():
         intake.resume()
@@ -149,17 +154,17 @@ def _rebuild(
         if (tally.end, tally.hash) != (count.bytes, count.hash):
             raise InputError(f"{source.path}: has changed since the shards were built; build them anew")
     named = vocabularies(intake.counts.words.strings, manifest.classes, intake.counts.countrycodes.strings)
-    spill = SpillReader(work / "spill", intake.segments)
-    writer = ShardWriter(spill, named, seed=options.seed, sources=len(sources))
     rows, total = 0, sum(file.rows for file in manifest.files if file.name in names)
-    try:
+    with (
+        closing(SpillReader(work / "spill", intake.segments)) as spill,
+        intake.twins(spill) if compares else nullcontext() as twins,
+    ):
+        writer = ShardWriter(spill, named, seed=options.seed, sources=len(sources), twins=twins)
         for shard in ordered_map(lambda plan: writer.write(plan, staged), plans, workers):
             rows += shard.file.rows
             progress(WRITING, rows, total, unit="drawings")
             if shard.file not in manifest.files:
                 raise ShardError(f"{folder}: {shard.file.name} was rebuilt to other bytes; build the folder anew")
-    finally:
-        spill.close()
     if REJECTS in names and file_hash(staged / REJECTS) != manifest.rejects_sha256:
         raise ShardError(f"{folder}: {REJECTS} was rebuilt to other bytes; build the folder anew")
     for name in names:

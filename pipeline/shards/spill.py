@@ -6,7 +6,7 @@ segments; each holds its records, partition by partition, and then its index.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from pipeline.storage.files import Output
 
 RANGES = 512
 PARTITIONS = RANGES * len(SPLITS)
+_PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,21 @@ class SpillWriter:
         return segment
 
 
+@dataclass(frozen=True)
+class Piece:
+    """Records of consecutive partitions that lie side by side in one segment.
+
+    Attributes:
+        offset: its first byte in the spill.
+        bytes: its length.
+        rows: how many records it holds.
+    """
+
+    offset: int
+    bytes: int
+    rows: int
+
+
 class SpillReader:
     """Reads partitions of finished segments; threads may share it."""
 
@@ -138,6 +154,20 @@ class SpillReader:
         for offset, length in spans:
             self._read_into(view[place : place + length], offset)
             place += length
+        return blob
+
+    def pieces(self) -> Iterator[Piece]:
+        """All records in the order of the file, in pieces of about `_PIECE_BYTES`."""
+        for segment in self._segments:
+            last = np.flatnonzero(np.diff(segment.ends // _PIECE_BYTES, append=-1))  # the last partition of each piece
+            ends, rows = segment.ends[last], np.cumsum(segment.rows)[last]
+            for end, length, count in zip(ends, np.diff(ends, prepend=0), np.diff(rows, prepend=0), strict=True):
+                yield Piece(segment.offset + int(end - length), int(length), int(count))
+
+    def read_piece(self, piece: Piece) -> UInt64Array:
+        """(B,) uint64, the records of a piece."""
+        blob = np.empty(piece.bytes // 8, np.uint64)
+        self._read_into(blob.view(np.uint8).data, piece.offset)
         return blob
 
     def close(self) -> None:

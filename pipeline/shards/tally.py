@@ -2,15 +2,22 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.classes import missing_class
+from pipeline.errors import InputError
 from pipeline.shards.admit import Admission, Vocabulary
 from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
-from pipeline.sources.chunks import BLOCK_BYTES
-from pipeline.sources.files import Source
-from pipeline.sources.rejects import Reject
+from pipeline.sources.chunks import BLOCK_BYTES, Scanned
+from pipeline.sources.files import Source, no_drawing_in, refuse_unfit
+from pipeline.sources.rejects import DAMAGED, Reject
+
+MAX_CLASSES = 1 << 16  # labels are uint16
 
 
 @dataclass
@@ -26,6 +33,7 @@ class Tally:
         declared: the number of the word that the file's name declares, as long as no other was read; or None.
         stopped: whether no more of the source is needed.
         first_reject: the first reject as text, or None.
+        damaged: whether its compressed file has a damaged end, which is a reject but no line.
         blocks: the XXH64 of each block that was read, in hex.
     """
 
@@ -37,6 +45,7 @@ class Tally:
     declared: int | None = None
     stopped: bool = False
     first_reject: str | None = None
+    damaged: bool = False
     blocks: list[str] = field(default_factory=list)
 
     def add_blocks(self, hashes: Sequence[str]) -> None:
@@ -59,10 +68,12 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        keyless: how many of the drawings that were taken have their content hash for a key_id.
         at: the number of the source that is being read.
     """
 
     def __init__(self, sources: Sequence[Source], options: BuildOptions) -> None:
+        self.sources, self.options = sources, options
         self.words, self.countrycodes = Vocabulary(), Vocabulary()
         classes = None if options.classes is None else frozenset(options.classes)
         self.admission = Admission(
@@ -71,15 +82,73 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self.keyless = 0
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
+
+    @property
+    def takes_both(self) -> bool:
+        """Whether drawings with a key_id of their own were taken and also drawings without one."""
+        return 0 < self.keyless < int(self.admission.accepted.sum())
+
+    def admit(self, source: int, scanned: Scanned) -> tuple[NDArray[np.int32], NDArray[np.bool_], int, int]:
+        """Admit the drawings of the next chunk of a source, up to where reading stops.
+
+        Returns:
+            (N,) int32, the number of each drawing's word; (N,) bool, which drawings to keep; how many were read; and
+            the byte of the source up to which it was read.
+        """
+        self.at = source
+        tally, drawings = self.tallies[source], scanned.drawings
+        word = self.words.numbers(drawings.words, drawings.word)
+        keep, read = self.admission.admit(word, drawings.recognized, tally.declared)
+        if (word[:read] != tally.declared).any():
+            tally.declared = None
+        end = scanned.end
+        if read < len(drawings) or (read and self.admission.is_enough(tally.declared)):
+            tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+        return word, keep, read, end
+
+    def refuse_unfit(self, which: Collection[int] | None = None) -> None:
+        """Raise an error for a source of other content, among all or those with these numbers, or if none has a line.
+
+        A source that was not read to its end is not judged by how many of its lines were rejected.
+
+        Raises:
+            InputError: a source is unfit.
+        """
+        for number, (source, tally) in enumerate(zip(self.sources, self.tallies, strict=True)):
+            if which is None or number in which:
+                bad = tally.rejected - tally.damaged
+                good = tally.read - tally.rejected
+                refuse_unfit(source, good, 0 if tally.stopped else bad, tally.first_reject)
+        if (which is None or len(which) == len(self.sources)) and not any(tally.read for tally in self.tallies):
+            raise no_drawing_in(self.sources[0], None)
+
+    def classes(self) -> list[str]:
+        """The classes in label order, once all sources are read.
+
+        Raises:
+            InputError: a class has no drawing, or there are no classes or too many.
+        """
+        found = [word for word, count in zip(self.words.strings, self.admission.accepted, strict=False) if count]
+        chosen = self.options.classes
+        if chosen is None and not found:
+            raise InputError("no drawing is left: the options filter out all of them")
+        if chosen is None and len(found) > MAX_CLASSES:
+            raise InputError(f"{len(found):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
+        for word in chosen or ():
+            if word not in found:
+                raise InputError(missing_class(word, found))
+        return sorted(found if chosen is None else chosen)
 
     def note_reject(self, source: int, reject: Reject) -> None:
         """Count a reject of a source."""
         tally = self.tallies[source]
         tally.rejected += 1
         tally.first_reject = tally.first_reject or str(reject)
+        tally.damaged |= reject.reason == DAMAGED
         self.reasons[reject.reason] += 1
 
     def dump(self) -> Entry:
@@ -97,6 +166,7 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "keyless": self.keyless,
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -109,12 +179,13 @@ class Counts:
                     vocabulary.number(string)
         last = entries[-1]
         for tally, counted in zip(self.tallies, last["tallies"], strict=True):
-            for name, value in zip(_COUNTED, counted, strict=True):
+            for name, value in zip(_COUNTED, counted, strict=False):  # an older journal lacks the last
                 setattr(tally, name, value)
         self._noted = [len(tally.blocks) for tally in self.tallies]
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.keyless = last["keyless"]
         self.at = last["at"]
         tally = self.tallies[self.at]
         if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again
@@ -122,4 +193,4 @@ class Counts:
             self._noted[self.at] = len(tally.blocks)
 
 
-_COUNTED = ("read", "filtered", "rejected", "lines", "end", "declared", "stopped", "first_reject")
+_COUNTED = ("read", "filtered", "rejected", "lines", "end", "declared", "stopped", "first_reject", "damaged")

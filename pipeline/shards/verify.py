@@ -1,6 +1,6 @@
 """Checks a folder of shards against its manifest, and with `deep` every row against its place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.arrays import Int64Array, UInt64Array
-from pipeline.drawings import Drawings, content_hash
-from pipeline.errors import InputError, ShardError
+from pipeline.arrays import UInt64Array
+from pipeline.drawings import Drawings, content_hash, word_salts
+from pipeline.errors import ShardError
 from pipeline.progress import Progress, untold
+from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
@@ -25,8 +26,12 @@ from pipeline.shards.manifest import (
     footer_hash,
     read_manifest,
 )
+from pipeline.shards.read import STROKE_COLUMNS
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+from pipeline.wording import counted
+
+_HELD = 1 << 21  # content hashes in memory at a time
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,8 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
     """Find what is damaged in a folder of shards; returns an empty list if nothing is.
 
     Every file's size and SHA-256 and every page's checksum are checked; with `deep` also that each row is in its
-    split, its shard and its place, that none is a duplicate, and that each class has the rows that the manifest counts.
+    split, its shard and its place, that none is a duplicate, that none without a key_id has the word and strokes of one
+    with a key_id, and that each class has the rows that the manifest counts.
 
     Args:
         folder: a folder of shards.
@@ -59,12 +65,11 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         progress: is called with the bytes of shards checked so far.
 
     Raises:
-        InputError: there is no such folder.
+        InputError: there is no such folder, or it holds no shards.
         MismatchError: it has the format of another version.
-        ShardError: it has no manifest, or its build was interrupted.
+        ShardError: its manifest is lost, or its build was interrupted.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; name a folder of shards")
+    existing_folder(folder)
     if SHARDS.is_pending(folder) or not (folder / MANIFEST).exists():
         read_manifest(folder)  # raises the error that says so
     try:
@@ -73,16 +78,17 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         return [Damage(MANIFEST, "its text does not match its checksum")]
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
-    counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
+    rows = _Rows(manifest) if deep else None
     for file in manifest.files:
-        damage = _damage_of(folder / file.name, file, manifest, counts[file.split] if deep else None)
+        damage = _damage_of(folder / file.name, file, manifest, rows)
         found += [damage] if damage else []
         read += file.bytes
         progress("verifying", read, total, unit="B")
-    if deep and not found:
-        wrong = [split for split, of in manifest.counts.items() if tuple(counts[split].tolist()) != of]
+    if rows is not None and not found:
+        wrong = [split for split, of in manifest.counts.items() if tuple(rows.counts[split].tolist()) != of]
         what = "its counts for the {} split do not match the shards"
         found += [Damage(MANIFEST, what.format(split), misplaced=True) for split in wrong]
+        found += _repeated(folder, manifest, rows, progress)
     extra = sorted(path.name for path in folder.iterdir() if SHARD_NAME.fullmatch(path.name))
     known = {file.name for file in manifest.files}
     found += [Damage(name, "not in the manifest; remove it", misplaced=True) for name in extra if name not in known]
@@ -95,7 +101,82 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
     return found
 
 
-def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Array | None) -> Damage | None:
+class _Keyless:
+    """Content hashes of rows that have them for a key_id: of all in their order, number `first` and `_HELD` in total.
+
+    Attributes:
+        first: the number of the first that is held.
+        seen: how many there were.
+    """
+
+    def __init__(self, first: int) -> None:
+        self.first, self.seen = first, 0
+        self._held = [np.empty(0, np.uint64)]
+
+    def add(self, key_id: UInt64Array, content: UInt64Array) -> None:
+        """Add those of the next rows."""
+        keyless = content[content == key_id]
+        start = self.first - self.seen
+        if start < len(keyless) and start + _HELD > 0:
+            self._held.append(keyless[max(0, start) : start + _HELD].copy())
+        self.seen += len(keyless)
+
+    def held(self) -> UInt64Array:
+        """The hashes, sorted."""
+        return np.sort(np.concatenate(self._held))
+
+
+class _Rows:
+    """What is gathered from the rows of all shards.
+
+    Attributes:
+        salts: `word_salts` of the classes.
+        counts: for each split, (K,) int64, the rows of each class.
+        keyless: the first of the content hashes that are key_ids.
+    """
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.salts = word_salts(manifest.classes)
+        self.counts = {split: np.zeros(len(manifest.classes), np.int64) for split in SPLITS}
+        self.keyless = _Keyless(0)
+
+    def add(self, drawings: Drawings, content: UInt64Array, split: str) -> None:
+        """Add the rows of a row group."""
+        self.counts[split] += np.bincount(drawings.word, minlength=len(self.salts))
+        self.keyless.add(drawings.key_id, content)
+
+
+def _repeated(folder: Path, manifest: Manifest, rows: _Rows, progress: Progress) -> list[Damage]:
+    """The shards with rows without a key_id of their own whose word and strokes a row with one has.
+
+    All shards are read once more for every `_HELD` rows without a key_id, so that memory is bounded.
+    """
+    keyless, found = rows.keyless, {file.name: 0 for file in manifest.files}
+    splits, seed = parse_splits(manifest.options["splits"]), int(manifest.options["seed"])
+    while keyless.first < keyless.seen < sum(file.rows for file in manifest.files):
+        held, keyless = keyless.held(), _Keyless(keyless.first + _HELD)
+        repeated = np.zeros(len(held), np.bool_)
+        for number, file in enumerate(manifest.files):
+            progress("comparing strokes", number, len(manifest.files), unit="shards")
+            for table in _row_groups(folder / file.name, ("key_id", *STROKE_COLUMNS)):
+                drawings = from_table(table)
+                content = content_hash(drawings, rows.salts)
+                keyless.add(drawings.key_id, content)
+                keyed = content[content != drawings.key_id]
+                place = np.minimum(np.searchsorted(held, keyed), len(held) - 1)
+                repeated[place[held[place] == keyed]] = True
+        key_id = held[repeated]
+        split, hashes = split_of(key_id, splits), order_hash(key_id, seed)
+        for name in found:
+            plan = ShardPlan.of_name(name)
+            found[name] += int(((split == plan.split) & (part_of(hashes, plan.count) == plan.index)).sum())
+    what = "{} without a key_id: a drawing with a key_id has the same word and strokes"
+    return [
+        Damage(name, what.format(counted(count, "duplicate")), misplaced=True) for name, count in found.items() if count
+    ]
+
+
+def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | None) -> Damage | None:
     if not path.is_file():
         return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
     size = path.stat().st_size
@@ -107,43 +188,46 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Arr
         if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
             return Damage(file.name, "its footer's SHA-256 does not match the manifest")
     try:
-        what = _read_through(path, file, manifest, counts)
+        what = _read_through(path, file, manifest, rows)
     except (pa.ArrowException, OSError, ValueError) as error:
         return Damage(file.name, f"it cannot be read ({' '.join(str(error).split())})")
     return Damage(file.name, what, misplaced=True) if what else None
 
 
-def _read_through(path: Path, file: ShardFile, manifest: Manifest, counts: Int64Array | None) -> str | None:
-    """Read all pages, which checks their checksums; with `counts`, (K,), also check and count the rows."""
+def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Rows | None) -> str | None:
+    """Read all pages, which checks their checksums; with `gathered`, also check each row and add it there."""
     last: tuple[UInt64Array, UInt64Array] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
     rows = 0
     for table in _row_groups(path):
         drawings = from_table(table)
-        drawings.words.extend(manifest.classes)
         rows += len(drawings)
-        if counts is None:
+        if gathered is None:
             continue
-        what = _misplaced(table, drawings, file, manifest, last)
+        what = _misplaced(table, drawings, file, manifest, last[0])
         if what:
             return what
-        counts += np.bincount(drawings.word, minlength=len(counts))
-        last = _hashes(drawings, manifest)[-1:], content_hash(drawings)[-1:]
+        hashes, content = _hashes(drawings, manifest), content_hash(drawings, gathered.salts)
+        what = _disordered(np.concatenate([last[0], hashes]), np.concatenate([last[1], content]))
+        if what:
+            return what
+        gathered.add(drawings, content, file.split)
+        last = hashes[-1:], content[-1:]
     return None if rows == file.rows else f"{rows:,} rows, but {file.rows:,} in the manifest"
 
 
-def _row_groups(path: Path) -> Iterator[pa.Table]:
+def _row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     with path.open("rb") as opened:
         parquet = pq.ParquetFile(opened, page_checksum_verification=True)
         if not parquet.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a shard")
         for number in range(parquet.num_row_groups):
-            yield parquet.read_row_group(number, use_threads=False)
+            yield parquet.read_row_group(number, columns=columns, use_threads=False)
 
 
 def _misplaced(
-    table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: tuple[UInt64Array, UInt64Array]
+    table: pa.Table, drawings: Drawings, file: ShardFile, manifest: Manifest, last: UInt64Array
 ) -> str | None:
-    """What is wrong with the place or the content of rows; `last` holds the hashes of the row before them, if any."""
+    """What is wrong with the place or the content of rows; `last` holds the hash of the row before them, if any."""
     splits: tuple[Fraction, ...] = parse_splits(manifest.options["splits"])
     plan = ShardPlan.of_name(file.name)
     hashes = _hashes(drawings, manifest)
@@ -151,7 +235,7 @@ def _misplaced(
         return "a row belongs to another split"
     if (part_of(hashes, plan.count) != plan.index).any():
         return "a row belongs to another shard"
-    ordered = np.concatenate([last[0], hashes])
+    ordered = np.concatenate([last, hashes])
     if (ordered[1:] < ordered[:-1]).any():
         return "rows are not in order"
     if len(drawings) and drawings.word.max() >= len(manifest.classes):
@@ -162,7 +246,11 @@ def _misplaced(
     ends = np.concatenate([[0], drawings.stroke_end])
     if (np.diff(ends) <= 0).any() or (len(ends) > 1 and not ends[-1] == len(drawings.x) == len(drawings.y)):
         return "strokes without points, or points without strokes"
-    content = np.concatenate([last[1], content_hash(drawings)])
+    return None
+
+
+def _disordered(ordered: UInt64Array, content: UInt64Array) -> str | None:
+    """What is wrong with rows of the same hash, given (N,) hashes in order and content hashes."""
     tied = np.flatnonzero(ordered[1:] == ordered[:-1])
     if (content[tied] == content[tied + 1]).any():
         return "a drawing is there twice"

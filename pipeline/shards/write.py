@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from pipeline.arrays import Int32Array, Int64Array, UInt64Array
 from pipeline.drawings import Drawings, content_hash, from_strokes
@@ -19,6 +20,7 @@ from pipeline.shards.records import duplicates, gather, index
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
+from pipeline.shards.twins import Twins
 from pipeline.storage.files import Output
 
 _Piece = tuple[UInt64Array, Int64Array]  # a blob of records, and the bytes at which the wanted ones begin, in order
@@ -34,6 +36,7 @@ class WrittenShard:
         written: (F,) int64, drawings from each source.
         duplicates: (F,) int64, drawings from each source that were dropped as duplicates.
         same_key: drawings that share their key_id with another that has other strokes.
+        keyless_duplicates: duplicates without a key_id whose word and strokes a drawing with one has.
     """
 
     file: ShardFile
@@ -41,17 +44,19 @@ class WrittenShard:
     written: Int64Array
     duplicates: Int64Array
     same_key: int
+    keyless_duplicates: int
 
     def dump(self) -> dict[str, Any]:
         """The entry for the journal."""
         counts = {name: getattr(self, name).tolist() for name in ("classes", "written", "duplicates")}
-        return {"file": asdict(self.file), **counts, "same_key": self.same_key}
+        numbers = {name: getattr(self, name) for name in ("same_key", "keyless_duplicates")}
+        return {"file": asdict(self.file), **counts, **numbers}
 
     @staticmethod
     def load(entry: dict[str, Any]) -> "WrittenShard":
         """The shard that `dump` made into `entry`."""
         counts = {name: np.array(entry[name], np.int64) for name in ("classes", "written", "duplicates")}
-        return WrittenShard(file=ShardFile(**entry["file"]), **counts, same_key=entry["same_key"])
+        return WrittenShard(**{**entry, **counts, "file": ShardFile(**entry["file"])})
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,26 @@ def vocabularies(words: Sequence[str], classes: Sequence[str], countrycodes: Seq
     )
 
 
+@dataclass
+class _Dropped:
+    """What `ShardWriter._unique` drops and finds.
+
+    Attributes:
+        duplicates: (F,) int64, records from each source that were dropped.
+        keyless: how many of them were dropped because a drawing with a key_id has the same word and strokes.
+        same_key: records that share their key_id with another, but not its word or strokes.
+    """
+
+    duplicates: Int64Array
+    keyless: int = 0
+    same_key: int = 0
+
+
 class ShardWriter:
-    """Writes shards of one finished spill, in row groups of `row_group_rows`; threads may share it."""
+    """Writes shards of one finished spill, in row groups of `row_group_rows`; threads may share it.
+
+    With `twins` it drops drawings without a key_id whose word and strokes a drawing with one has.
+    """
 
     def __init__(
         self,
@@ -94,12 +117,13 @@ class ShardWriter:
         *,
         seed: int,
         sources: int,
+        twins: Twins | None = None,
         row_group_rows: int = USUAL_SIZES.row_group_rows,
     ) -> None:
         # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
         pa.set_memory_pool(pa.system_memory_pool())
         self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
-        self._row_group_rows = row_group_rows
+        self._twins, self._row_group_rows = twins, row_group_rows
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
@@ -107,12 +131,11 @@ class ShardWriter:
         """Write one shard into `folder`; the caller syncs it to disk."""
         path = folder / plan.name
         classes = np.zeros(len(self._named.classes), np.int64)
-        written, repeated = np.zeros(self._sources, np.int64), np.zeros(self._sources, np.int64)
-        same_keys: list[int] = []
+        written, dropped = np.zeros(self._sources, np.int64), _Dropped(np.zeros(self._sources, np.int64))
         rows = 0
         # An open file: pyarrow tries a path as a URI first, which fails if the path is not UTF-8.
         with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-            for pieces in _row_groups(self._unique(plan, repeated, same_keys), self._row_group_rows):
+            for pieces in _row_groups(self._unique(plan, dropped), self._row_group_rows):
                 drawings, source = self._gather(pieces)
                 written += np.bincount(source, minlength=len(written))
                 classes += np.bincount(drawings.word, minlength=len(classes))
@@ -123,7 +146,7 @@ class ShardWriter:
         with path.open("rb") as shard:
             footer, footer_bytes = footer_hash(shard)
         entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)
-        return WrittenShard(entry, classes, written, repeated, sum(same_keys))
+        return WrittenShard(entry, classes, written, dropped.duplicates, dropped.same_key, dropped.keyless)
 
     def _gather(self, pieces: Sequence[_Piece]) -> tuple[Drawings, Int32Array]:
         """The drawings of some records, with their final labels and codes, and their sources."""
@@ -131,10 +154,10 @@ class ShardWriter:
         word, code = self._named.label[drawings.word], self._named.code[drawings.countrycode]
         return replace(drawings, word=word, countrycode=code), source
 
-    def _unique(self, plan: ShardPlan, repeated: Int64Array, same_keys: list[int]) -> Iterator[_Piece]:
+    def _unique(self, plan: ShardPlan, dropped: _Dropped) -> Iterator[_Piece]:
         """The records of a shard in their order, one range of hashes at a time, without duplicates.
 
-        The duplicates from each source are counted in `repeated`, (F,), in place.
+        What is left out is counted in `dropped`, in place.
         """
         first, last = first_of_part(plan.index, plan.count), first_of_part(plan.index + 1, plan.count) - 1
         for part in range(first * RANGES >> 64, (last * RANGES >> 64) + 1):
@@ -144,17 +167,27 @@ class ShardWriter:
             blob = self._spill.read(partition)
             start, key_id = index(blob, int(self._spill.rows[partition]))
             hashes = order_hash(key_id, self._seed)
-            mine = np.flatnonzero(part_of(hashes, plan.count) == plan.index)
-            if len(mine) < len(hashes):  # some of this range belongs to another shard
-                start, hashes = start.take(mine), hashes.take(mine)
+            mine = part_of(hashes, plan.count) == plan.index  # some of this range may belong to another shard
+            if self._twins is not None:
+                twin = mine & self._twins.of_keyed(partition, blob, start, key_id)
+                dropped.keyless += self._count(blob, start, twin, dropped)
+                mine &= ~twin
+            if not mine.all():
+                start, hashes = start[mine], hashes[mine]
             start = start.take(self._order(blob, start, hashes))
             again, same_key = duplicates(blob, start)
-            same_keys.append(same_key)
-            if again.any():
-                _, source = gather([(blob, start.take(np.flatnonzero(again)))], self._like)
-                repeated += np.bincount(source, minlength=len(repeated))
-                start = start.take(np.flatnonzero(~again))
+            dropped.same_key += same_key
+            if self._count(blob, start, again, dropped):
+                start = start[~again]
             yield blob, start
+
+    def _count(self, blob: UInt64Array, start: Int64Array, which: NDArray[np.bool_], dropped: _Dropped) -> int:
+        """Count the records that `which`, (N,) bool, marks as duplicates of their sources; returns how many."""
+        if not which.any():
+            return 0
+        _, source = gather([(blob, start[which])], self._like)
+        dropped.duplicates += np.bincount(source, minlength=len(dropped.duplicates))
+        return len(source)
 
     def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:
         """The order of records: by hash; for equal hashes by content, the other columns with nulls last, and source."""

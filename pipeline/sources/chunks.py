@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import xxhash
+from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
@@ -54,6 +55,7 @@ class Scanned:
         end: the offset in the file where the chunk ends.
         lines: how many lines or records it holds, rejected ones and an overlong line skipped before it included.
         rejects: returns its rejects in order, given the file's name and how many lines the file has before the chunk.
+        keyless: (N,) bool, which drawings have no key_id in the source; None if all have one.
     """
 
     drawings: Drawings
@@ -61,6 +63,7 @@ class Scanned:
     end: int
     lines: int
     rejects: Callable[[str, int], Iterable[Reject]]
+    keyless: NDArray[np.bool_] | None = None
 
 
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

@@ -2,18 +2,23 @@
 
 import glob
 import os
+import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
-from pipeline.classes import WORDS, declared_word, plain_stem
+from pipeline.classes import WORDS, declared_word, plain_stem, stem_and_ending
 from pipeline.errors import InputError
+from pipeline.storage.local import local_path
 
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
-_COMPRESSED = ("", ".gz", ".zst")
-_BINARY = tuple(f".bin{end}" for end in _COMPRESSED)
 _BITMAPS = ".npy"
-SUFFIXES = (*(f"{kind}{end}" for kind in (".ndjson", ".jsonl") for end in _COMPRESSED), *_BINARY)
+_ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for end in ("", ".gz", ".zst"))
+# Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
+_OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
+_MADE = (*_OWN, "pictures.json", "bitmaps.json")
+_MOST_KINDS = 6  # named in a message
 
 
 @dataclass(frozen=True)
@@ -33,7 +38,7 @@ class Source:
     @property
     def is_binary(self) -> bool:
         """Whether it holds Google's packed records rather than lines of JSON; only its name says so."""
-        return self.path.name.endswith(_BINARY)
+        return _is_binary(self.path.name)
 
     @property
     def unit(self) -> str:
@@ -47,55 +52,141 @@ def no_drawing_in(source: Source, first_reject: object | None) -> InputError:
     return InputError(f"{source.path}: no drawing in it; is it a Quick, Draw! file? ({why})")
 
 
-def find_sources(inputs: Sequence[str], classes: Sequence[str] | None = None) -> list[Source]:
-    """The files that paths, folders and globs name, each once, in the order of their names.
+def refuse_unfit(source: Source, drawings: int, rejected: int, first_reject: object | None) -> None:
+    """Raise an error for a source of other content: it has rejects and no drawing, or more rejects than drawings.
 
-    Folders are searched for files with one of `SUFFIXES`; hidden files are skipped.
+    Args:
+        source: the source, which was read to its end.
+        drawings: how many it has.
+        rejected: how many lines or records were rejected; the damaged end of a compressed file is none.
+        first_reject: the first reject, of whatever kind; None if there is none.
 
     Raises:
-        InputError: something does not exist, or a folder holds no such file.
+        InputError: the source is unfit.
+    """
+    if not drawings and first_reject is not None:
+        raise no_drawing_in(source, first_reject)
+    if rejected > drawings:
+        raise InputError(
+            f"{source.path}: {rejected:,} of its {drawings + rejected:,} {source.unit}s are rejected, more than half; "
+            f"is it a Quick, Draw! file? ({first_reject})"
+        )
+
+
+def find_sources(
+    inputs: Sequence[str],
+    classes: Sequence[str] | None = None,
+    tell: Callable[[str], object] = lambda _message: None,
+) -> list[Source]:
+    """The files that paths, folders and globs name, each once, in the order of their names.
+
+    Args:
+        inputs: paths, folders, which are searched for the files that `is_source` takes, and globs.
+        classes: words that the names of files may declare beside Google's.
+        tell: is called with a message for each folder that holds other files too.
+
+    Raises:
+        InputError: something does not exist, a folder holds no source, or the name of a binary file declares no word.
     """
     known = (*WORDS, *(classes or ()))
-    found = find_files(inputs, _files_in, "`sketchpipe sample` makes one to start with")
-    return [Source(path, name, word_of_name(name, known)) for name, path in found]
+    hint = "`sketchpipe sample` makes one to start with"
+    found = find_files(inputs, is_source, ".ndjson, .jsonl or .bin file", hint, tell)
+    sources = [Source(path, name, word_of_name(name, known)) for name, path in found]
+    for source in sources:
+        if stem_and_ending(source.path.name)[1] == _BITMAPS:
+            raise InputError(
+                f"{source.path}: bitmaps have no strokes to put into shards; see `sketchpipe render bitmaps --help`"
+            )
+        if source.declared == "":
+            raise InputError(f"{source.path}: its name declares no class; name it <class>.bin")
+    return sources
 
 
-def find_files(inputs: Sequence[str], files_in: Callable[[Path], list[Path]], hint: str) -> list[tuple[str, Path]]:
+def is_source(path: Path) -> bool:
+    """Whether a file that was found in a folder is one of drawings; only its name is looked at."""
+    return stem_and_ending(path.name)[1] in _ENDINGS
+
+
+def find_files(
+    inputs: Sequence[str],
+    is_wanted: Callable[[Path], bool],
+    wanted: str,
+    hint: str,
+    tell: Callable[[str], object] = lambda _message: None,
+) -> list[tuple[str, Path]]:
     """The names and paths of the files that paths, folders and globs name, each once, in the order of their names.
 
     Args:
         inputs: paths and globs.
-        files_in: returns the wanted files of an absolute path: the file itself, or those below a folder.
+        is_wanted: whether a file below a folder is to be taken.
+        wanted: what such a file is called in messages.
         hint: what to do about an input that does not exist.
+        tell: is called with a message for each folder that holds other files too.
 
     Raises:
-        InputError: something does not exist.
+        InputError: something does not exist, or a folder holds no wanted file.
+        UsageError: an input is an address of an object store or a web page.
     """
     found: dict[Path, str] = {}
-    for text in inputs:
+    for text in (str(local_path(one)) for one in inputs):
         matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
             raise InputError(f"{text}: no such file or folder; {hint}")
         for match in matches:
             path = Path(os.path.abspath(match))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
-            for file in files_in(path):
+            files = _files_below(path, match, is_wanted, wanted, tell) if path.is_dir() else [path]
+            for file in files:
                 inside = file.relative_to(path if file != path else path.parent).as_posix()
                 name = f"{(path if file != path else path.parent).name}/{inside}"
                 found[file] = min(name, found.get(file, name))  # the first would depend on the order of inputs
     return sorted((printable(name), path) for path, name in found.items())
 
 
-def visible_files(folder: Path, pattern: str) -> list[Path]:
-    """The files below a folder that match; hidden ones, and those in hidden folders, are skipped."""
-    files = [file for file in folder.rglob(pattern) if file.is_file()]
-    return [file for file in files if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+def _files_below(
+    folder: Path, given: str, is_wanted: Callable[[Path], bool], wanted: str, tell: Callable[[str], object]
+) -> list[Path]:
+    """The wanted files below a folder, which the user gave as `given`; tells how many others there are, by kind.
+
+    Hidden files, and those in hidden folders, are not looked at.
+    """
+    there = [file for file in folder.rglob("*") if file.is_file()]
+    there = [file for file in there if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
+    made = {file.parent for file in there if file.name in _MADE}
+    files = [file for file in there if is_wanted(file) and file not in own]
+    others = [file for file in there if not (is_wanted(file) or (made and made.intersection(file.parents)))]
+    if not files:
+        if any(stem_and_ending(file.name)[1] == _BITMAPS for file in others):
+            raise InputError(f"{given}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
+        only = f", only {_by_kind(there)}" if there else ""
+        raise InputError(f"{given}: holds no {wanted}{only}; give the folder or the files of drawings")
+    if others:
+        tell(f"passed over in {given}: {_by_kind(others)}")
+    return files
+
+
+def _by_kind(files: Sequence[PurePath]) -> str:
+    """How many files of each kind there are, as text.
+
+    >>> _by_kind([PurePath("a.CSV"), PurePath("b.csv"), PurePath("sun.ndjson.zip"), PurePath("README")])
+    '2 .csv, 1 .zip, 1 without an ending'
+    """
+    endings = Counter(file.suffix.lower() for file in files)
+    plain = {end: count for end, count in endings.items() if re.fullmatch(r"\.\w{1,12}", end, re.ASCII)}
+    most = sorted(plain, key=lambda end: (-plain[end], end))[:_MOST_KINDS]
+    texts = [f"{plain[end]:,} {end}" for end in most]
+    if endings[""]:
+        texts.append(f"{endings['']:,} without an ending")
+    if rest := len(files) - endings[""] - sum(plain[end] for end in most):
+        texts.append(f"{rest:,} of other kinds")
+    return ", ".join(texts)
 
 
 def word_of_name(name: str, known: Sequence[str]) -> str | None:
     """The word that a source's name declares; for a binary file, which holds no words, it may be any word."""
     name = PurePath(name).name
     word = declared_word(name, known)
-    return plain_stem(name) if word is None and name.endswith(_BINARY) else word
+    return plain_stem(name) if word is None and _is_binary(name) else word
 
 
 def printable(name: str) -> str:
@@ -103,16 +194,5 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
-def _files_in(path: Path) -> list[Path]:
-    if path.name.endswith(_BITMAPS):
-        raise InputError(f"{path}: bitmaps have no strokes to put into shards; see `sketchpipe render bitmaps --help`")
-    if not path.is_dir():
-        return [path]
-    files = [file for file in visible_files(path, "*") if file.name.endswith(SUFFIXES)]
-    # A folder of shards may be among the inputs; its rejects.ndjson is not a source.
-    files = [file for file in files if file.name != "rejects.ndjson" or not (file.parent / "manifest.json").exists()]
-    if not files:
-        if any(path.rglob(f"*{_BITMAPS}")):
-            raise InputError(f"{path}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
-        raise InputError(f"{path}: holds no .ndjson, .jsonl or .bin file; give the folder or the files of drawings")
-    return files
+def _is_binary(name: str) -> bool:
+    return stem_and_ending(name)[1].startswith(".bin")

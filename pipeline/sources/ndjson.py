@@ -50,11 +50,12 @@ def scan_chunk(chunk: Chunk) -> Scanned:
         words=words,
         countrycodes=countrycodes,
     )
-    without_key = rows[nd.HAS_KEY_ID] == 0
-    if without_key.any():
-        drawings.key_id[without_key] = content_hash(drawings)[without_key]
+    keyless = rows[nd.HAS_KEY_ID] == 0
+    if keyless.any():
+        drawings.key_id[keyless] = content_hash(drawings)[keyless]
     rejects = partial(_rejects, chunk.offset, chunk.too_long, np.concatenate(faults))
-    return Scanned(drawings, rows[nd.END] + chunk.offset, chunk.end, lines + (chunk.too_long is not None), rejects)
+    read = lines + (chunk.too_long is not None)
+    return Scanned(drawings, rows[nd.END] + chunk.offset, chunk.end, read, rejects, keyless)
 
 
 def _rejects(offset: int, too_long: int | None, faults: NDArray[np.int32], name: str, lines: int) -> Iterator[Reject]:

@@ -16,6 +16,7 @@ from pipeline.errors import InputError, UsageError
 from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
 from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
+from pipeline.storage.local import local_path
 from pipeline.threads import core_count
 from pipeline.wording import counted
 
@@ -45,7 +46,8 @@ def read_drawings(
         raise UsageError(f"{'classes' if texts else 'source'}: expected one or more")
     parts: list[Drawings] = []
     seen: set[str] = set()
-    for one in find_sources(texts, wanted):
+    sources = find_sources(texts, wanted)
+    for one in sources:
         for part in _read_chunks(one, strict):
             seen.update(part.words)
             if wanted is not None:
@@ -54,6 +56,8 @@ def read_drawings(
                 if unwanted:  # as in a build, a file of an unwanted word is not read to its end
                     break
             parts.append(part)
+    if not seen:
+        raise no_drawing_in(sources[0], None)
     for word in wanted or ():
         if word not in seen:
             raise InputError(missing_class(word, seen))
@@ -73,6 +77,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
         InputError: a name is that of no file, or no file has a drawing.
     """
     found = False
+    files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
     for name in files:
         if name != "-" and not Path(name).is_file():
@@ -94,7 +99,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
     """The drawings of a source, one chunk at a time; warns of its rejects at the end."""
-    first, rejected, found = None, 0, False
+    first, rejected = None, 0
 
     def note(reject: Reject) -> None:
         nonlocal first, rejected
@@ -102,10 +107,6 @@ def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
             raise InputError(str(reject))
         first, rejected = first or reject, rejected + 1
 
-    for drawings in read_parts(source, note, core_count()):
-        found = True
-        yield drawings
-    if not found:
-        raise no_drawing_in(source, first)
+    yield from read_parts(source, note, core_count())
     if first is not None:
         warnings.warn(f"{source.path}: {counted(rejected, source.unit)} rejected; the first: {first}", stacklevel=3)

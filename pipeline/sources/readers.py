@@ -9,9 +9,9 @@ from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
-from pipeline.sources.files import Source
+from pipeline.sources.files import Source, refuse_unfit
 from pipeline.sources.ndjson import scan_chunk
-from pipeline.sources.rejects import Reject
+from pipeline.sources.rejects import DAMAGED, Reject
 from pipeline.sources.streams import Stream
 from pipeline.threads import ordered_map
 
@@ -48,7 +48,7 @@ def scan_source(source: Source, chunk: Chunk) -> Scanned:
 
 def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
     """The one reject of the damaged end of a compressed file, which names the damage."""
-    return [Reject(name, end, lines + 1, "damaged-file", f"{damage}; fetch the file anew")]
+    return [Reject(name, end, lines + 1, DAMAGED, f"{damage}; fetch the file anew")]
 
 
 def read_parts(
@@ -62,15 +62,20 @@ def read_parts(
         workers: how many threads parse.
 
     Raises:
-        InputError: the source cannot be read.
+        InputError: the source cannot be read, or more of its lines are rejected than not, which its end shows.
     """
-    lines = 0
+    lines = drawings = rejected = 0
+    first = None
     for scanned in ordered_map(partial(scan_source, source), read_source(source), workers):
         for one in scanned.rejects(source.name, lines):
+            first = first or one
+            rejected += one.reason != DAMAGED
             reject(one)
         lines += scanned.lines
         if len(scanned.drawings):
+            drawings += len(scanned.drawings)
             yield scanned.drawings
+    refuse_unfit(source, drawings, rejected, first)
 
 
 def is_compressed(source: Source) -> bool:

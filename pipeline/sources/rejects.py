@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.sources.scanner import faults
 
+DAMAGED = "damaged-file"  # the reason of the one reject of a compressed file's damaged end, which is no line
 _TYPES = {
     faults.WORD: "a string",
     faults.COUNTRYCODE: "a string or null",

@@ -107,7 +107,7 @@ def test_an_interrupted_bench_leaves_nothing_behind(shards: Path, temporary: Pat
 def test_what_cannot_be_measured_is_an_error_in_one_line(temporary: Path, tmp_path: Path) -> None:
     for words, code, message in (
         (("--shards", "nowhere"), 3, "nowhere: no such folder; make shards with"),
-        (("--shards", "tmp"), 4, r"no shards here \(manifest"),
+        (("--shards", "tmp"), 3, r"no shards here \(manifest"),
     ):
         ran = in_process("bench", *words, cwd=tmp_path)
         assert (ran.returncode, ran.stdout) == (code, "")

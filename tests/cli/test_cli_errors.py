@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 class Command:
-    """`main()` in this process, in a folder of its own: what the command prints and how it ends."""
+    """`run()` in this process, in a folder of its own: what the command prints and how it ends."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capsys, self._monkeypatch = capsys, monkeypatch
@@ -263,7 +263,7 @@ def test_inspecting_what_is_not_there_is_an_error(run: Command, cats: Path) -> N
     run("inspect", "nowhere").fails(
         3, "nowhere: no such folder; make shards with `sketchpipe shards SOURCE --to nowhere`"
     )
-    run("inspect", cats).fails(4, r"no shards here \(manifest\.json is missing\)")
+    run("inspect", cats).fails(3, r"no shards here \(manifest\.json is missing\)")
     run("render", "sheet", "nowhere").fails(3, "nowhere: no such folder")
 
 

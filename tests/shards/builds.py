@@ -28,6 +28,12 @@ def records(word: str, keys: Sequence[int], **fields: Any) -> bytes:
     return b"".join(record(word, key, [[[key % 256, 7], [key // 256 % 256, 9]]], **fields) for key in keys)
 
 
+def keyless(lines: bytes) -> bytes:
+    """The same drawings without key_ids, words and strokes alone."""
+    fields = (json.loads(line) for line in lines.splitlines())
+    return b"".join(json.dumps({"word": line["word"], "drawing": line["drawing"]}).encode() + b"\n" for line in fields)
+
+
 def write(folder: Path, **files: bytes) -> Path:
     """Write `<name>.ndjson` files, `__` in a name standing for a space."""
     folder.mkdir(parents=True, exist_ok=True)

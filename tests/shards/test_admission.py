@@ -133,10 +133,10 @@ def test_an_unknown_class_is_an_error_that_suggests_the_nearest(tmp_path: Path, 
 
 
 def test_a_source_without_a_good_line_is_an_error_with_its_first_bad_line(tmp_path: Path) -> None:
-    folder = write(tmp_path / "in", cat=records("cat", range(3)), empty=b"\n\n")
+    folder = write(tmp_path / "in", empty=b"\n\n")
     with pytest.raises(InputError, match=r"empty\.ndjson: no drawing in it; .* \(in/empty.ndjson: it has no lines\)"):
         build(folder, tmp_path / "out")
-    write(folder, empty=b"\nnumber,word\n1,cat\n")
+    write(folder, cat=records("cat", range(3)), empty=b"\nnumber,word\n1,cat\n")
     with pytest.raises(InputError, match=r"in/empty\.ndjson:2: expected a JSON object, found \"n\""):
         build(folder, tmp_path / "out")
     assert not (tmp_path / "out").exists()

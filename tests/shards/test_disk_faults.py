@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.errors import OutputError
 from pipeline.shards.manifest import SHARDS
-from tests.shards.builds import build, files_of, records, staging, write
+from tests.shards.builds import build, files_of, keyless, records, staging, write
 from tests.shards.faults import CALLS, Faults
 
 pytestmark = pytest.mark.long
@@ -18,7 +18,11 @@ pytestmark = pytest.mark.long
 @pytest.fixture(scope="module")
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
-    write(folder / "in", cat=records("cat", range(60)) + b"bad\n", dog=records("dog", range(60, 90)))
+    write(
+        folder / "in",
+        cat=records("cat", range(60)) + b"bad\n",
+        dog=records("dog", range(60, 90)) + keyless(records("dog", range(60, 70))),
+    )
     return folder / "in"
 
 

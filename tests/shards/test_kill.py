@@ -20,7 +20,7 @@ from pipeline.shards.manifest import MANIFEST, SHARDS, read_manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import find_sources
 from pipeline.storage.commit import locked
-from tests.shards.builds import build, files_of, random_drawings, records, staging, write
+from tests.shards.builds import build, files_of, keyless, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
 
@@ -32,6 +32,7 @@ KILLS = 8
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("kill") / "in"
     pens = {f"class{k}": random_drawings(f"class {k}", 150, k) + b"bad\n" for k in range(6)}
+    pens["class1"] += keyless(random_drawings("class 0", 150, 0))  # the drawings of class 0 once more
     return write(folder, **pens)
 
 

@@ -280,10 +280,10 @@ def test_what_is_not_there_is_named(shards: Path, tmp_path: Path) -> None:
         open_split(shards, "dev")
     with pytest.raises(InputError, match="no such folder; make shards with"):
         open_split(tmp_path / "nowhere", "train")
-    with pytest.raises(ShardError, match=r"no shards here \(manifest.json is missing\)"):
+    with pytest.raises(InputError, match=r"no shards here \(manifest.json is missing\)"):
         open_split(tmp_path, "train")
     build(write(tmp_path / "in", cat=records("cat", range(9))), tmp_path / "out", splits="1,0,0")
-    with pytest.raises(InputError, match="its test split has no drawings"):
+    with pytest.raises(InputError, match="its test split has no drawings: the shards were built with --splits 1,0,0"):
         open_split(tmp_path / "out", "test")
 
 

@@ -15,7 +15,7 @@ from pipeline.shards.folder import build_folder
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.options import BuildOptions, BuildSizes
-from tests.shards.builds import build, files_of, random_drawings, records, staging, write
+from tests.shards.builds import build, files_of, keyless, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
 
@@ -33,6 +33,7 @@ class DiedError(BaseException):
 def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("resume") / "in"
     pens = {f"class{k}": random_drawings(f"class {k}", 120, k) + b"bad\n" for k in range(4)}
+    pens["class1"] += keyless(random_drawings("class 0", 120, 0))  # the drawings of class 0 once more
     return write(folder, **pens)
 
 

@@ -1,0 +1,60 @@
+"""Foresees, from the beginnings of its sources, why a build would be refused."""
+
+from collections.abc import Sequence
+
+from pipeline.classes import missing_class
+from pipeline.errors import InputError
+from pipeline.shards.options import BuildOptions
+from pipeline.shards.tally import Counts
+from pipeline.sources.files import Source
+from pipeline.sources.readers import HEAD_BYTES, read_parts, read_source, scan_source
+
+_MOST_BYTES = 64 * HEAD_BYTES  # read of a source that begins with one very long line
+
+
+def foresee_refusals(sources: Sequence[Source], options: BuildOptions, *, strict: bool = False) -> None:
+    """Raise the error with which a build would be refused, as far as the beginnings of its sources show.
+
+    A source is read to its end if its beginning has more rejects than drawings. A class is called missing if no
+    beginning and no file's name has it, unless a source of several words goes on after its beginning.
+
+    Raises:
+        InputError: the build would be refused.
+    """
+    counts = Counts(sources, options)
+    whole = {k for k, source in enumerate(sources) if source.path.is_file() and _count(k, source, counts, strict)}
+    counts.refuse_unfit(whole)
+    for k, (source, tally) in enumerate(zip(sources, counts.tallies, strict=True)):
+        if k not in whole and 2 * tally.rejected > tally.read:
+            for _ in read_parts(source):  # raises the error
+                pass
+    if len(whole) == len(sources):
+        counts.classes()
+    elif all(k in whole or tally.declared is not None for k, tally in enumerate(counts.tallies)):
+        for word in options.classes or ():
+            if word not in counts.words.strings:
+                raise InputError(missing_class(word, counts.words.strings))
+
+
+def _count(number: int, source: Source, counts: Counts, strict: bool) -> bool:
+    """Count what is in the beginning of a source; returns whether a build reads no more than that."""
+    tally = counts.tallies[number]
+    for chunk in read_source(source, chunk_bytes=HEAD_BYTES):
+        if tally.read and len(chunk.text):
+            return False
+        scanned = scan_source(source, chunk)
+        _, _, read, end = counts.admit(number, scanned)
+        before = tally.rejected
+        for reject in scanned.rejects(source.name, tally.lines):
+            if tally.stopped and reject.offset >= end:
+                break
+            if strict:
+                raise InputError(f"{reject} (--strict)")
+            counts.note_reject(number, reject)
+        tally.lines += scanned.lines
+        tally.read += read + tally.rejected - before
+        if tally.stopped:
+            return True
+        if chunk.end > _MOST_BYTES:
+            return False
+    return True
