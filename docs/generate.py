@@ -29,7 +29,18 @@ from typer.models import ArgumentInfo, OptionInfo
 ROOT = Path(__file__).parents[1]
 # Subpackages in reading order, those that depend on little first. What is missing here comes last.
 SUBPACKAGES = (
-    *("storage", "sample", "sources", "sources/scanner", "shards", "rendering", "loading", "pictures", "download"),
+    *(
+        "storage",
+        "sample",
+        "sources",
+        "sources/converters",
+        "sources/scanner",
+        "shards",
+        "rendering",
+        "loading",
+        "pictures",
+        "download",
+    ),
     *("bench", "cli", "compute", "runs", "training", "training/tensorboard", "scoring", "charts", "report", "export"),
 )
 TYPES = {int: "INTEGER", float: "NUMBER", str: "TEXT", Path: "PATH"}

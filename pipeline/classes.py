@@ -46,7 +46,7 @@ waterslide, whale, wheel, windmill, wine bottle, wine glass, wristwatch, yoga, z
 _FORMS = ("simplified", "raw", "binary", "numpy_bitmap")
 _PREFIXES = (*(f"full_{form}_" for form in _FORMS), *(f"full/{form}/" for form in _FORMS))
 _COMPRESSED = (".gz", ".zst")
-_KINDS = (".ndjson", ".jsonl", ".bin", ".npy")
+_KINDS = (".ndjson", ".jsonl", ".json", ".csv", ".npz", ".bin", ".npy")
 # What browsers and file managers append to the name of a copy: "dog (1)", "dog(1)", "dog - Copy (2)", "dog (copy)".
 _COPY = re.compile(r"(?<=\S)( - copy)?( ?\((\d+|copy( \d+)?|another copy)\))?$", re.IGNORECASE)
 _MAC_COPY = re.compile(r"(?<=\S) copy( \d+)?$", re.IGNORECASE)  # may be part of a word, such as "hard copy"

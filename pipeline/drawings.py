@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Int32Array, Int64Array, UInt8Array, UInt64Array
+from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
 from pipeline.jit import kernel
 from pipeline.wording import counted
@@ -190,8 +191,19 @@ def from_strokes(drawings: Sequence[Sequence[Sequence[Sequence[int]]]], words: S
 
     >>> from_strokes([[[[0, 255], [10, 20]]]], ["line"]).x
     array([  0, 255], dtype=uint8)
+
+    Raises:
+        UsageError: a stroke is not two lists of the same length, or a value is not a whole number from 0 to 255.
     """
     strokes = [stroke for drawing in drawings for stroke in drawing]
+    for stroke in strokes:
+        if len(stroke) != 2 or len(stroke[0]) != len(stroke[1]):
+            raise UsageError(f"expected strokes of a list of x and a list of y of the same length, found {stroke}")
+        values = np.asarray(stroke, np.float64)
+        if not ((values >= 0) & (values <= 255) & (values == np.floor(values))).all():
+            raise UsageError(
+                f"expected whole numbers from 0 to 255, found {stroke}; `pipeline.sources.raw.simplify` scales any"
+            )
     vocabulary = sorted(set(words))
     count = len(drawings)
     return Drawings(

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.drawings import Drawings, concat, from_strokes
+from pipeline.errors import UsageError
 
 STROKES = [
     [[[1, 2, 3], [4, 5, 6]], [[7], [8]]],
@@ -117,3 +118,11 @@ def test_concat_merges_vocabularies_that_differ(drawings: Drawings) -> None:
     codes = [None if k < 0 else joined.countrycodes[k] for k in joined.countrycode.tolist()]
     assert codes == ["US", "DE", None, "US", "FR", None, "US"]
     assert len(set(joined.words)) == len(joined.words)
+
+
+@pytest.mark.parametrize(
+    "stroke", [[[1, 2], [3, 4], [5, 6], [7, 8]], [[0, 1], [2]], [[0.5], [1]], [[256], [0]], [[-1], [0]]]
+)
+def test_strokes_that_would_be_misread_are_refused(stroke: list[list[int]]) -> None:
+    with pytest.raises(UsageError, match="expected "):
+        from_strokes([[stroke]], ["cat"])

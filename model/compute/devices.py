@@ -50,7 +50,7 @@ def choose_devices(device: Device, *, divided: bool = False) -> Sequence[jax.Dev
     if nvidia_driver():
         raise UsageError(
             "this machine has an NVIDIA driver, but JAX computes on the CPU: install JAX's CUDA plugin with "
-            "`pip install 'sketchpipe[cuda12]'` (or cuda13), or use --device cpu"
+            "`pip install -e '.[cuda12]'` (or cuda13) in sketchpipe's folder, or use --device cpu"
         )
     if device == "gpu":
         raise UsageError("--device gpu: JAX finds no GPU; use --device cpu")

@@ -74,7 +74,7 @@ def export_run(loaded: LoadedRun, images: UInt8Array) -> Exported:
         raise MismatchError(
             f"{loaded.run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the "
             f"run's by up to {difference:.1e} on {len(images):,} drawings; less than {TOLERANCE:.0e} was expected. "
-            "No file was written. Try other versions: pip install -U 'sketchpipe[onnx]'"
+            "No file was written. Try other versions, in sketchpipe's folder: pip install -U -e '.[onnx]'"
         )
     return Exported(content, metadata, difference)
 

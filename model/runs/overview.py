@@ -85,6 +85,7 @@ class RunSummary:
             "classes": len(self.settings["classes"]) if "classes" in self.settings else None,
             "shards": self.shards,
             "shards_checksum": self.shards_checksum,
+            "settings": {name: value for name, value in self.settings.items() if name != "classes"},
             "epochs": self.settings.get("epochs"),
             "epochs_done": self.epochs_done,
             "best_validation_top1": best and best[0],

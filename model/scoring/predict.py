@@ -28,12 +28,12 @@ class Prediction:
     """A prediction for one drawing.
 
     Attributes:
-        drew: the drawing's own word.
+        drew: the drawing's own word; None if it has none.
         key_id: the drawing's identifier.
         labels: the probability of every class, the most probable class first.
     """
 
-    drew: str
+    drew: str | None
     key_id: int
     labels: dict[str, float]
 
@@ -103,7 +103,7 @@ class Predictor:
         for k, row in enumerate(probabilities):
             order = (-row).argsort(kind="stable").tolist()  # of equal ones the lower label comes first
             labels = {classes[label]: float(row[label]) for label in order}
-            yield Prediction(drawings.words[drawings.word[k]], int(drawings.key_id[k]), labels)
+            yield Prediction(drawings.words[drawings.word[k]] or None, int(drawings.key_id[k]), labels)
 
     def probabilities(self, images: UInt8Array) -> NDArray[np.float32]:
         """(N, K) float32, rows that sum to 1, for (N, H, W, C) uint8 images."""

@@ -45,7 +45,8 @@ class Progress:
         step: the steps done in this epoch.
         steps: the steps of one epoch.
         reading: the metrics of the steps since the last report.
-        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then.
+        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then, or if
+            the steps included a first call, which compiles.
     """
 
     epoch: int
@@ -248,7 +249,8 @@ class Trainer:
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
         left, rate = (config.epochs - epoch) * steps - done, reading.images_per_second
-        return Progress(epoch, done, steps, reading, left * config.batch / rate if rate else None)
+        known = reading.is_steady and rate
+        return Progress(epoch, done, steps, reading, left * config.batch / rate if known else None)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""

@@ -8,6 +8,7 @@ import typer
 from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
+from pipeline.cli import simplify as simplify_command
 from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
 from pipeline.cli.options import Command, help_without_command, with_local_paths
@@ -41,6 +42,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "download": download.download,
     "classes": classes.classes,
+    "simplify": simplify_command.simplify,
     "shards": shards.shards,
     "inspect": inspect.inspect,
     "verify": verify.verify,

@@ -10,10 +10,6 @@ import sys
 
 from pipeline import interrupts
 
-TYPE_CHECKING = False  # mypy knows this name; importing `typing` takes longer than this module
-if TYPE_CHECKING:
-    from typing import Any
-
 # Of objects: so many come into being while JAX and Flax are imported, and collecting garbage then takes 0.2 s.
 _GC_THRESHOLD = 1_000_000
 
@@ -42,17 +38,21 @@ def run() -> None:
     """
     import io
 
+    from pipeline import first_calls
     from pipeline.cli.app import WrongUsage, app
+    from pipeline.cli.options import say
+    from pipeline.cli.usage import usage_message
     from pipeline.errors import SketchpipeError
 
+    first_calls.tell_with(say)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a terminal may lack characters
     try:
         sys.exit(app(prog_name="sketchpipe", standalone_mode=False))
     except SketchpipeError as error:
-        _stop(" ".join(str(error).split()), error.exit_code)
+        _stop(str(error), error.exit_code)
     except WrongUsage as error:
-        _stop(_usage_message(error), 2)
+        _stop(usage_message(error), 2)
     except SystemExit as error:
         if _came_of_broken_pipe(error):  # the reader of the output has ended, as `head` does: not an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -70,21 +70,14 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _usage_message(error: Any) -> str:
-    """One line that says what is wrong with an option or an argument, and which help explains it."""
-    message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
-    if "unexpected extra argument" in message:  # as of --classes cat dog
-        message = f"{message.rstrip('.')}; a list is one argument with commas"
-    where = error.ctx.command_path if error.ctx else "sketchpipe"
-    return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
-
-
 def _code_of(error: OSError) -> int:
     return 3 if isinstance(error, FileNotFoundError | IsADirectoryError) else 6
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"sketchpipe: {message}", file=sys.stderr)
+    from pipeline.cli.options import say
+
+    say(f"sketchpipe: {message}")
     sys.exit(code)
 
 

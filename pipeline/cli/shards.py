@@ -19,7 +19,7 @@ def shards(
         list[str],
         typer.Argument(
             metavar="SOURCE",
-            help="Files, folders or globs: simplified or raw ndjson, and .bin; plain, gzip or zstd, recognized by content.",
+            help="Files, folders or globs: ndjson or a JSON array, simplified or raw, Kaggle's csv, .bin, sketch-rnn's .npz; plain, gzip or zstd, recognized by content.",
         ),
     ],
     to: Annotated[
@@ -33,13 +33,21 @@ def shards(
     recognized_only: Annotated[
         bool, typer.Option("--recognized-only", help="Leave out drawings that Google's network did not recognize.")
     ] = False,
+    leave_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out drawings whose key_id is in FILE, one a line.")
+    ] = None,
     num_shards: Annotated[
         int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
     splits: Splits = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of the shuffle; the splits do not depend on it.")] = 0,
     workers: Workers = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first line that would be rejected.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="Stop at the first line that would be rejected, or of which a field would be null."
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")
@@ -47,10 +55,10 @@ def shards(
 ) -> None:
     """Turn drawings into shuffled Parquet shards.
 
-    Reads Quick, Draw! ndjson or packed binary, and simplifies raw drawings as Google does; writes train-, validation-
-    and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same drawings, options and seed
-    give the same bytes. If nothing has changed, nothing is built; an interrupted build resumes; a folder that holds
-    files of other programs is refused.
+    Reads Quick, Draw! ndjson, packed binary and other files of drawings, and simplifies raw drawings as Google does;
+    writes train-, validation- and test-*.parquet, manifest.json and, if lines were rejected, rejects.ndjson. The same
+    drawings, options and seed give the same bytes. If nothing has changed, nothing is built; an interrupted build
+    resumes; a folder that holds files of other programs is refused.
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
@@ -59,6 +67,7 @@ def shards(
     from pipeline.interrupts import advising
     from pipeline.shards.estimate import Estimate, check_space
     from pipeline.shards.folder import build_folder, foresee_build
+    from pipeline.shards.leave_out import read_key_ids
     from pipeline.shards.options import BuildOptions
     from pipeline.wording import counted
 
@@ -70,6 +79,7 @@ def shards(
         num_shards=num_shards,
         splits=splits,
         seed=seed,
+        leave_out=() if leave_out is None else read_key_ids(leave_out),
     )
     workers = worker_count(workers)
     refuse_split_list(sources, "--classes", classes)
@@ -79,6 +89,7 @@ def shards(
     def begin(found: Sequence["Source"]) -> None:
         bar.input_bytes = sum(source.path.stat().st_size for source in found)
         say(f"{folder}: building from {counted(len(found), 'file')} ({size(bar.input_bytes)})")
+        _tell_sketch_rnn(found)
         needed = check_space(folder, found, options)
         bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
@@ -99,6 +110,14 @@ def shards(
             f"{folder}: nothing to do; the shards were built from these sources and options (--force builds them again)"
         )
     _summarize(manifest, folder)
+
+
+def _tell_sketch_rnn(sources: Sequence["Source"]) -> None:
+    from pipeline.cli.options import say
+    from pipeline.sources.files import SKETCH_RNN
+
+    if any(source.path.name.lower().endswith(SKETCH_RNN) for source in sources):
+        say("  sketch-rnn's train, valid and test are read together; the splits of the shards are drawn by hash")
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:
@@ -132,6 +151,7 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.shards.manifest import REJECTS
     from pipeline.shards.remarks import lookalike_remark, remarks, unread_sources
     from pipeline.shards.shuffle import SPLITS
+    from pipeline.sources.notes import told
     from pipeline.wording import counted
 
     splits = {split: manifest.rows(split) for split in SPLITS}
@@ -147,6 +167,10 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
+    if listed := len(manifest.options.get("leave_out", ())):
+        say(
+            f"  filtered by --leave-out: {counted(manifest.left_out, 'drawing')}, with {counted(listed, 'key_id')} listed"
+        )
     if manifest.keyless_duplicates:
         say(
             f"  {counted(manifest.keyless_duplicates, 'duplicate')} without a key_id: a drawing with a key_id has the "
@@ -158,6 +182,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     if manifest.rejects:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in manifest.rejects.items())
         say(f"  rejected lines, each with its reason in {folder / REJECTS}: {reasons}")
+    for sentence in told(manifest.notes or {}):
+        say(f"  {sentence}")
     if manifest.same_key:
         say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
     for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):

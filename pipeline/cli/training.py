@@ -60,7 +60,7 @@ def train_run(
         f"{config.epochs} epochs, batch {config.batch}")  # fmt: skip
     if choice.is_new:
         run.create()
-    say("compiling the train step ...")
+    say("compiling the train step")
     with TrainingLine(config, tell_duration=alone) as line:
         trainer.report, trainer.epoch_done, trainer.warn = line.report, line.epoch_done, line.say
         trainer.fit()
@@ -95,16 +95,15 @@ class TrainingLine(Bar):
     def report(self, progress: "Progress") -> None:
         """Show where training stands; the first time that its speed is known, how long it will take."""
         reading, epochs, note = progress.reading, self._config.epochs, ""
+        if reading.losses:
+            note = f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}"
         if progress.seconds_left is not None:
             left, rate = f"{duration(progress.seconds_left)} left", f"{reading.images_per_second:,.0f} images/s"
             if not self._told_duration and progress.epoch * progress.steps + progress.step >= _STEPS:
                 self._told_duration = True
                 shorter = "" if epochs == 1 else f"; --epochs {max(1, epochs // 2)} would take half"
                 self.say(f"{rate}: about {left}{shorter}")
-            note = (
-                f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}, {rate}, "
-                f"waiting for data {reading.waiting:.0%}, {left}"
-            )
+            note += f", {rate}, waiting for data {reading.waiting:.0%}, {left}"
         self(f"epoch {progress.epoch + 1}/{epochs}", progress.step, progress.steps, note=note)
 
     def epoch_done(self, metrics: dict[str, Any]) -> None:

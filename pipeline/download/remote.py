@@ -20,6 +20,7 @@ import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, ProxySchemeUnknown, SSLError
 from urllib3.response import BaseHTTPResponse
 
+from pipeline.download.beginnings import check_type
 from pipeline.download.bucket import Version, read_validator, read_version
 from pipeline.download.workers import StoppedError
 from pipeline.errors import InputError, SketchpipeError, UsageError
@@ -113,12 +114,13 @@ class Remote:
         """Ask which version is at `url` now.
 
         Raises:
-            InputError: there is no file, or the server does not give it.
+            InputError: there is no file, or the server does not give it, or it is a web page.
         """
 
         def ask() -> Version:
             with self._answer("HEAD", url, {}) as answer:
                 _expect(url, answer, HTTPStatus.OK)
+                check_type(url, answer.headers)
                 return read_version(url, answer.headers)
 
         return self.persist(ask)
@@ -130,7 +132,7 @@ class Remote:
         Raises:
             ChangedError: there is another version now.
             PassingError: the response is not as expected, or ends before `end`; the iterator raises it too.
-            InputError: there is no file now.
+            InputError: there is no file now, or a web page came.
         """
         headers = {}
         if start or end < version.size:
@@ -139,6 +141,7 @@ class Remote:
                 headers["If-Range"] = version.validator
         with self._answer("GET", url, headers) as answer:
             _expect(url, answer, HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
+            check_type(url, answer.headers)
             if read_validator(answer.headers) != version.validator:
                 raise ChangedError(f"{url}: changed while it was downloaded; run the same command again")
             skip = _check_extent(url, answer, version, start, end)

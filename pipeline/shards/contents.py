@@ -40,6 +40,7 @@ class Contents:
         duplicates: drawings that were dropped because an equal one was kept.
         filtered: drawings that the options left out.
         rejects: how many there are by reason, the most frequent first.
+        notes: how many of the lines that were read had a field read as null, or canvas coordinates, by kind.
         classes: the drawings of each class in each split, in label order.
     """
 
@@ -59,6 +60,7 @@ class Contents:
     duplicates: int
     filtered: int
     rejects: dict[str, int]
+    notes: dict[str, int]
     classes: dict[str, dict[str, int]]
 
 
@@ -101,6 +103,7 @@ def read_contents(folder: Path) -> Contents:
         duplicates=sum(source.duplicates for source in sources),
         filtered=sum(source.filtered for source in sources),
         rejects=dict(sorted(manifest.rejects.items(), key=lambda item: (-item[1], item[0]))),
+        notes=dict(manifest.notes or {}),
         classes=counts,
     )
 

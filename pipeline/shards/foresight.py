@@ -43,13 +43,11 @@ def _count(number: int, source: Source, counts: Counts, strict: bool) -> bool:
         if tally.read and len(chunk.text):
             return False
         scanned = scan_source(source, chunk)
-        _, _, read, end = counts.admit(number, scanned)
+        _, _, read, end = counts.admit(number, scanned, strict=strict)
         before = tally.rejected
         for reject in scanned.rejects(source.name, tally.lines):
             if tally.stopped and reject.offset >= end:
                 break
-            if strict:
-                raise InputError(f"{reject} (--strict)")
             counts.note_reject(number, reject)
         tally.lines += scanned.lines
         tally.read += read + tally.rejected - before

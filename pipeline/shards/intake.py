@@ -102,7 +102,8 @@ class Intake:
         """Read the rest of the sources.
 
         Raises:
-            InputError: a source cannot be read or is of other content, or, if `strict`, a line is rejected.
+            InputError: a source cannot be read, is of other content or has strokes that may be misread, or, if
+                `strict`, a line is rejected or something is noted of it.
         """
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
@@ -189,7 +190,7 @@ class Intake:
     def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
         """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
-        word, keep, read, end = counts.admit(parsed.source, scanned)
+        word, keep, read, end = counts.admit(parsed.source, scanned, strict=self.strict)
         bad = self._list_rejects(parsed.source, scanned, end, rejects)
         self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
         self._tell()
@@ -213,8 +214,6 @@ class Intake:
         for reject in scanned.rejects(self.sources[source].name, tally.lines):
             if tally.stopped and reject.offset >= end:
                 break
-            if self.strict:
-                raise InputError(f"{reject} (--strict)")
             self.counts.note_reject(source, reject)
             listed.append(json.dumps(dataclasses.asdict(reject), ensure_ascii=False) + "\n")
             if len(listed) == _REJECTS_A_WRITE:

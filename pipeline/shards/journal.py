@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.storage.files import Output
 
 Entry = dict[str, Any]
-_VERSION = 2  # of the entries; 2 added how many drawings without a key_id were taken
+_VERSION = 2  # of the entries; those of another version are other work
 
 
 class Journal:

@@ -15,6 +15,7 @@ from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.chunks import BLOCK_BYTES, Scanned
 from pipeline.sources.files import Source, no_drawing_in, refuse_unfit
+from pipeline.sources.notes import StrokeForms, count_notes, first_fault
 from pipeline.sources.rejects import DAMAGED, Reject
 
 MAX_CLASSES = 1 << 16  # labels are uint16
@@ -35,6 +36,7 @@ class Tally:
         first_reject: the first reject as text, or None.
         damaged: whether its compressed file has a damaged end, which is a reject but no line.
         blocks: the XXH64 of each block that was read, in hex.
+        forms: where it has strokes that may be points.
     """
 
     read: int = 0
@@ -47,6 +49,7 @@ class Tally:
     first_reject: str | None = None
     damaged: bool = False
     blocks: list[str] = field(default_factory=list)
+    forms: StrokeForms = field(default_factory=StrokeForms)
 
     def add_blocks(self, hashes: Sequence[str]) -> None:
         """Add the hashes of the next blocks; those after the last line that is needed are dropped."""
@@ -68,7 +71,9 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        left_out: how many drawings were read that the option `leave_out` names.
         keyless: how many of the drawings that were taken have their content hash for a key_id.
+        notes: what is noted of the lines that were read, by kind.
         at: the number of the source that is being read.
     """
 
@@ -82,7 +87,10 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self._leave_out = np.array(options.leave_out, np.uint64)
+        self.left_out = 0
         self.keyless = 0
+        self.notes: Counter[str] = Counter()
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
@@ -92,22 +100,35 @@ class Counts:
         """Whether drawings with a key_id of their own were taken and also drawings without one."""
         return 0 < self.keyless < int(self.admission.accepted.sum())
 
-    def admit(self, source: int, scanned: Scanned) -> tuple[NDArray[np.int32], NDArray[np.bool_], int, int]:
+    def admit(
+        self, source: int, scanned: Scanned, *, strict: bool = False
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_], int, int]:
         """Admit the drawings of the next chunk of a source, up to where reading stops.
 
         Returns:
             (N,) int32, the number of each drawing's word; (N,) bool, which drawings to keep; how many were read; and
             the byte of the source up to which it was read.
+
+        Raises:
+            InputError: the source has strokes that may be misread; or, if `strict`, a line up to where reading stops is
+                rejected or something is noted of it.
         """
         self.at = source
         tally, drawings = self.tallies[source], scanned.drawings
         word = self.words.numbers(drawings.words, drawings.word)
-        keep, read = self.admission.admit(word, drawings.recognized, tally.declared)
+        left_out = np.isin(drawings.key_id, self._leave_out) if len(self._leave_out) else None
+        keep, read = self.admission.admit(word, drawings.recognized, tally.declared, left_out)
+        self.left_out += 0 if left_out is None else int(left_out[:read].sum())
         if (word[:read] != tally.declared).any():
             tally.declared = None
         end = scanned.end
         if read < len(drawings) or (read and self.admission.is_enough(tally.declared)):
             tally.stopped, end = True, min(end, int(scanned.ends[read - 1]))
+        name = self.sources[source].name
+        if strict and (fault := first_fault(scanned, read, end if tally.stopped else None, name, tally.lines)):
+            raise InputError(f"{fault} (--strict)")
+        tally.forms.look(scanned, read, name, tally.lines)
+        count_notes(scanned, read, self.notes)
         return word, keep, read, end
 
     def refuse_unfit(self, which: Collection[int] | None = None) -> None:
@@ -150,6 +171,7 @@ class Counts:
         tally.first_reject = tally.first_reject or str(reject)
         tally.damaged |= reject.reason == DAMAGED
         self.reasons[reject.reason] += 1
+        tally.forms.look_at_reject(reject)
 
     def dump(self) -> Entry:
         """All counts for the journal; of blocks and vocabularies only what is new since the last call."""
@@ -166,7 +188,10 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "left_out": self.left_out,
             "keyless": self.keyless,
+            "notes": dict(self.notes),
+            "forms": [list(tally.forms.first.items()) for tally in self.tallies],
         }
 
     def load(self, entries: Sequence[Entry]) -> None:
@@ -185,7 +210,11 @@ class Counts:
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.left_out = last.get("left_out", 0)  # versions without the option did not record it
         self.keyless = last["keyless"]
+        self.notes.update(last["notes"])
+        for tally, first in zip(self.tallies, last["forms"], strict=True):
+            tally.forms.first.update(first)
         self.at = last["at"]
         tally = self.tallies[self.at]
         if not (last["done"] or tally.stopped):  # reading resumes at the beginning of a block, which is hashed again

@@ -79,6 +79,13 @@ def read_binary_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHU
         offset, rest = offset + cut, buffer[cut:]
 
 
+def has_header(begin: bytes) -> bool:
+    """Whether a file with this beginning may begin with a record: its header is valid, or it is shorter than one."""
+    if len(begin) < _HEADER_BYTES:
+        return True
+    return header_fault(_frozen(np.frombuffer(begin, np.uint8)), 0, np.empty(2, np.int64)) == _WHOLE
+
+
 def scan_binary_chunk(chunk: Chunk, word: str) -> Scanned:
     """Read the records of a chunk; `word` is the word of all its drawings.
 

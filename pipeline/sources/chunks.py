@@ -1,7 +1,7 @@
 """Cuts a file into chunks of whole lines, in bounded memory, and hashes what was read."""
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import xxhash
@@ -56,6 +56,8 @@ class Scanned:
         lines: how many lines or records it holds, rejected ones and an overlong line skipped before it included.
         rejects: returns its rejects in order, given the file's name and how many lines the file has before the chunk.
         keyless: (N,) bool, which drawings have no key_id in the source; None if all have one.
+        notes: (N,) int64, what is noted of each drawing, bits of `scanner/faults.py`; empty if nothing is.
+        places: (N,) int64, the number of each drawing's line in the chunk, from 0; empty if `notes` is.
     """
 
     drawings: Drawings
@@ -64,6 +66,8 @@ class Scanned:
     lines: int
     rejects: Callable[[str, int], Iterable[Reject]]
     keyless: NDArray[np.bool_] | None = None
+    notes: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
+    places: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

@@ -35,14 +35,12 @@ class RawFile:
         except OSError as error:
             raise self._unreadable(error) from error
         self.seekable = self._file.seekable()
-        self.offset, self._ahead = 0, b""
+        self.offset, self._ahead = 0, b""  # `_ahead` was looked at and not read yet: a pipe cannot seek back
         try:
-            begin = self.read(4)
+            self.format = _format_of(self.peek(4))
         except InputError:
             self._file.close()
             raise
-        self.offset, self._ahead = 0, begin  # kept for the first read: a pipe cannot seek back
-        self.format = _format_of(begin)
 
     def read(self, count: int) -> bytes:
         """The next `count` bytes, fewer only at the end."""
@@ -65,6 +63,12 @@ class RawFile:
             raise self._unreadable(error) from error
         self.offset += count
         return count
+
+    def peek(self, count: int) -> bytes:
+        """The next `count` bytes, fewer only at the end; they stay to be read."""
+        begin = self.read(count)
+        self.offset, self._ahead = self.offset - len(begin), begin + self._ahead
+        return begin
 
     def seek(self, offset: int) -> None:
         """Go to a byte of the file."""

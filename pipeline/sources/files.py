@@ -10,10 +10,13 @@ from pathlib import Path, PurePath
 
 from pipeline.classes import WORDS, declared_word, plain_stem, stem_and_ending
 from pipeline.errors import InputError
+from pipeline.sources.converters.sketch_rnn import sketch_rnn_word
+from pipeline.sources.kinds import holds_drawings
 from pipeline.storage.local import local_path
 
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 _BITMAPS = ".npy"
+SKETCH_RNN = ".npz"
 _ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for end in ("", ".gz", ".zst"))
 # Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
 _OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
@@ -103,8 +106,8 @@ def find_sources(
 
 
 def is_source(path: Path) -> bool:
-    """Whether a file that was found in a folder is one of drawings; only its name is looked at."""
-    return stem_and_ending(path.name)[1] in _ENDINGS
+    """Whether a file found in a folder is one of drawings: by its name, or by its content if it is csv or npz."""
+    return stem_and_ending(path.name)[1] in _ENDINGS or holds_drawings(path)
 
 
 def find_files(
@@ -183,8 +186,10 @@ def _by_kind(files: Sequence[PurePath]) -> str:
 
 
 def word_of_name(name: str, known: Sequence[str]) -> str | None:
-    """The word that a source's name declares; for a binary file, which holds no words, it may be any word."""
+    """The word that a source's name declares; for `.bin` and `.npz`, which hold no words, it may be any word."""
     name = PurePath(name).name
+    if name.lower().endswith(SKETCH_RNN):
+        return declared_word(sketch_rnn_word(name), known) or sketch_rnn_word(name)
     word = declared_word(name, known)
     return plain_stem(name) if word is None and _is_binary(name) else word
 

@@ -4,6 +4,7 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.classes import WORDS, missing_class
 from pipeline.drawings import Drawings, concat, renumbered
 from pipeline.errors import InputError, UsageError
 from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
+from pipeline.sources.notes import told
 from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
 from pipeline.storage.local import local_path
@@ -27,10 +29,12 @@ def read_drawings(
     """Read drawings of any format that `sketchpipe shards` takes into memory.
 
     Args:
-        source: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        source: files, folders or globs: ndjson or a JSON array, simplified or raw, Kaggle's csv, Google's .bin and
+            sketch-rnn's .npz; plain, gzip or zstd.
         classes: the words to take; None takes every word.
-        strict: whether the first reject is an error. Without it rejects are left out, and a warning for each file
-            says how many there are and what is wrong with the first.
+        strict: whether the first reject is an error, a field that cannot be read, or a drawing in canvas coordinates.
+            Without it rejects are left out, such fields are null and such drawings simplified, and a warning for each
+            file says how many there are.
 
     Returns:
         The drawings, file by file in the order of names, duplicates included. `words` is sorted as the classes of
@@ -67,14 +71,16 @@ def read_drawings(
 
 
 def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
-    """The drawings of ndjson files, one or more at a time, so that a file of any size can be read.
+    """The drawings of files of any format, one or more at a time, so that a file of any size can be read.
+
+    The word of a drawing may be missing, null or empty; it is "" then.
 
     Args:
         files: their names; "-" is stdin.
         reject: is told of each line that is rejected.
 
     Raises:
-        InputError: a name is that of no file, or no file has a drawing.
+        InputError: a name is that of no file, a file is of another kind, or no file has a drawing.
     """
     found = False
     files = [name if name == "-" else str(local_path(name)) for name in files]
@@ -87,26 +93,31 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
             path = Path(copy.name if name == "-" else name)
-            for drawings in read_parts(Source(path, names[name], word_of_name(path.name, WORDS)), reject):
-                found = True
-                yield drawings
+            source = Source(path, names[name], word_of_name(path.name, WORDS))
+            try:
+                for drawings in read_parts(source, reject, needs_word=False):
+                    found = True
+                    yield drawings
+            except InputError as error:
+                raise InputError(str(error).replace(str(path), names[name])) from error
     if not found:
         raise InputError(
-            f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a word and a "
-            "drawing a line"
+            f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a drawing a "
+            "line, or another format that `sketchpipe shards` takes"
         )
 
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
     """The drawings of a source, one chunk at a time; warns of its rejects at the end."""
     first, rejected = None, 0
+    notes: Counter[str] = Counter()
 
     def note(reject: Reject) -> None:
         nonlocal first, rejected
-        if strict:
-            raise InputError(str(reject))
         first, rejected = first or reject, rejected + 1
 
-    yield from read_parts(source, note, core_count())
+    yield from read_parts(source, note, core_count(), strict=strict, notes=notes)
     if first is not None:
         warnings.warn(f"{source.path}: {counted(rejected, source.unit)} rejected; the first: {first}", stacklevel=3)
+    if notes:
+        warnings.warn(f"{source.path}: {'; '.join(told(notes))}", stacklevel=3)

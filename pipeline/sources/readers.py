@@ -1,5 +1,6 @@
 """Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
@@ -7,12 +8,14 @@ import numpy as np
 
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, from_strokes
+from pipeline.errors import InputError
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source, refuse_unfit
 from pipeline.sources.ndjson import scan_chunk
+from pipeline.sources.notes import StrokeForms, count_notes, first_fault
+from pipeline.sources.opening import open_source
 from pipeline.sources.rejects import DAMAGED, Reject
-from pipeline.sources.streams import Stream
 from pipeline.threads import ordered_map
 
 HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
@@ -24,7 +27,7 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
     Raises:
         InputError: it cannot be read.
     """
-    with Stream(source.path) as stream:
+    with open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         end = start
         for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):
@@ -35,15 +38,15 @@ def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTE
             yield Chunk(nothing, end, end, None, nothing, stream.damage)
 
 
-def scan_source(source: Source, chunk: Chunk) -> Scanned:
-    """What is in a chunk of a source."""
+def scan_source(source: Source, chunk: Chunk, needs_word: bool = True) -> Scanned:
+    """What is in a chunk of a source; without `needs_word` a drawing may have no word, and then has the word ""."""
     if chunk.damage is not None:
         rejects = partial(_damaged_end, chunk.end, chunk.damage)
         return Scanned(from_strokes([], []), np.empty(0, np.int64), chunk.end, 0, rejects)
     if source.is_binary:
         assert source.declared is not None
         return scan_binary_chunk(chunk, source.declared)
-    return scan_chunk(chunk)
+    return scan_chunk(chunk, needs_word)
 
 
 def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
@@ -52,7 +55,13 @@ def _damaged_end(end: int, damage: str, name: str, lines: int) -> list[Reject]:
 
 
 def read_parts(
-    source: Source, reject: Callable[[Reject], object] = lambda _reject: None, workers: int = 1
+    source: Source,
+    reject: Callable[[Reject], object] = lambda _reject: None,
+    workers: int = 1,
+    *,
+    needs_word: bool = True,
+    strict: bool = False,
+    notes: Counter[str] | None = None,
 ) -> Iterator[Drawings]:
     """The drawings of a source, one or more at a time, so that a source of any size can be read.
 
@@ -60,45 +69,58 @@ def read_parts(
         source: the source.
         reject: is called with each reject, before the drawings of its chunk are returned.
         workers: how many threads parse.
+        needs_word: whether a line without a word is rejected; else its drawing has the word "".
+        strict: whether the first reject is an error, and the first line of which something is noted.
+        notes: counts what is noted of the drawings, by kind.
 
     Raises:
-        InputError: the source cannot be read, or more of its lines are rejected than not, which its end shows.
+        InputError: the source cannot be read, its strokes may be misread, or more of its lines are rejected than not,
+            which its end shows; or, if `strict`, a line is refused.
     """
     lines = drawings = rejected = 0
-    first = None
-    for scanned in ordered_map(partial(scan_source, source), read_source(source), workers):
+    first, forms = None, StrokeForms()
+    for scanned in ordered_map(partial(scan_source, source, needs_word=needs_word), read_source(source), workers):
+        read = len(scanned.drawings)
+        if strict and (fault := first_fault(scanned, read, None, source.name, lines)):
+            raise InputError(fault)
+        forms.look(scanned, read, source.name, lines)
         for one in scanned.rejects(source.name, lines):
             first = first or one
             rejected += one.reason != DAMAGED
+            forms.look_at_reject(one)
             reject(one)
+        if notes is not None:
+            count_notes(scanned, read, notes)
         lines += scanned.lines
-        if len(scanned.drawings):
-            drawings += len(scanned.drawings)
+        if read:
+            drawings += read
             yield scanned.drawings
     refuse_unfit(source, drawings, rejected, first)
 
 
 def is_compressed(source: Source) -> bool:
-    """Whether a source is compressed; False for a pipe, which can be read only once.
+    """Whether a source is compressed or converted, so that its size on disk tells less; False for a pipe.
+
+    A pipe can be read only once.
 
     Raises:
         InputError: it cannot be read.
     """
     if not source.path.is_file():
         return False
-    with Stream(source.path) as stream:
-        return stream.format != "plain"
+    with open_source(source) as stream:
+        return not stream.is_plain
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
-    with Stream(source.path) as stream:
+    with open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head
                 break
         size = source.path.stat().st_size
-        if stream.format == "plain":
+        if stream.is_plain:
             return chunk, size
         while stream.offset < 64 * HEAD_BYTES and stream.file_offset < 4 * HEAD_BYTES:
             if not stream.read(HEAD_BYTES):

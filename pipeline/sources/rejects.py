@@ -6,14 +6,9 @@ from dataclasses import dataclass
 from pipeline.sources.scanner import faults
 
 DAMAGED = "damaged-file"  # the reason of the one reject of a compressed file's damaged end, which is no line
-_TYPES = {
-    faults.WORD: "a string",
-    faults.COUNTRYCODE: "a string or null",
-    faults.TIMESTAMP: "a string or null",
-    faults.RECOGNIZED: "true, false or null",
-    faults.KEY_ID: "a string of digits, a number or null",
-    faults.DRAWING: "a list of strokes",
-}
+POINTS_OF_THREE = "points-of-three"
+_TYPES = {faults.WORD: "a string", faults.DRAWING: "a list of strokes"}
+_WANTED = "write each stroke as a list of x and a list of y, as in [[[0, 255], [10, 20]]]"
 
 
 @dataclass(frozen=True)
@@ -71,6 +66,18 @@ def _not_stroke(stroke: int, axis: int, _c: int) -> str:
     return f"stroke {stroke}: its {('x', 'y', '', 'times')[axis]} are not a list"
 
 
+_SHAPES = {
+    faults.NO_STROKE: "the drawing is a list of lists of numbers, without strokes",
+    faults.NO_STROKE_TRIPLES: "the drawing is a list of three numbers a point, as in stroke-3, [dx, dy, pen]",
+}
+
+
+def _missing(name: int) -> str:
+    if name != faults.WORD:
+        return f'"{faults.FIELDS[name]}" is missing'
+    return '"word" is missing: give each line the class of its drawing, as in "word": "cat"'
+
+
 def _wrong_type(name: int) -> str:
     return f'"{faults.FIELDS[name]}" is not {_TYPES[name]}'
 
@@ -87,11 +94,9 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.DEPTH: ("too-deep", lambda a, b, _: f"column {a}: nested deeper than {b} levels"),
     faults.NOT_OBJECT: ("not-an-object", lambda a, *_: f"expected a JSON object, found {_char(a)}"),
     faults.TWICE: ("field-twice", lambda a, *_: f'"{faults.FIELDS[a]}" appears twice'),
-    faults.MISSING: ("field-missing", lambda a, *_: f'"{faults.FIELDS[a]}" is missing'),
+    faults.MISSING: ("field-missing", lambda a, *_: _missing(a)),
     faults.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
     faults.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
-    faults.BAD_TIMESTAMP: ("bad-timestamp", lambda *_: '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'),
-    faults.BAD_KEY_ID: ("bad-key-id", lambda *_: '"key_id" is not a whole number below 2**64'),
     faults.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
     faults.NOT_STROKE: ("not-a-stroke", _not_stroke),
     faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a}: expected two lists, x and y, found {b}"),
@@ -101,11 +106,12 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
     ),
     faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
     faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
-    faults.NOT_INTEGER: (
-        "not-an-integer",
-        lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not an integer",
+    faults.OTHER_SHAPE: ("other-shape", lambda a, *_: f"{_SHAPES[a]}; {_WANTED}"),
+    faults.THREES: (POINTS_OF_THREE, lambda *_: f"the points of the strokes are lists of three numbers; {_WANTED}"),
+    faults.FIELD: (
+        "field-of-point",
+        lambda a, b, c: f'stroke {a}: "{_axis(b)}" {"appears twice" if c else "is missing"}',
     ),
-    faults.OUT_OF_RANGE: ("out-of-range", lambda a, b, c: f"stroke {a}: {_axis(b)} at column {c + 1} is not in 0-255"),
     faults.TOO_MANY: ("too-many-points", lambda a, *_: f"the drawing has more than {a} points"),
     faults.NOT_NUMBER: (
         "not-a-number",

@@ -240,7 +240,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     counted = f"{sum(rows.values())} synthetic drawings of shards/sample ({splits}), fewer than the usual 1,000"
     assert second.startswith(f"checked by onnxruntime on {counted}: largest difference ")
     assert float(second.rpartition(" ")[2]) < 1e-4
-    assert ran.stderr.splitlines()[0] == f"run: {RUN}"
+    assert ran.stderr.splitlines()[0].startswith(f"run: {RUN}, validation top-1 ")
     run = open_run(work / RUN)
     images, _ = check_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
@@ -336,4 +336,4 @@ def test_a_missing_extra_is_said_with_its_remedy(work: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     ran = in_process("export", cwd=work)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "sketchpipe: export needs onnxruntime: pip install 'sketchpipe[onnx]'\n"
+    assert ran.stderr == "sketchpipe: export needs onnxruntime: in sketchpipe's folder, pip install -e '.[onnx]'\n"

@@ -14,7 +14,9 @@ from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from model.specs import NETWORKS
 from pipeline.shards.read import open_split
-from tests.small import command, in_process, sample_sketches, sketchpipe, trained
+from tests.small import command, in_process, run_line, sample_sketches, sketchpipe, trained
+from tests.sources.naive_binary import pack
+from tests.sources.other_kinds import kaggle_csv, sketch_rnn, stroke_3
 
 RUN = "runs/001-sketch-classifier"
 LAST_LINE = re.compile(r'drew "([a-z]+)", predicted "([a-z]+)" \((\d+\.\d) %\)')
@@ -34,7 +36,7 @@ def cats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Path) -> None:
     (work / "image.png").unlink(missing_ok=True)
     ran = sketchpipe("predict", "--random", "--seed", "7", cwd=work)
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\ndrawing: image.png\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\ndrawing: image.png\n")
     *labels, last = ran.stdout.splitlines()
     match = LAST_LINE.fullmatch(last)
     assert match
@@ -44,7 +46,7 @@ def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Pat
     assert [line.split()[0] for line in labels if line.endswith("  <- drawn")] == [drew]
     assert 0 < float(percent) <= 100
     with Image.open(work / "image.png") as picture:
-        assert (picture.size, picture.mode) == ((64, 64), "RGB")
+        assert (picture.size, picture.mode) == ((256 + 8 + 64, 256), "RGB")
         assert np.asarray(picture).max() > 100
     assert in_process("predict", "--random", "--seed", "7", cwd=work).stdout == ran.stdout
 
@@ -77,6 +79,20 @@ def test_a_file_is_named_line_by_line_as_stdin_is(work: Path, cats: list[str], t
     found = [json.loads(line) for line in of_file.stdout.splitlines()]
     assert [one["key_id"] for one in found] == [int(json.loads(line)["key_id"]) for line in cats[:3]]
     assert {one["drew"] for one in found} == {"cat"}
+
+
+@pytest.mark.parametrize("word", ["", '"word": null, ', '"word": "", '])
+def test_a_drawing_without_a_word_is_predicted_and_none_is_marked(work: Path, tmp_path: Path, word: str) -> None:
+    path, plot = tmp_path / "nolabel.ndjson", tmp_path / "plot.png"
+    path.write_text(f'{{{word}"drawing": [[[20, 128, 236, 20], [110, 20, 110, 110]]]}}\n')
+    ran = in_process("predict", str(path), "--plot", str(plot), "--image", str(tmp_path / "image.png"), cwd=work)
+    assert ran.returncode == 0
+    assert re.fullmatch(r'predicted "[a-z]+" \(\d+\.\d %\)', ran.stdout.splitlines()[-1])
+    assert "drawn" not in ran.stdout
+    assert plot.exists()
+    found = json.loads(in_process("predict", str(path), "--json", cwd=work).stdout)
+    assert found["drew"] is None
+    assert found["predicted"] in found["labels"]
 
 
 def test_files_of_several_words_keep_each_its_own(work: Path, cats: list[str], tmp_path: Path) -> None:
@@ -116,7 +132,14 @@ def test_top_chooses_how_many_labels_are_shown(work: Path, top: str, lines: int)
     ("arguments", "code", "message"),
     [
         ([], 2, "give FILEs"),
-        (["--random", "x.ndjson"], 2, "give FILEs"),
+        (["--random", "x.ndjson"], 2, "--random and x.ndjson: give FILEs or --random, not both"),
+        (["--random", "--run", "runs"], 3, f"runs: is a folder of runs; name one of them, such as {RUN}"),
+        (
+            ["--random", "--run", f"{RUN}/run.json"],
+            3,
+            "run.json: is a file, not the folder of a run; `sketchpipe runs`",
+        ),
+        (["--random", "--run", f"{RUN}/checkpoints"], 3, "checkpoints: no run here"),
         (["x.ndjson", "--shards", "shards/sample"], 2, "--shards goes with --random"),
         (["--random", "--top", "0"], 2, 'top "0": expected a number from 1, or all'),
         (["--random", "--top", "²"], 2, 'top "²"'),
@@ -159,7 +182,7 @@ def test_plot_shows_the_drawing_beside_its_probabilities_and_changes_nothing_els
     to = [str(tmp_path / name) for name in ("image.png", "new/plot.png")]
     ran = in_process("predict", "--random", "--seed", "7", "--image", to[0], "--plot", to[1], cwd=work)
     assert (ran.returncode, ran.stdout) == (0, plain.stdout)
-    assert ran.stderr == f"run: {RUN}\ndrawing: {to[0]}\nplot: {to[1]}\n"
+    assert ran.stderr == f"{run_line(work)}\ndrawing: {to[0]}\nplot: {to[1]}\n"
     assert (tmp_path / "image.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     first = (tmp_path / "new" / "plot.png").read_bytes()
     assert len(first) < 80_000
@@ -180,7 +203,7 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
         ran = in_process("predict", str(tmp_path / f"{name}.ndjson"), "--plot", to, "--json", cwd=work)
         assert ran.returncode == 0
     ran = sketchpipe("predict", "-", "--plot", str(tmp_path / "stdin.png"), cwd=work, stdin="".join(cats[:3]))
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\nplot: {tmp_path / 'stdin.png'}\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\nplot: {tmp_path / 'stdin.png'}\n")
     pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("one", "three", "stdin")}
     assert len(pictures) == 1
     assert not (tmp_path / "image.png").exists()
@@ -215,3 +238,47 @@ def test_a_run_that_is_missing_is_reported_before_jax_is_imported(tmp_path: Path
     assert ran.returncode == 3
     assert "model.runs.find" in imported
     assert "jax" not in imported
+
+
+def test_every_format_that_shards_takes_is_predicted(work: Path, cats: list[str], tmp_path: Path) -> None:
+    lines = [json.loads(line) for line in cats[:3]]
+    (tmp_path / "cat.ndjson").write_text("".join(cats[:3]))
+    (tmp_path / "cat.json").write_text(json.dumps(lines, indent=1))
+    (tmp_path / "cat.csv").write_bytes(kaggle_csv(lines))
+    (tmp_path / "cat.bin").write_bytes(b"".join(pack(int(line["key_id"]), line["drawing"]) for line in lines))
+    sketch_rnn(tmp_path / "cat.npz", train=[stroke_3(line["drawing"]) for line in lines])
+    found = [
+        [
+            {key: value for key, value in json.loads(line).items() if key != "key_id"}
+            for line in in_process("predict", str(path), "--json", cwd=work).stdout.splitlines()
+        ]
+        for path in sorted(tmp_path.iterdir(), key=lambda path: path.suffix)
+    ]
+    assert [len(one) for one in found] == [3] * 5
+    assert [one["drew"] for one in found[0]] == ["cat"] * 3
+    assert found[:4] == [found[0]] * 4  # sketch-rnn's are moved to 0, so that they may be framed otherwise
+
+
+def test_of_many_rejects_ten_are_said_and_the_rest_is_counted(work: Path, cats: list[str], tmp_path: Path) -> None:
+    (tmp_path / "cat.ndjson").write_text(cats[0] + "{}\n" * 37)
+    ran = in_process("predict", str(tmp_path / "cat.ndjson"), cwd=work)
+    assert ran.returncode == 0
+    assert ran.stderr.count("; skipped\n") == 10
+    assert "27 more lines skipped\n" in ran.stderr
+
+
+@pytest.mark.parametrize("stdin", [False, True])
+def test_a_picture_is_no_drawing_and_is_told_in_one_line(work: Path, tmp_path: Path, stdin: bool) -> None:
+    path = tmp_path / "picture.png"
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(path)
+    ran = subprocess.run(
+        command("predict", "-" if stdin else str(path)),
+        cwd=work,
+        input=path.read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert ran.returncode == 3
+    said = ran.stderr.decode().splitlines()[-1]
+    assert f"{'stdin' if stdin else path}: a picture (PNG), which has no strokes" in said
+    assert len([line for line in ran.stderr.decode().splitlines() if "skipped" in line]) == 0

@@ -1,6 +1,8 @@
 """The slow and obvious reader of Quick, Draw! ndjson, `json.loads` and a check a line; the scanner's oracle."""
 
+import contextlib
 import datetime
+import hashlib
 import json
 import math
 import re
@@ -19,12 +21,20 @@ MAX_LINE_BYTES = 1 << 20
 MAX_DEPTH = 64
 MAX_POINTS = 65_535
 KNOWN = ("word", "countrycode", "timestamp", "recognized", "key_id", "drawing")
-TIMESTAMP = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: UTC|Z)?", re.ASCII)
+_ZONE = r"(?: UTC|Z| ?([+-])([01]\d|2[0-3])(?::?([0-5]\d))?)?"
+TIMESTAMP = re.compile(rf"(\d{{4}}-\d\d-\d\d)(?:[ T](\d\d:\d\d:\d\d)(?:\.(\d{{1,9}}))?{_ZONE})?", re.ASCII)
 EPOCH = datetime.datetime(1970, 1, 1)
 
 
 class Number(str):
     """A number as it is spelled, so that -0, 1.0 and 1e400 stay apart from integers."""
+
+
+class Constant:
+    """NaN, Infinity or -Infinity, which json reads and JSON has not."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
 
 
 class Pairs(list[Any]):
@@ -89,7 +99,7 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("too long")
     text = line.decode("utf-8")
-    pairs = json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=refuse)
+    pairs = json.loads(text, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=Constant)
     if not isinstance(pairs, Pairs):
         raise ValueError("not an object")
     if any("\ud800" <= char <= "\udfff" for string in strings_of(pairs) for char in string):
@@ -99,84 +109,140 @@ def parse_line(line: bytes) -> dict[str, Any]:
     fields = {name: value for name, value in pairs if name in KNOWN}
     if len(fields) < sum(name in KNOWN for name, _ in pairs):
         raise ValueError("a field twice")
-    word, country, recognized = fields.get("word"), fields.get("countrycode"), fields.get("recognized")
+    word = fields.get("word")
     if not is_string(word) or not word:
         raise ValueError("word")
-    if country is not None and not is_string(country):
-        raise ValueError("countrycode")
-    if recognized not in (True, False, None) or isinstance(recognized, str):
-        raise ValueError("recognized")
-    drawing = parse_drawing(fields.get("drawing"))
-    key_id = parse_key_id(fields.get("key_id"), text)
+    drawing = parse_drawing(fields.get("drawing"), text)
+    country, key_id = fields.get("countrycode"), parse_key_id(fields.get("key_id"))
     return {
         "word": word,
-        "countrycode": country,
-        "recognized": recognized,
+        "countrycode": country if is_string(country) else None,
+        "recognized": parse_recognized(fields.get("recognized")),
         "timestamp": parse_timestamp(fields.get("timestamp"), text),
         "key_id": content_hash(word, drawing) if key_id is None else key_id,
         "drawing": drawing,
     }
 
 
-def parse_drawing(strokes: Any) -> list[list[list[int]]]:
+def parse_drawing(strokes: Any, text: str) -> list[list[list[int]]]:
+    if is_string(strokes):
+        if json.dumps(strokes, ensure_ascii=False) != f'"{strokes}"' or f'"{strokes}"' not in text:
+            raise ValueError("escapes in a drawing")
+        strokes = json.loads(
+            strokes, object_pairs_hook=Pairs, parse_int=Number, parse_float=Number, parse_constant=refuse
+        )
     if not is_list(strokes) or not strokes:
         raise ValueError("not a list of strokes")
     if is_list(strokes[0]) and len(strokes[0]) == 3:
-        return simplify(parse_raw(strokes))
-    for stroke in strokes:
-        if not is_list(stroke) or len(stroke) != 2 or not all(is_list(values) and values for values in stroke):
-            raise ValueError("a stroke is not two lists of values")
-        if len(stroke[0]) != len(stroke[1]):
-            raise ValueError("x and y")
-        for value in (*stroke[0], *stroke[1]):
-            if not isinstance(value, Number) or not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > 255:
-                raise ValueError("not an integer from 0 to 255")
-    if sum(len(x) for x, _ in strokes) > MAX_POINTS:
+        with contextlib.suppress(ValueError):
+            return simplify(parse_lists(strokes, 3))
+    points = points_of(strokes)
+    if points is None:
+        points = parse_lists(strokes, 2)
+    if any(len(x) != len(y) or not x for x, y in points):
+        raise ValueError("x and y")
+    if sum(len(x) for x, _ in points) > MAX_POINTS:
         raise ValueError("too many points")
-    return [[[int(value) for value in values] for values in stroke] for stroke in strokes]
+    if all(value in range(256) for stroke in points for axis in stroke for value in axis):
+        return [[[int(value) for value in axis] for axis in stroke] for stroke in points]
+    return simplify(points)
 
 
-def parse_raw(strokes: list[Any]) -> list[tuple[list[float], list[float]]]:
-    """The x and y of strokes that have a third list, of times."""
-    raw = []
+def points_of(strokes: list[Any]) -> list[tuple[list[float], list[float]]] | None:
+    """The x and y of strokes that are objects, or lists of points; None if they may be lists of x and of y."""
+    if isinstance(strokes[0], Pairs):
+        if not all(isinstance(stroke, Pairs) for stroke in strokes):
+            raise ValueError("a stroke is no object")
+        both = [xy_of(stroke) for stroke in strokes]
+        if not all(is_list(axis) for pair in both for axis in pair):
+            raise ValueError("x or y is no list")
+        return [(numbers(x), numbers(y)) for x, y in both]
+    if is_list(strokes[0]) and strokes[0] and isinstance(strokes[0][0], Pairs):
+        if not all(is_list(stroke) and stroke and all(isinstance(p, Pairs) for p in stroke) for stroke in strokes):
+            raise ValueError("a point is no object")
+        pairs = [[xy_of(point) for point in stroke] for stroke in strokes]
+        return [(numbers([x for x, _ in stroke]), numbers([y for _, y in stroke])) for stroke in pairs]
+    if not all(is_list(stroke) and stroke and all(map(is_list, stroke)) for stroke in strokes):
+        return None
+    counts = {len(stroke) for stroke in strokes}
+    sizes = {len(point) for stroke in strokes for point in stroke}
+    if len(sizes) > 1 or not (max(counts) > 3 or {2, 3} <= counts) or sizes not in ({2}, {3}):
+        return None
+    if sizes == {3}:
+        raise ValueError("points of three")
+    return [(numbers([x for x, _ in stroke]), numbers([y for _, y in stroke])) for stroke in strokes]
+
+
+def xy_of(fields: Pairs) -> tuple[Any, Any]:
+    names = [name for name, _ in fields]
+    if names.count("x") != 1 or names.count("y") != 1:
+        raise ValueError("x or y is missing, or there twice")
+    return dict(fields)["x"], dict(fields)["y"]
+
+
+def numbers(values: list[Any]) -> list[float]:
+    if not all(isinstance(value, Number) and math.isfinite(float(value)) for value in values):
+        raise ValueError("not a finite number")
+    return [float(value) for value in values]
+
+
+def parse_lists(strokes: list[Any], lists: int) -> list[tuple[list[float], list[float]]]:
+    """The x and y of strokes of two lists, or of three with one of times."""
+    found = []
     for stroke in strokes:
-        if not is_list(stroke) or len(stroke) != 3 or not all(is_list(values) and values for values in stroke):
-            raise ValueError("a stroke is not three lists of values")
+        if not is_list(stroke) or len(stroke) != lists or not all(is_list(values) and values for values in stroke):
+            raise ValueError("a stroke is not that many lists of values")
         if len({len(values) for values in stroke}) > 1:
             raise ValueError("x, y and times")
-        if not all(isinstance(value, Number) and math.isfinite(float(value)) for values in stroke for value in values):
-            raise ValueError("not a finite number")
-        raw.append(([float(value) for value in stroke[0]], [float(value) for value in stroke[1]]))
-    if sum(len(x) for x, _ in raw) > MAX_POINTS:
+        axes = [numbers(values) for values in stroke]
+        found.append((axes[0], axes[1]))
+    if sum(len(x) for x, _ in found) > MAX_POINTS:
         raise ValueError("too many points")
-    return raw
+    return found
 
 
-def parse_key_id(value: Any, text: str) -> int | None:
-    if value is None:
+def parse_recognized(value: Any) -> bool | None:
+    if isinstance(value, bool):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(r"true|false|[01](\.0+)?", value, re.IGNORECASE | re.ASCII):
         return None
-    spelled_plainly = isinstance(value, Number) or f'"{value}"' in text
-    if not isinstance(value, str) or not re.fullmatch("[0-9]+", value) or not spelled_plainly:
-        raise ValueError("key_id")
-    if int(value) >= 1 << 64:
-        raise ValueError("key_id")
-    return int(value)
+    return value.lower()[0] in "t1"
+
+
+def parse_key_id(value: Any) -> int | None:
+    if isinstance(value, Number):
+        if re.fullmatch("[0-9]+", value) and int(value) < 1 << 64:
+            return int(value)
+        return int(float(value)) if value[0] != "-" and float(value) < 2**53 and float(value).is_integer() else None
+    if not is_string(value) or not value:
+        return None
+    if re.fullmatch("[0-9]+", value) and int(value) < 1 << 64:
+        return int(value)
+    return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=8).digest(), "little")
 
 
 def parse_timestamp(value: Any, text: str) -> int | None:
     """Microseconds since 1970."""
-    if value is None:
+    if isinstance(value, Number):
+        number = int(value) if re.fullmatch("[0-9]+", value) else float(value)
+        for unit in (10**6, 10**3, 1, 1e-3):
+            if 631_152_000 * 10**6 <= number * unit < 4_102_444_800 * 10**6:
+                return round(number * unit) if isinstance(number, float) or unit >= 1 else number // 1000
         return None
     found = TIMESTAMP.fullmatch(value) if is_string(value) and f'"{value}"' in text else None
     if not found:
-        raise ValueError("timestamp")
-    day, time, fraction = found.groups()
-    since = datetime.datetime.fromisoformat(f"{day} {time}") - EPOCH
-    return since // datetime.timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0")[:6])
+        return None
+    day, time, fraction, sign, hours, minutes = found.groups()
+    try:
+        since = datetime.datetime.fromisoformat(f"{day} {time or '00:00:00'}") - EPOCH
+    except ValueError:
+        return None
+    offset = int(f"{sign or '+'}1") * (int(hours or 0) * 60 + int(minutes or 0)) * 60_000_000
+    return since // datetime.timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0")[:6]) - offset
 
 
 def refuse(name: str) -> None:
-    """NaN and Infinity, which json reads and JSON has not."""
+    """NaN and Infinity in the string of a drawing."""
     raise ValueError(name)
 
 

@@ -80,27 +80,35 @@ VALID = {
     "a leap day of a century": line(timestamp='"2000-02-29 00:00:00 UTC"'),
     "long ago": line(timestamp='"0001-01-01 00:00:00 UTC"'),
     "far ahead": line(timestamp='"9999-12-31 23:59:59.999999 UTC"'),
+    "a drawing as a string": drawing('"[[[1, 2, 3], [3, 4, 5]], [[7], [8]]]"'),
+    "a raw drawing as a string": drawing('" [[[1, 2.5], [3, 4], [0, 16]]] "'),
+    "strokes that are objects": drawing('[{"x":[1,2],"y":[3,4],"t":[0,5]},{"p":[[]],"y":[5.0],"x":[6]}]'),
+    "points that are objects": drawing('[[{"x":1,"y":2,"t":3},{"y":3.0,"x":4}],[{"x":0,"y":255}]]'),
+    "pairs": drawing("[[[1,2],[3,4],[5,6],[7,8.0]],[[9, 10]],[[1,2],[3,4]]]"),
+    "pairs with spaces": drawing("[ [ [ 1 , 2 ] ,[3,4]],[[5,6],[7,8],[9,10]] ]"),
+    "pairs on a canvas": drawing("[[[-1,2],[300,4],[5,6],[700,8]]]"),
+    "floats that are whole": drawing("[[[0.0,255.0,1e1],[-0,20.00,2]]]"),
+    "fractions without times": drawing("[[[0.5,300.25],[10.0,20.0]],[[1],[2]]]"),
+    "256": drawing("[[[1],[256]],[[7],[8]]]"),
+    "a negative value": drawing("[[[-1.5],[2]]]"),
+    "a value beyond 64 bits": drawing(f"[[[{'9' * 30}],[2]]]"),
 }
 
 
 NOT_TIME = '"timestamp" is not like "2017-03-02 23:25:10.07453 UTC"'
-NOT_KEY = '"key_id" is not a whole number below 2**64'
+NOT_KEY = '"key_id" is not a text, a whole number below 2**64 or null'
+NO_WORD = '"word" is missing: give each line the class of its drawing, as in "word": "cat"'
+SHAPE = "write each stroke as a list of x and a list of y, as in [[[0, 255], [10, 20]]]"
 DEEP = 100_000
 MALFORMED: dict[str, tuple[bytes, str, str]] = {
     # name: the line, its reason, its message
-    "no word": (line(word=None), "field-missing", '"word" is missing'),
+    "no word": (line(word=None), "field-missing", NO_WORD),
     "no drawing": (line(drawing=None), "field-missing", '"drawing" is missing'),
-    "an empty object": (b"{}", "field-missing", '"word" is missing'),
+    "an empty object": (b"{}", "field-missing", NO_WORD),
     "null as word": (line(word="null"), "wrong-type", '"word" is not a string'),
     "a number as word": (line(word="5"), "wrong-type", '"word" is not a string'),
     "an empty word": (line(word='""'), "empty-word", '"word" is empty'),
-    "a number as countrycode": (line(countrycode="49"), "wrong-type", '"countrycode" is not a string or null'),
-    "a string as recognized": (line(recognized='"yes"'), "wrong-type", '"recognized" is not true, false or null'),
-    "a number as recognized": (line(recognized="1"), "wrong-type", '"recognized" is not true, false or null'),
-    "a number as timestamp": (line(timestamp="1488497110"), "wrong-type", '"timestamp" is not a string or null'),
-    "a list as key_id": (line(key_id="[1]"), "wrong-type", '"key_id" is not a string of digits, a number or null'),
     "null as drawing": (drawing("null"), "wrong-type", '"drawing" is not a list of strokes'),
-    "a string as drawing": (drawing('"[[[1],[2]]]"'), "wrong-type", '"drawing" is not a list of strokes'),
     "a number": (b"5", "not-an-object", 'expected a JSON object, found "5"'),
     "a list": (b"[1]", "not-an-object", 'expected a JSON object, found "["'),
     "a byte of no text": (b"\x89PNG\r", "not-an-object", "expected a JSON object, found byte 0x89"),
@@ -149,25 +157,51 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "more x than y": (drawing("[[[1],[1]],[[1,2,3],[1,2]]]"), "xy-lengths", "stroke 2 has 3 x but 2 y values"),
     "no y": (drawing("[[[1,2],[]]]"), "xy-lengths", "stroke 1 has 2 x but 0 y values"),
     "a stroke that is a number": (drawing("[[[1],[2]],3]"), "not-a-stroke", "stroke 2 is not a list"),
-    "points that are no list": (drawing("[[1,2],[3,4]]"), "not-a-stroke", "stroke 1: its x are not a list"),
-    "y that are no list": (drawing("[[[1],2]]"), "not-a-stroke", "stroke 1: its y are not a list"),
-    "256": (drawing("[[[1],[256]]]"), "out-of-range", "stroke 1: y at column 141 is not in 0-255"),
-    "a negative value": (drawing("[[[-1],[2]]]"), "out-of-range", "stroke 1: x at column 137 is not in 0-255"),
-    "a value beyond 64 bits": (
-        drawing(f"[[[{'9' * 30}],[2]]]"),
-        "out-of-range",
-        "stroke 1: x at column 137 is not in 0-255",
+    "a drawing of points": (
+        drawing("[[1,2],[3,4]]"),
+        "other-shape",
+        f"the drawing is a list of lists of numbers, without strokes; {SHAPE}",
     ),
-    "1.5": (drawing("[[[1.5],[2]]]"), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "1.0": (drawing("[[[0,1.0],[2,2]]]"), "not-an-integer", "stroke 1: x at column 139 is not an integer"),
-    "1e400": (drawing("[[[1e400],[2]]]"), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "NaN": (drawing("[[[NaN],[2]]]"), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "Infinity": (drawing("[[[1],[-Infinity]]]"), "not-an-integer", "stroke 1: y at column 141 is not an integer"),
-    "-0": (drawing("[[[-0],[2]]]"), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "01": (drawing("[[[01],[2]]]"), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "null as a value": (drawing("[[[1],[null]]]"), "not-an-integer", "stroke 1: y at column 141 is not an integer"),
-    "a string as a value": (drawing('[[["1"],[2]]]'), "not-an-integer", "stroke 1: x at column 137 is not an integer"),
-    "a comma too many": (drawing("[[[1,],[2]]]"), "not-an-integer", "stroke 1: x at column 139 is not an integer"),
+    "stroke-3": (
+        drawing("[[1,2,0],[3,4,1]]"),
+        "other-shape",
+        f"the drawing is a list of three numbers a point, as in stroke-3, [dx, dy, pen]; {SHAPE}",
+    ),
+    "points of three numbers": (
+        drawing("[[[1,2,0],[3,4,9],[5,6,12],[7,8,20]]]"),
+        "points-of-three",
+        f"the points of the strokes are lists of three numbers; {SHAPE}",
+    ),
+    "an object without y": (drawing('[{"x":[1]}]'), "field-of-point", 'stroke 1: "y" is missing'),
+    "an object with two x": (
+        drawing('[{"x":[1],"x":[2],"y":[3]}]'),
+        "field-of-point",
+        'stroke 1: "x" appears twice',
+    ),
+    "an object with more x than y": (
+        drawing('[{"x":[1,2],"y":[3]}]'),
+        "xy-lengths",
+        "stroke 1 has 2 x but 1 y values",
+    ),
+    "a drawing as a string of text": (drawing('"house"'), "wrong-type", '"drawing" is not a list of strokes'),
+    "a string that ends after the drawing": (
+        drawing('"[[[1],[2]]]x"'),
+        "syntax",
+        'column 146: expected a quotation mark, found "x"',
+    ),
+    "points that are no list": (drawing('[["1",[2]]]'), "not-a-stroke", "stroke 1: its x are not a list"),
+    "y that are no list": (drawing("[[[1],2]]"), "not-a-stroke", "stroke 1: its y are not a list"),
+    "1e400": (
+        drawing("[[[1e400],[2]]]"),
+        "not-finite",
+        "stroke 1: x at column 137 is larger than any float64",
+    ),
+    "NaN": (drawing("[[[NaN],[2]]]"), "not-a-number", "stroke 1: x at column 137 is not a number"),
+    "Infinity": (drawing("[[[1],[-Infinity]]]"), "bad-number", "column 141: not a JSON number"),
+    "01": (drawing("[[[01],[2]]]"), "bad-number", "column 137: not a JSON number"),
+    "null as a value": (drawing("[[[1],[null]]]"), "not-a-number", "stroke 1: y at column 141 is not a number"),
+    "a string as a value": (drawing('[[["1"],[2]]]'), "not-a-number", "stroke 1: x at column 137 is not a number"),
+    "a comma too many": (drawing("[[[1,],[2]]]"), "not-a-number", "stroke 1: x at column 139 is not a number"),
     "65,536 points": (
         drawing(f"[[[{'1,' * 65_535}1],[{'2,' * 65_535}2]]]"),
         "too-many-points",
@@ -184,7 +218,8 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "a lone minus": (line(extra="-"), "bad-number", "column 162: not a JSON number"),
     "a point without digits": (line(extra="1."), "bad-number", "column 162: not a JSON number"),
     "an exponent without digits": (line(extra="[1e+]"), "bad-number", "column 163: not a JSON number"),
-    "Python's True": (line(recognized="True"), "wrong-type", '"recognized" is not true, false or null'),
+    "Python's True": (line(recognized="True"), "syntax", 'column 91: expected a value, found "T"'),
+    "a key_id with a leading zero": (line(key_id="01"), "bad-number", "column 105: not a JSON number"),
     "deep nesting": (line(extra="[" * DEEP + "]" * DEEP), "too-deep", "column 226: nested deeper than 64 levels"),
     "deep objects": (line(extra='{"a":' * DEEP), "too-deep", "column 482: nested deeper than 64 levels"),
     "a lone surrogate": (line(word=r'"a\ud83d"'), "lone-surrogate", "column 11: half of a surrogate pair"),
@@ -203,19 +238,6 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "a control character": (line(word='"a\tb"'), "control-character", "column 11: control character 0x09 in a string"),
     "a NUL": (line(word='"a\0b"'), "control-character", "column 11: control character 0x00 in a string"),
     "a NUL between fields": (b'{"word":"cat",\0}', "syntax", "column 15: expected a quotation mark, found byte 0x00"),
-    "a timestamp in words": (line(timestamp='"yesterday"'), "bad-timestamp", NOT_TIME),
-    "February 29 of a common year": (
-        line(timestamp='"2017-02-29 00:00:00 UTC"'),
-        "bad-timestamp",
-        NOT_TIME,
-    ),
-    "an empty timestamp": (line(timestamp='""'), "bad-timestamp", NOT_TIME),
-    "a key_id of letters": (line(key_id='"12ab"'), "bad-key-id", NOT_KEY),
-    "an empty key_id": (line(key_id='""'), "bad-key-id", NOT_KEY),
-    "a key_id of 65 bits": (line(key_id="18446744073709551616"), "bad-key-id", NOT_KEY),
-    "a negative key_id": (line(key_id="-5"), "bad-key-id", NOT_KEY),
-    "a fraction as key_id": (line(key_id="1.5"), "bad-key-id", NOT_KEY),
-    "a key_id like 1e5": (line(key_id="1e5"), "bad-key-id", NOT_KEY),
     "a second byte order mark": (b"\xef\xbb\xbf" + line(), "not-an-object", "expected a JSON object, found byte 0xef"),
     "UTF-16": (
         line().decode().encode("utf-16-le").replace(b"\n", b""),
@@ -243,3 +265,77 @@ for _name, _bytes in {
         "not-utf8",
         f"column 10: byte 0x{_bytes[0]:02x} is not UTF-8",
     )
+
+# Of countrycode, timestamp, recognized and key_id: JSON that is no value of the field, with what is noted of it.
+NULLED = {
+    "countrycode": {"NaN": "NaN", "49": "of-another-type", "true": "of-another-type", '["US"]': "of-another-type"},
+    "timestamp": {
+        '""': "empty",
+        **dict.fromkeys(("NaN", "Infinity", "-Infinity"), "NaN"),
+        **dict.fromkeys(("true", "{}", "[1714557600000]"), "of-another-type"),
+        **dict.fromkeys(
+            ("0", "-1", "20170302", "631151999", "4102444800", "1e300", "1e400", "-1488497110.5"), "unreadable"
+        ),
+        **dict.fromkeys(("4102444800000000000", "9223372036854775808", "631151999999", "123456789012.5"), "unreadable"),
+        **{
+            f'"{text}"': "unreadable"
+            for text in (
+                *("yesterday", "2017-02-29 00:00:00 UTC", r"2017-03-02 23:25:10 UT\u0043", "2017-13-02 23:25:10 UTC"),
+                *("0000-03-02 23:25:10 UTC", "2017-04-31 23:25:10.07453 UTC", "2017-03-02 24:00:00.00000 UTC"),
+                *("2016-12-31 23:59:60 UTC", "2017-03-02 23:25:10.0123456789 UTC", "2017-03-02 23:25:10. UTC"),
+                *("2017/03/02 23:25:10.07453 UTC", "2017-03-02 23.25.10.07453 UTC", "2017-03-02 23:25:10.07453 UTD"),
+                *("\N{FULLWIDTH DIGIT TWO}017-03-02 23:25:10.07453 UTC", " 2017-03-02 23:25:10.07453 UTC", "2017-03"),
+                *(
+                    "2017-03-02 23:25:10.07453 UTC ",
+                    "2017-03-02 23:25:10+24:00",
+                    "2017-03-02 23:25:10+02:60",
+                    "2017-03-02T",
+                ),
+                *("2017-03-02 23:25:10+2", "2017-03-02T", "2017-03-02 23:25:10+02:0", "2017-03-02 23:25", "20170302"),
+            )
+        },
+    },
+    "recognized": {
+        '""': "empty",
+        "NaN": "NaN",
+        **dict.fromkeys(
+            ("2", "-1", "0.5", "10", "1e0", "1.01", '"yes"', '"1."', '"Tru"', '"nope!"', '"null"'), "unreadable"
+        ),
+        **dict.fromkeys(("[true]", "{}"), "of-another-type"),
+    },
+    "key_id": {
+        '""': "empty",
+        "NaN": "NaN",
+        **dict.fromkeys(
+            ("-5", "-0", "1.5", "9007199254740992.0", "18446744073709551616", "1e400", "1e16"), "unreadable"
+        ),
+        **dict.fromkeys(("true", "[1]", "{}"), "of-another-type"),
+    },
+}
+# Of the same fields, JSON in other forms than Google's, with the value: microseconds since 1970 of a timestamp.
+READ: dict[str, dict[str, object]] = {
+    "recognized": {
+        **dict.fromkeys(("1", "1.0", "1.00", '"1"', '"1.0"', '"True"', '"true"', '"TRUE"'), True),
+        **dict.fromkeys(("0", "0.0", '"0"', '"False"', '"false"', '"FALSE"', "false"), False),
+    },
+    "timestamp": {
+        **dict.fromkeys(("1714557600001", "1714557600001.0", "1.714557600001e12"), 1714557600001000),
+        **dict.fromkeys(("1714557600", "1714557600000000", "1714557600000000999"), 1714557600000000),
+        "1714557600.5": 1714557600500000,
+        "631152000": 631152000000000,
+        "4102444799999": 4102444799999000,
+        **dict.fromkeys(('"2017-03-02"', '"2017-03-02T00:00:00Z"', '"2017-03-02 02:00:00+02:00"'), 1488412800000000),
+        **dict.fromkeys(('"2017-03-02 02:00:00 +0200"', '"2017-03-01T18:30:00-0530"'), 1488412800000000),
+        **dict.fromkeys(('"2017-03-02T09:00:00+09"', '"2017-03-02 00:00:00.000000+00:00"'), 1488412800000000),
+        '"2017-03-08 21:12:07.266040"': 1489007527266040,
+    },
+    "key_id": {
+        **dict.fromkeys(("4.5e15", "4500000000000000.0", '"4500000000000000"'), 4500000000000000),
+        "0.0": 0,
+        "1e5": 100000,
+        r'"520\u0031"': 5201,
+        '"user-0"': 8188522848524297003,
+        r'"user\u002d0"': 8188522848524297003,
+        '"18446744073709551616"': 4703322702048383463,
+    },
+}

@@ -1,6 +1,7 @@
 import gzip
 import json
 import tracemalloc
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,16 @@ from hypothesis import strategies as st
 
 from pipeline.errors import InputError
 from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
-from pipeline.sources.chunks import BLOCK_BYTES
+from pipeline.sources.chunks import BLOCK_BYTES, Chunk, Scanned
 from pipeline.sources.files import Source
+from pipeline.sources.ndjson import scan_chunk
+from pipeline.sources.notes import StrokeForms, count_notes, told
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.sources.rejects import Reject
 from tests.sources import naive_ndjson as naive
 from tests.sources.hostile_lines import HOSTILE
 from tests.sources.naive_ndjson import assert_as_naive, records, rejects, scan
-from tests.sources.ndjson_lines import MALFORMED, VALID, line
+from tests.sources.ndjson_lines import MALFORMED, NULLED, READ, VALID, drawing, line
 
 BAD = MALFORMED | HOSTILE
 JIT = not numba.config.DISABLE_JIT
@@ -65,6 +68,123 @@ def test_a_missing_key_id_becomes_a_hash_of_word_and_strokes_alone() -> None:
     ]
     first, second, other = scan(b"\n".join([*lines, b""])).drawings.key_id.tolist()
     assert first == second != other
+
+
+def noted(scanned: Scanned) -> dict[str, int]:
+    """What is counted of the drawings of a chunk."""
+    notes: Counter[str] = Counter()
+    count_notes(scanned, len(scanned.drawings), notes)
+    return dict(notes)
+
+
+@pytest.mark.parametrize(("field", "text"), [(field, text) for field, of in NULLED.items() for text in of])
+def test_a_field_that_cannot_be_used_is_null_and_never_costs_a_drawing(field: str, text: str) -> None:
+    scanned = scan(line(**{field: text}) + b"\n")
+    assert rejects(scanned) == []
+    ((record,), reason) = records(scanned), NULLED[field][text]
+    keyless = records(scan(line(key_id=None) + b"\n"))[0]["key_id"]
+    assert record[field] == (keyless if field == "key_id" else None)
+    assert noted(scanned) == {f"{field}-{reason}": 1}
+    assert_as_naive(line(**{field: text}) + b"\n")
+
+
+@pytest.mark.parametrize(("field", "text"), [(field, text) for field, of in READ.items() for text in of])
+def test_a_plain_value_in_another_form_is_read_and_not_counted(field: str, text: str) -> None:
+    scanned = scan(line(**{field: text}) + b"\n")
+    assert rejects(scanned) == []
+    assert records(scanned)[0][field] == READ[field][text]
+    assert noted(scanned) == {}
+    assert_as_naive(line(**{field: text}) + b"\n")
+
+
+def test_missing_and_null_fields_are_not_counted() -> None:
+    names = ("countrycode", "timestamp", "recognized", "key_id")
+    lines = [line(**dict.fromkeys(names, value)) + b"\n" for value in (None, "null")]
+    assert noted(scan(b"".join(lines))) == {}
+
+
+def test_what_is_noted_is_counted_up_to_the_last_line_that_is_read() -> None:
+    scanned = scan((line(recognized="2", timestamp='""') + b"\n") * 3 + line(recognized="NaN") + b"\n")
+    notes: Counter[str] = Counter()
+    count_notes(scanned, 2, notes)
+    assert notes == {"recognized-unreadable": 2, "timestamp-empty": 2}
+    assert told(notes) == ["fields read as null: timestamp empty in 2 lines, recognized unreadable in 2 lines"]
+
+
+def test_nan_stands_in_unknown_fields_but_never_in_strokes() -> None:
+    assert len(scan(line(extra='[NaN,{"a":-Infinity}]', other="Infinity") + b"\n").drawings) == 1
+    assert [reject.reason for reject in rejects(scan(drawing("[[[1,NaN],[1,2]]]") + b"\n"))] == ["not-a-number"]
+
+
+@pytest.mark.parametrize(
+    ("text", "strokes"),
+    [
+        ("[[[1,2],[3,4],[5,6],[7,8]]]", [[[1, 3, 5, 7], [2, 4, 6, 8]]]),
+        ("[[[1,2],[3,4]],[[5,6],[7,8],[9,10]]]", [[[1, 3], [2, 4]], [[5, 7, 9], [6, 8, 10]]]),
+        ('[[{"x":1,"y":2},{"x":3,"y":4}]]', [[[1, 3], [2, 4]]]),
+        ('[{"x":[1,2],"y":[3,4]}]', [[[1, 2], [3, 4]]]),
+        ('"[[[1, 2], [3, 4]]]"', [[[1, 2], [3, 4]]]),
+        ("[[[0.0,255.0],[10.0,20.0]]]", [[[0, 255], [10, 20]]]),
+        ("[[[0.5,300.25],[10.0,20.0]]]", [[[0, 255], [0, 9]]]),
+        ("[[[1,2],[3,4]]]", [[[1, 2], [3, 4]]]),  # Google's form, though it could be points
+    ],
+)
+def test_strokes_of_another_shape_are_the_strokes_that_they_mean(text: str, strokes: list[list[list[int]]]) -> None:
+    (record,) = records(scan(drawing(text) + b"\n"))
+    assert record["drawing"] == strokes
+
+
+def test_only_drawings_beyond_0_to_255_are_simplified_and_counted() -> None:
+    texts = ("[[[1],[256]]]", "[[[-1],[0]]]", "[[[0.5],[1]]]", "[[[1.0],[255]]]", "[[[1,2],[3,4],[0,5]]]")
+    scanned = scan(b"".join(drawing(text) + b"\n" for text in texts))
+    assert noted(scanned) == {"canvas-coordinates": 3}
+    assert told(noted(scanned)) == ["simplified: 3 drawings in canvas coordinates"]
+
+
+def forms_of(*texts: str) -> StrokeForms:
+    """The forms of a file of these drawings, a chunk each."""
+    forms = StrokeForms()
+    for number, text in enumerate(texts):
+        scanned = scan(drawing(text) + b"\n")
+        forms.look(scanned, len(scanned.drawings), "cat.ndjson", number)
+        for reject in scanned.rejects("cat.ndjson", number):
+            forms.look_at_reject(reject)
+    return forms
+
+
+PAIRS, EITHER = "[[[1,2],[3,4],[5,6],[7,8]]]", "[[[1,2],[3,4]],[[5,6],[7,8]]]"
+THREES, EITHER_THREES = "[[[1,2,3],[3,4,5],[5,6,7],[7,8,9]]]", "[[[1,2,3],[3,4,5]]]"
+
+
+@pytest.mark.parametrize(
+    ("texts", "points", "either"),
+    [
+        ((EITHER, PAIRS), 2, 1),
+        ((PAIRS, "[[[1],[2]]]", EITHER), 1, 3),
+        ((PAIRS, "[[[1,2],[3,4],[5,6]]]"), 1, 2),  # a raw drawing of two points, or three points
+        ((PAIRS, "[[[1.5,2],[300,4]]]"), 1, 2),
+        ((THREES, EITHER_THREES), 1, 2),
+        ((EITHER_THREES, THREES), 2, 1),
+    ],
+)
+def test_a_file_of_points_is_an_error_if_a_drawing_may_have_been_misread(
+    texts: tuple[str, ...], points: int, either: int
+) -> None:
+    with pytest.raises(InputError, match=rf"cat.ndjson:{points}: its strokes are lists of points.* line {either} may"):
+        forms_of(*texts)
+
+
+def test_drawings_that_have_one_reading_only_may_stand_beside_each_other() -> None:
+    forms_of(PAIRS, "[[[1],[2]]]", "[[[1,2,3],[4,5,6]],[[1,2],[3,4]]]", EITHER_THREES, PAIRS)
+    forms_of(EITHER, EITHER_THREES, "[[[1,2,3],[4,5,6],[0,1,2]]]", "[[[1,2]]]")
+
+
+def test_without_a_word_a_drawing_is_read_where_none_is_needed() -> None:
+    lines = b"".join(line(word=word) + b"\n" for word in (None, "null", '""', '"dog"'))
+    chunk = Chunk(np.frombuffer(lines, np.uint8), 0, len(lines), None, np.empty(0, np.uint8))
+    drawings = scan_chunk(chunk, needs_word=False).drawings
+    assert [drawing.word for drawing in drawings] == ["", "", "", "dog"]
+    assert [reject.line for reject in rejects(scan(lines))] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -31,6 +31,18 @@ TOKENS = [
     *("é".encode(), "猫".encode(), "😀".encode(), b"\xef\xbb\xbf", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80"),
     *(f'"{name}":{text}'.encode() for name, text in FIELDS.items()),
     *(f',"{name}":null'.encode() for name in FIELDS),
+    *(
+        b'"True"',
+        b'"0"',
+        b"1714557600000",
+        b"1714557600.25",
+        b'"user-0"',
+        b"4.5e15",
+        b"+02:00",
+        b" -0130",
+        b"2016-02-29",
+    ),
+    *(b'{"x":[1,2],"y":[3,4]}', b'{"x":1,"y":2}', b"[1,2],[3,4],[5,6],[7,8]", b'"[[[1],[2]]]"', b"Infinity"),
     *(b"2016-02-29 23:59:59.999999 UTC", b"T", b"Z", b"18446744073709551615", b"18446744073709551616", b"00000000"),
 ]
 PIECES = [bytes([token]) if isinstance(token, int) else token for token in TOKENS]
@@ -46,6 +58,8 @@ def drawing_line(rng: random.Random) -> bytes:
         strokes.append([[rng.randint(0, high) for _ in range(points)] for _ in "xy"])
     if rng.random() < 0.2:
         strokes = [raw_stroke(rng) for _ in strokes]
+    elif rng.random() < 0.2:
+        strokes = [[list(point) for point in zip(*stroke, strict=True)] for stroke in strokes]
     fraction = rng.choice(["", ".5", f".{rng.randrange(10**5):05}", f".{rng.randrange(10**9):09}"])
     clock = f"{rng.choice([*range(24), 24]):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}{fraction}"
     zone = rng.choice([" UTC", " UTC", "Z", ""])

@@ -13,6 +13,8 @@ from pipeline.errors import UsageError
 from pipeline.sources.raw import simplify
 from pipeline.sources.scanner import faults
 from pipeline.sources.scanner import raw_strokes as rk
+from pipeline.sources.scanner.other_strokes import scan_shape
+from pipeline.sources.scanner.shapes import has_times
 from pipeline.sources.scanner.simplify import MAX_SAMPLES
 from tests.sources import naive_simplify as naive
 from tests.sources.raw_drawings import LEGAL_NUMBERS, MALFORMED, SHAPES
@@ -30,7 +32,7 @@ def scan(text: bytes) -> tuple[Points, tuple[int, ...]]:
     buf = np.frombuffer(text + b"\n", np.uint8)
     x, y = np.empty(len(buf) // 2 + 1, np.uint8), np.empty(len(buf) // 2 + 1, np.uint8)
     stroke_end, size, fault = np.empty(len(buf) // 9 + 1, np.int64), np.zeros(2, np.int64), np.zeros(4, np.int64)
-    end = rk.scan_raw_drawing(buf, 0, 0, x, y, stroke_end, size, fault, SCRATCH)
+    end = scan_shape(buf, 0, 0, x, y, stroke_end, size, fault, SCRATCH, faults.RAW, np.zeros(1, np.int64))
     if end < 0:
         assert size.tolist() == [0, 0]
         return [], tuple(fault.tolist())
@@ -116,7 +118,8 @@ def test_a_drawing_is_put_behind_those_before_it() -> None:
     x, y = np.zeros(len(buf) // 2 + 1, np.uint8), np.zeros(len(buf) // 2 + 1, np.uint8)
     stroke_end, size, fault = np.zeros(len(buf) // 9 + 1, np.int64), np.zeros(2, np.int64), np.zeros(4, np.int64)
     for start in (0, len(first) + 1):
-        assert rk.scan_raw_drawing(buf, start, start, x, y, stroke_end, size, fault, SCRATCH) > 0
+        end = scan_shape(buf, start, start, x, y, stroke_end, size, fault, SCRATCH, faults.RAW, np.zeros(1, np.int64))
+        assert end > 0
     found = as_lists(x[: size[1]], y[: size[1]], stroke_end[: size[0]])
     assert found == scan(first)[0] + scan(second)[0]
 
@@ -182,9 +185,9 @@ def test_no_number_is_off_by_more_than_two_units_in_the_last_place(values: list[
 
 def test_a_line_too_long_to_sample_is_refused_and_needs_no_more_memory() -> None:
     there_and_back = [0, 1] * (MAX_SAMPLES // 500)
-    assert scan(raw_json([(there_and_back, there_and_back)]))[1] == (rk.LONG_PATH, MAX_SAMPLES, 0, 0)
+    assert scan(raw_json([(there_and_back, there_and_back)]))[1] == (faults.LONG_PATH, MAX_SAMPLES, 0, 0)
     assert scan(raw_json([([0, 1], [0, 0])] * (MAX_SAMPLES // 255)))[1] == (0,) * 0
-    assert scan(raw_json([([0, 1], [0, 0])] * (MAX_SAMPLES // 253)))[1] == (rk.LONG_PATH, MAX_SAMPLES, 0, 0)
+    assert scan(raw_json([([0, 1], [0, 0])] * (MAX_SAMPLES // 253)))[1] == (faults.LONG_PATH, MAX_SAMPLES, 0, 0)
 
 
 def test_more_points_than_a_shard_can_count_are_refused() -> None:
@@ -212,7 +215,7 @@ def test_more_points_than_a_line_can_hold_are_refused() -> None:
     ],
 )
 def test_a_raw_drawing_is_told_by_its_first_stroke(text: bytes, raw: bool) -> None:
-    assert rk.has_times(np.frombuffer(text + b"\n", np.uint8), 0) == raw
+    assert has_times(np.frombuffer(text + b"\n", np.uint8), 0) == raw
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Kernels that parse a line's field names, its key_id and its timestamp.
+"""Kernels that parse a line's field names, and its key_id and timestamp as Google writes them.
 
-As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after what it read, or -1 on
-an error.
+As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after what it read, or -1 if
+there is no such thing.
 """
 
 import numpy as np
@@ -9,19 +9,8 @@ from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inner_kernel
-from pipeline.sources.scanner.faults import BAD_KEY_ID, BAD_TIMESTAMP, FIELDS, KEY_ID, TRUNCATED, UNKNOWN
-from pipeline.sources.scanner.json_values import (
-    MINUS,
-    NEWLINE,
-    NINE,
-    POINT,
-    QUOTE,
-    ZERO,
-    fail,
-    fail_type,
-    scan_hex4,
-    scan_string,
-)
+from pipeline.sources.scanner.faults import FIELDS, UNKNOWN
+from pipeline.sources.scanner.json_values import NINE, POINT, QUOTE, ZERO, scan_hex4
 from pipeline.sources.scanner.swar import NO_MARKS, ZERO_DIGITS, above_nine, digits8, load8, trailing_zeros
 
 NO_TIMESTAMP = -(2**63)  # numpy's NaT
@@ -88,14 +77,12 @@ def field_of(buf: UInt8Array, i: int) -> int:
 
 
 @inner_kernel
-def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int, fault: Int64Array) -> int:
-    """Read a key_id, a string or a plain number of up to 64 bits, into `key_ids[row]`."""
+def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int) -> int:
+    """Read a key_id, a string of digits or a whole number of up to 64 bits, into `key_ids[row]`; else return -1."""
     quoted = buf[i] == QUOTE
     j = i + 1 if quoted else i
     if not ZERO <= buf[j] <= NINE:
-        if quoted or buf[j] == MINUS:
-            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
-        return fail_type(buf, i, KEY_ID, fault)
+        return -1
     first = j
     value = uint64(0)
     while j - first < 16 and j + 8 <= len(buf):
@@ -107,15 +94,15 @@ def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int, fault: 
     while ZERO <= buf[j] <= NINE:
         digit = uint64(int64(buf[j]) - ZERO)
         if value > uint64(1844674407370955161) or (value == uint64(1844674407370955161) and digit > uint64(5)):
-            return fail(fault, BAD_KEY_ID)
+            return -1
         value = value * uint64(10) + digit
         j += 1
     if quoted:
         if buf[j] != QUOTE:
-            return fail(fault, TRUNCATED if buf[j] == NEWLINE else BAD_KEY_ID)
+            return -1
         j += 1
     elif (buf[first] == ZERO and j > first + 1) or buf[j] == POINT or buf[j] == 101 or buf[j] == 69:
-        return fail(fault, BAD_KEY_ID)
+        return -1
     key_ids[uint64(row)] = value
     return j
 
@@ -176,60 +163,3 @@ def scan_plain_timestamp(buf: UInt8Array, i: int, timestamps: Int64Array, row: i
     fraction = fraction & ((uint64(1) << (end - uint64(8))) - uint64(1))
     timestamps[uint64(row)] = since + int64(digits8(fraction) // uint64(100))
     return j + 5
-
-
-@inner_kernel
-def parse_timestamp(buf: UInt8Array, i: int) -> int:
-    """Microseconds since 1970 of a validated string such as "2017-03-02 23:25:10.07453 UTC", or `NO_TIMESTAMP`.
-
-    The fraction may be missing or have one to nine digits. `T` instead of the space, and `Z` or nothing instead of
-    ` UTC`, are accepted too.
-    """
-    stamp = 0
-    j = i + 1
-    for k in range(14):
-        if k == 4 or k == 6 or k == 8 or k == 10 or k == 12:
-            c = buf[j]
-            if c != (MINUS if k < 8 else 32 if k == 8 else 58) and (k != 8 or c != 84):
-                return NO_TIMESTAMP
-            j += 1
-        if not ZERO <= buf[j] <= NINE:
-            return NO_TIMESTAMP
-        stamp = stamp * 10 + int64(buf[j]) - ZERO
-        j += 1
-    micros = 0
-    if buf[j] == POINT:
-        first = j + 1
-        j = first
-        while ZERO <= buf[j] <= NINE:
-            if j - first < 6:
-                micros = micros * 10 + int64(buf[j]) - ZERO
-            j += 1
-        if j == first or j - first > 9:
-            return NO_TIMESTAMP
-        for _ in range(j - first, 6):
-            micros *= 10
-    if buf[j] == 90:
-        j += 1
-    elif buf[j] == 32 and buf[j + 1] == 85 and buf[j + 2] == 84 and buf[j + 3] == 67:
-        j += 4
-    if buf[j] != QUOTE:
-        return NO_TIMESTAMP
-    day, time = stamp // 1_000_000, stamp % 1_000_000
-    since = micros_since_1970(day // 10_000, day // 100 % 100, day % 100, time // 10_000, time // 100 % 100, time % 100)
-    return since if since == NO_TIMESTAMP else since + micros
-
-
-@inner_kernel
-def scan_timestamp(buf: UInt8Array, i: int, start: int, timestamps: Int64Array, row: int, fault: Int64Array) -> int:
-    """Read a timestamp, a string whose opening quote is at `i`, into `timestamps[row]`."""
-    j = scan_plain_timestamp(buf, i, timestamps, row)
-    if j >= 0:
-        return j
-    j = scan_string(buf, i, start, fault)
-    if j < 0:
-        return -1
-    timestamps[row] = parse_timestamp(buf, i)
-    if timestamps[row] == NO_TIMESTAMP:
-        return fail(fault, BAD_TIMESTAMP)
-    return j

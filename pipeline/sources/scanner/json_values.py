@@ -3,9 +3,11 @@
 Every kernel takes `buf`, (B,) uint8 whose last byte is a newline, and a position `i` in it, and returns the position
 after what it read. A newline is legal nowhere inside a JSON text of one line, so it stops every loop: no kernel needs
 the length of `buf`. On an error a kernel returns -1 and writes to `fault`, (4,) int64, a code of `faults.py` and the
-numbers that its message shows. The grammar is that of RFC 8259; strings must be valid UTF-8 (RFC 3629).
+numbers that its message shows. The grammar is that of RFC 8259; strings must be valid UTF-8 (RFC 3629). `NaN`,
+`Infinity` and `-Infinity`, which pandas and Python write though JSON has no such numbers, are read as values too.
 """
 
+import numpy as np
 from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array
@@ -27,6 +29,7 @@ from pipeline.sources.scanner.swar import NO_MARKS, first_mark, load8, not_plain
 NEWLINE, QUOTE, BACKSLASH, COMMA, COLON = 10, 34, 92, 44, 58
 OPEN_LIST, CLOSE_LIST, OPEN_OBJECT, CLOSE_OBJECT = 91, 93, 123, 125
 MINUS, PLUS, POINT, ZERO, NINE = 45, 43, 46, 48, 57
+_INFINITY = np.frombuffer(b"Infinity", np.uint8)
 
 
 @inner_kernel
@@ -201,6 +204,18 @@ def scan_literal(buf: UInt8Array, i: int) -> int:
 
 
 @inner_kernel
+def scan_constant(buf: UInt8Array, i: int) -> int:
+    """Read `NaN`, `Infinity` or `-Infinity`; return -1, without writing an error, if none of them is at `i`."""
+    if buf[i] == 78 and buf[i + 1] == 97 and buf[i + 2] == 78:
+        return i + 3
+    j = i + 1 if buf[i] == MINUS else i
+    for k in range(len(_INFINITY)):
+        if buf[j + k] != _INFINITY[k]:
+            return -1
+    return j + len(_INFINITY)
+
+
+@inner_kernel
 def ends_early(buf: UInt8Array, i: int) -> bool:
     """Whether the line ends at `i`, or after the letters at `i`, as it does when a literal is cut off."""
     while 97 <= buf[i] <= 122:
@@ -220,6 +235,9 @@ def scan_scalar(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> int:
     c = buf[i]
     if c == QUOTE:
         return scan_string(buf, i, start, fault)
+    j = scan_constant(buf, i)
+    if j >= 0:
+        return j
     if c == MINUS or ZERO <= c <= NINE:
         return scan_number(buf, i, start, fault)
     j = scan_literal(buf, i)

@@ -2,10 +2,24 @@
 
 import numpy as np
 from numpy import int64, uint64
-from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inlined_kernel, inner_kernel, kernel
+from pipeline.sources.scanner.columns import (
+    COUNTRY_END,
+    COUNTRY_START,
+    END,
+    LINE,
+    NO_KEY,
+    NUMBER_KEY,
+    ROW_KEY,
+    ROW_NOTES,
+    ROW_RECOGNIZED,
+    ROW_TIMESTAMP,
+    START,
+    WORD_END,
+    WORD_START,
+)
 from pipeline.sources.scanner.faults import (
     DRAWING,
     EMPTY_WORD,
@@ -14,13 +28,22 @@ from pipeline.sources.scanner.faults import (
     MISSING,
     NOT_OBJECT,
     RECOGNIZED,
+    THREE_EACH,
     TIMESTAMP,
     TOO_LONG,
     TWICE,
+    TWO_EACH,
     UNKNOWN,
     WORD,
 )
-from pipeline.sources.scanner.fields import NAME_BYTES, NO_TIMESTAMP, field_of, plain_name, scan_key_id, scan_timestamp
+from pipeline.sources.scanner.fields import (
+    NAME_BYTES,
+    NO_TIMESTAMP,
+    field_of,
+    plain_name,
+    scan_key_id,
+    scan_plain_timestamp,
+)
 from pipeline.sources.scanner.json_values import (
     CLOSE_OBJECT,
     COMMA,
@@ -37,57 +60,87 @@ from pipeline.sources.scanner.json_values import (
     skip_space,
     skip_value,
 )
-from pipeline.sources.scanner.raw_strokes import Scratch, has_times, scan_raw_drawing
+from pipeline.sources.scanner.metadata import scan_other_value
+from pipeline.sources.scanner.other_strokes import scan_other_drawing
+from pipeline.sources.scanner.raw_strokes import Scratch
 from pipeline.sources.scanner.strokes import scan_drawing
-from pipeline.sources.scanner.swar import load8
 
-# The bytes of the shortest valid line: {"word":"x","drawing":[[[0],[0]]]} and its newline.
-MIN_LINE_BYTES = 35
-# The first index of the scanner's output `rows`; the second is the accepted line.
-LINE, START, END, WORD_START, WORD_END, COUNTRY_START, COUNTRY_END, ROW_RECOGNIZED, ROW_TIMESTAMP, HAS_KEY_ID = range(
-    10
-)
-ROW_COLUMNS = 10
+# The bytes of the shortest valid line: {"drawing":[[[0],[0]]]} and its newline.
+MIN_LINE_BYTES = 25
 
 
 @inner_kernel
 def scan_field(
     buf: UInt8Array, i: int, start: int, name: int, rows: Int64Array, key_ids: UInt64Array, row: int, fault: Int64Array
 ) -> int:
-    """Read the value of a known field other than `drawing` into `row`; except for `word`, null means missing."""
-    if buf[uint64(i)] == 110 and name != WORD:
-        return scan_scalar(buf, i, start, fault)
-    if name == RECOGNIZED:
-        j = scan_literal(buf, i)
-        if j < 0:
-            return fail_type(buf, i, name, fault)
-        rows[ROW_RECOGNIZED, row] = buf[i] == 116
-        return j
+    """Read the value of a known field other than `word` and `drawing` into `row`; null means missing."""
+    c = buf[uint64(i)]
     if name == KEY_ID:
-        rows[HAS_KEY_ID, row] = 1
-        return scan_key_id(buf, i, key_ids, row, fault)
+        j = scan_key_id(buf, i, key_ids, row)
+        if j >= 0:
+            rows[ROW_KEY, row] = NUMBER_KEY
+            return j
+    elif name == TIMESTAMP:
+        if c == QUOTE:
+            j = scan_plain_timestamp(buf, i, rows[ROW_TIMESTAMP], row)
+            if j >= 0:
+                return j
+    elif name == RECOGNIZED:
+        if c in (116, 102):  # t, f
+            j = scan_literal(buf, i)
+            if j >= 0:
+                rows[ROW_RECOGNIZED, row] = c == 116
+                return j
+    elif c == QUOTE:
+        j = scan_string(buf, i, start, fault)
+        if j >= 0:
+            rows[COUNTRY_START, row] = i + 1
+            rows[COUNTRY_END, row] = j - 1
+        return j
+    if c == 110:  # n
+        return scan_scalar(buf, i, start, fault)
+    return scan_other_value(buf, i, start, name, rows, key_ids, row, fault)
+
+
+@inner_kernel
+def scan_word(
+    buf: UInt8Array, i: int, start: int, needs_word: bool, rows: Int64Array, row: int, fault: Int64Array
+) -> int:
+    """Read the word into `row`; null and an empty string are words of no letters, unless `needs_word`."""
+    if buf[uint64(i)] == 110 and not needs_word:
+        rows[WORD_START, row] = i
+        rows[WORD_END, row] = i
+        return scan_scalar(buf, i, start, fault)
     if buf[uint64(i)] != QUOTE:
-        return fail_type(buf, i, name, fault)
-    if name == TIMESTAMP:
-        return scan_timestamp(buf, i, start, rows[ROW_TIMESTAMP], row, fault)
+        return fail_type(buf, i, WORD, fault)
     j = scan_string(buf, i, start, fault)
-    if j < 0:
-        return -1
-    if name == WORD:
-        if j == i + 2:
-            return fail(fault, EMPTY_WORD)
-        rows[WORD_START, row] = i + 1
-        rows[WORD_END, row] = j - 1
-    else:
-        rows[COUNTRY_START, row] = i + 1
-        rows[COUNTRY_END, row] = j - 1
+    if j == i + 2 and needs_word:
+        return fail(fault, EMPTY_WORD)
+    rows[WORD_START, row] = i + 1
+    rows[WORD_END, row] = j - 1
     return j
+
+
+@inner_kernel
+def points_of_each(stroke_end: Int64Array, stroke: int, end: int, point: int) -> int:
+    """TWO_EACH or THREE_EACH if all strokes from `stroke` to before `end` have two points, or three; else 0.
+
+    `point` is where the first of them begins.
+    """
+    points = stroke_end[stroke] - point
+    if points < 2 or points > 3:
+        return 0
+    for k in range(stroke, end):
+        if stroke_end[k] - point != points:
+            return 0
+        point = stroke_end[k]
+    return TWO_EACH if points == 2 else THREE_EACH
 
 
 @inlined_kernel
 def scan_line(
-    buf: UInt8Array, i: int, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array, y: UInt8Array,
-    stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch,
+    buf: UInt8Array, i: int, needs_word: bool, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array,
+    y: UInt8Array, stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
     """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes into the arrays after them.
 
@@ -97,14 +150,15 @@ def scan_line(
     rows[COUNTRY_START, row] = -1
     rows[ROW_RECOGNIZED, row] = -1
     rows[ROW_TIMESTAMP, row] = NO_TIMESTAMP
-    rows[HAS_KEY_ID, row] = 0
+    rows[ROW_KEY, row] = NO_KEY
+    rows[ROW_NOTES, row] = 0
     key_ids[row] = 0
     i = skip_space(buf, i)
     if buf[i] != OPEN_OBJECT:
         return fail(fault, NOT_OBJECT, int64(buf[i]))
     i = skip_space(buf, i + 1)
     if buf[i] == CLOSE_OBJECT:
-        return fail(fault, MISSING, WORD)
+        return fail(fault, MISSING, WORD if needs_word else DRAWING)
     seen = 0
     guess = WORD
     while True:
@@ -125,11 +179,22 @@ def scan_line(
             seen |= 1 << name
             guess = name + 1 if name < DRAWING else WORD
             if name == DRAWING:
-                drawing = i
-                i = scan_drawing(buf, i, start, x, y, stroke_end, size, fault)
-                if i < 0 and has_times(buf, drawing):
-                    fault[0] = 0
-                    i = scan_raw_drawing(buf, drawing, start, x, y, stroke_end, size, fault, raw)
+                quoted = buf[uint64(i)] == QUOTE  # a string of JSON, as in Kaggle's files
+                stroke, point, drawing = size[0], size[1], skip_space(buf, i + 1) if quoted else i
+                i = scan_drawing(buf, drawing, start, x, y, stroke_end, size, fault)
+                if i < 0:
+                    i = scan_other_drawing(
+                        buf, drawing, start, x, y, stroke_end, size, fault, raw, rows[ROW_NOTES, row : row + 1]
+                    )
+                elif stroke_end[uint64(stroke)] - point < 4:
+                    rows[ROW_NOTES, row] |= points_of_each(stroke_end, stroke, size[0], point)
+                if quoted and i >= 0:
+                    i = skip_space(buf, i)
+                    if buf[i] != QUOTE:
+                        return fail_at(buf, i, start, QUOTE, fault)
+                    i += 1
+            elif name == WORD:
+                i = scan_word(buf, i, start, needs_word, rows, row, fault)
             else:
                 i = scan_field(buf, i, start, name, rows, key_ids, row, fault)
         if i < 0:
@@ -144,7 +209,10 @@ def scan_line(
     if buf[i] != NEWLINE:
         return fail_at(buf, i, start, NEWLINE, fault)
     if not seen & (1 << WORD):
-        return fail(fault, MISSING, WORD)
+        if needs_word:
+            return fail(fault, MISSING, WORD)
+        rows[WORD_START, row] = start
+        rows[WORD_END, row] = start
     if not seen & (1 << DRAWING):
         return fail(fault, MISSING, DRAWING)
     return i + 1
@@ -160,15 +228,16 @@ def end_of_line(buf: UInt8Array, i: int) -> int:
 
 @kernel
 def scan_lines(
-    buf: UInt8Array, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array, rows: Int64Array,
-    key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch,
+    buf: UInt8Array, needs_word: bool, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array,
+    rows: Int64Array, key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch,
 ) -> int:  # fmt: skip
     """Read the lines of `buf` into the other arrays, until `buf` ends or `rejects` is full; returns how many rejects.
 
     `place`, (5,), says where to begin and is updated in place: a position in `buf`, and the numbers of lines, drawings,
     strokes and points before it. `rows`, (ROW_COLUMNS, R), and `key_ids`, (R,), have one row more than there can be
     drawings, because a row is filled before it is known whether its line is valid. `rejects`, (K, 6), receives the
-    line, the start and the error of each rejected line. Blank lines are skipped. `raw` is scratch for raw drawings.
+    line, the start and the error of each rejected line. Blank lines are skipped. `raw` is scratch for drawings whose
+    points are not taken as they are. Without `needs_word` a line's word may be missing, null or empty.
     """
     fault = np.zeros(4, np.int64)
     size = np.zeros(3, np.int64)
@@ -185,7 +254,7 @@ def scan_lines(
         fault[0] = 0
         blank = buf[skip_space(buf, i)] == NEWLINE
         if not blank:
-            i = scan_line(buf, i, drawings, rows, key_ids, x, y, stroke_end, size, fault, raw)
+            i = scan_line(buf, i, needs_word, drawings, rows, key_ids, x, y, stroke_end, size, fault, raw)
         if blank or i < 0:
             i = end_of_line(buf, start)
         if i - start > MAX_LINE_BYTES + 1:
@@ -211,63 +280,3 @@ def scan_lines(
     place[3] = size[0]
     place[4] = size[1]
     return rejected
-
-
-@inner_kernel
-def same_bytes(buf: UInt8Array, i: int, j: int, length: int) -> bool:
-    """Whether the `length` bytes at `i` equal those at `j`."""
-    k = int64(0)
-    while k < length:
-        if length - k >= 8:
-            if load8(buf, i + k) != load8(buf, j + k):
-                return False
-            k += 8
-        else:
-            if buf[uint64(i + k)] != buf[uint64(j + k)]:
-                return False
-            k += 1
-    return True
-
-
-@kernel
-def intern_spans(
-    buf: UInt8Array, starts: Int64Array, ends: Int64Array, ids: NDArray[np.int32], firsts: Int64Array
-) -> int:
-    """Number the distinct byte strings `buf[start:end]` in order of appearance; a start of -1 gets id -1.
-
-    `ids`, (N,), receives the numbers, and `firsts`, (N,), the first row of each; returns how many strings there are.
-    """
-    slots = 16
-    while slots < 2 * len(starts):
-        slots *= 2
-    table = np.full(slots, -1, np.int32)
-    count = 0
-    for row in range(len(starts)):
-        start = starts[row]
-        if start < 0:
-            ids[row] = -1
-            continue
-        length = ends[row] - start
-        if (
-            row > 0
-            and starts[row - 1] >= 0
-            and ends[row - 1] - starts[row - 1] == length
-            and same_bytes(buf, starts[row - 1], start, length)
-        ):
-            ids[row] = ids[row - 1]
-            continue
-        code = length
-        for k in range(start, start + length):
-            code = (code * 31 + int64(buf[uint64(k)])) & 0x3FFFFFFF
-        slot = code & (slots - 1)
-        while table[slot] >= 0:
-            other = firsts[table[slot]]
-            if ends[other] - starts[other] == length and same_bytes(buf, starts[other], start, length):
-                break
-            slot = (slot + 1) & (slots - 1)
-        if table[slot] < 0:
-            table[slot] = count
-            firsts[count] = row
-            count += 1
-        ids[row] = table[slot]
-    return count

@@ -1,7 +1,7 @@
-"""Kernels that parse the strokes of a raw drawing: a list of x, of y and of times for each stroke.
+"""Kernels that parse numbers of any range, and strokes of two lists of them, x and y, or of a third one of times.
 
-Coordinates may have any range, and times are milliseconds. As in `json_values.py`, a kernel takes `buf` and a position
-in it and returns the position after what it read, or -1 on an error.
+Times are milliseconds. As in `json_values.py`, a kernel takes `buf` and a position in it and returns the position after
+what it read, or -1 on an error.
 """
 
 import math
@@ -9,25 +9,20 @@ import math
 import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array, UInt8Array
-from pipeline.jit import kernel
+from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
-    DRAWING,
     LENGTHS,
-    LONG_PATH,
+    LIST_COUNT,
     MAX_LINE_BYTES,
-    MAX_POINTS,
     NO_POINTS,
-    NO_STROKES,
     NOT_FINITE,
     NOT_NUMBER,
     NOT_STROKE,
     NUMBER,
     RAW_LISTS,
+    RAW_STROKE,
     TIMES,
-    TOO_LONG,
-    TOO_MANY,
     TRUNCATED,
-    WRONG_TYPE,
 )
 from pipeline.sources.scanner.json_values import (
     CLOSE_LIST,
@@ -44,7 +39,7 @@ from pipeline.sources.scanner.json_values import (
     fail_at,
     skip_space,
 )
-from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
+from pipeline.sources.scanner.simplify import MAX_SAMPLES
 
 Scratch = tuple[Float64Array, Float64Array, Float64Array, Float64Array, Int64Array]
 
@@ -60,7 +55,7 @@ EXACT_INTEGER = 1 << 53
 
 
 def make_scratch() -> Scratch:
-    """Scratch for `scan_raw_drawing`: 6 MB, of which a drawing touches only what it needs; kept from chunk to chunk."""
+    """Scratch for `scan_other_drawing`: 6 MB, of which a drawing touches only what it needs; kept for all chunks."""
     points, samples = MAX_RAW_POINTS, MAX_SAMPLES
     return np.empty(points), np.empty(points), np.empty(samples), np.empty(samples), np.empty(samples, np.int64)
 
@@ -195,18 +190,21 @@ def scan_floats(
             i = skip_space(buf, i)
 
 
-@kernel
-def scan_raw_stroke(
-    buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, fault: Int64Array
+@inner_kernel
+def scan_number_lists(
+    buf: UInt8Array, i: int, start: int, x: Float64Array, y: Float64Array, number: int, lists: int, fault: Int64Array
 ) -> tuple[int, int]:
-    """Read stroke `number`, which begins at `i`, into `x` and `y`; returns the position and its number of points."""
+    """Read stroke `number`, two or three `lists` that begin at `i`; returns the position and its number of points.
+
+    `x` and `y` receive the first two; points for which they have no room are counted all the same.
+    """
     if buf[i] != OPEN_LIST:
         return fail(fault, TRUNCATED if buf[i] == NEWLINE else NOT_STROKE, number, 2), 0
     i = skip_space(buf, i + 1)
     points, values = 0, 0
-    for axis in range(3):
+    for axis in range(lists):
         if buf[i] == CLOSE_LIST:
-            return fail(fault, RAW_LISTS, number, axis), 0
+            return fail(fault, RAW_LISTS if lists == 3 else LIST_COUNT, number, axis), 0
         if axis > 0:
             if buf[i] != COMMA:
                 return fail_at(buf, i, start, COMMA, fault), 0
@@ -221,72 +219,9 @@ def scan_raw_stroke(
             return fail(fault, LENGTHS if axis == Y else TIMES, number, points, values), 0
         i = skip_space(buf, i)
     if buf[i] == COMMA:
-        return fail(fault, RAW_LISTS, number, 4), 0
+        return fail(fault, RAW_LISTS if lists == 3 else RAW_STROKE, number, 4), 0
     if buf[i] != CLOSE_LIST:
         return fail_at(buf, i, start, CLOSE_LIST, fault), 0
     if points == 0:
         return fail(fault, NO_POINTS, number), 0
     return i + 1, points
-
-
-@kernel
-def scan_raw_drawing(
-    buf: UInt8Array, i: int, start: int, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, size: Int64Array,
-    fault: Int64Array, scratch: Scratch,
-) -> int:  # fmt: skip
-    """Read the raw strokes at `i`, simplify them, and append them to `x`, `y` and `stroke_end`.
-
-    As in `scan_drawing`, `size` counts the strokes and points of all drawings. A raw point has 6 bytes or more and
-    becomes at most 2 points, so room for `len(buf) // 2 + 1` points is enough.
-    """
-    raw_x, raw_y, sample_x, sample_y, ends = scratch
-    if buf[i] != OPEN_LIST:
-        return fail(fault, TRUNCATED) if ends_early(buf, i) else fail(fault, WRONG_TYPE, DRAWING)
-    i = skip_space(buf, i + 1)
-    if buf[i] == CLOSE_LIST:
-        return fail(fault, NO_STROKES)
-    ends_of_strokes = stroke_end[size[0] :]
-    strokes, points = 0, 0
-    while True:
-        i, count = scan_raw_stroke(buf, i, start, raw_x[points:], raw_y[points:], strokes + 1, fault)
-        if i < 0:
-            return -1
-        points += count
-        if points > len(raw_x):
-            return fail(fault, TOO_LONG, MAX_LINE_BYTES)
-        ends_of_strokes[strokes] = points
-        strokes += 1
-        i = skip_space(buf, i)
-        if buf[i] == CLOSE_LIST:
-            break
-        if buf[i] != COMMA:
-            return fail_at(buf, i, start, COMMA, fault)
-        i = skip_space(buf, i + 1)
-    end = simplify_strokes(
-        raw_x[:points], raw_y[:points], sample_x, sample_y, ends, ends_of_strokes, strokes, x, y, size[1], MAX_POINTS
-    )
-    if end == TOO_LONG_PATH:
-        return fail(fault, LONG_PATH, MAX_SAMPLES)
-    if end < 0:
-        return fail(fault, TOO_MANY, MAX_POINTS)
-    size[0] += strokes
-    size[1] = end
-    return i + 1
-
-
-@kernel
-def has_times(buf: UInt8Array, i: int) -> bool:
-    """Whether the first stroke of the drawing at `i` has a third list; only brackets are examined."""
-    depth, lists = 0, 0
-    while buf[i] != NEWLINE and lists < 3:
-        if buf[i] == OPEN_LIST:
-            depth += 1
-            lists += depth == 3
-        elif buf[i] == CLOSE_LIST:
-            depth -= 1
-            if depth < 2:
-                break
-        elif depth == 0:
-            break
-        i += 1
-    return lists == 3
