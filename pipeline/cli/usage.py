@@ -39,7 +39,7 @@ def usage_message(error: Any) -> str:
     elif (found := re.match("No such command '(.*?)'", message)) and context is not None:
         near = difflib.get_close_matches(found[1], context.command.list_commands(context), 2)
         message = f"no such command '{found[1]}'{_did_you_mean(near)}"
-    elif "unexpected extra argument" in message:  # as of --classes cat dog
+    elif "unexpected extra argument" in message and _takes_list(context):  # as of --classes cat dog
         message = f"{message.rstrip('.')}; a list is one argument with commas"
     else:
         kinds = {"integer": "a whole number", "number": "a number"}
@@ -59,6 +59,11 @@ def _instead(name: str, context: Any, possible: Sequence[str]) -> str:
 
 def _did_you_mean(names: Sequence[str]) -> str:
     return f"; did you mean {' or '.join(names)}?" if names else ""
+
+
+def _takes_list(context: Any) -> bool:
+    """Whether an option of the command is a list with commas."""
+    return any(one.metavar in ("LIST", "WORDS") for one in context.command.params)
 
 
 def _found(param: Any) -> str:
