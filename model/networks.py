@@ -222,11 +222,12 @@ def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype
 
 
 def network_spec(name: str) -> NetworkSpec:
-    """The entry of `NETWORKS` called `name`; otherwise a `UsageError` that suggests the most similar name."""
+    """The entry of `NETWORKS` called `name`; otherwise a `UsageError` that suggests a similar name."""
     if name in NETWORKS:
         return NETWORKS[name]
-    nearest = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0.0)[0]
-    raise UsageError(f"no network is called {name!r}: did you mean {nearest!r}? There are {', '.join(NETWORKS)}")
+    near = difflib.get_close_matches(name, NETWORKS, n=1)
+    hint = f"did you mean {near[0]!r}? There" if near else "there"
+    raise UsageError(f"no network is called {name!r}: {hint} are {', '.join(NETWORKS)}")
 
 
 def make_config(

@@ -90,6 +90,15 @@ def trained(factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run_line(folder: Path) -> str:
+    """What a command says of the run of `trained`, if it is not told which run to take."""
+    from model.runs.overview import summarize
+
+    best = summarize(folder / "runs" / "001-sketch-classifier").best
+    assert best is not None
+    return f"run: runs/001-sketch-classifier, validation top-1 {best[0]:.1%}"
+
+
 def change_card(folder: Path, **changes: Any) -> None:
     """Let a run's `run.json` say something else, and prove it."""
     from model.runs.card import write_card

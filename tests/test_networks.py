@@ -120,6 +120,8 @@ def test_a_network_is_trained_by_the_recipe_and_for_the_epochs_of_another() -> N
 def test_an_unknown_network_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="no network is called 'sketchnets': did you mean 'sketchnet'"):
         make_network("sketchnets", 3)
+    with pytest.raises(UsageError, match="no network is called 'resnet50': there are sketchnet, "):
+        make_network("resnet50", 3)
 
 
 def test_halving_takes_the_largest_of_every_four_and_leaves_out_an_odd_edge() -> None:

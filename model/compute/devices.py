@@ -12,6 +12,7 @@ from model.compute.choices import Device, Precision
 from model.compute.compile_cache import keep_compiled
 from pipeline.errors import UsageError
 from pipeline.threads import core_count
+from pipeline.wording import counted
 
 CPU_DEVICES = 8  # the most devices that the CPU is divided into
 CPU_SHARE = 16  # the fewest drawings of a batch that are worth a CPU device of their own
@@ -48,7 +49,7 @@ def choose_devices(device: Device, *, divided: bool = False) -> Sequence[jax.Dev
     if nvidia_driver():
         raise UsageError(
             "this machine has an NVIDIA driver, but JAX computes on the CPU: install JAX's CUDA plugin with "
-            "`pip install 'sketchpipe[cuda12]'` (or cuda13), or use --device cpu"
+            "`pip install -e '.[cuda12]'` (or cuda13) in sketchpipe's folder, or use --device cpu"
         )
     if device == "gpu":
         raise UsageError("--device gpu: JAX finds no GPU; use --device cpu")
@@ -75,7 +76,7 @@ def describe(devices: Sequence[jax.Device]) -> str:
     first = devices[0]
     if first.platform == "cpu":
         divided = f", as {len(devices)} devices" if len(devices) > 1 else ""
-        return f"the CPU ({core_count()} cores{divided})"
+        return f"the CPU ({counted(core_count(), 'core')}{divided})"
     return f"{len(devices)} x {first.device_kind}" if len(devices) > 1 else first.device_kind
 
 

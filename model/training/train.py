@@ -32,6 +32,7 @@ from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
+from pipeline.wording import counted
 
 VALIDATION_DRAWINGS = 20_000
 CHECKPOINT_SECONDS = 300.0
@@ -46,7 +47,8 @@ class Progress:
         step: the steps done in this epoch.
         steps: the steps of one epoch.
         reading: the metrics of the steps since the last report.
-        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then.
+        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then, or if
+            the steps included a first call, which compiles.
     """
 
     epoch: int
@@ -88,7 +90,7 @@ class Trainer:
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self._steps_per_epoch = max(1, len(self.loader))
         self._writer = Writer()
-        self.tx = make_tx(config, self._steps_per_epoch)
+        self.tx = make_tx(config, self._steps_per_epoch, self.run.card.added)
         self.steps: CompiledSteps = compile_steps(
             lambda axis: make_network(
                 config.network, len(config.classes), axis_name=axis, dtype=jnp.dtype(config.precision)
@@ -111,6 +113,7 @@ class Trainer:
                 run's folder cannot be written.
         """
         with self.run.locked(), stop_signals() as stopped, explained_out_of_memory(self.run.config, self.devices):
+            self.run.update_format()
             state, position = self._start()
             step = position.epoch * self._steps_per_epoch + position.step
             self._writer = open_writer(
@@ -118,7 +121,7 @@ class Trainer:
             )
             self._before, self._began = position.seconds, time.perf_counter()
             state = self.steps.put_state(state)
-            for epoch in range(position.epoch, self.run.config.epochs):
+            for epoch in range(position.epoch, self.run.epochs):
                 self._raise_if(stopped)
                 state, position = self._train_epoch(state, position, stopped)
                 position, best = self._validate(state, position, epoch)
@@ -151,7 +154,7 @@ class Trainer:
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
-        meter = self._meter = Meter(self.run.config.batch, self.loader.times)
+        meter = self._meter = Meter(self.run.config.batch, self.loader.times, position)
         saved = time.perf_counter()
         epoch, steps = position.epoch, len(self.loader)
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
@@ -164,6 +167,7 @@ class Trainer:
                 if meter.due():
                     self.report(self._progress(epoch, done))
                 if stopped or time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                    self._progress(epoch, done)  # waits for the steps up to here, whose sums the checkpoint holds
                     self._save(state, self._position(position, epoch, done), best=False)
                     saved = time.perf_counter()
                     self._raise_if(stopped)
@@ -208,7 +212,7 @@ class Trainer:
         host = self.steps.get_state(state)
         # A loss is computed before its step changes the weights, so the weights of a checkpoint must be checked too.
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
-            raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
+            raise self._diverged(f"a weight is not finite after {counted(int(host.step), 'step')}")
         return self.run.save(host, position, best=best)
 
     def _loader_config(self, batch: int | None = None) -> LoaderConfig:
@@ -226,7 +230,10 @@ class Trainer:
         return self.steps.put_batch(images, self.labels[labels])
 
     def _position(self, before: Position, epoch: int, step: int) -> Position:
-        return dataclasses.replace(before, epoch=epoch, step=step, seconds=self._seconds())
+        sums = (self._meter.loss_sum, self._meter.accuracy_sum) if step else (None, None)
+        return dataclasses.replace(
+            before, epoch=epoch, step=step, seconds=self._seconds(), loss_sum=sums[0], accuracy_sum=sums[1]
+        )
 
     def _seconds(self) -> float:
         return self._before + time.perf_counter() - self._began
@@ -238,20 +245,21 @@ class Trainer:
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
-        left, rate = (config.epochs - epoch) * steps - done, reading.images_per_second
-        return Progress(epoch, done, steps, reading, left * config.batch / rate if rate else None)
+        left, rate = (self.run.epochs - epoch) * steps - done, reading.images_per_second
+        known = reading.is_steady and rate
+        return Progress(epoch, done, steps, reading, left * config.batch / rate if known else None)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""
-        lr = make_schedule(self.run.config, self._steps_per_epoch)
+        lr = make_schedule(self.run.config, self._steps_per_epoch, self.run.card.added)
         return float(lr(step) if callable(lr) else lr)
 
     def _diverged(self, what: str) -> DivergedError:
         self.run.note_divergence(what)
-        last = self.run.last_checkpoint()
+        last, start = self.run.last_checkpoint(), f" and --start {self.run.folder}" if self.run.card.added else ""
         kept = "it has no checkpoint from before" if last is None else f"its last good checkpoint is {last}"
         return DivergedError(
-            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.config.lr:g}"
+            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.lr:g}{start}"
         )
 
     def _raise_if(self, stopped: list[int]) -> None:

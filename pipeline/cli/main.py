@@ -11,12 +11,15 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline import first_calls
 from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
+from pipeline.cli import simplify as simplify_command
 from pipeline.cli import sweep as sweep_command
 from pipeline.cli import train as train_command
-from pipeline.cli.options import Command, help_without_command, with_local_paths
+from pipeline.cli.options import Command, help_without_command, say, with_local_paths
+from pipeline.cli.usage import usage_message
 from pipeline.errors import SketchpipeError
 
 app = typer.Typer(
@@ -48,6 +51,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "sample": sample.sample,
     "download": download.download,
     "classes": classes.classes,
+    "simplify": simplify_command.simplify,
     "shards": shards.shards,
     "inspect": inspect.inspect,
     "verify": verify.verify,
@@ -83,6 +87,7 @@ def main() -> None:
         signals.append(number)
         raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
 
+    first_calls.tell_with(say)
     signal.signal(signal.SIGTERM, note)
     signal.signal(signal.SIGINT, note)
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -93,9 +98,9 @@ def main() -> None:
             _stop_by(signals[0])
         sys.exit(code)
     except SketchpipeError as error:
-        _stop(" ".join(str(error).split()), error.exit_code)
+        _stop(str(error), error.exit_code)
     except _WrongUsage as error:
-        _stop(_usage_message(error), 2)
+        _stop(usage_message(error), 2)
     except SystemExit as error:
         if _came_of_broken_pipe(error):  # the reader of the output has ended, as `head` does: not an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -118,15 +123,6 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _usage_message(error: Any) -> str:
-    """One line that says what is wrong with an option or an argument, and which help explains it."""
-    message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
-    if "unexpected extra argument" in message:  # as of --classes cat dog
-        message = f"{message.rstrip('.')}; a list is one argument with commas"
-    where = error.ctx.command_path if error.ctx else "sketchpipe"
-    return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
-
-
 def _code_of(error: OSError) -> int:
     return 3 if isinstance(error, FileNotFoundError | IsADirectoryError) else 6
 
@@ -136,5 +132,5 @@ def _stop_by(number: int) -> None:
 
 
 def _stop(message: str, code: int) -> None:
-    print(f"sketchpipe: {message}", file=sys.stderr)
+    say(f"sketchpipe: {message}")
     sys.exit(code)

@@ -301,6 +301,7 @@ def test_classes_lists_the_words_or_those_that_resemble(run: Command) -> None:
     assert run("classes").out.splitlines() == list(WORDS)
     assert run("classes", "hotdog").out.splitlines()[0] == "hot dog"
     run("classes", "qqqq").fails(3, 'no word resembles "qqqq"')
+    run("classes", "").fails(2, 'TEXT "": expected a word, or no TEXT for all words')
 
 
 def test_help_names_every_command(run: Command) -> None:
