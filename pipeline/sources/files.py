@@ -17,6 +17,7 @@ from pipeline.storage.local import local_path
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 _BITMAPS = ".npy"
 SKETCH_RNN = ".npz"
+_WANTED = "file of drawings (.ndjson, .jsonl, .bin, Kaggle's .csv, sketch-rnn's .npz; a .json file must be named itself)"
 _ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for end in ("", ".gz", ".zst"))
 # Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
 _OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
@@ -93,7 +94,7 @@ def find_sources(
     """
     known = (*WORDS, *(classes or ()))
     hint = "`sketchpipe sample` makes one to start with"
-    found = find_files(inputs, is_source, ".ndjson, .jsonl or .bin file", hint, tell)
+    found = find_files(inputs, is_source, _WANTED, hint, tell)
     sources = [Source(path, name, word_of_name(name, known)) for name, path in found]
     for source in sources:
         if stem_and_ending(source.path.name)[1] == _BITMAPS:

@@ -35,7 +35,7 @@ def test_what_a_folder_holds_beside_sources_is_told_by_kind_and_number(tmp_path:
 
 def test_a_folder_without_drawings_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:
     touch(tmp_path, "a.csv", "b.csv", "c.zip", *(f"x.k{k}" for k in range(9)))
-    message = r"holds no \.ndjson, \.jsonl or \.bin file, only 2 \.csv, 1 \.k0, .* 1 \.k4, 5 of other kinds; give"
+    message = r"holds no file of drawings \(.*\), only 2 \.csv, 1 \.k0, .* 1 \.k4, 5 of other kinds; give"
     with pytest.raises(InputError, match=message):
         find_sources([str(tmp_path)])
 
