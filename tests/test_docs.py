@@ -31,7 +31,7 @@ from model.config import TrainConfig
 from model.runs.card import FORMAT_VERSION, RunCard
 from model.runs.checkpoint import Position
 from pipeline import errors
-from pipeline.cli.main import app
+from pipeline.cli.app import app
 from pipeline.cli.sample import sample
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest, ShardFile, SourceCount

@@ -11,6 +11,7 @@ import jax
 from model.compute.choices import Device, Precision
 from model.compute.compile_cache import keep_compiled
 from pipeline.errors import UsageError
+from pipeline.interrupts import watch
 from pipeline.threads import core_count
 from pipeline.wording import counted
 
@@ -33,6 +34,7 @@ def choose_devices(device: Device, *, divided: bool = False) -> Sequence[jax.Dev
     Raises:
         UsageError: "gpu" was asked for and there is none, or JAX cannot use the GPU.
     """
+    watch()  # compiling takes long
     keep_compiled()
     flags = os.environ.get("XLA_FLAGS", "")
     is_set = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags

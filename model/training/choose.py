@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrainConfig
-from model.networks import DEFAULT_NETWORK, make_config
+from model.networks import make_config
 from model.runs.card import CARD, Added, RunCard
 from model.runs.differences import differences, listed
 from model.runs.find import RUNS, find_runs, new_folder, open_runs
 from model.runs.folder import Run, is_free, open_run
+from model.specs import DEFAULT_NETWORK
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.wording import counted

@@ -3,16 +3,15 @@
 import contextlib
 import dataclasses
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from model.compute.feed import Feed
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
@@ -25,12 +24,12 @@ from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
 from model.training.optimizer import make_schedule, make_tx
-from model.training.stopping import TrainingStoppedError, stop_signals
+from model.training.stopping import StopSignals, TrainingStoppedError, name_of, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
 from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
 from pipeline.wording import counted
 
@@ -124,11 +123,15 @@ class Trainer:
             for epoch in range(position.epoch, self.run.epochs):
                 self._raise_if(stopped)
                 state, position = self._train_epoch(state, position, stopped)
-                position, best = self._validate(state, position, epoch)
+                try:
+                    position, best = self._validate(state, position, epoch, stopped)
+                except TrainingStoppedError:  # the resumed run validates after its last step
+                    self._save(state, self._position(position, epoch, self._steps_per_epoch), best=False)
+                    raise
                 position = self._save(state, position, best=best)
             self.run.finish()
-            if stopped:  # the signal came while the run was being finished: its caller must not begin another one
-                raise TrainingStoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is finished")
+        if stopped:  # the signal came while the run was being finished: its caller must not begin another one
+            raise TrainingStoppedError(stopped[0], f"stopped by {name_of(stopped)}; {self.run.folder} is finished")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
@@ -152,7 +155,7 @@ class Trainer:
             position = self.run.save(state, position, best=False)  # so that resuming does not need the other run
         return state, position
 
-    def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
+    def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
         meter = self._meter = Meter(self.run.config.batch, self.loader.times, position)
         saved = time.perf_counter()
@@ -160,6 +163,7 @@ class Trainer:
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
+                stopped.delay()
                 self._writer.add_training_batch(self.labels, group[0])
                 feed.used(group, metrics)
                 meter.add(metrics)
@@ -174,7 +178,7 @@ class Trainer:
         self.report(self._progress(epoch, steps))
         return state, self._position(position, epoch + 1, 0)
 
-    def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
+    def _validate(self, state: TrainState, position: Position, epoch: int, stopped: list[int]) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
         done = (epoch + 1) * self._steps_per_epoch
         metrics: dict[str, Any] = {"epoch": epoch, "step": done, "seconds": position.seconds, **self._meter.means()}
@@ -184,6 +188,11 @@ class Trainer:
             validation, classes = self._scored.split, self.run.config.classes
             labels = labels_in(classes, validation.manifest.classes, validation.folder)
             variables = self.steps.variables(state)
+
+            def see(batch: Batch, logits: NDArray[np.float32]) -> None:
+                self._raise_if(stopped)
+                self._writer.add_validation_batch(epoch, labels, batch, logits)
+
             scores = score_batches(
                 self.steps.eval_step,
                 variables,
@@ -191,7 +200,7 @@ class Trainer:
                 labels,
                 classes,
                 limit=VALIDATION_DRAWINGS,
-                see=partial(self._writer.add_validation_batch, epoch, labels),
+                see=see,
             )
             corrupt |= self._scored.corrupt
             found = scores.as_dict()
@@ -267,12 +276,8 @@ class Trainer:
             command = "the same command"
             if self.start is not None:  # the run that it started from may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            name, folder = _name_of(stopped), self.run.folder
+            name, folder = name_of(stopped), self.run.folder
             raise TrainingStoppedError(stopped[0], f"stopped by {name}; resume {folder} with {command}")
-
-
-def _name_of(stopped: list[int]) -> str:
-    return signal.Signals(stopped[0]).name
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

@@ -38,9 +38,10 @@ def bench(
 
     from pipeline.bench.measure import measure_speed
     from pipeline.cli.progress import Bar
+    from pipeline.interrupts import unwinding
     from pipeline.wording import json_text
 
-    with Bar() as bar:
+    with unwinding(), Bar() as bar:  # so that its temporary folder is removed
         speed = measure_speed(shards, progress=bar)
     typer.echo(json_text(dataclasses.asdict(speed)) if as_json else _as_text(speed, shards))
 

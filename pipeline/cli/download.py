@@ -61,10 +61,9 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
     """Download the chosen words' files, and say how that goes."""
     import time
 
-    from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
     from pipeline.download.fetch_files import download as fetch
-    from pipeline.errors import SketchpipeError
+    from pipeline.interrupts import advising
 
     start = time.monotonic()
     plans: list[Plan] = []
@@ -75,13 +74,8 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
         plans.append(plan)
         _announce(plan, folder, options)
 
-    try:
-        with Bar() as bar:
-            outcome = fetch(chosen, folder, options, begin=begin, progress=bar, waiting=lambda why: bar.say(f"  {why}"))
-    except BaseException as error:
-        if plans and not isinstance(error, SketchpipeError):
-            say(f"{folder}: what was downloaded is kept; the same command resumes")
-        raise
+    with Bar() as bar, advising(f"{folder} keeps what was downloaded, and the same command resumes"):
+        outcome = fetch(chosen, folder, options, begin=begin, progress=bar, waiting=lambda why: bar.say(f"  {why}"))
     _conclude(outcome, plans, options, folder, time.monotonic() - start)
 
 

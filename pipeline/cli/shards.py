@@ -64,6 +64,7 @@ def shards(
     """
     from pipeline.cli.options import parse_list, refuse_split_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
+    from pipeline.interrupts import advising
     from pipeline.shards.estimate import Estimate, check_space
     from pipeline.shards.folder import build_folder, foresee_build
     from pipeline.shards.leave_out import read_key_ids
@@ -98,7 +99,7 @@ def shards(
             return
         manifest, built = foreseen, False
     else:
-        with bar:
+        with bar, advising("the same command resumes the build"):
             manifest, built = build_folder(
                 sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin,
                 tell=say,

@@ -30,6 +30,7 @@ from pipeline.progress import Progress, untold
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import file_hash
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
+from pipeline.shards.schema import integers
 from pipeline.shards.shuffle import SPLITS
 
 MIN_SIZE, MAX_SIZE = 8, 1024  # pixels
@@ -239,7 +240,8 @@ def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, UIn
         last_key, last_twin = -1, 0  # of the previous row group
         for group in range(len(split.row_groups)):
             table = split.read_table(group, ("key_id", "label"))
-            keys, labels = np.asarray(table.column("key_id")), np.asarray(table.column("label")).astype(np.int64)
+            keys = integers(table.column("key_id"), np.uint64)
+            labels = integers(table.column("label"), np.uint16).astype(np.int64)
             firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
             twin = np.arange(len(keys)) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
             if last_key == keys[0]:

@@ -222,8 +222,8 @@ def test_an_interrupted_download_says_so_and_goes_on(bucket: Bucket, number: int
         said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == code
     assert said[1:] == [
-        "sketches/quickdraw: what was downloaded is kept; the same command resumes",
-        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}; "
+        "sketches/quickdraw keeps what was downloaded, and the same command resumes",
     ]
     assert run(bucket, "cat")[0] == 0
     assert bucket.gets("cat")[1:] == [(500_000, len(CAT))]

@@ -18,12 +18,13 @@ from onnx import numpy_helper
 from model.export import export
 from model.export.card import metadata_of
 from model.export.export import check_images, convert, export_run, largest_difference
-from model.networks import NETWORKS, parameter_table
+from model.networks import parameter_table
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
+from model.specs import NETWORKS
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import from_strokes
 from pipeline.rendering.render import RenderConfig, render

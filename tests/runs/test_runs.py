@@ -260,8 +260,8 @@ def loaded_after(work: Path, code: str) -> str:
 
 def test_a_list_needs_neither_jax_nor_numpy_nor_matplotlib(work: Path) -> None:
     code = (
-        "import sys; sys.argv = ['sketchpipe', 'runs']\nfrom pipeline.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass"
+        "import sys; sys.argv = ['sketchpipe', 'runs']\nfrom pipeline.cli.main import run\n"
+        "try: run()\nexcept SystemExit: pass"
     )
     assert loaded_after(work, code) == "[]"
 

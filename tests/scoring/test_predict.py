@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.networks import NETWORKS
 from model.runs.folder import open_run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
+from model.specs import NETWORKS
 from pipeline.shards.read import open_split
 from tests.small import command, in_process, run_line, sample_sketches, sketchpipe, trained
 from tests.sources.naive_binary import pack

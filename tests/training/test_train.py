@@ -110,6 +110,27 @@ def test_a_stopped_run_ends_with_the_very_parameters_of_one_never_stopped(
     assert found == expected
 
 
+def test_a_run_stopped_during_validation_validates_when_it_is_resumed(
+    whole: Path, shards: Path, tmp_path: Path
+) -> None:
+    trainer = trainer_of(tmp_path / "run", shards)
+    eval_step = trainer.steps.eval_step
+
+    def stop_and_score(variables: Any, images: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return eval_step(variables, images)
+
+    trainer.steps = dataclasses.replace(trainer.steps, eval_step=stop_and_score)
+    with pytest.raises(TrainingStoppedError, match="stopped by SIGINT; resume"):
+        trainer.fit()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    trainer_of(tmp_path / "run", shards).fit()
+    assert final_arrays(tmp_path / "run") == final_arrays(whole)
+    names = ("epoch", "validation_top1", "validation_map3")
+    found, expected = ([{n: line[n] for n in names} for line in metrics_of(run)] for run in (tmp_path / "run", whole))
+    assert found == expected
+
+
 def test_a_run_stopped_while_it_is_finished_is_done_and_says_that_it_was_stopped(shards: Path, tmp_path: Path) -> None:
     trainer = trainer_of(tmp_path / "run", shards, epochs=1)
     trainer.epoch_done = lambda _metrics: signal.raise_signal(signal.SIGTERM)
