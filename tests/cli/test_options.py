@@ -79,7 +79,7 @@ def test_a_group_without_a_command_shows_its_help_on_stderr(tmp_path: Path, grou
         (["train", "--sede", "1"], "o such option"),
         (["train", "--epochs", "x"], "invalid value for '--epochs'"),
         (["render", "sheet"], "issing argument"),
-        (["classes", "a", "b"], "unexpected argument: a b"),
+        (["classes", "a", "b"], "unexpected argument: b"),
     ],
 )
 def test_wrong_use_is_said_in_one_line(tmp_path: Path, words: list[str], said: str) -> None:
