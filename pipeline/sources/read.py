@@ -89,7 +89,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
     for name in files:
-        if name != "-" and not Path(name).is_file():
+        if name != "-" and (Path(name).is_dir() or not Path(name).exists()):  # it may be a pipe, as of <(command)
             raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":
