@@ -44,7 +44,6 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
 
     The arguments `sources` and `files` are lists of text, because a source may be a glob, and a file `-`.
     """
-
     parameters = inspect.signature(command).parameters
 
     @functools.wraps(command)

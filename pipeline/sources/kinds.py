@@ -88,7 +88,7 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     if known is not None or may_be_record:
         return known
     if is_binary:
-        if len(begin) > 16 and _MARKUP.match(begin):
+        if _MARKUP.match(begin):
             return _PAGE
         is_text = len(begin) > 16 and all(byte in _PRINTED for byte in begin)
         return "text, though its name ends in .bin; name it .ndjson if it is ndjson" if is_text else None
