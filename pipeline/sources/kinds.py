@@ -87,14 +87,14 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     known = _known(begin, _CERTAIN if may_be_record else 0)
     if known is not None or may_be_record:
         return known
+    text = begin.removeprefix(b"\xef\xbb\xbf")
     if is_binary:
-        if _MARKUP.match(begin):
+        if _MARKUP.match(text):
             return _PAGE
         is_text = len(begin) > 16 and all(byte in _PRINTED for byte in begin)
         return "text, though its name ends in .bin; name it .ndjson if it is ndjson" if is_text else None
     if _OBJECT_LINE.search(begin):
         return None
-    text = begin.removeprefix(b"\xef\xbb\xbf")
     if _MARKUP.match(text):
         return _PAGE
     for place, byte in enumerate(text):
