@@ -161,9 +161,9 @@ def _files_below(
         if path.is_dir() and not path.is_symlink() and not os.access(path, os.R_OK | os.X_OK):
             raise InputError(f"{path}: this folder cannot be read; change its permissions, or name other files")
     there = [path for path in paths if path.is_file()]
-    special = len(paths) - len(there)
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
     made = {file.parent for file in there if file.name in _MADE}
+    special = sum(not path.is_file() and not made.intersection(path.parents) for path in paths)
     files = [file for file in there if is_wanted(file) and file not in own]
     others = [file for file in there if not (is_wanted(file) or (made and made.intersection(file.parents)))]
     if not files:

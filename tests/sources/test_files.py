@@ -62,6 +62,7 @@ def test_files_of_shards_and_runs_are_neither_sources_nor_told(tmp_path: Path) -
     touch(tmp_path, "mine/cat.ndjson", "shards/x/manifest.json", "shards/x/rejects.ndjson", "shards/x/train.parquet")
     touch(tmp_path, "runs/001/run.json", "runs/001/metrics.jsonl", "runs/001/checkpoints/1/params.bin.part")
     touch(tmp_path, "other/rejects.ndjson", "other/metrics.jsonl")
+    (tmp_path / "runs/001/best").symlink_to("checkpoints/1")
     told: list[str] = []
     found = [source.name.partition("/")[2] for source in find_sources([str(tmp_path)], tell=told.append)]
     assert (found, told) == (["mine/cat.ndjson", "other/metrics.jsonl", "other/rejects.ndjson"], [])
