@@ -1,12 +1,14 @@
 """Kernels that recognize the shape of a drawing that is not in Google's simplified form, from its brackets."""
 
-from pipeline.arrays import UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
     LIST_OBJECTS,
     LISTS,
     NO_STROKE,
     NO_STROKE_TRIPLES,
+    NOT_INTEGER,
+    OUT_OF_RANGE,
     PAIRS,
     POINT_OBJECTS,
     TRIPLES,
@@ -83,3 +85,9 @@ def shape_of(buf: UInt8Array, i: int) -> int:
     if level == 0 or not (twos or threes) or counts & 1 or not (counts & 16 or counts & 12 == 12):
         return LISTS
     return PAIRS if twos else TRIPLES
+
+
+@inner_kernel
+def has_other_shape(buf: UInt8Array, i: int, fault: Int64Array) -> bool:
+    """Whether `scan_other_drawing` may read the drawing at `i`, which `scan_drawing` refused, or change its `fault`."""
+    return has_times(buf, i) or shape_of(buf, i) != LISTS or fault[0] in (NOT_INTEGER, OUT_OF_RANGE)
