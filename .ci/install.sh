@@ -41,6 +41,8 @@ echo "installing $what into $venv: $size"
   "$python" -m venv --clear "$venv" ||
   remedy "$python has no venv: on Debian and Ubuntu, apt install python3-venv"
 extras=$dev${dev:+${cuda:+,}}$cuda
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --editable ".${extras:+[$extras]}" ||
+quiet=--quiet
+[ ! -t 1 ] || quiet= # somebody watches: pip shows its progress
+"$venv/bin/python" -m pip install $quiet --disable-pip-version-check --editable ".${extras:+[$extras]}" ||
   remedy "the packages could not be installed: see pip's message above"
 printf '%s' "$wanted" >"$stamp"

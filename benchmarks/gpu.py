@@ -46,7 +46,8 @@ from training import positive
 from model.compute.choices import Device
 from model.compute.devices import choose_devices, choose_precision, describe
 from model.config import TrainConfig
-from model.networks import NETWORKS, make_config
+from model.networks import make_config
+from model.specs import NETWORKS
 from pipeline.errors import SketchpipeError, UsageError
 from pipeline.loading.loader import Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split

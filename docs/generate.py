@@ -1,5 +1,7 @@
 """Writes the generated parts of the pages: the command reference of cli.md, the layers and modules of design.md.
 
+Without --check it also writes what the networks cost, to model/costs.json; tests/test_networks.py checks that file.
+
     python docs/generate.py            write them
     python docs/generate.py --check    write nothing; exit 1 and name the pages that are out of date
 
@@ -11,6 +13,7 @@ docstrings.
 import argparse
 import ast
 import inspect
+import json
 import re
 import sys
 import tomllib
@@ -66,9 +69,30 @@ def main() -> None:
             stale.append(page)
             if not check:
                 path.write_text(after, encoding="utf-8")
+    if not check:
+        write_costs()
     if stale and check:
         sys.exit(f"out of date: {', '.join(stale)}; run `make docs`")
     print(f"{'written' if stale else 'nothing to do'}: {', '.join(stale or parts)}")
+
+
+def write_costs() -> None:
+    """Write the layers and operations of each network, from which any number of classes can be computed."""
+    from model.networks import forward_flops, parameter_table
+    from model.specs import COSTS, NETWORKS
+
+    few, many, costs = 10, 345, []
+    for name in NETWORKS:
+        *rows, last = parameter_table(name, few)[0]
+        slope = (forward_flops(name, many) - forward_flops(name, few)) / (many - few)
+        lines = [f"  {json.dumps([row.layer, row.shape, row.parameters])}" for row in rows]
+        costs.append(
+            f'{json.dumps(name)}: {{"last": {json.dumps([last.layer, last.shape[0]])}, '
+            f'"flops": {forward_flops(name, few) - slope * few:.0f}, "flops_per_class": {slope:.1f}, "layers": [\n'
+            + ",\n".join(lines)
+            + "\n]}"
+        )
+    COSTS.write_text("{\n" + ",\n".join(costs) + "\n}\n")
 
 
 def with_part(text: str, name: str, part: str, page: str) -> str:
@@ -81,7 +105,7 @@ def with_part(text: str, name: str, part: str, page: str) -> str:
 
 def commands() -> str:
     """Every command: usage, description, example, arguments and options."""
-    from pipeline.cli.main import app
+    from pipeline.cli.app import app
 
     found = list(_commands(app, "sketchpipe"))
     index = [f"| [`{name}`](#{name.replace(' ', '-')}) | {_cell(_escaped(_paragraphs(f)[0]))} |" for name, f in found]

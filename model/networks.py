@@ -1,4 +1,4 @@
-"""The networks by name, and the recipe that each is trained with by default.
+"""The networks by name.
 
 Each network takes images `(B, H, W, C) uint8`, light on black, 0-255, in any encoding, and returns logits `(B, K)
 float32`. Only the network scales images to 0-1, so that training, evaluation and export cannot disagree. Parameters
@@ -8,22 +8,17 @@ format. Only `train=True` needs a `dropout` key and changes `batch_stats`.
 """
 
 import dataclasses
-import difflib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
-from model.config import EPOCHS, IMAGE_SIZE, Recipe, TrainConfig, default_batch, default_epochs
-from pipeline.errors import UsageError
-from pipeline.rendering.augment import OFF
-
-DEFAULT_NETWORK = "sketchnet"
+from model.config import IMAGE_SIZE, TrainConfig, default_batch, default_epochs
+from model.specs import LayerRow, network_spec
 
 
 def halve(x: jax.Array) -> jax.Array:
@@ -162,54 +157,16 @@ class Dropout(nn.Module):
         return jnp.where(jax.vmap(kept)(first + jnp.arange(len(x))), x / (1 - self.rate), 0)
 
 
-@dataclass(frozen=True)
-class NetworkSpec:
-    """A network that users choose by its name."""
-
-    description: str
-    constructor: Callable[..., nn.Module]
-    recipe: Recipe
-    epochs: int  # for 6,000 to 12,000 drawings
-
-
-# As the authors of the two reimplemented networks trained them: Adam alone.
-_PLAIN_ADAM = Recipe(
-    optimizer="adam", weight_decay=0.0, schedule="constant", warmup=0.0, label_smoothing=0.0, augment=OFF,
-    encoding="palette", framing="corner",
-)  # fmt: skip
-
 # For GPUs, 345 classes and millions of drawings: large batches in bfloat16 fill a GPU's matrix units.
-_FOR_GPUS = Recipe(batch=1024)
 _BASE = partial(SketchNet, stem_width=32, stem_pooled=False, widths=(64, 128, 256), blocks=(2, 2, 2))
 _LARGE = partial(SketchNet, stem_width=64, stem_pooled=False, widths=(64, 128, 256, 512), blocks=(2, 3, 4, 2))
-
-NETWORKS: dict[str, NetworkSpec] = {
-    "sketchnet": NetworkSpec("sketchpipe's own residual network, for a laptop", SketchNet, Recipe(), EPOCHS),
-    "sketchnet-base": NetworkSpec("the same family, for a GPU and 345 classes", _BASE, _FOR_GPUS, EPOCHS),
-    "sketchnet-large": NetworkSpec(
-        "the same family, for a GPU and tens of millions of drawings", _LARGE, _FOR_GPUS, EPOCHS
-    ),
-    "sketch-classifier": NetworkSpec(
-        "joeylemon/sketch-classifier: two convolutions, one dense layer",
-        SketchClassifier,
-        dataclasses.replace(_PLAIN_ADAM, lr=1e-3, batch=1024),
-        epochs=50,  # its author trained overnight
-    ),
-    "quickdraw-classifier": NetworkSpec(
-        "kolszewska/QuickDrawClassifier: three convolutions, dropout, two dense layers",
-        QuickdrawClassifier,
-        dataclasses.replace(_PLAIN_ADAM, lr=1e-4, batch=64),
-        epochs=50,  # as its author trained it
-    ),
+_CONSTRUCTORS: dict[str, Callable[..., nn.Module]] = {
+    "sketchnet": SketchNet,
+    "sketchnet-base": _BASE,
+    "sketchnet-large": _LARGE,
+    "sketch-classifier": SketchClassifier,
+    "quickdraw-classifier": QuickdrawClassifier,
 }
-
-
-class LayerRow(NamedTuple):
-    """A layer's name, the shape of its kernel (or of its scale), and its number of parameters."""
-
-    layer: str
-    shape: tuple[int, ...]
-    parameters: int
 
 
 def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype: Any = jnp.float32) -> nn.Module:
@@ -218,15 +175,8 @@ def make_network(name: str, classes: int, *, axis_name: str | None = None, dtype
     Raises:
         UsageError: no network has that name.
     """
-    return network_spec(name).constructor(classes=classes, axis_name=axis_name, dtype=dtype)
-
-
-def network_spec(name: str) -> NetworkSpec:
-    """The entry of `NETWORKS` called `name`; otherwise a `UsageError` that suggests the most similar name."""
-    if name in NETWORKS:
-        return NETWORKS[name]
-    nearest = difflib.get_close_matches(name, NETWORKS, n=1, cutoff=0.0)[0]
-    raise UsageError(f"no network is called {name!r}: did you mean {nearest!r}? There are {', '.join(NETWORKS)}")
+    network_spec(name)
+    return _CONSTRUCTORS[name](classes=classes, axis_name=axis_name, dtype=dtype)
 
 
 def make_config(

@@ -12,13 +12,17 @@ import importlib
 import inspect
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
 
-from pipeline.kernel_cache import cache_folder
+from pipeline import first_calls
+from pipeline.kernel_cache import cache_folder, not_kept
+
+COMPILING = "compiling kernels, the first time only; this may take half a minute"
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -32,16 +36,17 @@ def kernel(function: F) -> F:
     """
     folder = cache_folder(Path(inspect.getfile(function)))
     if folder is None:
-        return cast(F, _njit(nogil=True)(function))
-    with _setting:
-        before = _config.CACHE_DIR
-        try:
-            _config.CACHE_DIR = str(folder)  # numba reads it only while it creates the function
-            compiled = _njit(nogil=True, cache=True)(function)
-        finally:
-            _config.CACHE_DIR = before
+        compiled = _njit(nogil=True)(function)
+    else:
+        with _setting:
+            before = _config.CACHE_DIR
+            try:
+                _config.CACHE_DIR = str(folder)  # numba reads it only while it creates the function
+                compiled = _njit(nogil=True, cache=True)(function)
+            finally:
+                _config.CACHE_DIR = before
     if hasattr(compiled, "_cache"):  # without JIT it is the function itself
-        _forgive_cache(compiled._cache)
+        _follow_cache(compiled._cache, is_kept=folder is not None)
     return cast(F, compiled)
 
 
@@ -58,24 +63,38 @@ def inlined_kernel(function: F) -> F:
     return cast(F, _njit(**_BARE, forceinline=True)(function))
 
 
-def _forgive_cache(cache: Any) -> None:
-    """Let a kernel be compiled if its entry in numba's cache is damaged, and be used if no entry can be written.
+def _follow_cache(cache: Any, *, is_kept: bool) -> None:
+    """Note first calls, and let a kernel be compiled and used if numba's cache is damaged or cannot be written.
 
-    numba raises instead: a pickle error for a file that was cut off, OSError on a full disk.
+    numba raises instead: a pickle error for a file that was cut off, OSError on a full disk. It calls both functions
+    of its cache with its compiler lock held, so that no two first calls are mixed up.
+
+    Args:
+        cache: numba's cache of one kernel.
+        is_kept: whether there is a folder for it.
     """
-    load, save = cache.load_overload, cache.save_overload
+    load, save, began = cache.load_overload, cache.save_overload, 0.0
 
     def load_overload(*arguments: Any) -> Any:
+        nonlocal began
+        began, found = time.monotonic(), None
         try:
-            return load(*arguments)
+            found = load(*arguments)
         except Exception:  # whatever pickle makes of damaged bytes
             with contextlib.suppress(OSError):
                 cache.flush()
-            return None
+        if found is None:
+            first_calls.tell_once(COMPILING if is_kept else f"compiling kernels; {not_kept()}")
+        else:
+            first_calls.note(time.monotonic() - began)
+        return found
 
     def save_overload(*arguments: Any) -> None:
-        with contextlib.suppress(OSError):
+        try:
             save(*arguments)
+        except OSError as error:
+            first_calls.tell_once(f"compiled kernels are not kept: {not_kept(error.strerror)}")
+        first_calls.note(time.monotonic() - began)
 
     cache.load_overload, cache.save_overload = load_overload, save_overload
 

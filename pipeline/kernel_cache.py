@@ -60,6 +60,20 @@ def cache_folder(source: Path) -> Path | None:
     return folder
 
 
+def not_kept(why: str | None = None) -> str:
+    """What to tell where compiled kernels cannot be written into the cache: which folder it is, and the remedy."""
+    chosen = os.environ.get("NUMBA_CACHE_DIR")
+    try:
+        base = str(Path(chosen) if chosen else user_cache("numba"))
+    except RuntimeError:
+        base = "~/.cache/sketchpipe/numba"
+    reason = f" ({why})" if why else ""
+    return (
+        f"each command compiles them again, because {base} cannot be written{reason}; "
+        f"set NUMBA_CACHE_DIR to {'another' if chosen else 'a'} folder that can"
+    )
+
+
 def digest_of(source: Path) -> str:
     """The digest of a source file, of the files of this package that it imports, and of Python, numba and the CPU."""
     return hashlib.sha256(_environment() + b"".join(map(_text_of, _imported_by(source)))).hexdigest()[:24]

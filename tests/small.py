@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.cli.main import main
+from pipeline.cli.main import run
 from pipeline.sample.doodles import write_sample
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
@@ -90,6 +89,15 @@ def trained(factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def run_line(folder: Path) -> str:
+    """What a command says of the run of `trained`, if it is not told which run to take."""
+    from model.runs.overview import summarize
+
+    best = summarize(folder / "runs" / "001-sketch-classifier").best
+    assert best is not None
+    return f"run: runs/001-sketch-classifier, validation top-1 {best[0]:.1%}"
+
+
 def change_card(folder: Path, **changes: Any) -> None:
     """Let a run's `run.json` say something else, and prove it."""
     from model.runs.card import write_card
@@ -103,16 +111,13 @@ def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     """The command as `sketchpipe` runs it, but in this process, where jax is loaded already."""
     out, err = io.StringIO(), io.StringIO()
     code: Any = 0
-    terminate = signal.getsignal(signal.SIGTERM)
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
         patch.chdir(cwd)
         patch.setattr(sys, "argv", ["sketchpipe", *arguments])
         try:
-            main()
+            run()
         except SystemExit as exit_:
             code = exit_.code
-        finally:
-            signal.signal(signal.SIGTERM, terminate)
     return subprocess.CompletedProcess(arguments, code or 0, out.getvalue(), err.getvalue())
 
 

@@ -31,7 +31,7 @@ from model.config import TrainConfig
 from model.runs.card import FORMAT_VERSION, RunCard
 from model.runs.checkpoint import Position
 from pipeline import errors
-from pipeline.cli.main import app
+from pipeline.cli.app import app
 from pipeline.cli.sample import sample
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest, ShardFile, SourceCount
@@ -45,7 +45,6 @@ from tests.small import trained
 
 ROOT = Path(__file__).parents[1]
 PAGES = ("README.md", "CONTRIBUTING.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md"))))
-DRAWINGS_PER_CLASS = 20  # docs/shards.md shows what comes of so many
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)|<(?:img|source)[^>]* (?:src|srcset)=\"([^\"]+)\"")
@@ -97,7 +96,7 @@ def modules() -> list[str]:
 def sample_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`sketches/sample` and `shards/sample`, as the two commands make them."""
     folder = tmp_path_factory.mktemp("docs")
-    sample(to=folder / "sketches/sample", drawings_per_class=DRAWINGS_PER_CLASS, seed=0)
+    sample(to=folder / "sketches/sample")
     build_folder([str(folder / "sketches/sample")], folder / "shards/sample", BuildOptions())
     return folder
 

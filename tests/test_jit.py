@@ -11,6 +11,7 @@ import numba
 import pytest
 
 from pipeline import kernel_cache
+from pipeline.jit import COMPILING
 
 PACKAGE = Path(__file__).parents[1] / "pipeline"
 # A kernel of one file into which a kernel of another, `hashing.mixed`, is compiled.
@@ -151,3 +152,42 @@ def test_a_folder_in_use_is_marked_as_used(tmp_path: Path, monkeypatch: pytest.M
     os.utime(folder, (0, 0))
     kernel_cache.cache_folder(PACKAGE / "hashing.py")
     assert time.time() - folder.stat().st_mtime < 3600
+
+
+TELLING = """
+import numpy as np
+from fractions import Fraction
+from pipeline import first_calls
+import pipeline.shards.shuffle as shuffle
+first_calls.tell_with(print)
+keys, halves = np.arange(1, 9, dtype=np.uint64) << np.uint64(21), (Fraction(1, 2), Fraction(1, 2), Fraction(0))
+print(first_calls.ended(), first_calls.seconds())
+shuffle.partition_of(keys, 3, halves, 1000), shuffle.split_of(keys, halves)
+print(first_calls.seconds() > 0, first_calls.ended() > 0)
+"""
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_the_first_call_of_a_kernel_is_told_once_and_where_no_folder_can_be_written_with_its_remedy(
+    package: Path, tmp_path: Path
+) -> None:
+    def told(**variables: str) -> str:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_CACHE")}
+        environment |= {"PYTHONPATH": str(package), **variables}
+        done = subprocess.run([sys.executable, "-B", "-c", TELLING], env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        first, *between, last = done.stdout.splitlines()
+        assert (first, last) == ("-inf 0.0", "True True")
+        return "\n".join(between)
+
+    blocked = tmp_path / "file"
+    blocked.write_text("a file where a folder would have to be, which stops root as well")
+    assert told(XDG_CACHE_HOME=str(tmp_path / "home")) == COMPILING
+    assert told(XDG_CACHE_HOME=str(tmp_path / "home")) == ""
+    assert told(XDG_CACHE_HOME=str(blocked)) == (
+        f"compiling kernels; each command compiles them again, because {blocked}/sketchpipe/numba cannot be written; "
+        "set NUMBA_CACHE_DIR to a folder that can"
+    )
+    assert told(NUMBA_CACHE_DIR=str(blocked / "own")).endswith(
+        f"because {blocked}/own cannot be written; set NUMBA_CACHE_DIR to another folder that can"
+    )

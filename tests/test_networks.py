@@ -12,7 +12,6 @@ from flax.errors import InvalidRngError
 
 from model.config import Recipe, TrainConfig, default_batch, default_epochs
 from model.networks import (
-    NETWORKS,
     Dropout,
     SketchNet,
     forward_flops,
@@ -21,6 +20,7 @@ from model.networks import (
     make_network,
     parameter_table,
 )
+from model.specs import NETWORKS, network_cost
 from model.training.optimizer import make_tx
 from pipeline.errors import UsageError
 
@@ -44,6 +44,14 @@ def test_sketch_classifier_has_exactly_the_parameters_of_its_original(classes: i
     rows, total = parameter_table("sketch-classifier", classes)
     assert [row.parameters for row in rows] == [304, 808, 1352 * classes + classes]
     assert total == 304 + 808 + 1353 * classes
+
+
+@pytest.mark.parametrize("classes", [2, 100])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_costs_on_file_are_those_of_the_networks(name: str, classes: int) -> None:
+    rows, total, flops = network_cost(name, classes)
+    assert (rows, total) == parameter_table(name, classes), "run `make docs`"
+    assert flops == pytest.approx(forward_flops(name, classes), rel=0.02)  # versions of XLA count a little differently
 
 
 def test_quickdraw_classifier_has_16_32_and_64_channels_and_200_units() -> None:
@@ -120,6 +128,8 @@ def test_a_network_is_trained_by_the_recipe_and_for_the_epochs_of_another() -> N
 def test_an_unknown_network_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UsageError, match="no network is called 'sketchnets': did you mean 'sketchnet'"):
         make_network("sketchnets", 3)
+    with pytest.raises(UsageError, match="no network is called 'resnet50': there are sketchnet, "):
+        make_network("resnet50", 3)
 
 
 def test_halving_takes_the_largest_of_every_four_and_leaves_out_an_odd_edge() -> None:

@@ -1,7 +1,6 @@
 """Draws a run's prediction as a chart: the drawing, and beside it a bar for each probability."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 from model.charts.style import COLOURS, DPI, GRAY, readable, styled, text_width
 from model.config import TrainConfig
 from pipeline.drawings import Drawings
-from pipeline.rendering.render import RenderConfig, render
+from pipeline.pictures.enlarged import enlarged
+from pipeline.rendering.render import render
 
 BARS = 10  # by default
 MAX_BARS = 50
@@ -50,7 +50,7 @@ def plot_prediction(
         figure.text(_GAP / _WIDTH, 1 - _GAP / height, title, va="top", parse_math=False)
         bottom = height - _TITLE - _PICTURE
         picture = figure.add_axes((_GAP / _WIDTH, bottom / height, _PICTURE / _WIDTH, _PICTURE / height))
-        image = render(drawing, _enlarged(config.render_config()))[0]
+        image = render(drawing, enlarged(config.render_config(), round(_PICTURE * DPI)))[0]
         picture.imshow(np.broadcast_to(image, (*image.shape[:2], 3)), interpolation="none")
         picture.set_axis_off()
         axes = figure.add_axes((left / _WIDTH, _GAP / height, (_WIDTH - left) / _WIDTH, rows * _BAR / height))
@@ -59,12 +59,6 @@ def plot_prediction(
         axes.set_yticks(range(len(bars)), labels, parse_math=False)
         _draw_bars(axes, probabilities[bars], [config.classes[k] == drew for k in bars])
     return figure
-
-
-def _enlarged(config: RenderConfig) -> RenderConfig:
-    """Render settings for the chart's larger image, with lines of the same width relative to it."""
-    pixels = round(_PICTURE * DPI)
-    return replace(config, size=pixels, line_width=pixels / config.size * config.width)
 
 
 def _draw_bars(axes: Axes, probabilities: NDArray[np.float32], drawn: Sequence[bool]) -> None:

@@ -108,11 +108,11 @@ def as_svg(figure: Figure) -> str:
     return svg
 
 
-def as_png(figure: Figure) -> bytes:
-    """A figure as the bytes of a PNG file."""
+def as_png(figure: Figure, software: str | None = None) -> bytes:
+    """A figure as the bytes of a PNG file, which holds the name of the software that made it if that is given."""
     png = io.BytesIO()
     with styled():
-        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": software})
     return png.getvalue()
 
 

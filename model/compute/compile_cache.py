@@ -7,34 +7,54 @@ The next process first removes every entry whose SHA-256 is missing or does not 
 
 import atexit
 import contextlib
+import functools
 import hashlib
 import os
 from pathlib import Path
 
 import jax
 
+from pipeline import first_calls
 from pipeline.kernel_cache import user_cache
 
 _CHECKSUM_SUFFIX = ".sha256"
 
 
 def keep_compiled() -> None:
-    """Set JAX's compilation cache to `$XDG_CACHE_HOME/sketchpipe/xla` (by default below ~/.cache), if it is writable.
+    """Set JAX's compilation cache to `$XDG_CACHE_HOME/sketchpipe/xla` (by default below ~/.cache), or tell why not.
 
     Does nothing if `JAX_COMPILATION_CACHE_DIR` is set: then JAX uses that folder, without our checksums.
     """
+    _note_first_calls()
     if jax.config.jax_compilation_cache_dir is not None:  # type: ignore[attr-defined] # defined when jax is imported
         return
+    folder = None
     try:
         folder = user_cache("xla")
         folder.mkdir(parents=True, exist_ok=True)
         remove_unverified(folder)
-        if not os.access(folder, os.W_OK):
-            return
+        is_writable = os.access(folder, os.W_OK)
     except (OSError, RuntimeError):  # no home folder, a file in place of the folder, an unreadable disk
+        is_writable = False
+    if folder is None or not is_writable:
+        first_calls.tell_once(
+            f"each command compiles its network again, because {folder or '~/.cache/sketchpipe/xla'} cannot be "
+            "written; set JAX_COMPILATION_CACHE_DIR to a folder that can"
+        )
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
     atexit.register(write_checksums, folder)
+
+
+@functools.cache
+def _note_first_calls() -> None:
+    """Let `first_calls` know, once in a process, when XLA has compiled or loaded something."""
+
+    def note(event: str, duration_secs: float, **_details: str | int) -> None:  # noqa: ARG001
+        if event == "/jax/core/compile/backend_compile_duration":
+            first_calls.note()
+
+    jax.monitoring.register_event_duration_secs_listener(note)
 
 
 def remove_unverified(folder: Path) -> None:

@@ -11,7 +11,9 @@ import jax
 from model.compute.choices import Device, Precision
 from model.compute.compile_cache import keep_compiled
 from pipeline.errors import UsageError
+from pipeline.interrupts import watch
 from pipeline.threads import core_count
+from pipeline.wording import counted
 
 CPU_DEVICES = 8  # the most devices that the CPU is divided into
 CPU_SHARE = 16  # the fewest drawings of a batch that are worth a CPU device of their own
@@ -32,6 +34,7 @@ def choose_devices(device: Device, *, divided: bool = False) -> Sequence[jax.Dev
     Raises:
         UsageError: "gpu" was asked for and there is none, or JAX cannot use the GPU.
     """
+    watch()  # compiling takes long
     keep_compiled()
     flags = os.environ.get("XLA_FLAGS", "")
     is_set = "JAX_NUM_CPU_DEVICES" in os.environ or "xla_force_host_platform_device_count" in flags
@@ -48,7 +51,7 @@ def choose_devices(device: Device, *, divided: bool = False) -> Sequence[jax.Dev
     if nvidia_driver():
         raise UsageError(
             "this machine has an NVIDIA driver, but JAX computes on the CPU: install JAX's CUDA plugin with "
-            "`pip install 'sketchpipe[cuda12]'` (or cuda13), or use --device cpu"
+            "`pip install -e '.[cuda12]'` (or cuda13) in sketchpipe's folder, or use --device cpu"
         )
     if device == "gpu":
         raise UsageError("--device gpu: JAX finds no GPU; use --device cpu")
@@ -75,7 +78,7 @@ def describe(devices: Sequence[jax.Device]) -> str:
     first = devices[0]
     if first.platform == "cpu":
         divided = f", as {len(devices)} devices" if len(devices) > 1 else ""
-        return f"the CPU ({core_count()} cores{divided})"
+        return f"the CPU ({counted(core_count(), 'core')}{divided})"
     return f"{len(devices)} x {first.device_kind}" if len(devices) > 1 else first.device_kind
 
 

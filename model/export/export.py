@@ -74,7 +74,7 @@ def export_run(loaded: LoadedRun, images: UInt8Array) -> Exported:
         raise MismatchError(
             f"{loaded.run.folder}: onnxruntime {onnxruntime.__version__} gives probabilities that differ from the "
             f"run's by up to {difference:.1e} on {len(images):,} drawings; less than {TOLERANCE:.0e} was expected. "
-            "No file was written. Try other versions: pip install -U 'sketchpipe[onnx]'"
+            "No file was written. Try other versions, in sketchpipe's folder: pip install -U -e '.[onnx]'"
         )
     return Exported(content, metadata, difference)
 
@@ -134,6 +134,7 @@ def convert(loaded: LoadedRun) -> bytes:
         )
     order = [row.layer for row in parameter_table(config.network, len(config.classes))[0]]
     name_after_layers(model.graph, variables, order)
+    _spell_out_convolutions(model.graph)
     # jax2onnx gives some intermediate values wrong shapes, and onnxruntime-web relies on them.
     del model.graph.value_info[:]
     model = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
@@ -164,6 +165,25 @@ def largest_difference(content: bytes, images: UInt8Array, expected: NDArray[np.
         largest = float(np.maximum(largest, np.abs(found - expected[batch]).max()))  # a NaN is kept
         start, turn = start + len(batch), turn + 1
     return largest
+
+
+def _spell_out_convolutions(graph: Any) -> None:
+    """Give each convolution its `kernel_shape` and, in place of "same" padding, its `pads`.
+
+    ONNX lets a file omit them, but OpenCV 4 needs the shape to read it, and OpenCV 5.0 computes a convolution that has
+    "same" padding and a stride of 2 wrongly. The padding assumes that the stride divides the image's size.
+    """
+    shapes = {one.name: list(one.dims)[2:] for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Conv":
+            attributes = {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+            shape = attributes["kernel_shape"] = shapes[node.input[1]]
+            if attributes.get("auto_pad") == b"SAME_UPPER":
+                del attributes["auto_pad"]
+                both = [max(0, length - stride) for length, stride in zip(shape, attributes["strides"], strict=True)]
+                attributes["pads"] = [*(one // 2 for one in both), *(one - one // 2 for one in both)]
+            del node.attribute[:]
+            node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in attributes.items())
 
 
 @contextlib.contextmanager

@@ -3,11 +3,13 @@
 from model.report.outputs import Outputs
 from model.report.page import make_page
 from model.runs.calibration import CALIBRATION
+from model.runs.card import stretches
 from model.scoring.evaluate import Evaluation
 from model.scoring.loaded import LoadedRun
 from model.scoring.predict import Predictor
 from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import SYNTHETIC, Manifest
+from pipeline.wording import counted
 
 
 def make_report(evaluation: Evaluation, outputs: Outputs, *, progress: Progress = untold) -> str:
@@ -61,7 +63,7 @@ def _facts(evaluation: Evaluation, manifest: Manifest) -> tuple[tuple[str, str],
         ("network", f"{config.network}, {_checkpoint_text(loaded)}"),
         ("classes", classes),
         ("shards", f"{evaluation.shards}{kind}"),
-        ("split", f"{evaluation.split}, {scores.drawings.sum():,} drawings"),
+        ("split", f"{evaluation.split}, {counted(int(scores.drawings.sum()), 'drawing')}"),
         ("images", f"{evaluated}, {config.image_size} x {config.image_size} pixels, encoding {config.encoding}"),
         ("temperature", _temperature_text(loaded)),
     )
@@ -69,8 +71,10 @@ def _facts(evaluation: Evaluation, manifest: Manifest) -> tuple[tuple[str, str],
 
 def _checkpoint_text(loaded: LoadedRun) -> str:
     position = loaded.position
-    steps = f" and {position.step:,} steps" if position.step else ""
-    return f"its best checkpoint, after {position.epoch:,} of {loaded.run.config.epochs:,} epochs{steps}"
+    steps = f" and {counted(position.step, 'step')}" if position.step else ""
+    run = loaded.run
+    more = f"; trained for {stretches(run.config.epochs, run.card.added)}" if run.card.added else ""
+    return f"its best checkpoint, after {position.epoch:,} of {counted(run.epochs, 'epoch')}{steps}{more}"
 
 
 def _temperature_text(loaded: LoadedRun) -> str:

@@ -12,6 +12,7 @@ from model.report.outputs import Outputs
 from model.report.prefixes import PARTS, Prefixes, images_of
 from model.scoring.metrics import wilson
 from model.scoring.predict import Predictor
+from pipeline.wording import counted
 
 _STRIPS = 4  # drawings that are shown from their first tenth on
 _FRAMING = {
@@ -32,7 +33,7 @@ def early_for_page(
     low, high = wilson(top1, np.full(PARTS, count))
     sample = f"all {count:,} drawings"
     if count < len(outputs):
-        sample = f"{count:,} drawings, a random sample of the {len(outputs):,}"
+        sample = f"{counted(count, 'drawing')}, a random sample of the {len(outputs):,}"
     config = predictor.run.config
     augmentation = config.augmentation()
     cut = augmentation.prefix if augmentation is not None else 0.0

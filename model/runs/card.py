@@ -5,7 +5,7 @@ It imports neither JAX nor kernels, so that many runs are listed in a fraction o
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,30 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import CheckpointError, MismatchError
 from pipeline.storage.files import write_atomically
 from pipeline.storage.sealed import CHECKSUM, seal, unseal
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
 
 CARD, CONFIG = "run.json", "config.json"
-FORMAT_VERSION = 4  # of a run's folder. 4: run.json has its own checksum and that of config.json
+FORMAT_VERSION = 5  # of a run's folder. 5: `added` in run.json, sums of an epoch in position.json
+READABLE = (4, FORMAT_VERSION)  # 4: run.json has its own checksum and that of config.json
 _KINDS = {"network": str, "classes": list, "epochs": int}  # what every format's configuration has
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """Epochs that were added to a finished run: its rate rises from near 0 to `lr`, then falls by half a cosine to 0.
+
+    Attributes:
+        epochs: the epochs of the whole run, with these and all earlier ones.
+        lr: the peak of the learning rate in these epochs.
+        warmup: the share of their steps that the rise takes.
+    """
+
+    epochs: int
+    lr: float
+    warmup: float
 
 
 @dataclass(frozen=True)
@@ -36,6 +53,7 @@ class RunCard:
         splits: the shares by which those shards were split; None if that is not known.
         diverged: the step at which the loss or a weight was no longer finite; None if the run has not diverged.
         format_version: the format of the run's folder.
+        added: what was added to the epochs of `config.json`, in order.
     """
 
     shards: str
@@ -47,6 +65,11 @@ class RunCard:
     splits: str | None = None
     diverged: str | None = None
     format_version: int = FORMAT_VERSION
+    added: tuple[Added, ...] = ()
+
+    def __post_init__(self) -> None:
+        added = (Added(**one) if isinstance(one, dict) else one for one in self.added)
+        object.__setattr__(self, "added", tuple(added))
 
 
 @dataclass(frozen=True)
@@ -70,7 +93,7 @@ class StoredCard:
     @property
     def is_other_format(self) -> bool:
         """Whether the run was made by a version of sketchpipe with another run format."""
-        return not self.fault and self.fields["format_version"] != FORMAT_VERSION
+        return not self.fault and self.fields["format_version"] not in READABLE
 
 
 def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
@@ -89,12 +112,12 @@ def read_stored(folder: Path) -> StoredCard:
         fault = "names no format_version"
     version = fields.get("format_version")
     # A file of a format before 4 has no checksum. If there is one, it must be right.
-    if not fault and (version == FORMAT_VERSION or f'"{CHECKSUM}"' in text) and not is_whole:
+    if not fault and (version in READABLE or f'"{CHECKSUM}"' in text) and not is_whole:
         fault = "does not match its checksum"
     settings, config, _, settings_fault = _read_object(folder / CONFIG)
     if not settings_fault and any(not isinstance(settings.get(name), kind) for name, kind in _KINDS.items()):
         settings, settings_fault = {}, f"lacks {', '.join(_KINDS)}, or has them with another type"
-    if not settings_fault and version == FORMAT_VERSION and _sha256(config) != fields.get("config_sha256"):
+    if not settings_fault and version in READABLE and _sha256(config) != fields.get("config_sha256"):
         settings_fault = f"does not match the SHA-256 in {CARD}"
     return StoredCard(fields, fault, settings, config, settings_fault)
 
@@ -111,7 +134,7 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
     stored = read_stored(folder)
     if stored.is_other_format:
         raise MismatchError(
-            f"{folder}: run format {stored.fields['format_version']}, this version reads {FORMAT_VERSION}; "
+            f"{folder}: {other_format(stored.fields['format_version'])}; "
             "train a new run, or use the version of sketchpipe that made it"
         )
     fields = {name: value for name, value in stored.fields.items() if name != "config_sha256"}
@@ -120,6 +143,21 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
         card = RunCard(**fields)
     with _damage_said(folder / CONFIG, stored.settings_fault, f"copy the {CONFIG} of one of its checkpoints over it"):
         return card, TrainConfig.from_json(stored.settings_text)
+
+
+def other_format(version: object) -> str:
+    """What is said of a run of a format that this version does not read."""
+    return f"run format {version}, this version reads {' and '.join(map(str, READABLE))}"
+
+
+def stretches(epochs: int, added: Sequence[Added]) -> str:
+    """The epochs of a run to which some were added, and the peak of the learning rate in these.
+
+    >>> stretches(32, [Added(epochs=64, lr=0.002, warmup=0.05), Added(epochs=80, lr=0.001, warmup=0.05)])
+    '32 epochs, then to 64 with a peak lr of 0.002, then to 80 with a peak lr of 0.001'
+    """
+    more = [f"then to {one.epochs:,} with a peak lr of {one.lr:g}" for one in added]
+    return ", ".join([counted(epochs, "epoch"), *more])
 
 
 @contextlib.contextmanager

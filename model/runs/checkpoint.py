@@ -41,6 +41,8 @@ class Position:
         validation_top1: the top-1 of the last validation; None before the first.
         best_top1: the best validation top-1 so far; None before the first.
         best: the name of the best checkpoint so far; None before the first validation.
+        loss_sum: the sum of the losses of this epoch's steps before `step`; None between epochs and in format 4.
+        accuracy_sum: the same of their accuracies.
     """
 
     epoch: int
@@ -49,6 +51,8 @@ class Position:
     validation_top1: float | None = None
     best_top1: float | None = None
     best: str | None = None
+    loss_sum: float | None = None
+    accuracy_sum: float | None = None
 
 
 def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:

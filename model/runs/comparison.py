@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.runs.card import stretches
 from model.runs.overview import RunSummary
 
 SHOWN = (
@@ -18,6 +19,8 @@ SHOWN = (
 # The order of the first columns of a table.
 _FIRST = ("network", "classes", "shards", "encoding", "framing", "augment", "epochs", "batch", "lr", "seed")
 _AUGMENT = "augment"
+_LISTED = {"network", "classes", "shards", "epochs", "lr", "batch"}  # the columns that every list of runs has
+_USABLE = {"finished", "unfinished", "training", "diverged"}  # states of runs whose checkpoint can be read
 
 
 @dataclass(frozen=True)
@@ -110,10 +113,45 @@ def differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
     if len(checksums) > 1:
         names_of = [run.shards for run in runs]
         same = len(set(names_of)) < len(checksums)
-        found["shards"] = [f"{run.shards} ({(run.shards_checksum or '')[:8]})" if same else run.shards for run in runs]
+        found["shards"] = [
+            f"{run.shards} ({run.shards_checksum[:8]})" if same and run.shards_checksum else run.shards for run in runs
+        ]
     elif "shards" in found:  # the same shards under two names
         del found["shards"]
     return found
+
+
+def listed_settings(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
+    """The settings that a list of runs shows, and each run's value; None if it has none or its settings are damaged.
+
+    These are network, classes, shards, lr and batch, and all others in which runs of the same network differ: what
+    belongs to a network's recipe is not listed.
+    """
+    differ = differing(runs)
+    found = {name: [run.settings.get(name) for run in runs] for name in ("network", "lr", "batch")}
+    found["classes"] = [len(run.settings["classes"]) if run.settings else None for run in runs]
+    found["shards"] = differ.get("shards", [run.shards for run in runs])
+    found = {name: found[name] for name in ("network", "classes", "shards", "lr", "batch")}
+    for name, values in differ.items():
+        pairs = {
+            (repr(run.settings["network"]), repr(value))
+            for run, value in zip(runs, values, strict=True)
+            if run.settings
+        }
+        if name not in _LISTED and len(pairs) > len({network for network, _ in pairs}):
+            found[name] = values
+    return found
+
+
+def better_run(run: RunSummary, others: Sequence[RunSummary]) -> RunSummary | None:
+    """The run with the best validation top-1 on the same shards; None if no run is better than `run`."""
+    rivals = [
+        (one.best[0], one)
+        for one in others
+        if one.best is not None and one.shards_checksum == run.shards_checksum and one.state in _USABLE
+    ]
+    top1, rival = max(rivals, key=lambda pair: pair[0], default=(0.0, None))
+    return rival if top1 > (run.best[0] if run.best else -1.0) else None
 
 
 def value_texts(values: Sequence[Any]) -> list[str]:
@@ -154,6 +192,8 @@ def _flat(run: RunSummary) -> dict[str, Any]:
     if not run.settings:
         return {}
     flat = {**run.settings, "shards": run.shards}
+    if run.added:
+        flat["epochs"] = stretches(run.settings["epochs"], run.added)
     augment = run.settings.get(_AUGMENT)
     if isinstance(augment, str):
         pairs = [pair.partition("=") for pair in augment.split(",") if "=" in pair]

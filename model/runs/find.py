@@ -37,19 +37,25 @@ def is_run(folder: Path) -> bool:
         return True
 
 
-def named_runs(folders: Sequence[Path]) -> list[Path]:
-    """The runs of folders, each of which is a run or a folder of runs.
+def named_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """The runs at paths, each of which is a run or a folder of runs, and the paths at which there is none.
+
+    A shell replaces `runs/*` by all that lies in `runs/`, which may be more than runs.
 
     Raises:
-        InputError: a folder is neither.
+        InputError: a path does not exist, or there is no run at any of them.
     """
     runs: dict[Path, None] = {}
-    for folder in folders:
-        found = [folder] if is_run(folder) else find_runs(folder)
+    others = []
+    for path in paths:
+        found = [path] if is_run(path) else find_runs(path)
         if not found:
-            raise InputError(f"{folder}: no run here; `sketchpipe runs` lists those in {RUNS}/")
+            others.append(path)
         runs |= dict.fromkeys(found)
-    return list(runs)
+    missing = [path for path in others if not path.exists()]
+    if missing or not runs:
+        raise InputError(f"{(missing or others)[0]}: no run here; `sketchpipe runs` lists those in {RUNS}/")
+    return list(runs), others
 
 
 def open_runs(folders: Iterable[Path], errors: list[str] | None = None) -> Iterator[Run]:

@@ -13,14 +13,15 @@ import contextlib
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.runs.card import CARD, CONFIG, RunCard, read_card, write_card
+from model.runs.card import CARD, CONFIG, FORMAT_VERSION, RunCard, read_card, write_card
 from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
+from model.runs.differences import listed, other_settings
 from model.runs.log import append_metrics, read_log
-from pipeline.errors import InputError, LockedError, MismatchError, SketchpipeError
+from pipeline.errors import InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
@@ -44,6 +45,16 @@ class Run:
     card: RunCard
 
     @property
+    def epochs(self) -> int:
+        """The epochs of the whole run, with those that were added to it."""
+        return self.card.added[-1].epochs if self.card.added else self.config.epochs
+
+    @property
+    def lr(self) -> float:
+        """The peak of the learning rate in the epochs that were planned last."""
+        return self.card.added[-1].lr if self.card.added else self.config.lr
+
+    @property
     def is_done(self) -> bool:
         """Whether training has ended: all epochs are done, or the loss or a weight diverged."""
         return self.card.finished or self.card.diverged is not None
@@ -63,6 +74,27 @@ class Run:
             (self.folder / CHECKPOINTS).mkdir(exist_ok=True)
             write_atomically(self.folder / CONFIG, self.config.to_json())
             write_card(self.folder, self.card, self.config)
+
+    def write_added(self) -> None:
+        """Record in `run.json` the last of `card.added`, which turns a finished run into one that can be resumed.
+
+        Raises:
+            LockedError: another process is training the run, or has changed it since it was opened.
+            OutputError: it cannot be written; the run stays finished.
+        """
+        with self.locked():
+            if read_card(self.folder)[0].added != self.card.added[:-1]:
+                raise LockedError(f"{self.folder}: another process has just added epochs; run the command again")
+            self._rewrite_card("make room, then run the same command", finished=False)
+
+    def update_format(self) -> None:
+        """Record in `run.json` that files of the present format may follow, if the run is of an older format.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if self.card.format_version != FORMAT_VERSION:
+            self._rewrite_card("make room, then run the same command")
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -133,6 +165,7 @@ class Run:
         name = f"{position.epoch:05d}-{position.step:07d}"
         # A single rename adds the checkpoint and says which is the best, so a crash cannot separate the two.
         position = replace(position, best=name if best else position.best)
+        self._refuse_gone()  # a checkpoint would bring back a part of the folder
         save_checkpoint(self.folder / CHECKPOINTS / name, pack_state(state), position, self.config)
         self.prune(name, position.best)
         return position
@@ -143,7 +176,7 @@ class Run:
         Raises:
             OutputError: one cannot be removed.
         """
-        with writing(self.folder / CHECKPOINTS, "make sure that its files can be removed"):
+        with self._writing(self.folder / CHECKPOINTS, "make sure that its files can be removed"):
             for entry in (self.folder / CHECKPOINTS).iterdir():
                 whole_name = entry.name.removeprefix(".").partition(".")[0]
                 if entry.name not in (last, best) and _CHECKPOINT.fullmatch(whole_name):
@@ -162,9 +195,9 @@ class Run:
         found = last
         if best and (name := load_position(last).best) is not None and (last.parent / name).is_dir():
             found = last.parent / name
-        if differ := _other_settings(load_config(found), self.config, ("in it", "in the run")):
+        if differ := other_settings(load_config(found), self.config, ("in it", "in the run")):
             raise MismatchError(
-                f"{found}: a checkpoint of another configuration ({'; '.join(differ)}); restore the run's own, or "
+                f"{found}: a checkpoint of another configuration ({listed(differ)}); restore the run's own, or "
                 "remove it to resume from the one before"
             )
         return found
@@ -192,9 +225,26 @@ class Run:
         self._rewrite_card("make room", diverged=where)
 
     def _rewrite_card(self, remedy: str, **changes: Any) -> None:
-        self.card = replace(self.card, **changes)
-        with writing(self.folder / CARD, remedy):
+        self.card = replace(self.card, format_version=FORMAT_VERSION, **changes)
+        with self._writing(self.folder / CARD, remedy):
             write_card(self.folder, self.card, self.config)
+
+    @contextlib.contextmanager
+    def _writing(self, path: Path, remedy: str) -> Iterator[None]:
+        """As `writing`, but if the run's folder is gone, the error says that instead."""
+        try:
+            with writing(path, remedy):
+                yield
+        except OutputError:
+            self._refuse_gone()
+            raise
+
+    def _refuse_gone(self) -> None:
+        if not (self.folder / CARD).exists():
+            raise OutputError(
+                f"{self.folder}: this folder was removed or renamed while its run was trained; if renamed, resume "
+                "the run with `sketchpipe train --resume --run DIR`, otherwise train a new run"
+            ) from None
 
     def log(self, metrics: dict[str, Any]) -> None:
         """Append a line to `metrics.jsonl`, replacing a line of the same epoch from before a crash.
@@ -202,7 +252,9 @@ class Run:
         Raises:
             OutputError: it cannot be written; the file is unchanged.
         """
-        with writing(self.folder / METRICS, "make room, then resume from the last checkpoint with the same command"):
+        with self._writing(
+            self.folder / METRICS, "make room, then resume from the last checkpoint with the same command"
+        ):
             append_metrics(self.folder / METRICS, metrics)
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -233,14 +285,6 @@ def open_run(folder: Path) -> Run:
     return Run(folder, config, card)
 
 
-def differences(run: Run, config: "TrainConfig", card: RunCard) -> list[str]:
-    """How a run's configuration and shards differ from these, each difference as a phrase."""
-    found = _other_settings(run.config, config, ("in the run", "here"))
-    if run.card.shards_checksum != card.shards_checksum and run.config.classes == config.classes:
-        found.append(f"other shards than {run.card.shards}")
-    return found
-
-
 def is_free(folder: Path) -> bool:
     """Whether a run can be made in a folder: it does not exist, is empty, or has only what `create` writes first."""
     if not folder.exists():
@@ -250,18 +294,3 @@ def is_free(folder: Path) -> bool:
     names = {entry.name for entry in folder.iterdir()}
     begun = LOCK in names and names <= _MADE_FIRST and not any((folder / CHECKPOINTS).glob("*"))
     return not names or begun
-
-
-def _other_settings(one: "TrainConfig", other: "TrainConfig", where: tuple[str, str]) -> list[str]:
-    """How two configurations differ, each difference as a phrase; `where` says what each configuration belongs to."""
-    ours, theirs = asdict(one), asdict(other)
-    return [
-        f"{name} {_short(ours[name])} {where[0]}, {_short(theirs[name])} {where[1]}"
-        for name in ours
-        if ours[name] != theirs[name]
-    ]
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) < 60 else text[:56] + " ..."

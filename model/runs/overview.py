@@ -4,15 +4,16 @@ Only the checksums of `run.json` and `config.json` are compared here, so that a 
 and `predict` check the files that they read.
 """
 
+import contextlib
 import math
 import re
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.runs.card import CARD, CONFIG, FORMAT_VERSION, read_stored
+from model.runs.card import CARD, CONFIG, Added, other_format, read_stored, stretches
 from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
 from pipeline.storage.locks import holder_of
@@ -37,6 +38,7 @@ class RunSummary:
         shards_checksum: the checksum of that folder's manifest; None if that cannot be read.
         epochs: the lines of `metrics.jsonl` that can be read, one for each epoch that is done, in order.
         parameters: the number of the network's parameters; None before the first checkpoint.
+        added: what was added to the epochs of the settings, in order.
     """
 
     folder: Path
@@ -47,6 +49,12 @@ class RunSummary:
     shards_checksum: str | None
     epochs: Sequence[Mapping[str, Any]]
     parameters: int | None
+    added: Sequence[Added] = ()
+
+    @property
+    def epochs_planned(self) -> Any:
+        """The epochs of the whole run, with those that were added to it; None if that is not known."""
+        return self.added[-1].epochs if self.added else self.settings.get("epochs")
 
     @property
     def epochs_done(self) -> int:
@@ -85,7 +93,9 @@ class RunSummary:
             "classes": len(self.settings["classes"]) if "classes" in self.settings else None,
             "shards": self.shards,
             "shards_checksum": self.shards_checksum,
-            "epochs": self.settings.get("epochs"),
+            "settings": {name: value for name, value in self.settings.items() if name != "classes"},
+            "epochs": self.epochs_planned,
+            "added": [asdict(one) for one in self.added],
             "epochs_done": self.epochs_done,
             "best_validation_top1": best and best[0],
             "best_epoch": best and best[1],
@@ -103,7 +113,7 @@ def summarize(folder: Path) -> RunSummary:
     found = ((CARD, stored.fault), (CONFIG, stored.settings_fault), (METRICS, epochs_fault))
     faults = [f"{name} {fault}" for name, fault in found if fault]
     if stored.is_other_format:
-        state, note = "other format", f"run format {card['format_version']}, this version reads {FORMAT_VERSION}"
+        state, note = "other format", other_format(card["format_version"])
     elif faults:
         state, note = "damaged", "; ".join(faults)
     elif finished:
@@ -114,9 +124,11 @@ def summarize(folder: Path) -> RunSummary:
         state, note = "diverged", str(card["diverged"])
     else:
         state, note = "unfinished", f"resume it with `sketchpipe train --resume --run {folder}`"
-    note = "; ".join(part for part in (note, skipped) if part)
+    added = _added(card.get("added"))
+    trained = stretches(stored.settings["epochs"], added) if added and stored.settings else ""
+    note = "; ".join(part for part in (note, trained, skipped) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
-    return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder))
+    return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder), added)
 
 
 def number(fields: Mapping[str, Any], name: str) -> float | None:
@@ -147,6 +159,15 @@ def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, s
     more = f" and {len(numbers) - _NAMED} more" if len(numbers) > _NAMED else ""
     lines = f"line{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:_NAMED]))}{more}"
     return epochs, "", f"{path.name}: skipped {lines}, not the metrics of an epoch"
+
+
+def _added(stored: object) -> list[Added]:
+    """What `run.json` says was added; what this version does not understand is left out."""
+    found = []
+    for one in stored if isinstance(stored, list) else ():
+        with contextlib.suppress(TypeError):
+            found.append(Added(**one))
+    return [one for one in found if type(one.epochs) is int and isinstance(one.lr, int | float)]
 
 
 def _parameters(folder: Path) -> int | None:

@@ -39,7 +39,10 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
         raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {remedy(folder)}") from error
     if like is None:
         return {"batch_stats": {}, **unflatten_dict(arrays, sep="/")}, position
-    if _shapes(arrays) != _shapes(_flatten(like)):
+    expected = _flatten(like)
+    if "step" in arrays:  # a constant rate counts no steps, but the schedule of epochs that were added to its run does
+        arrays = {name: arrays["step"] for name in expected if name.endswith("/count")} | arrays
+    if _shapes(arrays) != _shapes(expected):
         raise MismatchError(f"{folder}: its arrays do not fit this network and optimizer")
     empty = flatten_dict(serialization.to_state_dict(like), keep_empty_nodes=True, sep="/")
     return serialization.from_state_dict(like, unflatten_dict({**empty, **arrays}, sep="/")), position

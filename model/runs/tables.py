@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.runs.comparison import SHOWN, Setting, best_of, standard_error, value_text, value_texts
+from model.runs.comparison import SHOWN, Setting, best_of, listed_settings, standard_error, value_texts
 from model.runs.overview import RunSummary, number
+from pipeline.wording import aligned, columns_of, counted, visible
 
 _WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
@@ -18,13 +19,11 @@ def table(rows: Sequence[Mapping[str, str]]) -> str:
     bc     1
     """
     names = list(rows[0])
-    widths = {name: max(len(name), *(len(row[name]) for row in rows)) for name in names}
-    lines = [{name: name for name in names}, *rows]
+    lines = [{name: visible(line[name]) for name in names} for line in ({name: name for name in names}, *rows)]
+    widths = {name: max(columns_of(line[name]) for line in lines) for name in names}
     left = {name for name in names if name.strip() in _WORDS or name == ""}
     return "\n".join(
-        "  ".join(
-            line[name].ljust(widths[name]) if name in left else line[name].rjust(widths[name]) for name in names
-        ).rstrip()
+        "  ".join(aligned(line[name], widths[name], right=name not in left) for name in names).rstrip()
         for line in lines
     )
 
@@ -43,17 +42,11 @@ def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] |
 
     Args:
         runs: the runs.
-        differ: the settings in which they differ, and each run's value, which are shown; None shows their networks and
-            shards.
+        differ: the settings in which they differ, and each run's value, which are shown; None shows `listed_settings`.
     """
-    if differ is None:
-        columns = {
-            "network": [value_text(run.settings.get("network")) for run in runs],
-            "classes": [str(len(run.settings["classes"])) if run.settings else "-" for run in runs],
-            "shards": [value_text(run.shards) for run in runs],
-        }
-    else:
-        columns = {name: value_texts(values) for name, values in differ.items()}
+    columns = {
+        name: value_texts(values) for name, values in (listed_settings(runs) if differ is None else differ).items()
+    }
     return table(
         [
             {
@@ -147,7 +140,7 @@ def _cell(setting: Setting) -> str:
 
 
 def _scores(run: RunSummary) -> dict[str, str]:
-    best, epochs = run.best, run.settings.get("epochs")
+    best, epochs = run.best, run.epochs_planned
     return {
         "best top-1": percent(best and best[0]),
         "at epoch": str(best[1]) if best else "-",
@@ -163,10 +156,10 @@ def _state(run: RunSummary) -> str:
 
 def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
     mean = sum(one["top1"] for one in scores) / len(scores)
-    text = f"test: top-1 {percent(mean)} on {scores[0]['drawings']:,} drawings"
+    text = f"test: top-1 {percent(mean)} on {counted(scores[0]['drawings'], 'drawing')}"
     if len(scores) == 1:
-        return f"{text} ({scores[0]['run']})"
-    each = ", ".join(f"{percent(one['top1'])} ({one['run']})" for one in scores)
+        return f"{text} ({visible(scores[0]['run'])})"
+    each = ", ".join(f"{percent(one['top1'])} ({visible(one['run'])})" for one in scores)
     return f"{text}, the mean of {each}"
 
 
@@ -176,12 +169,12 @@ def _best_text(settings: Sequence[Setting]) -> str:
     if best is None or best.mean is None:
         return "no run has finished"
     texts = {name: value_texts([one.values[name] for one in settings])[0] for name in best.values}
-    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or str(best.runs[0].folder)
+    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or visible(str(best.runs[0].folder))
     text = f"best: {values}: validation top-1 {percent(best.mean)}"
     drawings = number(best.runs[0].epochs[-1], "validation_drawings")
     if drawings is None or drawings < 1:
         return text
     error = standard_error(best.mean, drawings)
     near = sum(one.mean is not None and one.mean >= best.mean - error for one in settings[1:])
-    others = f"; {near:,} other setting{'' if near == 1 else 's'} within it" if near else ""
-    return f"{text} on {drawings:,.0f} drawings, standard error {100 * error:.1f} points{others}"
+    others = f"; {counted(near, 'other setting')} within it" if near else ""
+    return f"{text} on {counted(round(drawings), 'drawing')}, standard error {100 * error:.1f} points{others}"

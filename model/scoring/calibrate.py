@@ -13,6 +13,7 @@ from model.scoring.reliability import fit_temperature, negative_log_likelihood, 
 from pipeline.errors import InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
+from pipeline.wording import counted
 
 FIT_DRAWINGS = 100_000  # the most: their logits take 140 MB for 345 classes; more would not change the temperature
 FEWEST_DRAWINGS = 100  # a temperature fitted on 29 drawings tripled the calibration error of all others
@@ -53,9 +54,11 @@ def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) 
     stands = f"no temperature was stored in {loaded.run.folder / CALIBRATION}"
     count = read_manifest(folder).rows("validation")
     if count < FEWEST_DRAWINGS:
+        verb = "is" if count == 1 else "are"
         raise InputError(
-            f"{folder}: {count} validation drawings are too few to fit a temperature, which needs {FEWEST_DRAWINGS}; "
-            f"{stands}. Train on shards with more drawings, or with a larger validation split (--splits)"
+            f"{folder}: {counted(count, 'validation drawing')} {verb} too few to fit a temperature, which needs "
+            f"{FEWEST_DRAWINGS}; {stands}. Train on shards with more drawings, or with a larger validation split "
+            "(--splits)"
         )
     logits, labels, done = [], [], 0
     with contextlib.closing(predict_split(loaded, folder, "validation", limit=FIT_DRAWINGS)) as predicted:

@@ -1,19 +1,25 @@
 """Chooses the run that a command trains: an existing one with the same configuration and shards, or a new one."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import shlex
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from model.config import TrainConfig
-from model.networks import DEFAULT_NETWORK, make_config
-from model.runs.card import CARD, RunCard
+from model.networks import make_config
+from model.runs.card import CARD, Added, RunCard
+from model.runs.differences import differences, listed
 from model.runs.find import RUNS, find_runs, new_folder, open_runs
-from model.runs.folder import Run, differences, is_free, open_run
-from pipeline.errors import InputError, MismatchError, OutputError, UsageError
+from model.runs.folder import Run, is_free, open_run
+from model.specs import DEFAULT_NETWORK
+from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
+from pipeline.wording import counted
 
+ADDED_LR = 0.5  # the peak of the learning rate in epochs that are added, as a share of the run's
+ADDED_WARMUP = 0.05  # the share of their steps in which the rate rises
 _VERSIONS = ("sketchpipe", "jax", "flax", "optax", "numpy")
 
 
@@ -38,11 +44,13 @@ class Choice:
         run: the run.
         shards: the folder of shards to train it on.
         is_new: whether its folder must still be made.
+        adds_epochs: whether its last added epochs must still be recorded.
     """
 
     run: Run
     shards: Path
     is_new: bool
+    adds_epochs: bool = False
 
 
 def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
@@ -55,7 +63,13 @@ def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
     named = {"network": DEFAULT_NETWORK, **settings}
     config = make_config(named.pop("network"), manifest.classes, drawings=len(split), **named)
     if config.batch > len(split):
-        raise UsageError(f"batch {config.batch}: larger than the training split ({len(split)} drawings)")
+        split_text = f"the training split ({counted(len(split), 'drawing')})"
+        if "batch" in settings:
+            raise UsageError(f"batch {config.batch}: larger than {split_text}")
+        raise UsageError(
+            f"{split.folder}: {split_text} is smaller than the batch chosen for it, {config.batch}, the smallest "
+            f"without --batch; build shards with more drawings, or use --batch {len(split)}"
+        )
     card = RunCard(
         str(split.folder),
         str(split.folder.resolve()),
@@ -75,7 +89,7 @@ def choose_run(
     Of several unfinished runs, it is the one with the highest number.
 
     Args:
-        shards: folder of shards; None resumes a run on its own shards.
+        shards: folder of shards; None resumes a run on its own shards, or adds epochs to a finished one.
         folder: of the run; None for one in `runs/`.
         settings: fields of the configuration, and `recipe`, the network whose recipe a new run uses.
         only_begun: whether only a run that exists may be returned.
@@ -83,15 +97,16 @@ def choose_run(
     Raises:
         MismatchError: the run in `folder` has other settings or shards, or its shards have changed.
         InputError: only a run that exists may be returned, and there is none.
+        UsageError: the run in `folder` has done as many epochs as the settings ask for, or more.
         OutputError: `folder` exists but is not a run.
         SketchpipeError: the settings or the shards cannot be used, or the run is damaged.
     """
-    if shards is None:
-        return _choose_begun(folder, settings)
+    if shards is None or (only_begun and folder is not None):
+        return _choose_begun(folder, settings, shards)
     plan = plan_run(open_split(shards, "train"), settings)
     if folder is not None and (folder / CARD).exists():
         run = open_run(folder)
-        _refuse_other(run, differences(run, plan.config, plan.card), "; choose another --run")
+        _refuse_other(run, differences(run, plan.config, plan.card), {*settings, "shards", "classes"}, _remedy(run))
         return Choice(run, shards, is_new=False)
     if folder is None and (unfinished := unfinished_run(plan)) is not None:
         return Choice(unfinished, shards, is_new=False)
@@ -143,29 +158,67 @@ def newest_unfinished(runs: Path = RUNS) -> Run | None:
     return begun
 
 
-def _choose_begun(folder: Path | None, settings: Mapping[str, Any]) -> Choice:
-    """The run in `folder`, or the unfinished one with the highest number, on its own shards."""
+def _choose_begun(folder: Path | None, settings: Mapping[str, Any], shards: Path | None) -> Choice:
+    """The run in `folder`, or the unfinished one with the highest number, on its own shards or the same elsewhere."""
     if "recipe" in settings:
         raise UsageError("--recipe is for a new run; --resume keeps the recipe of the run")
     run = newest_unfinished() if folder is None else open_run(folder)
     if run is None:
-        raise InputError("runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`")
-    differ = [
-        f"{name} {stored} in the run, {wanted} here"
+        raise InputError(
+            "runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`, or add epochs to a "
+            "finished one with --run DIR --epochs TOTAL"
+        )
+    adds_epochs = run.card.finished and "epochs" in settings
+    stored = {**asdict(run.config), "epochs": run.epochs, "lr": run.lr}
+    differ = {
+        name: f"{name} {stored[name]} in the run, {wanted} here"
         for name, wanted in settings.items()
-        if wanted != (stored := getattr(run.config, name))
-    ]
-    _refuse_other(run, differ)
-    shards = run.shards_folder()
+        if wanted != stored[name] and not (adds_epochs and name in ("epochs", "lr"))
+    }
+    _refuse_other(run, differ, settings, _remedy(run))
+    if adds_epochs:
+        run = _with_added(run, settings["epochs"], settings.get("lr", ADDED_LR * run.config.lr))
+    shards = shards or run.shards_folder()
     if open_split(shards, "train").manifest.checksum != run.card.shards_checksum:
         raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot be resumed on them")
-    return Choice(run, shards, is_new=False)
+    return Choice(run, shards, is_new=False, adds_epochs=adds_epochs)
+
+
+def _with_added(run: Run, epochs: int, lr: float) -> Run:
+    """A finished run with more epochs, up to `epochs` in all; nothing is written."""
+    if epochs <= run.epochs:
+        raise UsageError(
+            f"{run.folder}: {counted(run.epochs, 'epoch')} done, and --epochs is the total with these; "
+            f"expected --epochs above {run.epochs}, found {epochs}"
+        )
+    if run.last_checkpoint() is None:
+        raise CheckpointError(f"{run.folder}: it has no checkpoint left to train further from; train a new run")
+    replace(run.config, epochs=epochs, lr=lr)  # which checks both
+    added = Added(epochs=epochs, lr=lr, warmup=ADDED_WARMUP)
+    return replace(run, card=replace(run.card, finished=False, added=(*run.card.added, added)))
+
+
+def _remedy(run: Run) -> str:
+    """What to do where a run has other settings than those that were asked for."""
+    if run.card.finished:
+        return f"choose another --run, or {further(run)}"
+    return (
+        f"choose another --run, or resume this one with `sketchpipe train --resume --run "
+        f"{shlex.quote(str(run.folder))}`; when its {counted(run.epochs, 'epoch')} are done, --epochs adds more"
+    )
+
+
+def further(run: Run) -> str:
+    """The two ways to train a finished run further, in words."""
+    folder = shlex.quote(str(run.folder))
+    command = f"sketchpipe train --resume --run {folder} --epochs {2 * run.epochs}"
+    return f"train it for more epochs with `{command}`, or start a new run from its weights with --start {folder}"
 
 
 def _new_run(plan: Plan, shards: Path, folder: Path | None = None) -> Choice:
     return Choice(Run(folder or new_folder(plan.config.network), plan.config, plan.card), shards, is_new=True)
 
 
-def _refuse_other(run: Run, differ: Sequence[str], remedy: str = "") -> None:
+def _refuse_other(run: Run, differ: Mapping[str, str], given: Collection[str], remedy: str) -> None:
     if differ:
-        raise MismatchError(f"{run.folder}: a run of another configuration ({'; '.join(differ)}){remedy}")
+        raise MismatchError(f"{run.folder}: a run of another configuration ({listed(differ, given)}); {remedy}")

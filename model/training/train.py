@@ -3,16 +3,15 @@
 import contextlib
 import dataclasses
 import math
-import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
 from model.compute.feed import Feed
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
@@ -25,13 +24,14 @@ from model.scoring.loaded import LoadedRun
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
 from model.training.optimizer import make_schedule, make_tx
-from model.training.stopping import TrainingStoppedError, stop_signals
+from model.training.stopping import StopSignals, TrainingStoppedError, name_of, stop_signals
 from model.training.tensorboard.open_writer import open_writer
 from model.training.tensorboard.writer import Session, Writer
 from model.training.transfer import started
 from pipeline.errors import DivergedError, InputError
-from pipeline.loading.loader import Loader, LoaderConfig
+from pipeline.loading.loader import Batch, Loader, LoaderConfig
 from pipeline.shards.read import ShardSplit, open_split
+from pipeline.wording import counted
 
 VALIDATION_DRAWINGS = 20_000
 CHECKPOINT_SECONDS = 300.0
@@ -46,7 +46,8 @@ class Progress:
         step: the steps done in this epoch.
         steps: the steps of one epoch.
         reading: the metrics of the steps since the last report.
-        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then.
+        seconds_left: the time left for the whole run, at the present speed; None if no step was done since then, or if
+            the steps included a first call, which compiles.
     """
 
     epoch: int
@@ -88,7 +89,7 @@ class Trainer:
         self.labels = labels_in(config.classes, self.train.manifest.classes, self.train.folder)
         self._steps_per_epoch = max(1, len(self.loader))
         self._writer = Writer()
-        self.tx = make_tx(config, self._steps_per_epoch)
+        self.tx = make_tx(config, self._steps_per_epoch, self.run.card.added)
         self.steps: CompiledSteps = compile_steps(
             lambda axis: make_network(
                 config.network, len(config.classes), axis_name=axis, dtype=jnp.dtype(config.precision)
@@ -111,6 +112,7 @@ class Trainer:
                 run's folder cannot be written.
         """
         with self.run.locked(), stop_signals() as stopped, explained_out_of_memory(self.run.config, self.devices):
+            self.run.update_format()
             state, position = self._start()
             step = position.epoch * self._steps_per_epoch + position.step
             self._writer = open_writer(
@@ -118,14 +120,18 @@ class Trainer:
             )
             self._before, self._began = position.seconds, time.perf_counter()
             state = self.steps.put_state(state)
-            for epoch in range(position.epoch, self.run.config.epochs):
+            for epoch in range(position.epoch, self.run.epochs):
                 self._raise_if(stopped)
                 state, position = self._train_epoch(state, position, stopped)
-                position, best = self._validate(state, position, epoch)
+                try:
+                    position, best = self._validate(state, position, epoch, stopped)
+                except TrainingStoppedError:  # the resumed run validates after its last step
+                    self._save(state, self._position(position, epoch, self._steps_per_epoch), best=False)
+                    raise
                 position = self._save(state, position, best=best)
             self.run.finish()
-            if stopped:  # the signal came while the run was being finished: its caller must not begin another one
-                raise TrainingStoppedError(stopped[0], f"stopped by {_name_of(stopped)}; {self.run.folder} is finished")
+        if stopped:  # the signal came while the run was being finished: its caller must not begin another one
+            raise TrainingStoppedError(stopped[0], f"stopped by {name_of(stopped)}; {self.run.folder} is finished")
 
     def _start(self) -> tuple[TrainState, Position]:
         config = self.run.config
@@ -149,14 +155,15 @@ class Trainer:
             position = self.run.save(state, position, best=False)  # so that resuming does not need the other run
         return state, position
 
-    def _train_epoch(self, state: TrainState, position: Position, stopped: list[int]) -> tuple[TrainState, Position]:
+    def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
-        meter = self._meter = Meter(self.run.config.batch, self.loader.times)
+        meter = self._meter = Meter(self.run.config.batch, self.loader.times, position)
         saved = time.perf_counter()
         epoch, steps = position.epoch, len(self.loader)
         with contextlib.closing(self.loader.epoch(epoch, position.step)) as batches:
             for group, arrays in feed.batches(batches):
                 state, metrics = self.steps.train_steps(state, *arrays)
+                stopped.delay()
                 self._writer.add_training_batch(self.labels, group[0])
                 feed.used(group, metrics)
                 meter.add(metrics)
@@ -164,13 +171,14 @@ class Trainer:
                 if meter.due():
                     self.report(self._progress(epoch, done))
                 if stopped or time.perf_counter() - saved > CHECKPOINT_SECONDS:
+                    self._progress(epoch, done)  # waits for the steps up to here, whose sums the checkpoint holds
                     self._save(state, self._position(position, epoch, done), best=False)
                     saved = time.perf_counter()
                     self._raise_if(stopped)
         self.report(self._progress(epoch, steps))
         return state, self._position(position, epoch + 1, 0)
 
-    def _validate(self, state: TrainState, position: Position, epoch: int) -> tuple[Position, bool]:
+    def _validate(self, state: TrainState, position: Position, epoch: int, stopped: list[int]) -> tuple[Position, bool]:
         """Score the validation split; returns the position with its score, and whether it is the best so far."""
         done = (epoch + 1) * self._steps_per_epoch
         metrics: dict[str, Any] = {"epoch": epoch, "step": done, "seconds": position.seconds, **self._meter.means()}
@@ -180,6 +188,11 @@ class Trainer:
             validation, classes = self._scored.split, self.run.config.classes
             labels = labels_in(classes, validation.manifest.classes, validation.folder)
             variables = self.steps.variables(state)
+
+            def see(batch: Batch, logits: NDArray[np.float32]) -> None:
+                self._raise_if(stopped)
+                self._writer.add_validation_batch(epoch, labels, batch, logits)
+
             scores = score_batches(
                 self.steps.eval_step,
                 variables,
@@ -187,7 +200,7 @@ class Trainer:
                 labels,
                 classes,
                 limit=VALIDATION_DRAWINGS,
-                see=partial(self._writer.add_validation_batch, epoch, labels),
+                see=see,
             )
             corrupt |= self._scored.corrupt
             found = scores.as_dict()
@@ -208,7 +221,7 @@ class Trainer:
         host = self.steps.get_state(state)
         # A loss is computed before its step changes the weights, so the weights of a checkpoint must be checked too.
         if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(host)):
-            raise self._diverged(f"a weight is not finite after {int(host.step)} steps")
+            raise self._diverged(f"a weight is not finite after {counted(int(host.step), 'step')}")
         return self.run.save(host, position, best=best)
 
     def _loader_config(self, batch: int | None = None) -> LoaderConfig:
@@ -226,7 +239,10 @@ class Trainer:
         return self.steps.put_batch(images, self.labels[labels])
 
     def _position(self, before: Position, epoch: int, step: int) -> Position:
-        return dataclasses.replace(before, epoch=epoch, step=step, seconds=self._seconds())
+        sums = (self._meter.loss_sum, self._meter.accuracy_sum) if step else (None, None)
+        return dataclasses.replace(
+            before, epoch=epoch, step=step, seconds=self._seconds(), loss_sum=sums[0], accuracy_sum=sums[1]
+        )
 
     def _seconds(self) -> float:
         return self._before + time.perf_counter() - self._began
@@ -238,20 +254,21 @@ class Trainer:
         for step, loss in enumerate(reading.losses, start=done - len(reading.losses) + 1):
             if not math.isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in step {step} of epoch {epoch + 1}")
-        left, rate = (config.epochs - epoch) * steps - done, reading.images_per_second
-        return Progress(epoch, done, steps, reading, left * config.batch / rate if rate else None)
+        left, rate = (self.run.epochs - epoch) * steps - done, reading.images_per_second
+        known = reading.is_steady and rate
+        return Progress(epoch, done, steps, reading, left * config.batch / rate if known else None)
 
     def _learning_rate(self, step: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run."""
-        lr = make_schedule(self.run.config, self._steps_per_epoch)
+        lr = make_schedule(self.run.config, self._steps_per_epoch, self.run.card.added)
         return float(lr(step) if callable(lr) else lr)
 
     def _diverged(self, what: str) -> DivergedError:
         self.run.note_divergence(what)
-        last = self.run.last_checkpoint()
+        last, start = self.run.last_checkpoint(), f" and --start {self.run.folder}" if self.run.card.added else ""
         kept = "it has no checkpoint from before" if last is None else f"its last good checkpoint is {last}"
         return DivergedError(
-            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.config.lr:g}"
+            f"{self.run.folder}: {what}; {kept}; train another run with an --lr below {self.run.lr:g}{start}"
         )
 
     def _raise_if(self, stopped: list[int]) -> None:
@@ -259,12 +276,8 @@ class Trainer:
             command = "the same command"
             if self.start is not None:  # the run that it started from may have changed by then
                 command = f"`sketchpipe train --resume --run {self.run.folder}`"
-            name, folder = _name_of(stopped), self.run.folder
+            name, folder = name_of(stopped), self.run.folder
             raise TrainingStoppedError(stopped[0], f"stopped by {name}; resume {folder} with {command}")
-
-
-def _name_of(stopped: list[int]) -> str:
-    return signal.Signals(stopped[0]).name
 
 
 def open_validation(train: ShardSplit) -> ShardSplit | None:

@@ -10,7 +10,6 @@ import platform
 import resource
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numba.core import event
 
 from pipeline.bench.inputs import Text, doodle_lines, lines_of, write_text
 from pipeline.errors import OutputError
@@ -101,15 +99,12 @@ class Speed:
     peak_memory_bytes: int
 
 
-def measure_speed(
-    shards: Path | None = None, *, progress: Progress = untold, notice: Callable[[str], None] = lambda _message: None
-) -> Speed:
+def measure_speed(shards: Path | None = None, *, progress: Progress = untold) -> Speed:
     """Measure this machine, in a temporary folder that is removed afterwards.
 
     Args:
         shards: the shards whose drawings to measure with; None makes synthetic doodles.
         progress: is called for each stage.
-        notice: is called once with a message if kernels have to be compiled.
 
     Raises:
         OutputError: the temporary folder cannot be written.
@@ -118,7 +113,7 @@ def measure_speed(
     end = time.perf_counter() + WHOLE_SECONDS
     cores = core_count()
     given = None if shards is None else open_split(shards, "train")
-    with _temporary_folder() as folder, brisk_switching(), telling_of_compiling(notice):
+    with _temporary_folder() as folder, brisk_switching():
         progress("preparing drawings", 0)
         text = write_text(folder / "drawings.ndjson", doodle_lines() if given is None else lines_of(given), TEXT_BYTES)
         rates, first_calls = _measure(list(_stages(text, folder / "shards", given, cores)), end, text, progress)
@@ -141,23 +136,6 @@ def measure_speed(
         epoch_hours=ALL_DRAWINGS * (reading + seconds["feed augmented"]) / 3600,
         peak_memory_bytes=peak if sys.platform == "darwin" else peak * 1024,  # Linux gives kilobytes
     )
-
-
-@contextlib.contextmanager
-def telling_of_compiling(notice: Callable[[str], None]) -> Iterator[None]:
-    """Call `notice` once with a message if a kernel is compiled because it is not in the cache."""
-    told = threading.Lock()
-
-    class Listener(event.Listener):
-        def on_start(self, _event: object) -> None:
-            if told.acquire(blocking=False):
-                notice("compiling kernels; this happens once and may take half a minute")
-
-        def on_end(self, _event: object) -> None:
-            pass
-
-    with event.install_listener("numba:compile", Listener()):
-        yield
 
 
 @contextlib.contextmanager

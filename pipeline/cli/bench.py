@@ -35,26 +35,27 @@ def bench(
     Example: sketchpipe bench
     """
     import dataclasses
-    import json
 
     from pipeline.bench.measure import measure_speed
     from pipeline.cli.progress import Bar
+    from pipeline.interrupts import unwinding
+    from pipeline.wording import json_text
 
-    with Bar() as bar:
-        speed = measure_speed(shards, progress=bar, notice=bar.say)
-    typer.echo(json.dumps(dataclasses.asdict(speed), indent=1) if as_json else _as_text(speed, shards))
+    with unwinding(), Bar() as bar:  # so that its temporary folder is removed
+        speed = measure_speed(shards, progress=bar)
+    typer.echo(json_text(dataclasses.asdict(speed)) if as_json else _as_text(speed, shards))
 
 
 def _as_text(speed: "Speed", shards: Path | None) -> str:
     from pipeline.cli.options import duration, size
-    from pipeline.wording import counted
+    from pipeline.wording import counted, visible
 
     versions = ", ".join(f"{name} {number}" for name, number in speed.versions.items())
     points = f"{speed.points_per_drawing:.0f} points and {speed.bytes_per_line:.0f} bytes a drawing"
     if shards is None:
         source = f"synthetic doodles, {points}; for real drawings: --shards DIR"
     else:
-        source = f"drawings of {shards}{' (synthetic)' if speed.synthetic else ''}, {points}"
+        source = visible(f"drawings of {shards}{' (synthetic)' if speed.synthetic else ''}, {points}")
     threads = sorted({rate.threads for rate in speed.rates})
     heads = "".join(f"{counted(count, 'thread'):>14}" for count in threads)
     lines = [

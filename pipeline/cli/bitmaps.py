@@ -64,8 +64,9 @@ def tell_set(folder: Path, made_of: str, write: Callable[..., tuple["PictureSet"
     """Make a set of pictures with `write(progress=...)`; show its progress, then what the folder holds."""
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
+    from pipeline.interrupts import unwinding
 
-    with Bar() as bar:
+    with unwinding(), Bar() as bar:
         made, is_new = write(progress=bar)
     if not is_new:
         say(

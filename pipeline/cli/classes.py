@@ -15,8 +15,10 @@ def classes(
     Example: sketchpipe classes hotdog
     """
     from pipeline.classes import WORDS, resembling
-    from pipeline.errors import InputError
+    from pipeline.errors import InputError, UsageError
 
+    if text is not None and not text.strip():
+        raise UsageError(f'TEXT "{text}": expected a word, or no TEXT for all words')
     words = list(WORDS) if text is None else resembling(text, count=20)
     if not words:
         raise InputError(f'no word resembles "{text}"; `sketchpipe classes` lists all {len(WORDS)}')

@@ -1,6 +1,5 @@
 """Prints runs as tables or JSON and draws their curves, for `sketchpipe sweep` and `sketchpipe runs`."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from model.runs.comparison import best_of, differing, ranked, sweep_dict
 from model.runs.overview import RunSummary
 from model.runs.tables import runs_table, sweep_text
 from pipeline.cli.options import say
+from pipeline.wording import json_text
 
 
 def tell_sweep(
@@ -40,7 +40,7 @@ def tell_sweep(
 
         scores = scores_on_test(best, shards)
     if as_json:
-        typer.echo(_dump({"shards": str(shards), **sweep_dict(settings, swept), "test": scores}))
+        typer.echo(json_text({"shards": str(shards), **sweep_dict(settings, swept), "test": scores}))
     else:
         typer.echo(sweep_text(settings, swept, scores))
     draw_curves(runs, {name: [run.settings.get(name) for run in runs] for name in swept}, picture)
@@ -53,7 +53,7 @@ def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> No
     differ = differing(runs) if compare else None
     if as_json:
         listed = {"runs": [run.as_dict() for run in runs]}
-        typer.echo(_dump(listed if differ is None else {"differ": differ, **listed}))
+        typer.echo(json_text(listed if differ is None else {"differ": differ, **listed}))
     else:
         typer.echo(runs_table(runs, differ))
         if differ == {}:
@@ -69,7 +69,3 @@ def draw_curves(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]],
 
     write_chart(picture, curves_figure(runs, differ))
     say(f"{picture}: the curves")
-
-
-def _dump(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, ensure_ascii=False, indent=1)

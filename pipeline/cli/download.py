@@ -61,10 +61,9 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
     """Download the chosen words' files, and say how that goes."""
     import time
 
-    from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
     from pipeline.download.fetch_files import download as fetch
-    from pipeline.errors import SketchpipeError
+    from pipeline.interrupts import advising
 
     start = time.monotonic()
     plans: list[Plan] = []
@@ -75,13 +74,8 @@ def _fetch(chosen: tuple[str, ...], folder: Path, options: "DownloadOptions") ->
         plans.append(plan)
         _announce(plan, folder, options)
 
-    try:
-        with Bar() as bar:
-            outcome = fetch(chosen, folder, options, begin=begin, progress=bar, waiting=lambda why: bar.say(f"  {why}"))
-    except BaseException as error:
-        if plans and not isinstance(error, SketchpipeError):
-            say(f"{folder}: what was downloaded is kept; the same command resumes")
-        raise
+    with Bar() as bar, advising(f"{folder} keeps what was downloaded, and the same command resumes"):
+        outcome = fetch(chosen, folder, options, begin=begin, progress=bar, waiting=lambda why: bar.say(f"  {why}"))
     _conclude(outcome, plans, options, folder, time.monotonic() - start)
 
 
@@ -115,7 +109,7 @@ def _announce(plan: "Plan", folder: Path, options: "DownloadOptions") -> None:
     )
     if lines is not None:
         say(
-            f"  only the first {lines:,} drawings of each: the beginning of a file may be biased, and no checksum covers "
+            f"  only the first {counted(lines, 'drawing')} of each: the beginning of a file may be biased, and no checksum covers "
             "a part of a file"
         )
 
@@ -135,7 +129,9 @@ def _conclude(
         say(f"{folder}: nothing to download, {there}")
     if larger := [item for plan in plans for item in plan.larger_than(options)]:
         words = few([f"{item.word} ({'all' if item.lines is None else f'{item.lines:,}'})" for item in larger])
-        say(f"  more than the first {options.drawings_per_class:,} drawings are already there, and are kept: {words}")
+        say(
+            f"  more than the first {counted(options.drawings_per_class or 0, 'drawing')} are already there, and are kept: {words}"
+        )
     if outcome.unproved:
         say(f"  the server gave no checksum for {len(outcome.unproved)} of them: only their size was checked")
     if not outcome.failures:
@@ -147,5 +143,5 @@ def _conclude(
         say(f"  {error}")
     others_are = "the others are" if outcome.fetched or outcome.there else "none is"
     raise type(first)(
-        f"{len(outcome.failures)} files could not be downloaded: {few(list(outcome.failures))}; {others_are} in {folder}"
+        f"{counted(len(outcome.failures), 'file')} could not be downloaded: {few(list(outcome.failures))}; {others_are} in {folder}"
     ) from first

@@ -7,6 +7,7 @@ import typer
 
 from pipeline.choices import SplitOrAll
 from pipeline.cli.run_options import DeviceOption, JsonOption, MirrorOption, RunOption, chosen_run
+from pipeline.wording import counted
 
 if TYPE_CHECKING:
     from model.report.outputs import Outputs
@@ -40,10 +41,9 @@ def evaluate(
 
     Example: sketchpipe evaluate --split test --report report.html
     """
-    import json
-
     from pipeline.cli.progress import Bar
     from pipeline.storage.outputs import check_output_path
+    from pipeline.wording import json_text
 
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
@@ -64,7 +64,7 @@ def evaluate(
         found = evaluate_run(loaded, folder, split, mirror=mirror, visit=visit, progress=bar)
     if report is not None:
         _write_report(report, found, collector.outputs())
-    typer.echo(json.dumps(found.as_dict(), ensure_ascii=False, indent=1) if as_json else _as_text(found.as_dict()))
+    typer.echo(json_text(found.as_dict()) if as_json else _as_text(found.as_dict()))
 
 
 def tell_temperature(loaded: "LoadedRun") -> None:
@@ -119,17 +119,19 @@ def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
 
 
 def _as_text(scores: dict[str, Any]) -> str:
+    from pipeline.wording import aligned, columns_of, visible
+
     classes = sorted(
         scores["classes"].items(), key=lambda item: (item[1]["top1"] is None, -(item[1]["top1"] or 0), item[0])
     )
-    width = max(5, *(len(word) for word, _ in classes))
+    width = max(5, *(columns_of(visible(word)) for word, _ in classes))
     lines = [f"{'class':<{width}}  {'top-1':>8}  {'drawings':>9}"]
     for word, one in classes:
         top1 = "too few" if one["top1"] is None else f"{one['top1']:.1%}"
-        lines.append(f"{word:<{width}}  {top1:>8}  {one['drawings']:>9,}")
+        lines.append(f"{aligned(visible(word), width)}  {top1:>8}  {one['drawings']:>9,}")
     lines.append("")
     lines.append(
         f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f}, "
-        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {scores['drawings']:,} drawings of {scores['shards']}"
+        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {counted(scores['drawings'], 'drawing')} of {visible(scores['shards'])}"
     )
     return "\n".join(lines)

@@ -21,12 +21,11 @@ def export(
     The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
     classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, the probabilities that
     onnxruntime computes are compared with the run's own on 1,000 drawings: those of the test split, then of the others
-    if it has too few. A difference of 0.0001 or more is an error. Needs an extra: pip install 'sketchpipe[onnx]'.
+    if it has too few. A difference of 0.0001 or more is an error. Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
 
     Example: sketchpipe export --to model.onnx
     """
     import hashlib
-    import json
     from importlib.util import find_spec
 
     from model.compute.devices import choose_devices
@@ -35,10 +34,10 @@ def export(
     from pipeline.errors import UsageError
     from pipeline.shards.manifest import read_manifest
     from pipeline.storage.outputs import check_output_path, write_output
-    from pipeline.wording import counted
+    from pipeline.wording import counted, json_text, visible
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
-        raise UsageError(f"export needs {', '.join(missing)}: pip install 'sketchpipe[onnx]'")
+        raise UsageError(f"export needs {', '.join(missing)}: in sketchpipe's folder, pip install -e '.[onnx]'")
     check_output_path(to, (".onnx",), "model")
     chosen = chosen_run(run)
     folder = shards or chosen.shards_folder()
@@ -63,11 +62,11 @@ def export(
             "largest_difference": exported.difference,
             "metadata": exported.metadata,
         }
-        typer.echo(json.dumps(described, ensure_ascii=False, indent=1))
+        typer.echo(json_text(described))
         return
-    typer.echo(f"{to}: {size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes")
+    held = f"{size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes"
+    typer.echo(visible(f"{to}: {held}"))
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     few = f", fewer than the usual {CHECK_DRAWINGS:,}" if len(images) < CHECK_DRAWINGS else ""
-    typer.echo(
-        f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}: largest difference {exported.difference:.1e}"
-    )
+    checked = f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}"
+    typer.echo(visible(f"{checked}: largest difference {exported.difference:.1e}"))

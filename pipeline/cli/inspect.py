@@ -20,13 +20,13 @@ def inspect(
 
     Example: sketchpipe inspect shards/sample
     """
-    import json
     from dataclasses import asdict
 
     from pipeline.shards.contents import read_contents
+    from pipeline.wording import json_text
 
     contents = read_contents(shards)
-    typer.echo(json.dumps(asdict(contents), ensure_ascii=False, indent=1) if as_json else _as_text(contents))
+    typer.echo(json_text(asdict(contents)) if as_json else _as_text(contents))
 
 
 def _as_text(contents: "Contents") -> str:
@@ -34,14 +34,14 @@ def _as_text(contents: "Contents") -> str:
     from pipeline.shards.remarks import lookalike_remark
     from pipeline.shards.shuffle import SPLITS
     from pipeline.sources.notes import told
-    from pipeline.wording import counted
+    from pipeline.wording import aligned, columns_of, counted, visible
 
     total = sum(contents.drawings.values())
     recognized = "" if contents.recognized is None else f", {contents.recognized:.1%} recognized"
     lines = [
-        f"{contents.folder}: {counted(total, 'drawing')} of {counted(len(contents.classes), 'class', 'classes')} in "
+        f"{visible(contents.folder)}: {counted(total, 'drawing')} of {counted(len(contents.classes), 'class', 'classes')} in "
         f"{counted(contents.shards, 'shard')}, {size(contents.bytes)} ({contents.bytes / max(total, 1):.0f} bytes a drawing)",
-        f"  {contents.attribution}",
+        f"  {visible(contents.attribution)}",
         f"  {contents.points_per_drawing:.1f} points and {contents.strokes_per_drawing:.1f} strokes a drawing{recognized}",
         f"  seed {contents.options['seed']}, splits {contents.options['splits']}, "
         f"sketchpipe {contents.writer['sketchpipe']}, pyarrow {contents.writer['pyarrow']}",
@@ -50,12 +50,15 @@ def _as_text(contents: "Contents") -> str:
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
     if remark := lookalike_remark(list(contents.classes)):
-        lines.append(f"  {remark}")
+        lines.append(f"  {visible(remark)}")
     lines += [f"  {sentence}" for sentence in told(contents.notes)]
-    width = max(5, *(len(word) for word in contents.classes))
+    width = max(5, *(columns_of(visible(word)) for word in contents.classes))
     table = [("class", *SPLITS)]
     table += [(word, *(f"{of.get(split, 0):,}" for split in SPLITS)) for word, of in contents.classes.items()]
     table.append(("", *(f"{contents.drawings[split]:,}" for split in SPLITS)))
     lines.append("")
-    lines += [f"{word:<{width}}  {train:>9}  {validation:>10}  {test:>9}" for word, train, validation, test in table]
+    lines += [
+        f"{aligned(visible(word), width)}  {train:>9}  {validation:>10}  {test:>9}"
+        for word, train, validation, test in table
+    ]
     return "\n".join(lines)

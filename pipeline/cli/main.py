@@ -1,101 +1,58 @@
-"""The command `sketchpipe`: its subcommands, and errors as one line and an exit code."""
+"""The command `sketchpipe` as a process: its signals, and errors as one line and an exit code.
 
-import gc
-import io
+This module imports little, so that `main` takes over the signals as early as it can.
+"""
+
+from __future__ import annotations
+
 import os
-import signal
 import sys
-from collections.abc import Callable
-from types import FrameType
-from typing import Annotated, Any
 
-import typer
+from pipeline import interrupts
 
-from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
-from pipeline.cli import evaluate as evaluate_command
-from pipeline.cli import runs as runs_command
-from pipeline.cli import sweep as sweep_command
-from pipeline.cli import train as train_command
-from pipeline.cli.options import Command, help_without_command, with_local_paths
-from pipeline.errors import SketchpipeError
-
-app = typer.Typer(
-    name="sketchpipe",
-    help="From Quick, Draw! drawings to a trained doodle classifier, stage by stage.\n\n"
-    "sample or your own ndjson -> shards -> train -> evaluate, predict, export. The --help of each command shows an "
-    "example.",
-    invoke_without_command=True,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-
-
-@app.callback()
-def _options(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
-) -> None:
-    if version:
-        from importlib.metadata import version as installed
-
-        typer.echo(f"sketchpipe {installed('sketchpipe')}")
-        raise typer.Exit
-    help_without_command(context)
-
-
-_COMMANDS: dict[str, Callable[..., None]] = {
-    "sample": sample.sample,
-    "download": download.download,
-    "classes": classes.classes,
-    "shards": shards.shards,
-    "inspect": inspect.inspect,
-    "verify": verify.verify,
-    "repair": verify.repair,
-    "networks": networks.networks,
-    "train": train_command.train,
-    "sweep": sweep_command.sweep,
-    "runs": runs_command.runs,
-    "evaluate": evaluate_command.evaluate,
-    "predict": predict.predict,
-    "export": export.export,
-    "bench": bench.bench,
-}
-for name, command in _COMMANDS.items():
-    app.command(name, cls=Command)(with_local_paths(command))
-app.add_typer(render.app, name="render")
-
-
-# Depending on its version, Typer contains a copy of click or uses the installed one.
-_WrongUsage: Any = typer.BadParameter.__base__
-
-
-class _TerminatedError(BaseException):
-    """Raised on SIGTERM, unless the command handles the signal itself."""
+# Of objects: so many come into being while JAX and Flax are imported, and collecting garbage then takes 0.2 s.
+_GC_THRESHOLD = 1_000_000
 
 
 def main() -> None:
-    """Run the command line; expected errors become one line on stderr and an exit code."""
-    gc.set_threshold(100_000)  # at 700 objects, collecting garbage while modules load takes a tenth of a short command
-    signals: list[int] = []
+    """Run the command line and end this process; expected errors become one line on stderr and an exit code."""
+    interrupts.install()
+    import gc
 
-    def note(number: int, _frame: FrameType | None) -> None:
-        signals.append(number)
-        raise KeyboardInterrupt if number == signal.SIGINT else _TerminatedError
+    gc.set_threshold(_GC_THRESHOLD)
+    try:
+        run()
+    except BaseException as error:
+        if (number := interrupts.raised()) is not None:  # Typer may have turned it into an exit code or another error
+            interrupts.end(number)
+        if isinstance(error, SystemExit):
+            interrupts.finish(error.code if isinstance(error.code, int) else 0)
+        raise
 
-    signal.signal(signal.SIGTERM, note)
-    signal.signal(signal.SIGINT, note)
+
+def run() -> None:
+    """Run the command line in a process that goes on afterwards, and leave its signals alone.
+
+    Raises:
+        SystemExit: always, with the exit code; expected errors are one line on stderr by then.
+    """
+    import io
+
+    from pipeline import first_calls
+    from pipeline.cli.app import WrongUsage, app
+    from pipeline.cli.options import say
+    from pipeline.cli.usage import usage_message
+    from pipeline.errors import SketchpipeError
+
+    first_calls.tell_with(say)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a terminal may lack characters
     try:
-        code = app(prog_name="sketchpipe", standalone_mode=False)
-        if signals:  # depending on its version, Typer turns Ctrl-C into an exit code or into an error
-            _stop_by(signals[0])
-        sys.exit(code)
+        sys.exit(app(prog_name="sketchpipe", standalone_mode=False))
     except SketchpipeError as error:
-        _stop(" ".join(str(error).split()), error.exit_code)
-    except _WrongUsage as error:
-        _stop(_usage_message(error), 2)
+        _stop(str(error), error.exit_code)
+    except WrongUsage as error:
+        _stop(usage_message(error), 2)
     except SystemExit as error:
         if _came_of_broken_pipe(error):  # the reader of the output has ended, as `head` does: not an error
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -104,11 +61,6 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _stop(f"{where}{error.strerror or error}", _code_of(error))
-    except BaseException:
-        # A library that is being imported may replace the error that the signal raised by one of its own.
-        if not signals:
-            raise
-        _stop_by(signals[0])
 
 
 def _came_of_broken_pipe(error: BaseException | None) -> bool:
@@ -118,23 +70,16 @@ def _came_of_broken_pipe(error: BaseException | None) -> bool:
     return error is not None
 
 
-def _usage_message(error: Any) -> str:
-    """One line that says what is wrong with an option or an argument, and which help explains it."""
-    message = error.format_message().replace("Value error, ", "")  # which pydantic prepends
-    if "unexpected extra argument" in message:  # as of --classes cat dog
-        message = f"{message.rstrip('.')}; a list is one argument with commas"
-    where = error.ctx.command_path if error.ctx else "sketchpipe"
-    return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {where} --help)"
-
-
 def _code_of(error: OSError) -> int:
     return 3 if isinstance(error, FileNotFoundError | IsADirectoryError) else 6
 
 
-def _stop_by(number: int) -> None:
-    _stop("interrupted" if number == signal.SIGINT else "terminated", 128 + number)
-
-
 def _stop(message: str, code: int) -> None:
-    print(f"sketchpipe: {message}", file=sys.stderr)
+    from pipeline.cli.options import say
+
+    say(f"sketchpipe: {message}")
     sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -14,18 +14,19 @@ def networks(classes: Annotated[int, typer.Option(help="Number of classes of the
     """
     from dataclasses import asdict
 
-    from model.networks import DEFAULT_NETWORK, NETWORKS, forward_flops, parameter_table
+    from model.specs import DEFAULT_NETWORK, NETWORKS, network_cost
     from pipeline.errors import UsageError
+    from pipeline.wording import counted
 
     if classes < 1:
         raise UsageError(f"classes {classes}: expected 1 or more")
     for name, spec in NETWORKS.items():
-        rows, total = parameter_table(name, classes)
+        rows, total, flops = network_cost(name, classes)
         default = " (the default)" if name == DEFAULT_NETWORK else ""
-        typer.echo(f"{name}{default}: {spec.description}; {total:,} parameters for {classes} classes")
         typer.echo(
-            f"  cost: {forward_flops(name, classes) / 1e6:,.1f} MFLOP for each image forward, three times that in training"
+            f"{name}{default}: {spec.description}; {total:,} parameters for {counted(classes, 'class', 'classes')}"
         )
+        typer.echo(f"  cost: {flops / 1e6:,.1f} MFLOP for each image forward, three times that in training")
         typer.echo(
             f"  epochs: {spec.epochs} for 6,000 to 12,000 drawings; fewer drawings get more epochs, more drawings fewer"
         )

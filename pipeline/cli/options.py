@@ -12,6 +12,7 @@ from typer.core import TyperCommand
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
+from pipeline.wording import visible
 
 Classes = Annotated[
     str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
@@ -88,14 +89,14 @@ def refuse_split_list(sources: Sequence[str], option: str, given: str | None) ->
 
 
 def say(message: str) -> None:
-    """Print a message for the user on stderr."""
-    print(message, file=sys.stderr, flush=True)
+    """Print a message of one line for the user on stderr."""
+    print(visible(message), file=sys.stderr, flush=True)
 
 
 def help_without_command(context: typer.Context) -> None:
     """If no command of a group is given, print the help on stderr and exit with the code of wrong usage."""
     if context.invoked_subcommand is None:
-        say(context.get_help())
+        typer.echo(context.get_help(), err=True)
         raise typer.Exit(2)
 
 

@@ -33,7 +33,8 @@ def predict(
         ),
     ] = None,
     image: Annotated[
-        Path | None, typer.Option(help="PNG file for the (first) drawing; image.png with --random.")
+        Path | None,
+        typer.Option(help="PNG file for the (first) drawing; with --random image.png, unless that is a file of yours."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(help="PNG file for a chart of the (first) drawing and its probabilities.")
@@ -45,32 +46,33 @@ def predict(
     """Predict drawings: every class with its probability.
 
     Reads the run's best checkpoint, and drawings from files or, with --random, from the shards' test split; writes to
-    stdout and, with --random, the drawing to image.png. --plot shows the 10 most probable classes, or as many as --top
-    says. A line that cannot be used is reported and skipped; of more than ten lines the rest is counted.
+    stdout and, with --random, the drawing to image.png. --image shows the drawing at 256 pixels and, to its right, the
+    image that the network sees; --plot the 10 most probable classes, or as many as --top says. Only pictures that
+    predict wrote are ever replaced. A line that cannot be used is reported and skipped; of more than ten lines the rest
+    is counted.
 
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
     from pipeline.cli.evaluate import tell_temperature
-    from pipeline.cli.options import say
+    from pipeline.cli.prediction_pictures import choose_pictures, write_pictures
     from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
 
-    if random == bool(files):
+    if random and files:
+        raise UsageError(f"--random and {files[0]}: give FILEs or --random, not both")
+    if not random and not files:
         raise UsageError("give FILEs (or -) with drawings, or --random for one of the test split")
     if shards is not None and not random:
         raise UsageError("--shards goes with --random")
     shown = _labels_shown(top)
     chosen = chosen_run(run)
-    if random:
-        image = image or Path("image.png")
-    _check_pictures(image, plot)
+    pictures = choose_pictures(image, plot, random=random)
 
     import numpy as np
 
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.scoring.loaded import load_best
     from model.scoring.predict import Predictor, random_drawing
-    from pipeline.pictures.sheet import write_png
 
     if random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
@@ -88,15 +90,8 @@ def predict(
             first = drawings.take(np.array([0])), images[0].copy(), found[0]
         for prediction in predictor.predictions(drawings, found):
             _print(prediction, shown, as_json)
-    if first is not None and image is not None:
-        write_png(image, first[1])
-        say(f"drawing: {image}")
-    if first is not None and plot is not None:
-        from model.charts.prediction import plot_prediction
-        from model.charts.style import write_chart
-
-        write_chart(plot, plot_prediction(first[0], chosen.config, first[2], shown))
-        say(f"plot: {plot}")
+    if first is not None:
+        write_pictures(pictures, *first, chosen.config, shown)
 
 
 def _read(files: list[str]) -> Iterator["Drawings"]:
@@ -133,39 +128,26 @@ def _labels_shown(top: str | None) -> int | None:
     return int(top)
 
 
-def _check_pictures(image: Path | None, plot: Path | None) -> None:
-    """Check that the two files can be written, before anything is predicted."""
-    import os
-
-    from pipeline.errors import UsageError
-    from pipeline.storage.outputs import check_picture_path
-
-    for path in (image, plot):
-        if path is not None:
-            check_picture_path(path, ".png")
-    if plot is not None and image is not None and os.path.realpath(plot) == os.path.realpath(image):
-        raise UsageError(f"--plot {plot}: the drawing is written to that file; choose another name")
-
-
 def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
-    import json
     import os
     import sys
 
+    from pipeline.wording import aligned, columns_of, json_text, visible
+
     if as_json:
-        typer.echo(json.dumps(prediction.as_dict(), ensure_ascii=False))
+        typer.echo(json_text(prediction.as_dict(), indent=None))
         return
     labels = list(prediction.labels.items())
     terminal = sys.stdout.isatty()
     count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
-    width = max(len(word) for word, _ in labels)
+    width = max(columns_of(visible(word)) for word, _ in labels)
     for word, probability in labels[:count]:
         mark = "  <- drawn" if word == prediction.drew else ""
-        line = f"{word:<{width}}  {probability:7.2%}{mark}"
+        line = f"{aligned(visible(word), width)}  {probability:7.2%}{mark}"
         green = terminal and word == prediction.predicted and not os.environ.get("NO_COLOR")
         typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
     if count < len(labels):
         typer.echo(f"... and {len(labels) - count} more (--top all)")
     percent = f"{100 * prediction.probability:.1f} %"
     drew = "" if prediction.drew is None else f'drew "{prediction.drew}", '
-    typer.echo(f'{drew}predicted "{prediction.predicted}" ({percent})')
+    typer.echo(visible(f'{drew}predicted "{prediction.predicted}" ({percent})'))

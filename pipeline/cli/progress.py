@@ -2,22 +2,28 @@
 
 import os
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from typing import Self
 
+from pipeline import first_calls
 from pipeline.cli.options import duration, say, size
+from pipeline.wording import aligned, columns_of, visible
 
 PLAIN_SECONDS = 30.0  # between lines if stderr is not a terminal
 BAR_SECONDS = 0.1  # between updates of a bar
-RATE_SECONDS = 1.0  # of a step, before its rate and the time left are shown: those of a shorter time vary too much
+RATE_SECONDS = 1.0  # of steady work, before its rate and the time left are shown: those of a shorter time vary too much
 _BAR_WIDTH = 24  # characters, or a quarter of the terminal's width if that is less
+_LEFT = " left"  # how the time left ends
 
 
 class Bar:
     """A `pipeline.progress.Progress` that shows how far long work is; as a context manager it clears itself.
 
-    On a terminal it is one line that is overwritten, no wider than the terminal.
+    On a terminal it is one line that is overwritten, no wider than the terminal. Rate and time left count steady work
+    only: what is done after the first piece of a step, and after the last first call of compiled code. While the bar is
+    in use, it tells the messages of `first_calls`.
 
     Args:
         pause_seconds: the time between updates of the bar or between lines; None takes `BAR_SECONDS` or
@@ -25,20 +31,22 @@ class Bar:
     """
 
     def __init__(self, *, pause_seconds: float | None = None) -> None:
-        self._is_terminal = sys.stderr.isatty()
+        self._is_terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         default = BAR_SECONDS if self._is_terminal else PLAIN_SECONDS
         self._pause = default if pause_seconds is None else pause_seconds
         self._due = time.monotonic() + self._pause
-        self._step, self._start, self._first = "", 0.0, 0.0
-        self._width = 0  # of the line that the terminal shows
+        self._step, self._start, self._first, self._has_begun = "", 0.0, 0.0, False
+        self._width = self._drawn = 0  # columns of the line that the terminal shows: of its text, and with old blanks
+        self._drawing = threading.RLock()  # first calls are told by the threads that make them
 
     def __call__(
         self, step: str, done: float, total: float | None = None, /, *, unit: str = "", note: str = ""
     ) -> None:
         """Show how far a step is, if the last update was long enough ago."""
         now = time.monotonic()
-        if step != self._step:
-            self._step, self._start, self._first = step, now, done
+        is_new, is_first_piece = step != self._step, not self._has_begun and done != self._first
+        if is_new or is_first_piece or first_calls.ended() > self._start:
+            self._step, self._start, self._first, self._has_begun = step, now, done, not is_new
         if now < self._due:
             return
         self._due = now + self._pause
@@ -48,27 +56,38 @@ class Bar:
         if not self._is_terminal:
             say(f"{step}: {', '.join(parts)}" if parts else step)
             return
-        line = _fitting(step, None if not total else done / total, parts, _columns() - 1)
-        sys.stderr.write("\r" + line.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(line)
+        with self._drawing:
+            columns = _columns()
+            if self._drawn > columns:  # the terminal has become narrower and wrapped the line
+                self.clear()
+            line = _fitting(visible(step), None if not total else done / total, list(map(visible, parts)), columns - 1)
+            sys.stderr.write("\r" + aligned(line, self._width))
+            sys.stderr.flush()
+            self._width = columns_of(line)
+            self._drawn = max(self._drawn, self._width)
 
     def say(self, message: str) -> None:
         """Write a line in place of the bar, which the next update shows again below it."""
-        self.clear()
-        say(message)
+        with self._drawing:
+            self.clear()
+            say(message)
 
     def clear(self) -> None:
         """Remove the bar, so that other lines can follow."""
-        if self._width:
-            sys.stderr.write("\r" + " " * self._width + "\r")
+        with self._drawing:
+            if above := max(0, self._drawn - 1) // _columns():  # a terminal that has become narrower wraps its lines
+                sys.stderr.write("\r\x1b[K" + "\x1b[A\x1b[K" * above)
+            elif self._drawn:
+                sys.stderr.write("\r" + " " * self._drawn + "\r")
             sys.stderr.flush()
-            self._width = 0
+            self._width = self._drawn = 0
 
     def __enter__(self) -> Self:
+        self._tell_before = first_calls.tell_with(self.say)
         return self
 
     def __exit__(self, *_error: object) -> None:
+        first_calls.tell_with(self._tell_before)
         self.clear()
 
 
@@ -97,7 +116,7 @@ def _parts(done: float, total: float | None, unit: str, note: str, rate: float) 
         of = "" if total is None else f" of {_amount(total, unit)}"
         yield (f"{done:,.0f}" if of and unit != "B" else _amount(done, unit)) + of
         if total is not None and rate > 0:
-            yield f"{duration(max(0.0, total - done) / rate)} left"
+            yield f"{duration(max(0.0, total - done) / rate)}{_LEFT}"
         if rate >= 1:
             yield f"{_amount(rate, unit)}/s"
     if note:
@@ -105,18 +124,32 @@ def _parts(done: float, total: float | None, unit: str, note: str, rate: float) 
 
 
 def _fitting(step: str, share: float | None, parts: list[str], width: int) -> str:
-    """The step, a bar, and as many parts as fit into `width` characters."""
-    line = step
+    """The step, a bar, and as many parts as fit into `width` columns.
+
+    The time left is the last to be left out: before it even the bar is.
+    """
+    bar = ""
     if share is not None:
         wide = min(_BAR_WIDTH, width // 4)
         filled = round(min(max(share, 0.0), 1.0) * wide)
-        line += f" [{'#' * filled}{'-' * (wide - filled)}]"
-    for k, part in enumerate(parts):
-        longer = f"{line}{', ' if k else ' '}{part}"
-        if len(longer) > width:
+        bar = f" [{'#' * filled}{'-' * (wide - filled)}]"
+    left = [part for part in parts if part.endswith(_LEFT)]
+    if columns_of(_joined(step, bar, left)) > width:
+        bar = ":" if left else ""
+    chosen: list[str] = []
+    for part in [*left, *(part for part in parts if part not in left)]:
+        longer = [one for one in parts if one in chosen or one == part]
+        if columns_of(_joined(step, bar, longer)) > width:
             break
-        line = longer
-    return line[:width]
+        chosen = longer
+    line = _joined(step, bar if bar != ":" or chosen else "", chosen)
+    while columns_of(line) > width:
+        line = line[:-1]
+    return line
+
+
+def _joined(step: str, bar: str, parts: list[str]) -> str:
+    return f"{step}{bar} {', '.join(parts)}" if parts else f"{step}{bar}"
 
 
 def _columns() -> int:

@@ -37,7 +37,7 @@ def sheet(
     """Draw a contact sheet: a row of drawings for each class.
 
     Reads shards; writes one PNG file, drawn by the renderer that training uses. The drawings are the first of each
-    class in the shards' random order. The rows of many classes stand in several columns. If the font lacks a letter of
+    class in the shards' random order. The rows of many classes stand in several columns. If the fonts lack a letter of
     a word, the word is shown as in file names, with %XX.
 
     Example: sketchpipe render sheet shards/sample --to sheet.png

@@ -17,7 +17,9 @@ def replay(
     classes: Annotated[
         str | None, typer.Option(metavar="WORDS", help='Classes for --random, "cat,hot dog" or @FILE; all by default.')
     ] = None,
-    to: Annotated[Path, typer.Option(help="GIF file to write.")] = Path("replay.gif"),
+    to: Annotated[Path, typer.Option(help="GIF file to write, or an SVG file: the suffix decides.")] = Path(
+        "replay.gif"
+    ),
     size: Annotated[int, typer.Option(help="Width and height of the picture in pixels, 16 to 512.")] = 256,
     seconds: Annotated[
         float, typer.Option(help="Duration of the drawing, 0.1 to 20; the result stays one second more.")
@@ -25,12 +27,13 @@ def replay(
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
     framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
-    """Animate how a drawing was drawn, as a GIF.
+    """Animate how a drawing was drawn, as a GIF, or write it as an SVG.
 
     Reads shards; writes one GIF of 20 frames a second that repeats, drawn by the renderer that training uses. Shards
     keep the order of strokes but no times: each piece of a line takes time in proportion to its length. Each frame is
     what the network sees of a drawing that ends there; with --encoding order, finished strokes change colour as the
-    drawing grows. `predict --json` and the index of `render pictures` show key_ids.
+    drawing grows. An SVG is not animated: it has the strokes as black lines, for which --encoding, --framing and
+    --seconds have no meaning. `predict --json` and the index of `render pictures` show key_ids.
 
     Example: sketchpipe render replay shards/sample --random --seed 7 --to replay.gif
     """
@@ -38,11 +41,12 @@ def replay(
     from pipeline.cli.options import size as bytes_of
     from pipeline.errors import UsageError
     from pipeline.pictures.replay import ReplayConfig, encode_gif, find_drawing, random_drawing, replay
+    from pipeline.pictures.svg import encode_svg
     from pipeline.rendering.render import RenderConfig
-    from pipeline.storage.outputs import check_picture_path, write_output
+    from pipeline.storage.outputs import check_output_path, write_output
     from pipeline.wording import counted
 
-    check_picture_path(to, ".gif")
+    check_output_path(to, ("", ".gif", ".svg"), "picture")
     if random == (key_id is not None):
         raise UsageError("give --key-id N, or --random for any drawing")
     if not random and (seed is not None or split is not None or classes is not None):
@@ -54,7 +58,7 @@ def replay(
             say(f"{found} drawings have this key_id; this is the first of them")
     else:
         drawing = random_drawing(shards, split or "test", None if classes is None else parse_list(classes), seed)
-    content = encode_gif(replay(drawing, config))
+    content = encode_svg(drawing, size) if to.suffix.lower() == ".svg" else encode_gif(replay(drawing, config))
     write_output(to, content)
     word, strokes = drawing.words[drawing.word[0]], counted(len(drawing.stroke_end), "stroke")
     say(

@@ -54,12 +54,40 @@ def listed(name: str, example: str = "") -> Any:
 
 
 def chosen_run(folder: Path | None) -> "Run":
-    """Open the run in `folder`, or the run that saved a checkpoint last, whose folder is then printed on stderr."""
-    from model.runs.find import newest_run
+    """Open the run in `folder`, or the run that saved a checkpoint last; what is known of that is printed on stderr."""
+    from model.runs.find import find_runs, is_run, newest_run
     from model.runs.folder import open_run
+    from pipeline.errors import InputError
+
+    if folder is not None and not is_run(folder):
+        if folder.is_file():
+            raise InputError(f"{folder}: is a file, not the folder of a run; `sketchpipe runs` lists the runs")
+        if found := find_runs(folder, numbered=True):
+            raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
+    if folder is not None:
+        return open_run(folder)
+    run = newest_run()
+    _tell_newest(run.folder)
+    return run
+
+
+def _tell_newest(folder: Path) -> None:
+    """Print which run is used and how good it is, and why another one may be wanted."""
+    import shlex
+
+    from model.runs.comparison import better_run
+    from model.runs.find import find_runs
+    from model.runs.overview import summarize
+    from model.runs.tables import percent
     from pipeline.cli.options import say
 
-    run = newest_run() if folder is None else open_run(folder)
-    if folder is None:
-        say(f"run: {run.folder}")
-    return run
+    run = summarize(folder)
+    say(f"run: {folder}, validation top-1 {percent(run.best[0])}" if run.best else f"run: {folder}, not validated yet")
+    reasons, remedy = [], "--run names another"
+    if run.state in ("unfinished", "training", "diverged"):
+        reasons.append(f"is {run.state} ({run.epochs_done} of {run.settings['epochs']} epochs are done)")
+    if (better := better_run(run, [summarize(one) for one in find_runs()])) is not None and better.best is not None:
+        reasons.append("is not the best on its shards")
+        remedy = f"--run {shlex.quote(str(better.folder))} has {percent(better.best[0])}"
+    if reasons:
+        say(f"this run is the newest, but {' and '.join(reasons)}; {remedy}")

@@ -19,8 +19,9 @@ def runs(
     """List runs, or compare the runs that are named.
 
     The list is sorted by the numbers of the runs, the highest last; runs without a number come after them. It includes
-    damaged runs and runs of other formats. Runs that are named are compared: their scores, and the settings in which
-    they differ.
+    damaged runs and runs of other formats, and shows lr, batch and whatever else differs between runs of one network.
+    Runs that are named are compared: their scores, and the settings in which they differ. Named files and folders
+    without a run are passed over, so that runs/* can be given.
 
     Reads what training recorded, such as the scores on the validation split, but no checkpoint; writes to stdout.
 
@@ -30,13 +31,19 @@ def runs(
     from model.runs.find import RUNS, find_runs, is_run, named_runs
     from model.runs.overview import summarize
     from pipeline.cli.comparing import draw_curves, tell_runs
-    from pipeline.cli.options import say
+    from pipeline.cli.options import few, say
+    from pipeline.storage.outputs import check_picture_path
 
-    found = [summarize(folder) for folder in (named_runs(folders) if folders else find_runs())]
+    if curves is not None:
+        check_picture_path(curves, ".png")
+    listed, others = named_runs(folders) if folders else (find_runs(), [])
+    found = [summarize(folder) for folder in listed]
     if not found:
         say(f"{RUNS}/: no runs here; train one with `sketchpipe train --shards DIR`")
     compare = bool(folders) and len(found) > 1 and any(map(is_run, folders or ()))
     if found or as_json:
         tell_runs(found, compare=compare, as_json=as_json)
+    if others:
+        say(f"passed over, because no run is there: {few(list(map(str, others)))}")
     if curves is not None and found:
         draw_curves(found, differing(found), curves)

@@ -19,11 +19,15 @@ def sample(
     Example: sketchpipe sample --to sketches/sample
     """
     from pipeline.cli.options import say
+    from pipeline.cli.progress import Bar
     from pipeline.sample.doodles import SAMPLE_WORDS
     from pipeline.sample.folder import make_sample
+    from pipeline.wording import counted
 
-    if make_sample(to, drawings_per_class=drawings_per_class, seed=seed):
+    with Bar() as bar:
+        is_new = make_sample(to, drawings_per_class=drawings_per_class, seed=seed, progress=bar)
+    if is_new:
         words = ", ".join(SAMPLE_WORDS)
-        say(f"{to}: {len(SAMPLE_WORDS)} classes of {drawings_per_class} synthetic doodles each ({words})")
+        say(f"{to}: {len(SAMPLE_WORDS)} classes of {counted(drawings_per_class, 'synthetic doodle')} each ({words})")
     else:
         say(f"{to}: the sample is already there")

@@ -33,6 +33,9 @@ def shards(
     recognized_only: Annotated[
         bool, typer.Option("--recognized-only", help="Leave out drawings that Google's network did not recognize.")
     ] = False,
+    leave_out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out drawings whose key_id is in FILE, one a line.")
+    ] = None,
     num_shards: Annotated[
         int | None, typer.Option(help="Shards of the train split; by default one for each million drawings.")
     ] = None,
@@ -61,8 +64,10 @@ def shards(
     """
     from pipeline.cli.options import parse_list, refuse_split_list, say, size, worker_count
     from pipeline.cli.progress import BuildBar
+    from pipeline.interrupts import advising
     from pipeline.shards.estimate import Estimate, check_space
     from pipeline.shards.folder import build_folder, foresee_build
+    from pipeline.shards.leave_out import read_key_ids
     from pipeline.shards.options import BuildOptions
     from pipeline.wording import counted
 
@@ -74,6 +79,7 @@ def shards(
         num_shards=num_shards,
         splits=splits,
         seed=seed,
+        leave_out=() if leave_out is None else read_key_ids(leave_out),
     )
     workers = worker_count(workers)
     refuse_split_list(sources, "--classes", classes)
@@ -94,7 +100,7 @@ def shards(
             return
         manifest, built = foreseen, False
     else:
-        with bar:
+        with bar, advising("the same command resumes the build"):
             manifest, built = build_folder(
                 sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin,
                 tell=say,
@@ -161,6 +167,10 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
         left_out = {counted(duplicates, "duplicate"): duplicates, f"{filtered:,} filtered": filtered,
                     f"{rejected:,} rejected": rejected}  # fmt: skip
         say("  not in a shard: " + ", ".join(text for text, count in left_out.items() if count))
+    if listed := len(manifest.options.get("leave_out", ())):
+        say(
+            f"  filtered by --leave-out: {counted(manifest.left_out, 'drawing')}, with {counted(listed, 'key_id')} listed"
+        )
     if manifest.keyless_duplicates:
         say(
             f"  {counted(manifest.keyless_duplicates, 'duplicate')} without a key_id: a drawing with a key_id has the "
@@ -175,7 +185,8 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     for sentence in told(manifest.notes or {}):
         say(f"  {sentence}")
     if manifest.same_key:
-        say(f"  {manifest.same_key:,} drawings share a key_id with another drawing; both were kept")
+        share = "shares" if manifest.same_key == 1 else "share"
+        say(f"  {counted(manifest.same_key, 'drawing')} {share} a key_id with another drawing; both were kept")
     for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):
         if remark is not None:
             say(f"  {remark}")

@@ -10,6 +10,7 @@ from model.compute.choices import Precision
 from pipeline.cli.options import duration, say
 from pipeline.cli.run_options import AugmentOption, DeviceOption, JsonOption, RecipeOption, listed
 from pipeline.errors import DivergedError, LockedError, SketchpipeError, UsageError
+from pipeline.interrupts import advising
 from pipeline.wording import counted
 
 if TYPE_CHECKING:
@@ -147,5 +148,6 @@ def _train_all(
         if (seconds := sweep.seconds_left) and any(sweep.left):
             say(f"about {duration(seconds)} left for {counted(sum(map(bool, sweep.left)), 'run')}")
 
-    sweep.train(train, tried)
+    with advising("the same command resumes the sweep"):
+        sweep.train(train, tried)
     return sweep

@@ -1,5 +1,6 @@
 """`sketchpipe train`."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +52,8 @@ def train(
         bool,
         typer.Option(
             "--resume",
-            help="Resume the run of --run, or the unfinished run with the highest number; never start a new one.",
+            help="Resume the run of --run, or the unfinished run with the highest number; never start a new one. With "
+            "--run and --epochs TOTAL, a finished run is trained for more epochs; --lr sets their peak learning rate.",
         ),
     ] = False,
 ) -> None:
@@ -62,6 +64,9 @@ def train(
     Without --run it resumes the unfinished run with the same configuration and shards, of several the one with the
     highest number; if there is none, it starts a new run in runs/.
 
+    A finished run is trained for more epochs by --resume --run RUN --epochs TOTAL: it continues from its last
+    checkpoint, the learning rate rises to half the run's peak in the first 5 % of the added steps, and falls to zero.
+
     Example: sketchpipe train --shards shards/sample
     """
     from model.compute.heap import keep_heap
@@ -71,10 +76,11 @@ def train(
     from model.compute.devices import choose_devices, choose_precision
     from model.runs.folder import open_run
     from model.scoring.loaded import load_best
-    from model.training.choose import choose_run
+    from model.training.choose import choose_run, further
     from pipeline.cli.options import say
     from pipeline.cli.training import found_shards, train_run
     from pipeline.rendering.augment import canonical
+    from pipeline.wording import counted
 
     if shards is None and not resume:
         shards = found_shards()
@@ -84,7 +90,8 @@ def train(
     given = {name: value for name, value in given.items() if value is not None}
     if augment is not None:
         given["augment"] = canonical(augment)
-    if precision is not None or shards is not None:  # a run that is named or found has its own
+    named = resume and run is not None
+    if precision is not None or not (shards is None or named):  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
     source = None if start is None else load_best(open_run(start), calibrated=False)
     if source is not None:
@@ -92,7 +99,8 @@ def train(
     choice = choose_run(shards, run, given, only_begun=resume)
     chosen = choice.run
     if chosen.card.finished:
-        say(f"{chosen.folder}: nothing to do, its {chosen.config.epochs} epochs are done")
+        say(f"{chosen.folder}: nothing to do, {counted(chosen.epochs, 'epoch')} done; {further(chosen)}")
     else:
         train_run(choice, devices, start=source, skip_corrupt=skip_corrupt)
-        say(f"{chosen.folder}: done; next: sketchpipe evaluate, sketchpipe predict --random")
+        option = "" if run is None else f" --run {shlex.quote(str(run))}"  # by default they may use another one
+        say(f"{chosen.folder}: done; next: sketchpipe evaluate{option}, sketchpipe predict --random{option}")

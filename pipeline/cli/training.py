@@ -1,5 +1,6 @@
 """Trains a run and prints its progress, for `sketchpipe train` and `sketchpipe sweep`."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import duration, say
@@ -45,6 +46,7 @@ def train_run(
         SketchpipeError: the shards are missing or damaged, or as `Trainer.fit` raises.
     """
     from model.compute.devices import describe, devices_for
+    from model.runs.card import stretches
     from model.training.train import Trainer
     from model.training.transfer import check_start
     from pipeline.shards.read import open_split
@@ -55,13 +57,16 @@ def train_run(
     split = open_split(choice.shards, "train")
     trainer = Trainer(run, split, devices_for(config.batch, devices), skip_corrupt, start)
     synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
-    say(f"{'training' if choice.is_new else 'resuming'} {run.folder} on {describe(trainer.devices)}: "
-        f"{config.network}, {len(split):,} drawings of {len(config.classes)} classes{synthetic}, "
-        f"{config.epochs} epochs, batch {config.batch}")  # fmt: skip
+    doing = "training" if choice.is_new else "adding epochs to" if choice.adds_epochs else "resuming"
+    say(f"{doing} {run.folder} on {describe(trainer.devices)}: "
+        f"{config.network}, {counted(len(split), 'drawing')} of {len(config.classes)} classes{synthetic}, "
+        f"{stretches(config.epochs, run.card.added)}, batch {config.batch}")  # fmt: skip
     if choice.is_new:
         run.create()
-    say("compiling the train step ...")
-    with TrainingLine(config, tell_duration=alone) as line:
+    if choice.adds_epochs:
+        run.write_added()
+    say("compiling the train step")
+    with TrainingLine(replace(config, epochs=run.epochs), tell_duration=alone) as line:
         trainer.report, trainer.epoch_done, trainer.warn = line.report, line.epoch_done, line.say
         trainer.fit()
 
@@ -95,16 +100,17 @@ class TrainingLine(Bar):
     def report(self, progress: "Progress") -> None:
         """Show where training stands; the first time that its speed is known, how long it will take."""
         reading, epochs, note = progress.reading, self._config.epochs, ""
+        if reading.losses:
+            note = f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}"
         if progress.seconds_left is not None:
             left, rate = f"{duration(progress.seconds_left)} left", f"{reading.images_per_second:,.0f} images/s"
             if not self._told_duration and progress.epoch * progress.steps + progress.step >= _STEPS:
                 self._told_duration = True
-                shorter = "" if epochs == 1 else f"; --epochs {max(1, epochs // 2)} would take half"
+                fewer, seconds = epochs // 2, progress.seconds_left * (epochs // 2) / epochs
+                # Of a run that was resumed, the number of epochs is settled.
+                shorter = f"; --epochs {fewer} would take {duration(seconds)}" if fewer and not progress.epoch else ""
                 self.say(f"{rate}: about {left}{shorter}")
-            note = (
-                f"loss {reading.loss:.3f}, accuracy {reading.accuracy:.1%}, {rate}, "
-                f"waiting for data {reading.waiting:.0%}, {left}"
-            )
+            note += f", {rate}, waiting for data {reading.waiting:.0%}, {left}"
         self(f"epoch {progress.epoch + 1}/{epochs}", progress.step, progress.steps, note=note)
 
     def epoch_done(self, metrics: dict[str, Any]) -> None:

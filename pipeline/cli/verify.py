@@ -24,12 +24,12 @@ def verify(
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
-    from pipeline.wording import counted
+    from pipeline.wording import counted, visible
 
     with Bar() as bar:
         damaged = verify_folder(shards, deep=deep, progress=bar)
     for damage in damaged:
-        typer.echo(str(damage))
+        typer.echo(visible(str(damage)))
     if damaged:
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
@@ -70,6 +70,7 @@ def repair(
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.repair import repair_folder
+    from pipeline.wording import visible
 
     bar = BuildBar()
     with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
@@ -77,6 +78,6 @@ def repair(
     with bar:
         damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar)
     for damage in damaged:
-        typer.echo(f"{damage}; rebuilt")
+        typer.echo(visible(f"{damage}; rebuilt"))
     if not damaged:
         say(f"{shards}: nothing to repair")

@@ -2,14 +2,15 @@
 
 A partial file holds the beginning of one version and is named after it, so that it never mixes two versions. If the
 process is killed, the next one requests only the rest. A whole file is checked by the bucket's checksum before it is
-put in place; for the first lines of a file there is no checksum.
+put in place; for the first lines of a file there is no checksum. The first bytes of both have to be those of drawings.
 """
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.download.bucket import Checksum, Version
+from pipeline.download.beginnings import HEAD_BYTES, kind_of_other, not_drawings
+from pipeline.download.bucket import Checksum, Format, Version
 from pipeline.download.remote import CHUNK_BYTES, Remote
 from pipeline.errors import DamagedError
 from pipeline.storage.files import writing
@@ -25,16 +26,18 @@ class Partial:
     Attributes:
         path: the path of the partial file.
         version: the version of which it is the beginning.
+        form: the format of the file.
         lines_wanted: how many lines are wanted; None for the whole file.
         size: how many bytes it has.
         lines: how many complete lines it has, counted only if not the whole file is wanted.
     """
 
-    def __init__(self, path: Path, version: Version, lines_wanted: int | None, bytes_per_line: float) -> None:
-        self.path, self.version, self.lines_wanted = path, version, lines_wanted
-        self._guess = bytes_per_line
+    def __init__(self, path: Path, version: Version, form: Format, lines_wanted: int | None) -> None:
+        self.path, self.version, self.form, self.lines_wanted = path, version, form, lines_wanted
+        self._guess = float(form.bytes_per_line or 0)
         self._least_bytes = _LEAST_BYTES
         self.size = self.lines = 0
+        self._head = b""
         self._checksum = Checksum(version)
         with writing(path, KEPT):
             self._file = path.open("a+b", buffering=0)
@@ -82,6 +85,7 @@ class Partial:
         # The next request is twice as long: if lines only grow longer, or none ends, the estimate is always too short.
         self._least_bytes = max(self._least_bytes, 2 * self.size)
         self.size = self.lines = 0
+        self._head = b""
         self._checksum = Checksum(self.version)
 
     def sync(self) -> None:
@@ -95,6 +99,10 @@ class Partial:
         if expected is None or found == expected:
             return None
         return f"its {self._checksum.name} should be {expected.hex()}, but is {found.hex()}"
+
+    def kind_of_other(self) -> str | None:
+        """What the file is, judged by its first bytes, if it surely holds no drawings; None if it may."""
+        return kind_of_other(self._head, self.form, is_all=self.is_full and self.size == len(self._head))
 
     def _recall(self) -> None:
         """Read what an earlier attempt left; cut off what is not wanted."""
@@ -114,6 +122,7 @@ class Partial:
 
     def _count(self, chunk: bytes) -> int:
         self.size += len(chunk)
+        self._head += chunk[: HEAD_BYTES - len(self._head)]
         if self.lines_wanted is not None:
             self.lines += chunk.count(b"\n")
         self._checksum.update(chunk)
@@ -132,7 +141,8 @@ def fetch_file(remote: Remote, url: str, partial: Partial, received: Callable[[i
     Raises:
         DamagedError: the bytes did not match the checksum, twice.
         ChangedError: there is another version at `url` now, so the partial file is useless.
-        InputError: the server does not give the bytes, even after retries.
+        InputError: the server does not give the bytes, even after retries, or gives something other than drawings,
+            of which nothing is kept.
         OutputError: the bytes cannot be written.
     """
 
@@ -142,9 +152,14 @@ def fetch_file(remote: Remote, url: str, partial: Partial, received: Callable[[i
         with remote.open_range(url, partial.version, partial.size, partial.next_end()) as chunks:
             for chunk in chunks:
                 received(partial.append(chunk))
+                if came := partial.kind_of_other():
+                    partial.restart()
+                    raise not_drawings(url, came)
                 if partial.is_full:
                     return
 
+    if partial.kind_of_other():
+        partial.restart()  # an earlier version of sketchpipe kept whatever came
     for may_repeat in (True, False):
         while not partial.is_full:
             remote.persist(attempt, reached=lambda: partial.size)

@@ -149,9 +149,7 @@ def _fetch(remote: Remote, options: DownloadOptions, received: Callable[[int], N
         if receipt is not None and receipt.key == version.key and not beginning.exists():
             shutil.copyfile(item.path, beginning)  # has some of its lines: resume after them
         try:
-            with contextlib.closing(
-                Partial(beginning, version, options.drawings_per_class, options.form.bytes_per_line or 0)
-            ) as partial:
+            with contextlib.closing(Partial(beginning, version, options.form, options.drawings_per_class)) as partial:
                 fetch_file(remote, item.url, partial, received)
         except ChangedError as error:
             changed = error

@@ -20,9 +20,11 @@ import urllib3
 from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, ProxySchemeUnknown, SSLError
 from urllib3.response import BaseHTTPResponse
 
+from pipeline.download.beginnings import check_type
 from pipeline.download.bucket import Version, read_validator, read_version
 from pipeline.download.workers import StoppedError
 from pipeline.errors import InputError, SketchpipeError, UsageError
+from pipeline.wording import counted
 
 CHUNK_BYTES = 1 << 18  # at most this much is read at once
 _PASSING = {408, 425, 429, 500, 502, 503, 504}
@@ -113,12 +115,13 @@ class Remote:
         """Ask which version is at `url` now.
 
         Raises:
-            InputError: there is no file, or the server does not give it.
+            InputError: there is no file, or the server does not give it, or it is a web page.
         """
 
         def ask() -> Version:
             with self._answer("HEAD", url, {}) as answer:
                 _expect(url, answer, HTTPStatus.OK)
+                check_type(url, answer.headers)
                 return read_version(url, answer.headers)
 
         return self.persist(ask)
@@ -130,7 +133,7 @@ class Remote:
         Raises:
             ChangedError: there is another version now.
             PassingError: the response is not as expected, or ends before `end`; the iterator raises it too.
-            InputError: there is no file now.
+            InputError: there is no file now, or a web page came.
         """
         headers = {}
         if start or end < version.size:
@@ -139,6 +142,7 @@ class Remote:
                 headers["If-Range"] = version.validator
         with self._answer("GET", url, headers) as answer:
             _expect(url, answer, HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
+            check_type(url, answer.headers)
             if read_validator(answer.headers) != version.validator:
                 raise ChangedError(f"{url}: changed while it was downloaded; run the same command again")
             skip = _check_extent(url, answer, version, start, end)
@@ -191,7 +195,7 @@ class Remote:
             if self._stop.is_set():
                 raise StoppedError
             if not chunk:
-                raise _passing(url, f"the connection ended {left} bytes early")
+                raise _passing(url, f"the connection ended {counted(left, 'byte')} early")
             passed = min(skip, len(chunk))
             skip -= passed
             chunk = chunk[passed : passed + left]
@@ -299,5 +303,5 @@ def _check_extent(url: str, answer: BaseHTTPResponse, version: Version, start: i
     if not whole and extent not in (f"bytes {start}-{end - 1}/{version.size}", f"bytes {start}-{end - 1}/*"):
         raise _passing(url, f"requested bytes {start}-{end - 1} of {version.size}, but the server sent {extent!r}")
     if length is not None and length != str(wanted):
-        raise _passing(url, f"expected {wanted} bytes, but the server announced {length}")
+        raise _passing(url, f"expected {counted(wanted, 'byte')}, but the server announced {length}")
     return start if whole else 0

@@ -213,8 +213,8 @@ class Loader:
             ShardError: a shard is damaged, or the shards were replaced.
         """
         if len(self) == 0:
-            count = len(self.split)
-            raise UsageError(f"batch {self.config.batch} is larger than the {self.split.name} split ({count} drawings)")
+            count = counted(len(self.split), "drawing")
+            raise UsageError(f"batch {self.config.batch} is larger than the {self.split.name} split ({count})")
         if epoch < 0 or not 0 <= start_step <= len(self):
             raise UsageError(f"epoch {epoch}, step {start_step}: expected an epoch from 0, a step to {len(self)}")
         order = EpochOrder(self.split.row_starts, self.config.seed, epoch)

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.arrays import UInt8Array
-from pipeline.pictures.sheet import fitting
+from pipeline.pictures.labels import label_of
 
 RIGHT, WRONG, PLAIN = (120, 210, 130), (255, 140, 110), (200, 200, 200)
 _BACKGROUND = (24, 24, 24)
@@ -32,12 +32,12 @@ def captioned_grid(images: UInt8Array, captions: Sequence[Sequence[Caption]], co
     wide, high = max(width, _WIDTH) + _GAP, height + lines * _LINE + 2 * _GAP
     columns = max(1, min(columns, count))
     grid = Image.new("RGB", (columns * wide + _GAP, max(1, -(-count // columns)) * high), _BACKGROUND)
-    pen, font = ImageDraw.Draw(grid), ImageFont.load_default(_SIZE)
+    pen = ImageDraw.Draw(grid)
     for k, (image, lines_below) in enumerate(zip(images, captions, strict=True)):
         left, top = _GAP + k % columns * wide, _GAP + k // columns * high
         middle = left + (wide - _GAP) // 2
         grid.paste(Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image), (middle - width // 2, top))
         for line, (text, colour) in enumerate(lines_below):
-            label = fitting(text, font, wide - _GAP)
-            pen.text((middle, top + height + line * _LINE), label, fill=colour, font=font, anchor="ma")
+            shown = label_of(text, _SIZE, wide - _GAP)
+            pen.text((middle, top + height + line * _LINE), shown.text, fill=colour, font=shown.font, anchor="ma")
     return np.asarray(grid)

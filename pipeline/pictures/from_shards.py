@@ -1,4 +1,4 @@
-"""Writes drawings of shards as folders of PNG files named <class>-<key_id>.png.
+"""Writes drawings of shards as folders of PNG files named <class>-<key_id>.png, or as an array for each class.
 
 Whether a drawing is in a sample depends only on its key_id, its class and the seed: the drawings of a class are taken
 in the order of a hash of key_id and seed, so that a larger sample contains the smaller one. If drawings share a key_id,
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array, UInt64Array
+from pipeline.choices import Encoding, Framing, PictureFormat
 from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
+from pipeline.pictures.arrays import Rendered, write_arrays
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_pictures
 from pipeline.pictures.sheet import labels_of
@@ -28,10 +30,12 @@ from pipeline.progress import Progress, untold
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import file_hash
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
+from pipeline.shards.schema import integers
 from pipeline.shards.shuffle import SPLITS
 
 MIN_SIZE, MAX_SIZE = 8, 1024  # pixels
 _COLUMNS = ("split", "word", "file", "key_id", "recognized")
+_ARRAY_COLUMNS = ("split", "word", "file", "row", "key_id", "recognized")
 _READ = (*STROKE_COLUMNS, "key_id", "recognized")
 _BLOCK = 1024  # drawings
 _BLOCK_PIXELS = 1 << 22  # at most in a block, so that its images take little memory at any size
@@ -47,6 +51,7 @@ class PictureOptions:
         drawings_per_class: how many drawings to take of each class, in all chosen splits together; None takes all.
         seed: a different seed takes a different sample.
         render: the render settings.
+        format: "png" for a file for each drawing, "npy" for an array for each class.
     """
 
     split: str | None = None
@@ -54,6 +59,7 @@ class PictureOptions:
     drawings_per_class: int | None = None
     seed: int = 0
     render: RenderConfig = field(default_factory=RenderConfig)
+    format: PictureFormat = "png"
 
     def __post_init__(self) -> None:
         if self.split is not None and self.split not in SPLITS:
@@ -64,6 +70,20 @@ class PictureOptions:
             raise UsageError(f"seed {self.seed}: expected 0 or more")
         if not MIN_SIZE <= self.render.size <= MAX_SIZE:
             raise UsageError(f"size {self.render.size}: expected {MIN_SIZE} to {MAX_SIZE} pixels")
+
+
+def picture_settings(
+    picture_format: PictureFormat, size: int | None, encoding: Encoding | None, framing: Framing | None
+) -> RenderConfig:
+    """The render settings of a set; those that are None are the usual ones of its format.
+
+    The usual arrays are drawn as Google's bitmaps of 28 pixels are: lines of 16 units, around the drawing a margin of
+    24, which is 1.5 line widths, and a drawing of 256 units in between.
+    """
+    if picture_format == "png":
+        return RenderConfig(size or 64, encoding=encoding or "palette", framing=framing or "corner")
+    size = size or 28
+    return RenderConfig(size, 16 / 304 * size, encoding or "gray", framing or "centred")
 
 
 @dataclass(frozen=True)
@@ -129,10 +149,17 @@ def write_drawings(
         each = (sum(manifest.counts[split.name][label] for split in splits) for label in labels)
         total = sum(min(count, options.drawings_per_class or count) for count in each)
         classes = [manifest.classes[label] for label in labels]
-        counts = write_pictures(
-            staged, classes, _COLUMNS, _blocks(_sample(splits, labels, options), options.render.size),
-            lambda block: _write_block(block, staged, options.render), workers=workers, total=total, progress=progress,
-        )  # fmt: skip
+        blocks = _blocks(_sample(splits, labels, options), options.render.size)
+        if options.format == "npy":
+            counts = write_arrays(
+                staged, classes, _ARRAY_COLUMNS, blocks, lambda block: _render_block(block, options.render),
+                workers=workers, total=total, progress=progress,
+            )  # fmt: skip
+        else:
+            counts = write_pictures(
+                staged, classes, _COLUMNS, blocks, lambda block: _write_block(block, staged, options.render),
+                workers=workers, total=total, progress=progress,
+            )  # fmt: skip
         return PictureSet(
             attribution=manifest.attribution,
             synthetic=manifest.synthetic,
@@ -213,7 +240,8 @@ def _scan(splits: Sequence[ShardSplit]) -> Iterator[tuple[_Rows, Int64Array, UIn
         last_key, last_twin = -1, 0  # of the previous row group
         for group in range(len(split.row_groups)):
             table = split.read_table(group, ("key_id", "label"))
-            keys, labels = np.asarray(table.column("key_id")), np.asarray(table.column("label")).astype(np.int64)
+            keys = integers(table.column("key_id"), np.uint64)
+            labels = integers(table.column("label"), np.uint16).astype(np.int64)
             firsts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
             twin = np.arange(len(keys)) - np.repeat(firsts, np.diff(firsts, append=len(keys)))
             if last_key == keys[0]:
@@ -235,6 +263,18 @@ def _blocks(sample: Iterator[_Rows], size: int) -> Iterator[_Block]:
         for start in range(0, len(numbers), step):
             stop = min(start + step, len(numbers))
             yield _Block(found.split.name, drawings.slice(start, stop), numbers[start:stop])
+
+
+def _render_block(block: _Block, config: RenderConfig) -> Rendered:
+    """The images of a block, and for each its split, its word, its key_id and `recognized`."""
+    drawings = block.drawings
+    lines = [
+        (block.split, drawings.words[label], key, known if known >= 0 else "")
+        for label, key, known in zip(
+            drawings.word.tolist(), drawings.key_id.tolist(), drawings.recognized.tolist(), strict=True
+        )
+    ]
+    return render(drawings, config), lines
 
 
 def _write_block(block: _Block, staged: Path, config: RenderConfig) -> list[tuple[Any, ...]]:

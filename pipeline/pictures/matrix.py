@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.arrays import Int64Array, UInt8Array
-from pipeline.pictures.sheet import Font, fitting
+from pipeline.pictures.labels import Label, label_of
 
 _BACKGROUND, _TEXT, _FAINT = (255, 255, 255), (40, 40, 40), (120, 120, 120)
 _RIGHT, _WRONG = (0, 114, 178), (213, 94, 0)  # the colours of a cell that holds all drawings of its row
 _FAINTEST = 0.2  # the least depth of the colour of a cell that is not 0; page.js of the report uses the same value
 _LINE = 13  # pixels from one word to the next
+_SIZE = 11  # of the font
 _WORDS = 130  # pixels at most for the words of an axis
 _MARGIN = 22  # pixels around the matrix, which also hold the name of an axis
 _SIDE = 690  # pixels of all cells of a row together, if there are many
@@ -37,18 +38,18 @@ def matrix_picture(confusion: Int64Array, words: Sequence[str]) -> UInt8Array:
     cell = max(2, min(36, _SIDE // count))
     shares = row_shares(confusion)
     every = -(-_LINE // cell)  # an axis shows the word of one class in this many
-    font = ImageFont.load_default(11)
-    labels = [fitting(word, font, _WORDS) for word in words]
-    side = _MARGIN + 8 + max(int(font.getlength(label)) for label in labels[::every])
+    labels = [label_of(word, _SIZE, _WORDS) for word in words]
+    font = label_of("", _SIZE, _WORDS).font
+    side = _MARGIN + 8 + max(int(one.width) for one in labels[::every])
     picture = Image.new("RGB", (side + count * cell + _MARGIN, side + count * cell + _MARGIN), _BACKGROUND)
     picture.paste(Image.fromarray(_cells(shares, cell)), (side, side))
     pen = ImageDraw.Draw(picture)
     for k in range(0, count, every):
         middle = side + k * cell + cell // 2
-        pen.text((side - 5, middle), labels[k], fill=_TEXT, font=font, anchor="rm")
-        _write_upwards(picture, labels[k], font, _TEXT, (middle, side - 5))
+        pen.text((side - 5, middle), labels[k].text, fill=_TEXT, font=labels[k].font, anchor="rm")
+        _write_upwards(picture, labels[k], _TEXT, (middle, side - 5))
     pen.text((side, 4), "columns: predicted class", fill=_FAINT, font=font)
-    _write_upwards(picture, "rows: true class", font, _FAINT, (4 + _LINE // 2, side + count * cell))
+    _write_upwards(picture, Label("rows: true class", font), _FAINT, (4 + _LINE // 2, side + count * cell))
     if cell >= _NUMBERED:
         for (row, column), share in np.ndenumerate(shares):
             if round(100 * share):
@@ -76,11 +77,9 @@ def _cells(shares: NDArray[np.float64], cell: int) -> UInt8Array:
     return large
 
 
-def _write_upwards(
-    picture: Image.Image, text: str, font: Font, colour: tuple[int, int, int], foot: tuple[int, int]
-) -> None:
+def _write_upwards(picture: Image.Image, text: Label, colour: tuple[int, int, int], foot: tuple[int, int]) -> None:
     """Write text upwards; `foot` is the middle of its lower end."""
-    written = Image.new("L", (int(font.getlength(text)) + 2, _LINE + 2))
-    ImageDraw.Draw(written).text((0, (_LINE + 2) // 2), text, fill=255, font=font, anchor="lm")
+    written = Image.new("L", (int(text.width) + 2, _LINE + 2))
+    ImageDraw.Draw(written).text((0, (_LINE + 2) // 2), text.text, fill=255, font=text.font, anchor="lm")
     turned = written.transpose(Image.Transpose.ROTATE_90)
     picture.paste(colour, (foot[0] - turned.width // 2, foot[1] - turned.height), turned)

@@ -22,6 +22,7 @@ from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
+from pipeline.shards.schema import integers
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 
 FRAME_CENTISECONDS = 5
@@ -74,7 +75,7 @@ def find_drawing(shards: Path, key_id: int) -> tuple[Drawings, int]:
     rows: list[int] = []
     for group, (shard, _) in enumerate(split.row_groups.tolist()):
         if plans[shard].index == index:
-            keys = np.asarray(split.read_table(group, ("key_id",)).column("key_id"))
+            keys = integers(split.read_table(group, ("key_id",)).column("key_id"), np.uint64)
             rows += (np.flatnonzero(keys == key) + split.row_starts[group]).tolist()
     if not rows:
         raise nothing
@@ -100,7 +101,7 @@ def random_drawing(shards: Path, split_name: str, classes: Sequence[str] | None,
         )
     left = random.Random(seed).randrange(total)
     for group in range(len(split.row_groups)):
-        labels = np.asarray(split.read_table(group, ("label",)).column("label"))
+        labels = integers(split.read_table(group, ("label",)).column("label"), np.uint16)
         rows = np.flatnonzero(np.isin(labels, wanted)) + split.row_starts[group]
         if left < len(rows):
             break

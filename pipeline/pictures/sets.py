@@ -1,6 +1,7 @@
 """Writes sets of pictures: a folder for each split and in it one for each class, as image loaders expect.
 
     train/<class>/<class>-<number>.png   <class> is `safe_name` of the class, the number has seven digits or more
+    train/<class>.npy                    instead, if the set is one of arrays
     validation/, test/                   missing if they have no pictures
     index.csv                            a line for each picture: its split, its class, and more columns
     bitmaps.json or pictures.json        options, counts and sources; without it the folder is not sketchpipe's
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.arrays import UInt8Array
+from pipeline.pictures.arrays import array_place, rows_of
 from pipeline.pictures.names import check_names, safe_name
 from pipeline.pictures.png import encode_png
 from pipeline.pictures.target import FORMATS, INDEX, PICTURES, check_free, foreign_in
@@ -170,7 +172,8 @@ def _is_whole(folder: Path, made: PictureSet) -> bool:
     for split, counts in made.counts.items():
         for word, count in zip(made.classes, counts, strict=True):
             place = folder / split / safe_name(word)
-            if count and not (place.is_dir() and _pictures_in(place) == count):
+            held = _pictures_in(place) if place.is_dir() else rows_of(folder / array_place(split, word))
+            if held != count:
                 return False
     return True
 

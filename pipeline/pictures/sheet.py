@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pipeline.arrays import UInt8Array
 from pipeline.classes import resembling
 from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError, UsageError
-from pipeline.pictures.names import safe_name
+from pipeline.pictures.labels import Label, label_of
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.manifest import Manifest
 from pipeline.shards.read import ShardSplit
@@ -24,8 +24,7 @@ _GAP = 4  # pixels between the drawings of a sheet
 _TEXT_HEIGHT = 16  # pixels; the least height of a row, so that its label fits
 _LABEL_WIDTH, _MAX_LABEL_WIDTH = 120, 240
 _BACKGROUND, _TEXT = (24, 24, 24), (230, 230, 230)
-_NO_CHARACTER = "\U0010ffff"  # never a character (Unicode guarantees that), so a font draws its sign for missing ones
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+_TEXT_SIZE = 12  # of the font
 
 
 def write_png(path: Path, image: UInt8Array) -> None:
@@ -81,9 +80,9 @@ def contact_sheet(rows: Sequence[tuple[str, Drawings]], config: RenderConfig) ->
     at = _layout([label for label, _ in rows], max(len(drawings) for _, drawings in rows), config)
     sheet = Image.new("RGB", (at.columns * at.wide, at.height), _BACKGROUND)
     pen = ImageDraw.Draw(sheet)
-    for number, (label, (_, drawings)) in enumerate(zip(at.labels, rows, strict=True)):
+    for number, (one, (_, drawings)) in enumerate(zip(at.labels, rows, strict=True)):
         left, top = number // at.rows * at.wide, _GAP + number % at.rows * at.line
-        pen.text((left + _GAP, top + (at.line - _GAP) // 2), label, fill=_TEXT, font=at.font, anchor="lm")
+        pen.text((left + _GAP, top + (at.line - _GAP) // 2), one.text, fill=_TEXT, font=one.font, anchor="lm")
         for k, image in enumerate(render(drawings, config)):
             shown = image[:, :, 0] if config.channels == 1 else image
             sheet.paste(Image.fromarray(shown), (left + at.label_width + k * (config.size + _GAP), top))
@@ -114,8 +113,7 @@ class _Layout:
     """The layout of a sheet; distances are in pixels.
 
     Attributes:
-        font: the font of the labels.
-        labels: the labels as they are shown.
+        labels: the labels as they are shown, each with its font.
         label_width: the space for the label, before the first drawing of a row.
         line: the distance from one row to the next.
         rows: how many rows are below each other.
@@ -124,8 +122,7 @@ class _Layout:
         height: the height of the sheet.
     """
 
-    font: Font
-    labels: list[str]
+    labels: list[Label]
     label_width: int
     line: int
     rows: int
@@ -136,10 +133,9 @@ class _Layout:
 
 def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout:
     """The layout of a sheet with a row of at most `longest` drawings for each word."""
-    font = ImageFont.load_default(12)
-    labels = [fitting(word, font, _MAX_LABEL_WIDTH) for word in words]
+    labels = [label_of(word, _TEXT_SIZE, _MAX_LABEL_WIDTH) for word in words]
     line = max(config.size + _GAP, _TEXT_HEIGHT)
-    label_width = max(_LABEL_WIDTH, *(math.ceil(font.getlength(label)) + 3 * _GAP for label in labels))
+    label_width = max(_LABEL_WIDTH, *(math.ceil(one.width) + 3 * _GAP for one in labels))
     wide = label_width + longest * (config.size + _GAP) + _GAP
     columns = max(1, round(math.sqrt(len(words) * line / wide)))
     rows = -(-len(words) // columns)
@@ -148,16 +144,4 @@ def _layout(words: Sequence[str], longest: int, config: RenderConfig) -> _Layout
     if columns * wide * height > MAX_SHEET_PIXELS:
         found = f"{columns * wide:,} x {height:,} pixels"
         raise UsageError(f"a sheet of {found} is too large; give fewer columns, fewer classes or a smaller size")
-    return _Layout(font, labels, label_width, line, rows, columns, wide, height)
-
-
-def fitting(word: str, font: Font, width: int) -> str:
-    """The word as a label of at most `width` pixels: its `safe_name` if the font lacks a character; cut with `...`."""
-    lacking = bytes(font.getmask(_NO_CHARACTER))
-    can_show = all(c.isprintable() and bytes(font.getmask(c)) != lacking for c in set(word))
-    label = word if can_show else safe_name(word)
-    if font.getlength(label) <= width:
-        return label
-    while label and font.getlength(label + "...") > width:
-        label = label[:-1]
-    return label + "..."
+    return _Layout(labels, label_width, line, rows, columns, wide, height)

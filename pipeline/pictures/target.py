@@ -7,8 +7,10 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import OutputError
+from pipeline.pictures.names import safe_name
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, HARMLESS, LOCK, SetCommit, foreign_entries, refuse_foreign
 
@@ -47,22 +49,36 @@ def foreign_in(folder: Path) -> list[str]:
     """Some names in the folder that no set of pictures has; empty if there are none."""
     marks = [mark for mark, kind in FORMATS.items() if _is_mark(folder / mark, kind)]
     foreign = foreign_entries(folder, (*marks, INDEX), SPLITS) if marks else foreign_entries(folder, ())
-    return foreign or _foreign_pictures(folder)
+    return foreign or _foreign_pictures(folder, _arrays_of(folder / DRAWINGS))
 
 
 def _is_mark(path: Path, kind: str) -> bool:
+    return _fields_of(path).get("format") == kind
+
+
+def _fields_of(mark: Path) -> dict[str, Any]:
+    """The fields of a mark; empty if it is none."""
     try:
-        mark = json.loads(path.read_text(encoding="utf-8"))
+        fields = json.loads(mark.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(mark, dict) and mark.get("format") == kind
+        return {}
+    return fields if isinstance(fields, dict) else {}
 
 
-def _foreign_pictures(folder: Path) -> list[str]:
+def _arrays_of(mark: Path) -> set[str]:
+    """The names of the arrays in the folder of a split, if the set of this mark is one of arrays."""
+    fields = _fields_of(mark)
+    options, classes = fields.get("options"), fields.get("classes")
+    if not isinstance(options, dict) or options.get("format") != "npy" or not isinstance(classes, list):
+        return set()
+    return {f"{safe_name(str(word))}.npy" for word in classes}
+
+
+def _foreign_pictures(folder: Path, arrays: set[str]) -> list[str]:
     """A name below the folders of splits that no set of pictures has; empty if there is none."""
     for split in SPLITS:
         for place in sorted((folder / split).iterdir()) if (folder / split).is_dir() else ():
-            if place.name in HARMLESS:
+            if place.name in HARMLESS or (place.name in arrays and place.is_file()):
                 continue
             if not place.is_dir():
                 return [f"{split}/{place.name}"]

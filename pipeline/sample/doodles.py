@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.errors import UsageError
+from pipeline.progress import Progress, untold
 from pipeline.sample.figures import FIGURES
 from pipeline.sample.pen import Dice, Figure, Stroke, direction, dot, line, tremble, zigzag
 
@@ -30,7 +31,7 @@ SECONDS = 66 * 24 * 3600  # the last of Google's drawings is of 2017-03-29
 Points = list[tuple[int, int]]
 
 
-def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> list[Path]:
+def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, progress: Progress = untold) -> list[Path]:
     """Write `<to>/<word>.ndjson` for each of `SAMPLE_WORDS`, in Google's simplified format.
 
     The same seed gives the same bytes; with more drawings for each class the files are the same at the beginning and
@@ -40,6 +41,7 @@ def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> 
         to: a folder; it is created if it is missing, and files of these names in it are replaced.
         drawings_per_class: the number of drawings of each word, 1 or more.
         seed: chooses the drawings.
+        progress: counts drawings.
 
     Returns:
         The files, in the order of `SAMPLE_WORDS`.
@@ -51,10 +53,17 @@ def write_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> 
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class must be 1 or more, not {drawings_per_class}")
     to.mkdir(parents=True, exist_ok=True)
-    paths = []
+    paths: list[Path] = []
+
+    def lines(word: str) -> Iterator[str]:
+        for i in range(drawings_per_class):
+            done, total = len(paths) * drawings_per_class + i, len(SAMPLE_WORDS) * drawings_per_class
+            progress("drawing the sample", done, total, unit="drawings")
+            yield sample_line(word, i, seed=seed)
+
     for word in SAMPLE_WORDS:
         path = to / f"{word}.ndjson"
-        replace_file(path, (sample_line(word, i, seed=seed) for i in range(drawings_per_class)))
+        replace_file(path, lines(word))
         paths.append(path)
     folder = os.open(to, os.O_RDONLY)
     try:

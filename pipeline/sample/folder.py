@@ -3,17 +3,19 @@
 from pathlib import Path
 
 from pipeline.errors import OutputError, UsageError
+from pipeline.progress import Progress, untold
 from pipeline.sample.doodles import SAMPLE_WORDS, write_sample
 from pipeline.sources.files import SAMPLE_MARK
 
 
-def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> bool:
+def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, progress: Progress = untold) -> bool:
     """Write the sample into a folder; returns whether anything had to be written.
 
     Args:
         to: is made if it is missing; an earlier sample in it is replaced.
         drawings_per_class: how many drawings of each word, 1 or more.
         seed: chooses the drawings, 0 or more.
+        progress: counts drawings.
 
     Raises:
         UsageError: a number is too small.
@@ -33,7 +35,7 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0) -> b
     try:
         to.mkdir(parents=True, exist_ok=True)
         mark.write_text("unfinished\n")
-        write_sample(to, drawings_per_class=drawings_per_class, seed=seed)
+        write_sample(to, drawings_per_class=drawings_per_class, seed=seed, progress=progress)
         mark.write_text(wanted)
     except OSError as error:
         raise OutputError(f"{to}: cannot be written ({error.strerror or error}); choose another with --to") from error

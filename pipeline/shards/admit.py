@@ -61,7 +61,11 @@ class Admission:
     _selected: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, np.bool_))
 
     def admit(
-        self, word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int | None
+        self,
+        word: NDArray[np.int32],
+        recognized: NDArray[np.int8],
+        declared: int | None,
+        left_out: NDArray[np.bool_] | None = None,
     ) -> tuple[NDArray[np.bool_], int]:
         """Decide on the next drawings of one source.
 
@@ -69,6 +73,7 @@ class Admission:
             word: (N,) int32, numbers of `words`.
             recognized: (N,) int8.
             declared: the number of the only word that the source has held so far, if its name declares that; or None.
+            left_out: (N,) bool, which drawings must not be taken; None if all may be.
 
         Returns:
             (N,) bool, which drawings to keep, and how many were read: fewer than N if reading can stop, because
@@ -76,10 +81,11 @@ class Admission:
         """
         self._grow()
         keep = np.zeros(len(word), np.bool_)
+        left_out = np.zeros(len(word), np.bool_) if left_out is None else left_out
         take = np.iinfo(np.int64).max - self.skip if self.take is None else self.take
         read = _admit(
-            word, recognized, -1 if declared is None else declared, self._selected, self.recognized_only, self.skip,
-            take, self.passed, self.accepted, keep,
+            word, recognized, left_out, -1 if declared is None else declared, self._selected, self.recognized_only,
+            self.skip, take, self.passed, self.accepted, keep,
         )  # fmt: skip
         return keep, int(read)
 
@@ -109,15 +115,16 @@ class Admission:
 
 @kernel
 def _admit(
-    word: NDArray[np.int32], recognized: NDArray[np.int8], declared: int, selected: NDArray[np.bool_],
-    recognized_only: bool, skip: int, take: int, passed: Int64Array, accepted: Int64Array, keep: NDArray[np.bool_],
+    word: NDArray[np.int32], recognized: NDArray[np.int8], left_out: NDArray[np.bool_], declared: int,
+    selected: NDArray[np.bool_], recognized_only: bool, skip: int, take: int, passed: Int64Array, accepted: Int64Array,
+    keep: NDArray[np.bool_],
 ) -> int:  # fmt: skip
     """Fill `keep`, and add to `passed` and `accepted`; returns how many drawings were read."""
     for row in range(len(word)):
         w = word[row]
         if w != declared:
             declared = -1
-        if selected[w] and (not recognized_only or recognized[row] == 1):
+        if selected[w] and not left_out[row] and (not recognized_only or recognized[row] == 1):
             keep[row] = skip <= passed[w] < skip + take
             passed[w] += 1
             accepted[w] += keep[row]

@@ -5,7 +5,6 @@ writes each shard from its ranges. The shards depend only on the drawings, the o
 what is done, so that an interrupted build can be resumed.
 """
 
-import dataclasses
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -148,7 +147,7 @@ class Build:
             synthetic=self.synthetic,
             attribution=SYNTHETIC if self.synthetic else ATTRIBUTION,
             writer=versions(),
-            options=dataclasses.asdict(self.options),
+            options=self.options.stored(),
             classes=tuple(classes),
             counts={split: tuple(of_class) for split, of_class in counts.items()},
             same_key=sum(shard.same_key for shard in shards),
@@ -156,6 +155,7 @@ class Build:
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            left_out=self.intake.counts.left_out,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
             notes=dict(sorted(self.intake.counts.notes.items())) or None,
         )

@@ -1,20 +1,22 @@
 """What a folder of shards holds, counted from its rows and compared with its manifest."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.errors import ShardError
 from pipeline.shards.find import existing_folder
 from pipeline.shards.manifest import read_manifest
 from pipeline.shards.read import open_split
-from pipeline.shards.schema import SCHEMA
+from pipeline.shards.schema import SCHEMA, integers
 from pipeline.shards.shuffle import SPLITS
 from pipeline.threads import core_count, ordered_map
-
-if TYPE_CHECKING:
-    import polars as pl
 
 
 @dataclass(frozen=True)
@@ -70,21 +72,19 @@ def read_contents(folder: Path) -> Contents:
         ShardError: a file is damaged, or the shards do not hold what the manifest counts.
         MismatchError: the shards are of a format that this version does not read.
     """
-    import polars as pl  # imported here, so that training and rendering do not wait for it
-
     manifest = read_manifest(existing_folder(folder))
-    rows = pl.concat(
-        _counts(folder, name) for name in dict.fromkeys(file.split for file in manifest.files if file.rows)
-    )
-    counts = {word: dict.fromkeys(manifest.counts, 0) for word in manifest.classes}
-    for word, split, drawings in rows.group_by("word", "split").agg(pl.col("drawings").sum()).iter_rows():
-        counts[word][split] = drawings
+    splits = {name: _count_split(folder, name) for name in manifest.counts if manifest.rows(name)}
+    counts = {
+        word: {name: splits[name].drawings[word] if name in splits else 0 for name in manifest.counts}
+        for word in manifest.classes
+    }
     expected = {
         word: {split: of[k] for split, of in manifest.counts.items()} for k, word in enumerate(manifest.classes)
     }
-    if counts != expected:
+    totals = sum(splits.values(), _Counts())
+    if counts != expected or totals.drawings.keys() - set(manifest.classes):
         raise ShardError(f"{folder}: its shards do not hold what its manifest counts; build it anew with --force")
-    totals = rows.drop("word", "split").sum().row(0, named=True)
+    rows = totals.drawings.total()
     sources = manifest.sources
     return Contents(
         folder=str(folder),
@@ -95,9 +95,9 @@ def read_contents(folder: Path) -> Contents:
         drawings={split: manifest.rows(split) for split in SPLITS},
         shards=len(manifest.files),
         bytes=sum(file.bytes for file in manifest.files),
-        points_per_drawing=totals["points"] / totals["drawings"],
-        strokes_per_drawing=totals["strokes"] / totals["drawings"],
-        recognized=totals["recognized"] / totals["judged"] if totals["judged"] else None,
+        points_per_drawing=totals.points / rows,
+        strokes_per_drawing=totals.strokes / rows,
+        recognized=totals.recognized / totals.judged if totals.judged else None,
         same_key=manifest.same_key,
         read=sum(source.read for source in sources),
         duplicates=sum(source.duplicates for source in sources),
@@ -108,21 +108,48 @@ def read_contents(folder: Path) -> Contents:
     )
 
 
-def _counts(folder: Path, name: str) -> "pl.DataFrame":
-    """Count drawings, points, strokes and recognized drawings of each class of a split, one row group at a time."""
-    import polars as pl
+@dataclass(frozen=True)
+class _Counts:
+    """Sums over drawings: how many have each word, their points and strokes, and how many are known to be recognized.
 
-    split = open_split(folder, name)
+    `judged` counts the drawings for which it is known whether they were recognized.
+    """
 
-    def count(group: int) -> pl.DataFrame:
-        frame = pl.DataFrame(split.read_table(group, SCHEMA.names))
-        return frame.group_by(pl.col("word").cast(pl.String)).agg(
-            split=pl.lit(name),
-            drawings=pl.len().cast(pl.Int64),
-            points=pl.col("x").bin.size().sum().cast(pl.Int64),
-            strokes=pl.col("stroke_end").list.len().sum().cast(pl.Int64),
-            recognized=pl.col("recognized").sum().cast(pl.Int64),
-            judged=pl.col("recognized").count().cast(pl.Int64),
+    drawings: Counter[str] = field(default_factory=Counter)
+    points: int = 0
+    strokes: int = 0
+    recognized: int = 0
+    judged: int = 0
+
+    def __add__(self, other: "_Counts") -> "_Counts":
+        return _Counts(
+            self.drawings + other.drawings,
+            self.points + other.points,
+            self.strokes + other.strokes,
+            self.recognized + other.recognized,
+            self.judged + other.judged,
         )
 
-    return pl.concat(ordered_map(count, range(len(split.row_groups)), core_count()))
+
+def _count_split(folder: Path, name: str) -> _Counts:
+    """Count the drawings of a split, one row group at a time."""
+    split = open_split(folder, name)
+    groups = range(len(split.row_groups))
+    counted = ordered_map(lambda group: _count(split.read_table(group, SCHEMA.names)), groups, core_count())
+    return sum(counted, _Counts())
+
+
+def _count(table: pa.Table) -> _Counts:
+    drawings: Counter[str] = Counter()
+    for chunk in table.column("word").chunks:
+        words = chunk.dictionary.to_pylist()
+        found = np.bincount(integers(chunk.indices, np.int32), minlength=len(words))
+        drawings.update({word: count for word, count in zip(words, found.tolist(), strict=True) if count})
+    recognized = table.column("recognized")
+    return _Counts(
+        drawings,
+        points=pc.sum(pc.binary_length(table.column("x"))).as_py() or 0,
+        strokes=pc.sum(pc.list_value_length(table.column("stroke_end"))).as_py() or 0,
+        recognized=pc.sum(recognized).as_py() or 0,
+        judged=len(recognized) - recognized.null_count,
+    )

@@ -157,7 +157,7 @@ def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -
         return None
     roots = [os.path.abspath(local_path(text)) for text in inputs]  # noqa: PTH100 - as `find_files` makes the paths of sources
     of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in origin.sources)
-    same = origin.options == json.loads(json.dumps(asdict(options)))
+    same = origin.options == json.loads(json.dumps(options.stored()))
     manifest = _ours(folder) if same and of_inputs else None
     return manifest if manifest is not None and _is_whole(folder, manifest) else None
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.shards.manifest import ShardFile
+from pipeline.wording import counted
 
 KEPT_ROW_GROUPS = 8192  # in the kept footers, about 8 kB each: 64 lanes return to every shard again and again
 
@@ -55,7 +56,7 @@ def _state(stat: os.stat_result) -> tuple[int, ...]:
 def _read_footer(source: pa.OSFile, expected: ShardFile, identity: _Identity) -> pq.FileMetaData:
     size = source.size()
     if size != expected.bytes:
-        raise ValueError(f"{size} bytes, but {expected.bytes} in the manifest")
+        raise ValueError(f"{counted(size, 'byte')}, but {expected.bytes} in the manifest")
     source.seek(size - expected.footer_bytes)
     footer = source.read(expected.footer_bytes)
     if hashlib.sha256(footer).hexdigest() != expected.footer_sha256:

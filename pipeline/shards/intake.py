@@ -29,6 +29,7 @@ from pipeline.sources.files import Source
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
 from pipeline.threads import ordered_map
+from pipeline.wording import counted
 
 _REJECTS_A_WRITE = 1024
 
@@ -150,7 +151,7 @@ class Intake:
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
 
     def _tell(self) -> None:
-        self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=f"{self._drawings:,} drawings")
+        self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))
 
     def _entry(self, rejects: Output) -> Entry:
         """The journal's entry, to be appended once everything up to here is on disk."""

@@ -23,6 +23,7 @@ class BuildSettings(TypedDict, total=False):
     num_shards: int | None
     splits: str
     seed: int
+    leave_out: tuple[int, ...]
 
 
 def build_shards(

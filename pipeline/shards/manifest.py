@@ -96,6 +96,7 @@ class Manifest:
         sources: the inputs in order.
         rejects: how many there are by reason.
         rejects_sha256: of `rejects.ndjson`, or None if nothing was rejected.
+        left_out: filtered drawings that the option `leave_out` names; the file has this field only if there are some.
         keyless_duplicates: drawings without a key_id that were dropped, and counted as duplicates, because a drawing
             with a key_id has the same word and strokes; None if the two kinds were not compared, because all drawings
             are of one kind or an older version built the shards.
@@ -114,6 +115,7 @@ class Manifest:
     sources: tuple[SourceCount, ...]
     rejects: Mapping[str, int]
     rejects_sha256: str | None
+    left_out: int = 0
     keyless_duplicates: int | None = None
     notes: Mapping[str, int] | None = None
 

@@ -1,6 +1,7 @@
 """The options of a build, and how much it does at a time."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.shards.shuffle import parse_splits
@@ -16,6 +17,7 @@ class BuildOptions:
         drawings_per_class: how many to take of each class; None takes all.
         skip_per_class: how many of each class to skip before those.
         recognized_only: leave out drawings that Google's network did not recognize, or for which that is unknown.
+        leave_out: key_ids of drawings to leave out, in ascending order.
         num_shards: shards of the training split; None makes one for each million drawings.
         splits: shares of train, validation and test.
         seed: the seed of the order; the splits do not depend on it.
@@ -28,6 +30,7 @@ class BuildOptions:
     num_shards: int | None = None
     splits: str = "0.8,0.1,0.1"
     seed: int = 0
+    leave_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         parse_splits(self.splits)
@@ -43,6 +46,15 @@ class BuildOptions:
             raise UsageError("classes: expected one or more, or None for all")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
             raise UsageError("a class is named twice")
+        if any(not 0 <= key_id < 1 << 64 for key_id in self.leave_out):
+            raise UsageError("leave_out: expected whole numbers from 0 to 2**64 - 1")
+
+    def stored(self) -> dict[str, Any]:
+        """The options as files store them; `leave_out` only if it is not empty, as versions without it stored them."""
+        fields = asdict(self)
+        if not self.leave_out:
+            del fields["leave_out"]
+        return fields
 
 
 @dataclass(frozen=True)

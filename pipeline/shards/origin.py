@@ -5,7 +5,7 @@ The manifest, which is copied with the shards, records only the names and hashes
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ class Origin:
     """The options and the sources of a build.
 
     Attributes:
-        options: the fields of `BuildOptions`.
+        options: `BuildOptions.stored`.
         sources: path, bytes, time of change in ns, and name of each.
     """
 
@@ -37,7 +37,11 @@ def options_of(fields: Mapping[str, Any]) -> BuildOptions:
     """
     classes = fields.get("classes")
     try:
-        return BuildOptions(**{**fields, "classes": None if classes is None else tuple(classes)})
+        lists = {
+            "classes": None if classes is None else tuple(classes),
+            "leave_out": tuple(fields.get("leave_out", ())),
+        }
+        return BuildOptions(**{**fields, **lists})
     except TypeError as error:
         raise UsageError(f"not the options of a build: {fields}") from error
 
@@ -46,7 +50,7 @@ def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
     """The origin of a build of these sources as they are now."""
     stats = [source.path.stat() for source in sources]
     return Origin(
-        json.loads(json.dumps(asdict(options))),
+        json.loads(json.dumps(options.stored())),
         [(str(s.path), stat.st_size, stat.st_mtime_ns, s.name) for s, stat in zip(sources, stats, strict=True)],
     )
 

@@ -5,7 +5,7 @@ list of small integers as int32: lists took 3 to 5 times longer to write and 4 t
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -38,6 +38,9 @@ WRITER_OPTIONS: dict[str, Any] = {
     "write_statistics": ["key_id", "label"],
     "write_page_checksum": True,
 }
+
+
+Integer = TypeVar("Integer", bound=np.integer[Any])
 
 
 def to_table(drawings: Drawings) -> pa.Table:
@@ -75,17 +78,19 @@ def from_table(table: pa.Table) -> Drawings:
     offsets, x = _bytes(table.column("x"))
     _, y = _bytes(table.column("y"))
     ends = _whole(table.column("stroke_end"))
-    list_offsets = np.asarray(ends.offsets, np.int64)
+    list_offsets = integers(ends.offsets, np.int32).astype(np.int64)
     drawing_end = list_offsets[1:] - list_offsets[0]
-    within = np.asarray(ends.flatten(), np.int64)
+    within = integers(ends.flatten(), np.uint16).astype(np.int64)
     stroke_end = within + np.repeat(offsets[:-1], np.diff(drawing_end, prepend=0))
     return Drawings(
         x=x,
         y=y,
         stroke_end=stroke_end,
         drawing_end=drawing_end,
-        key_id=np.asarray(table.column("key_id")) if "key_id" in table.column_names else np.zeros(count, np.uint64),
-        word=np.asarray(table.column("label")).astype(np.int32),
+        key_id=integers(table.column("key_id"), np.uint64)
+        if "key_id" in table.column_names
+        else np.zeros(count, np.uint64),
+        word=integers(table.column("label"), np.uint16).astype(np.int32),
         recognized=_recognized(table, count),
         countrycode=np.full(count, -1, np.int32),
         timestamp=np.full(count, "NaT", "datetime64[us]"),
@@ -102,18 +107,31 @@ def pack_table(table: pa.Table) -> PackedDrawings:
     first_point, x = _bytes(table.column("x"))
     first_y, y = _bytes(table.column("y"))
     ends = _whole(table.column("stroke_end"))
-    first_stroke = np.asarray(ends.offsets, np.int64)
-    label = np.asarray(_whole(table.column("label")))
-    packed = PackedDrawings(x, y, first_point, np.asarray(ends.flatten()), first_stroke - first_stroke[0], label)
+    first_stroke = integers(ends.offsets, np.int32).astype(np.int64)
+    label = integers(table.column("label"), np.uint16)
+    within = integers(ends.flatten(), np.uint16)
+    packed = PackedDrawings(x, y, first_point, within, first_stroke - first_stroke[0], label)
     if not (np.array_equal(first_point, first_y) and packed.is_sound()):
         raise ValueError("its strokes and points do not belong together")
     return packed
 
 
+def integers(column: pa.ChunkedArray | pa.Array, dtype: type[Integer]) -> NDArray[Integer]:
+    """(N,) dtype, the values of a column of that type without nulls; not copied, if it is in one piece.
+
+    `np.asarray` of an Arrow array imports pandas, if installed, in half a second.
+    """
+    array = _whole(column) if isinstance(column, pa.ChunkedArray) else column
+    values = np.frombuffer(array.buffers()[1] or b"", dtype)
+    return values[array.offset : array.offset + len(array)]
+
+
 def _recognized(table: pa.Table, count: int) -> np.ndarray[Any, np.dtype[np.int8]]:
     if "recognized" not in table.column_names:
         return np.full(count, -1, np.int8)
-    return np.asarray(table.column("recognized").cast(pa.int8()).fill_null(-1)).astype(np.int8)
+    column = table.column("recognized")
+    is_known = integers(column.is_valid().cast(pa.int8()), np.int8)  # `fill_null` would import pandas
+    return np.where(is_known == 1, integers(column.cast(pa.int8()), np.int8), np.int8(-1))
 
 
 def _array(kind: pa.DataType, values: np.ndarray[Any, Any], valid: np.ndarray[Any, Any] | None = None) -> pa.Array:

@@ -71,6 +71,7 @@ class Counts:
         words, countrycodes: the vocabularies of the spilled drawings.
         admission: which drawings are taken, and how many were.
         reasons: how many rejects there are by reason.
+        left_out: how many drawings were read that the option `leave_out` names.
         keyless: how many of the drawings that were taken have their content hash for a key_id.
         notes: what is noted of the lines that were read, by kind.
         at: the number of the source that is being read.
@@ -86,6 +87,8 @@ class Counts:
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
         self.reasons: Counter[str] = Counter()
+        self._leave_out = np.array(options.leave_out, np.uint64)
+        self.left_out = 0
         self.keyless = 0
         self.notes: Counter[str] = Counter()
         self.at = 0
@@ -113,7 +116,9 @@ class Counts:
         self.at = source
         tally, drawings = self.tallies[source], scanned.drawings
         word = self.words.numbers(drawings.words, drawings.word)
-        keep, read = self.admission.admit(word, drawings.recognized, tally.declared)
+        left_out = np.isin(drawings.key_id, self._leave_out) if len(self._leave_out) else None
+        keep, read = self.admission.admit(word, drawings.recognized, tally.declared, left_out)
+        self.left_out += 0 if left_out is None else int(left_out[:read].sum())
         if (word[:read] != tally.declared).any():
             tally.declared = None
         end = scanned.end
@@ -183,6 +188,7 @@ class Counts:
             "passed": self.admission.passed.tolist(),
             "accepted": self.admission.accepted.tolist(),
             "reasons": dict(self.reasons),
+            "left_out": self.left_out,
             "keyless": self.keyless,
             "notes": dict(self.notes),
             "forms": [list(tally.forms.first.items()) for tally in self.tallies],
@@ -204,6 +210,7 @@ class Counts:
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
+        self.left_out = last.get("left_out", 0)  # versions without the option did not record it
         self.keyless = last["keyless"]
         self.notes.update(last["notes"])
         for tally, first in zip(self.tallies, last["forms"], strict=True):

@@ -181,7 +181,7 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | No
         return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
     size = path.stat().st_size
     if size != file.bytes:
-        return Damage(file.name, f"{size:,} bytes, but {file.bytes:,} in the manifest")
+        return Damage(file.name, f"{counted(size, 'byte')}, but {file.bytes:,} in the manifest")
     if file_hash(path) != file.sha256:
         return Damage(file.name, "its SHA-256 does not match the manifest")
     with path.open("rb") as opened:
@@ -212,7 +212,7 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Ro
             return what
         gathered.add(drawings, content, file.split)
         last = hashes[-1:], content[-1:]
-    return None if rows == file.rows else f"{rows:,} rows, but {file.rows:,} in the manifest"
+    return None if rows == file.rows else f"{counted(rows, 'row')}, but {file.rows:,} in the manifest"
 
 
 def _row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:

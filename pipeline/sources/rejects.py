@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline.sources.scanner import faults
+from pipeline.wording import counted
 
 DAMAGED = "damaged-file"  # the reason of the one reject of a compressed file's damaged end, which is no line
 POINTS_OF_THREE = "points-of-three"
@@ -105,7 +106,7 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
         lambda a, *_: f"stroke {a} has more than the two lists x and y that the strokes before it have",
     ),
     faults.NO_POINTS: ("no-points", lambda a, *_: f"stroke {a} has no points"),
-    faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {c} y values"),
+    faults.LENGTHS: ("xy-lengths", lambda a, b, c: f"stroke {a} has {b} x but {counted(c, 'y value')}"),
     faults.OTHER_SHAPE: ("other-shape", lambda a, *_: f"{_SHAPES[a]}; {_WANTED}"),
     faults.THREES: (POINTS_OF_THREE, lambda *_: f"the points of the strokes are lists of three numbers; {_WANTED}"),
     faults.FIELD: (
@@ -121,7 +122,7 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
         "not-finite",
         lambda a, b, c: f"stroke {a}: {_raw_axis(b)} at column {c + 1} is larger than any float64",
     ),
-    faults.TIMES: ("time-count", lambda a, b, c: f"stroke {a} has {b} points but {c} times"),
+    faults.TIMES: ("time-count", lambda a, b, c: f"stroke {a} has {counted(b, 'point')} but {counted(c, 'time')}"),
     faults.RAW_LISTS: (
         "raw-list-count",
         lambda a, b, _: f"stroke {a}: expected the three lists of a raw drawing, found {'more' if b > 3 else b}",

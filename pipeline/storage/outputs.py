@@ -9,6 +9,8 @@ from pathlib import Path
 from pipeline.errors import OutputError, UsageError
 from pipeline.storage.files import partial_path, write_atomically
 
+_MARK_WITHIN = 4096  # bytes of the beginning of a file
+
 
 def check_picture_path(path: Path, suffix: str) -> None:
     """Raise an error unless `path` can be written and has the suffix `suffix` or none.
@@ -25,20 +27,21 @@ def check_output_path(path: Path, suffixes: Sequence[str], noun: str) -> None:
 
     Args:
         path: the path of the file.
-        suffixes: those that its name may have; the first that is not empty is the usual one.
+        suffixes: those that its name may have, such as "" and ".gif"; .htm is another name of .html.
         noun: what the file is.
 
     Raises:
         OutputError: it is a folder, or nothing can be written there.
         UsageError: its suffix is that of another format, or it is `-`.
     """
-    usual = next(suffix for suffix in suffixes if suffix)
+    named = [suffix for suffix in suffixes if suffix not in ("", ".htm")]
+    usual = " or ".join(named)
     if str(path) == "-":
         raise UsageError(f"-: the {noun} goes to a file; give it a name that ends in {usual}")
     if not path.name or path.is_dir():
         raise OutputError(f"{path}: is a folder; name a file for the {noun}")
     if path.suffix.lower() not in suffixes:
-        kind = usual[1:].upper()
+        kind = " or ".join(suffix[1:].upper() for suffix in named)
         raise UsageError(
             f"{path}: the {noun} is {'an' if kind[0] in 'HO' else 'a'} {kind} file; let its name end in {usual}"
         )
@@ -66,6 +69,30 @@ def check_place(path: Path) -> None:
         raise OutputError(
             f"{path}: cannot be written (no file can be created in {folder}: {error.strerror}); choose another place"
         ) from error
+
+
+def check_own(path: Path, mark: bytes, maker: str) -> None:
+    """Raise an error if `path` is a file that we did not make: one that is not empty and does not begin with our mark.
+
+    Args:
+        path: the path of the file.
+        mark: bytes that are among the first 4,096 of every file of this kind that we make.
+        maker: what makes such files.
+
+    Raises:
+        OutputError: it is somebody else's file, or cannot be read.
+    """
+    if not path.is_file():
+        return
+    try:
+        with path.open("rb") as file:
+            head = file.read(_MARK_WITHIN)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: already exists, and cannot be read ({error.strerror}); name another file"
+        ) from error
+    if head and mark not in head:
+        raise OutputError(f"{path}: already exists, and {maker} did not write it; name another file, or move it")
 
 
 def write_output(path: Path, content: bytes) -> None:

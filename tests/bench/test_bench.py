@@ -10,10 +10,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 import pytest
 
+from pipeline import jit
 from pipeline.bench import measure as speed
 from pipeline.bench.inputs import lines_of, write_text
 from pipeline.bench.measure import ALL_BYTES, ALL_DRAWINGS
@@ -27,7 +27,7 @@ from tests.small import command, in_process, sample_shards
 
 pytestmark = pytest.mark.long
 
-COMPILING = "compiling kernels; this happens once and may take half a minute\n"
+COMPILING = f"{jit.COMPILING}\n"
 STAGES = ["scan", "build", "read", "render", "feed", "feed augmented"]
 
 
@@ -139,16 +139,6 @@ def test_reading_counts_once_where_feeding_reads(shards: Path, monkeypatch: pyte
     told = speed.measure_speed(shards)
     fed = next(rate for rate in told.rates if rate.stage == "feed augmented")
     assert told.epoch_hours == pytest.approx(ALL_DRAWINGS / fed.drawings_per_second / 3600)
-
-
-def test_compiling_is_told_once_and_only_where_something_is_compiled() -> None:
-    said: list[str] = []
-    with speed.telling_of_compiling(said.append):
-        assert said == []
-        for number in range(2):
-            numba.njit(lambda x, number=number: x + number)(1)
-    numba.njit(lambda x: x)(1)
-    assert len(said) == (0 if numba.config.DISABLE_JIT else 1)
 
 
 def test_repeated_lines_are_drawings_that_a_build_takes_all(shards: Path, tmp_path: Path) -> None:

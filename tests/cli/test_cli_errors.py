@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.classes import WORDS
-from pipeline.cli.main import main
+from pipeline.cli.main import run as run_command
 from tests.shards.builds import build, files_of, random_drawings, records, write
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
@@ -23,7 +23,7 @@ COMMANDS = [
 
 
 class Command:
-    """`main()` in this process, in a folder of its own: what the command prints and how it ends."""
+    """`run()` in this process, in a folder of its own: what the command prints and how it ends."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
         self._capsys, self._monkeypatch = capsys, monkeypatch
@@ -32,12 +32,8 @@ class Command:
 
     def __call__(self, *words: str | Path) -> "Command":
         self._monkeypatch.setattr(sys, "argv", ["sketchpipe", *map(str, words)])
-        before = signal.getsignal(signal.SIGTERM)
-        try:
-            with pytest.raises(SystemExit) as ended:
-                main()
-        finally:
-            signal.signal(signal.SIGTERM, before)
+        with pytest.raises(SystemExit) as ended:
+            run_command()
         self.code = int(ended.value.code or 0)
         self.out, self.err = self._capsys.readouterr()
         return self
@@ -301,6 +297,7 @@ def test_classes_lists_the_words_or_those_that_resemble(run: Command) -> None:
     assert run("classes").out.splitlines() == list(WORDS)
     assert run("classes", "hotdog").out.splitlines()[0] == "hot dog"
     run("classes", "qqqq").fails(3, 'no word resembles "qqqq"')
+    run("classes", "").fails(2, 'TEXT "": expected a word, or no TEXT for all words')
 
 
 def test_help_names_every_command(run: Command) -> None:
@@ -353,5 +350,8 @@ def test_an_interrupted_build_says_so_in_a_line_and_leaves_no_shards(tmp_path: P
         assert "building from 8 files" in process.stderr.readline()
         process.send_signal(number)
         said = process.stderr.read()
-    assert (process.wait(), said) == (code, f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}\n")
+    assert (process.wait(), said) == (
+        code,
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}; the same command resumes the build\n",
+    )
     assert files_of(tmp_path / "out") == {}

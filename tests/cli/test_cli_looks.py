@@ -50,7 +50,7 @@ def test_a_run_is_trained_scored_and_asked_in_its_own_encoding_and_framing(
     drawings = test.read_rows(np.arange(len(test)))
     drawn = render(drawings.take(np.flatnonzero(drawings.key_id == key)), RenderConfig(64, 1.25, encoding, "centred"))
     picture = np.asarray(Image.open(work / "image.png"))
-    np.testing.assert_array_equal(picture.reshape(64, 64, -1), drawn[0])
+    np.testing.assert_array_equal(picture.reshape(256, 256 + 8 + 64, -1)[:64, -64:], drawn[0])
     assert drawn.shape[-1] == channels
 
 
@@ -90,3 +90,15 @@ def test_a_report_without_a_step_since_the_last_one_shows_the_epoch_alone(capsys
     line = TrainingLine(CONFIG, pause_seconds=0.0)
     line.report(Progress(0, 7, 7, Reading([], float("nan"), 0.0, 0.0), None))
     assert capsys.readouterr().err == f"epoch 1/{CONFIG.epochs}\n"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "epoch", "advised"),
+    [(3, 0, "; --epochs 1 would take 20 s"), (4, 0, "; --epochs 2 would take 30 s"), (1, 0, ""), (4, 2, "")],
+)
+def test_fewer_epochs_are_advised_with_their_time_and_only_where_a_run_begins(
+    capsys: pytest.CaptureFixture[str], epochs: int, epoch: int, advised: str
+) -> None:
+    line = TrainingLine(dataclasses.replace(CONFIG, epochs=epochs))
+    line.report(Progress(epoch, 10, 100, Reading([1.0], 0.5, 50.0, 0.0), 60.0))
+    assert capsys.readouterr().err.splitlines()[0] == f"50 images/s: about 1 min 0 s left{advised}"

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 import os
 import re
 import resource
@@ -90,7 +91,7 @@ def test_a_new_run_says_what_it_trains_and_writes_what_it_saw(work: Path) -> Non
     assert (ran.returncode, ran.stdout) == (0, "")
     lines = ran.stderr.splitlines()
     assert lines[0].startswith(f"training {RUN} on ")
-    assert lines[0].endswith("492 drawings of 10 classes (synthetic sample), 1 epochs, batch 64")
+    assert lines[0].endswith("492 drawings of 10 classes (synthetic sample), 1 epoch, batch 64")
     assert re.match(r"epoch 1/1: loss \d\.\d{3}, accuracy [\d.]+%, validation top-1 [\d.]+%, top-3", lines[-2])
     assert lines[-1] == f"{RUN}: done; next: sketchpipe evaluate, sketchpipe predict --random"
     assert sorted(entry.name for entry in (work / RUN).iterdir()) == [
@@ -100,7 +101,11 @@ def test_a_new_run_says_what_it_trains_and_writes_what_it_saw(work: Path) -> Non
 
 def test_a_finished_run_has_nothing_to_do_and_the_same_command_starts_another(done: Path) -> None:
     ran = in_process(*TRAIN, "--epochs", "2", "--run", RUN, cwd=done)
-    assert (ran.returncode, ran.stderr) == (0, f"{RUN}: nothing to do, its 2 epochs are done\n")
+    assert (ran.returncode, ran.stderr) == (
+        0,
+        f"{RUN}: nothing to do, 2 epochs done; train it for more epochs with `sketchpipe train --resume --run {RUN} "
+        f"--epochs 4`, or start a new run from its weights with --start {RUN}\n",
+    )
     ran = in_process(*TRAIN, "--epochs", "2", cwd=done)
     assert ran.stderr.startswith("training runs/002-sketch-classifier on ")
     assert final_arrays(done / "runs" / "002-sketch-classifier") == final_arrays(done / RUN)
@@ -150,6 +155,36 @@ def test_a_run_of_another_configuration_is_refused(done: Path, arguments: tuple[
         assert (ran.returncode, ran.stderr.count("\n")) == (5, 1)
         assert f"{RUN}: a run of another configuration (" in ran.stderr
         assert message in ran.stderr
+
+
+def test_of_many_settings_that_differ_those_that_were_given_are_told(done: Path) -> None:
+    arguments = ("train", "--shards", "shards/sample", "--epochs", "2", "--lr", "0.5", "--seed", "3", "--run", RUN)
+    ran = in_process(*arguments, cwd=done)
+    assert (ran.returncode, ran.stderr.count("\n")) == (5, 1)
+    assert (
+        f"{RUN}: a run of another configuration (lr 0.001 in the run, 0.5 here; seed 0 in the run, 3 here; "
+        in ran.stderr
+    )
+    assert re.search(r"; and \d+ more\); choose another --run, or train it for more epochs with `", ran.stderr)
+    assert f"--start {RUN}" in ran.stderr
+    # A run that is named to be resumed on shards that are named keeps its own settings.
+    unfinish(done / RUN)
+    ran = in_process("train", "--resume", "--run", RUN, "--shards", "shards/sample", cwd=done)
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_so_few_drawings_that_no_batch_fits_are_told(tmp_path: Path) -> None:
+    for word in ("cat", "dog"):
+        lines = [json.dumps({"word": word, "key_id": str(key), "drawing": [[[0, key], [0, 9]]]}) for key in range(1, 4)]
+        (tmp_path / f"{word}.ndjson").write_text("\n".join(lines) + "\n")
+    built = in_process("shards", "cat.ndjson", "dog.ndjson", "--splits", "1,0,0", "--to", "few", cwd=tmp_path)
+    assert built.returncode == 0, built.stderr
+    ran = in_process("train", "--shards", "few", cwd=tmp_path)
+    assert (ran.returncode, ran.stderr.count("\n")) == (2, 1)
+    said = r"few: the training split \((\d) drawings\) is smaller than the batch chosen for it, 8, .*use --batch (\d)\n"
+    found = re.search(said, ran.stderr)
+    assert found, ran.stderr
+    assert found[1] == found[2]
 
 
 def test_a_run_on_other_shards_or_classes_is_refused(done: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -272,4 +307,4 @@ def test_a_split_smaller_than_a_recipes_batch_gets_a_smaller_one(
     shards = sample_shards(tmp_path_factory, "some-classes", classes=["cat", "fish", "tree"])
     ran = in_process("train", "--shards", str(shards), "--epochs", "1", "--network", "sketch-classifier", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert "1 epochs, batch 16" in ran.stderr
+    assert "1 epoch, batch 16" in ran.stderr

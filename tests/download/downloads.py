@@ -13,6 +13,7 @@ from pipeline.download.remote import Patience
 from tests.download.bucket_server import Bucket, lines_of
 
 CAT = lines_of("cat", 9_000)  # some 1.5 MB, several times what is read at once
+OTHER = b"".join(reversed(CAT.splitlines(keepends=True)))  # as long
 HASTY = Patience(tries=3, first_wait_seconds=0.0)
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 NO_PROXY = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"), "")

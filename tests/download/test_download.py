@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.classes import WORDS
-from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
+from tests.download.bucket_server import Bucket, Fault, first_bytes, free_port, lines_of, serve
 from tests.download.downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 pytestmark = pytest.mark.long
@@ -74,9 +74,10 @@ def test_of_very_many_failures_the_last_line_names_five(bucket: Bucket) -> None:
     [("raw", "raw", ".ndjson"), ("binary", "binary", ".bin"), ("numpy", "numpy_bitmap", ".npy")],
 )
 def test_every_format_has_a_folder_of_its_own(bucket: Bucket, form: str, folder: str, suffix: str) -> None:
-    bucket.put("hot dog", b"\0\n\xff" * 99, form=folder, suffix=suffix)
+    content = first_bytes(form) * 99
+    bucket.put("hot dog", content, form=folder, suffix=suffix)
     assert run(bucket, "hot dog", "--format", form)[0] == 0
-    assert Path(f"sketches/quickdraw-{form}/hot dog{suffix}").read_bytes() == b"\0\n\xff" * 99
+    assert Path(f"sketches/quickdraw-{form}/hot dog{suffix}").read_bytes() == content
 
 
 def test_classes_come_from_a_list_or_a_file_too(bucket: Bucket) -> None:
@@ -221,8 +222,8 @@ def test_an_interrupted_download_says_so_and_goes_on(bucket: Bucket, number: int
         said = process.communicate(timeout=60)[1].splitlines()
     assert process.returncode == code
     assert said[1:] == [
-        "sketches/quickdraw: what was downloaded is kept; the same command resumes",
-        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}; "
+        "sketches/quickdraw keeps what was downloaded, and the same command resumes",
     ]
     assert run(bucket, "cat")[0] == 0
     assert bucket.gets("cat")[1:] == [(500_000, len(CAT))]

@@ -17,7 +17,7 @@ from pipeline.download.receipts import partial_path, put_in_place, write_receipt
 from pipeline.errors import DamagedError, LockedError, OutputError, UsageError
 from pipeline.storage.locks import locked_file
 from tests.download.bucket_server import Bucket, Fault, lines_of, serve
-from tests.download.downloads import CAT, HASTY, failure, fetch, hidden
+from tests.download.downloads import CAT, HASTY, OTHER, failure, fetch, hidden
 
 pytestmark = pytest.mark.long
 
@@ -130,17 +130,17 @@ def test_formats_never_mix_in_a_folder(bucket: Bucket, folder: Path) -> None:
 def test_a_crash_between_receipt_and_rename_is_mended(bucket: Bucket, folder: Path) -> None:
     served = bucket.put("cat", CAT)
     fetch(bucket, folder)
-    served.content = CAT[::-1]
+    served.content = OTHER
     path = folder / "cat.ndjson"
     version = read_version("url", {"Content-Length": str(len(CAT)), **served.headers()})
     partial = partial_path(path, version)
-    partial.write_bytes(CAT[::-1])
+    partial.write_bytes(OTHER)
     write_receipt(path, "simplified", version, None, partial)
     bucket.log.clear()
     assert fetch(bucket, folder).fetched == ["cat"]
     assert bucket.gets("cat") == []
-    assert path.read_bytes() == CAT[::-1]
-    partial.write_bytes(CAT[::-1])
+    assert path.read_bytes() == OTHER
+    partial.write_bytes(OTHER)
     put_in_place(path, partial, "simplified", version, None)
     assert hidden(folder) == ["cat.ndjson.json", "lock"]
 
@@ -166,7 +166,7 @@ def test_what_cannot_fit_is_refused_before_anything_is_fetched(bucket: Bucket, f
 def test_what_a_larger_head_needs_is_guessed_from_the_lines_that_are_here(
     bucket: Bucket, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    long = b"".join(b"%01999d\n" % number for number in range(1_000))
+    long = b"".join(b'{"drawing":%01987d}\n' % number for number in range(1_000))
     bucket.put("cat", long)
     fetch(bucket, folder, drawings_per_class=100)
     plans: list[Plan] = []
@@ -182,7 +182,7 @@ def test_what_a_larger_head_needs_is_guessed_from_the_lines_that_are_here(
 
 
 def test_an_interrupted_head_is_guessed_from_its_own_lines(bucket: Bucket, folder: Path) -> None:
-    bucket.put("cat", b"".join(b"%01999d\n" % number for number in range(1_000)))
+    bucket.put("cat", b"".join(b'{"drawing":%01987d}\n' % number for number in range(1_000)))
     bucket.fail("cat", Fault(cut_after=50_000), *[Fault(cut_after=0)] * 2)
     failure(bucket, folder, drawings_per_class=100)
     plans: list[Plan] = []

@@ -18,12 +18,13 @@ from onnx import numpy_helper
 from model.export import export
 from model.export.card import metadata_of
 from model.export.export import check_images, convert, export_run, largest_difference
-from model.networks import NETWORKS, parameter_table
+from model.networks import parameter_table
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run, open_run
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
+from model.specs import NETWORKS
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import from_strokes
 from pipeline.rendering.render import RenderConfig, render
@@ -119,6 +120,30 @@ def test_the_file_is_of_an_opset_that_old_runtimes_read_and_its_shapes_are_right
     assert shapes["images"] == ["N", 64, 64, 3]
     assert shapes["stage1_block1/conv1"] == ["N", 32, 16, 16]
     assert shapes["probabilities"] == ["N", len(CLASSES)]
+
+
+def test_every_convolution_spells_out_its_kernel_and_its_padding(tmp_path: Path) -> None:
+    model = onnx.load_from_string(convert(load_best(fresh_run(tmp_path / "run", "sketchnet"))))
+    found = {node.name: {one.name: onnx.helper.get_attribute_value(one) for one in node.attribute}
+             for node in model.graph.node if node.op_type == "Conv"}  # fmt: skip
+    assert all("auto_pad" not in attributes for attributes in found.values())
+    assert (found["stem"]["kernel_shape"], found["stem"]["pads"]) == ([5, 5], [1, 1, 2, 2])
+    one = found["stage1_block1/conv1"]
+    assert (one["kernel_shape"], one["pads"]) == ([3, 3], [1, 1, 1, 1])
+    one = found["stage1_block1/shortcut"]
+    assert (one["kernel_shape"], one["pads"]) == ([1, 1], [0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("size", [64, 48])
+def test_opencv_gives_the_runs_probabilities(tmp_path: Path, size: int) -> None:
+    cv2 = pytest.importorskip("cv2", reason="OpenCV is not installed")
+    run = fresh_run(tmp_path / "run", "sketchnet", image_size=size)
+    content, images = convert(load_best(run)), random_images(run, 8)
+    expected = Predictor(load_best(run)).probabilities(images)
+    for count in (1, 8):
+        network = cv2.dnn.readNetFromONNX(np.frombuffer(content, np.uint8))  # OpenCV 4 keeps the first batch's size
+        network.setInput(images[:count])
+        np.testing.assert_allclose(network.forward(), expected[:count], atol=1e-4, rtol=0)
 
 
 def test_the_same_run_gives_the_same_bytes_and_another_others(tmp_path: Path) -> None:
@@ -239,7 +264,7 @@ def test_the_command_writes_what_it_proved_and_says_on_how_many(work: Path, tmp_
     counted = f"{sum(rows.values())} synthetic drawings of shards/sample ({splits}), fewer than the usual 1,000"
     assert second.startswith(f"checked by onnxruntime on {counted}: largest difference ")
     assert float(second.rpartition(" ")[2]) < 1e-4
-    assert ran.stderr.splitlines()[0] == f"run: {RUN}"
+    assert ran.stderr.splitlines()[0].startswith(f"run: {RUN}, validation top-1 ")
     run = open_run(work / RUN)
     images, _ = check_images(work / "shards" / "sample", run.config.render_config())
     found = probabilities_of(to.read_bytes(), images)
@@ -335,4 +360,4 @@ def test_a_missing_extra_is_said_with_its_remedy(work: Path, monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     ran = in_process("export", cwd=work)
     assert (ran.returncode, ran.stdout) == (2, "")
-    assert ran.stderr == "sketchpipe: export needs onnxruntime: pip install 'sketchpipe[onnx]'\n"
+    assert ran.stderr == "sketchpipe: export needs onnxruntime: in sketchpipe's folder, pip install -e '.[onnx]'\n"

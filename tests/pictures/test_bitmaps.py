@@ -1,6 +1,5 @@
 import pickle
 import re
-import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.cli.main import main
+from pipeline.cli.main import run as run_command
 from pipeline.errors import InputError
 from pipeline.pictures.npy import bitmap_splits, find_bitmaps, open_bitmaps, word_of_file
 from pipeline.pictures.png import encode_png
@@ -148,13 +147,8 @@ def test_google_s_bitmaps_become_pictures(quickdraw: Path, tmp_path: Path) -> No
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: object) -> tuple[int, str]:
     """The command's exit code and the last line it says."""
     monkeypatch.setattr(sys, "argv", ["sketchpipe", "render", "bitmaps", *map(str, words)])
-    before = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
-    try:
-        with pytest.raises(SystemExit) as ended:
-            main()
-    finally:
-        signal.signal(signal.SIGTERM, before[0])
-        signal.signal(signal.SIGINT, before[1])
+    with pytest.raises(SystemExit) as ended:
+        run_command()
     out, err = capsys.readouterr()
     assert out == ""
     return int(ended.value.code or 0), err.strip().splitlines()[-1]

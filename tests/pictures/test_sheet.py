@@ -2,14 +2,17 @@
 
 import errno
 import os
+import unicodedata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import ImageFont
 
 from pipeline.drawings import from_strokes
 from pipeline.errors import OutputError, UsageError
+from pipeline.pictures.labels import label_of
 from pipeline.pictures.names import safe_name
 from pipeline.pictures.sheet import MAX_SHEET_PIXELS, contact_sheet, sheet_rows
 from pipeline.rendering.render import RenderConfig, render
@@ -63,11 +66,19 @@ def test_a_sheet_too_large_is_refused_though_the_shards_are_damaged(shards: Path
     assert (ran.returncode, "is too large; give fewer columns" in ran.stderr) == (2, True)
 
 
-@pytest.mark.parametrize("word", ["\u732b", "caf\u00e9", "a\0b"])
-def test_a_word_that_the_font_lacks_letters_for_is_shown_as_its_file_name(word: str) -> None:
+@pytest.mark.parametrize("word", ["\u732b", "a\0b"])
+def test_a_word_that_the_fonts_lack_letters_for_is_shown_as_its_file_name(word: str) -> None:
     drawings = from_strokes([[[[0, 255], [0, 255]]]], ["x"])
     shown = contact_sheet([(word, drawings)], RenderConfig(20))
     assert (shown == contact_sheet([(safe_name(word), drawings)], RenderConfig(20))).all()
+
+
+@pytest.mark.parametrize("word", ["caf\u00e9", "\u017c\u00f3\u0142w", "\u043a\u043e\u0442", "\u03b3\u03ac\u03c4\u03b1"])
+def test_letters_are_drawn_where_a_font_has_them_and_in_either_form_of_unicode(word: str) -> None:
+    label = label_of(word, 12, 200)
+    assert (label.text, type(label.font)) == (word, ImageFont.FreeTypeFont)
+    assert label_of(unicodedata.normalize("NFD", word), 12, 200) == label
+    assert label.font.getname()[0] == "DejaVu Sans"
 
 
 def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path) -> None:

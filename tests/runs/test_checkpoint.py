@@ -163,7 +163,7 @@ def test_a_run_is_opened_as_it_was_made(run: Run) -> None:
 
 
 @pytest.mark.parametrize("name", ["run.json", "config.json"])
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 4}'])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": 4}', '{"format_version": 5}'])
 def test_a_damaged_run_is_said(run: Run, name: str, text: str) -> None:
     (run.folder / name).write_text(text)
     with pytest.raises(CheckpointError, match=f"{name}: damaged"):
@@ -173,9 +173,9 @@ def test_a_damaged_run_is_said(run: Run, name: str, text: str) -> None:
 def test_a_run_of_another_format_or_none_is_said(run: Run) -> None:
     with pytest.raises(InputError, match="no run here"):
         open_run(run.folder.parent)
-    for text in (seal({"format_version": 5}), '{"format_version": 3}'):  # before 4 without a checksum
+    for text in (seal({"format_version": 6}), '{"format_version": 3}'):  # before 4 without a checksum
         (run.folder / "run.json").write_text(text)
-        with pytest.raises(MismatchError, match=r"run format [35], this version reads 4; train a new run"):
+        with pytest.raises(MismatchError, match=r"run format [36], this version reads 4 and 5; train a new run"):
             open_run(run.folder)
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -92,6 +93,15 @@ def test_a_run_that_could_not_be_begun_is_begun_when_there_is_room(tmp_path: Pat
                 assert is_free(folder)
                 run_in(folder)
             assert open_run(folder).checkpoint(best=True) is None
+
+
+def test_a_run_whose_folder_was_removed_says_so_and_does_not_bring_it_back(tmp_path: Path) -> None:
+    for number, work in enumerate((save, log, Run.finish)):
+        run = run_in(tmp_path / str(number))
+        shutil.rmtree(run.folder)
+        with pytest.raises(OutputError, match=r"/\d: this folder was removed or renamed while its run was trained"):
+            work(run)
+        assert not run.folder.exists()
 
 
 def test_a_lock_that_cannot_be_written_is_said(tmp_path: Path) -> None:

@@ -45,11 +45,12 @@ def test_a_run_is_listed_with_what_it_is_and_how_good_it_became(work: Path) -> N
     ran = in_process("runs", cwd=work)
     assert (ran.returncode, ran.stderr) == (0, "")
     head, row = (line.split() for line in ran.stdout.splitlines())
-    assert head == ["run", "network", "classes", "shards", *SCORES, "parameters", "state"]
+    assert head == ["run", "network", "classes", "shards", "lr", "batch", *SCORES, "parameters", "state"]
     lines = [json.loads(line) for line in (work / RUN / "metrics.jsonl").read_text().splitlines()]
     best = max(lines, key=lambda line: line["validation_top1"])
     assert row == [
-        RUN, "sketch-classifier", "10", "shards/sample", f"{best['validation_top1']:.1%}", str(best["epoch"] + 1),
+        RUN, "sketch-classifier", "10", "shards/sample", "0.001", "64",
+        f"{best['validation_top1']:.1%}", str(best["epoch"] + 1),
         f"{lines[-1]['validation_top1']:.1%}", "2/2", f"{lines[-1]['seconds'] / 60:.1f}", "14,642", "finished",
     ]  # fmt: skip
 
@@ -63,11 +64,42 @@ def test_runs_are_listed_by_number_the_newest_last(work: Path) -> None:
     assert listed == [RUN, "runs/002-b", "runs/010-c", "runs/1000-d", "runs/mine"]
     told = json.loads(in_process("runs", "--json", cwd=work).stdout)
     assert [one["run"] for one in told["runs"]] == listed
+    assert told["runs"][1].pop("settings")["lr"] == 0.004
     assert told["runs"][1] == {
         "run": "runs/002-b", "state": "finished", "note": "", "network": "sketchnet", "classes": 3,
         "shards": "shards/a", "shards_checksum": "aa", "epochs": 1, "epochs_done": 1, "best_validation_top1": 0.5,
-        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0,
+        "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0, "added": [],
     }  # fmt: skip
+
+
+def test_five_runs_of_one_network_are_told_apart_by_what_differs_between_them(tmp_path: Path) -> None:
+    recipe = {"optimizer": "adam", "schedule": "constant", "encoding": "palette"}
+    made(tmp_path / "runs" / "001-other", 0.5, network="sketch-classifier", **recipe)
+    for number, (lr, batch, seed) in enumerate([(0.01, 64, 0), (0.01, 64, 1), (0.02, 64, 0), (0.02, 32, 1)], 2):
+        made(tmp_path / "runs" / f"{number:03d}-sketchnet", 0.5, lr=lr, batch=batch, seed=seed)
+    (tmp_path / "runs" / "006-spoilt").mkdir()
+    (tmp_path / "runs" / "006-spoilt" / "run.json").touch()
+    head, *rows = (line.split() for line in in_process("runs", cwd=tmp_path).stdout.splitlines())
+    assert head[:7] == ["run", "network", "classes", "shards", "lr", "batch", "seed"]
+    assert [row[4:7] for row in rows[1:]] == [
+        ["0.01", "64", "0"], ["0.01", "64", "1"], ["0.02", "64", "0"], ["0.02", "32", "1"], ["-", "-", "-"],
+    ]  # fmt: skip
+
+
+def test_what_a_shell_makes_of_a_star_is_compared_without_what_is_no_run(tmp_path: Path) -> None:
+    for name in ("001-a", "002-b"):
+        made(tmp_path / "runs" / name, 0.5, lr=float(name[2]))
+    (tmp_path / "runs" / "sweep.png").touch()
+    (tmp_path / "runs" / "notes").mkdir()
+    ran = in_process("runs", "runs/001-a", "runs/002-b", "runs/notes", "runs/sweep.png", cwd=tmp_path)
+    assert [line.split()[:2] for line in ran.stdout.splitlines()] == [
+        ["run", "lr"], ["runs/001-a", "1"], ["runs/002-b", "2"],
+    ]  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (0, "passed over, because no run is there: runs/notes, runs/sweep.png\n")
+    for arguments in (["runs/sweep.png"], ["runs/001-a", "runs/003-typo"]):
+        ran = in_process("runs", *arguments, cwd=tmp_path)
+        assert (ran.returncode, ran.stdout) == (3, "")
+        assert f"{arguments[-1]}: no run here" in ran.stderr
 
 
 def test_of_equal_scores_the_earlier_epoch_is_the_best(tmp_path: Path) -> None:
@@ -126,7 +158,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             "damaged: run.json does not match its checksum",
         ),
         (
-            lambda run: replace_in(run / "run.json", b'"format_version": 4', b'"format_version": 5'),
+            lambda run: replace_in(run / "run.json", b'"format_version": 5', b'"format_version": 4'),
             "damaged: run.json does not match its checksum",
         ),
         (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
@@ -150,7 +182,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             lambda run: flip(run / "config.json", b"palette"),
             "damaged: config.json does not match the SHA-256 in run.json",
         ),
-        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads {FORMAT_VERSION}"),
+        (overwrite("run.json", b'{"format_version": 2}'), f"run format 2, this version reads 4 and {FORMAT_VERSION}"),
         (shutil.rmtree, ""),
     ],
 )
@@ -176,7 +208,7 @@ def test_numbers_that_are_none_are_left_out(work: Path) -> None:
         arrays.write_bytes(b'\x08\0\0\0\0\0\0\0{"params')
     ran = in_process("runs", "--curves", "curves.png", cwd=work)
     assert ran.returncode == 0
-    assert ran.stdout.splitlines()[1].split()[4:] == ["-", "-", "-", "1/2", "-", "-", "finished"]
+    assert ran.stdout.splitlines()[1].split()[6:] == ["-", "-", "-", "1/2", "-", "-", "finished"]
 
 
 @pytest.mark.parametrize("epoch", [10**400, -1, 10**12])
@@ -228,8 +260,8 @@ def loaded_after(work: Path, code: str) -> str:
 
 def test_a_list_needs_neither_jax_nor_numpy_nor_matplotlib(work: Path) -> None:
     code = (
-        "import sys; sys.argv = ['sketchpipe', 'runs']\nfrom pipeline.cli.main import main\n"
-        "try: main()\nexcept SystemExit: pass"
+        "import sys; sys.argv = ['sketchpipe', 'runs']\nfrom pipeline.cli.main import run\n"
+        "try: run()\nexcept SystemExit: pass"
     )
     assert loaded_after(work, code) == "[]"
 

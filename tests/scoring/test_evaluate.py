@@ -19,7 +19,7 @@ from pipeline.rendering.render import render
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.read import open_split
-from tests.small import damaged_copy, in_process, sample_shards, sample_sketches, sketchpipe, trained
+from tests.small import damaged_copy, in_process, run_line, sample_shards, sample_sketches, sketchpipe, trained
 
 WORDS = ("ant", "bird", "cat", "dog")
 RUN = "runs/001-sketch-classifier"
@@ -110,7 +110,7 @@ def test_labels_are_matched_by_word() -> None:
 
 def test_evaluate_scores_every_drawing_of_the_split_as_the_slow_version_does(work: Path) -> None:
     ran = sketchpipe("evaluate", "--json", cwd=work)
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\n")
     found = json.loads(ran.stdout)
     run, split = open_run(work / RUN), open_split(work / "shards" / "sample", "test")
     drawings = split.read_rows(np.arange(len(split)))

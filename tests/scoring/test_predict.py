@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.networks import NETWORKS
 from model.runs.folder import open_run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
+from model.specs import NETWORKS
 from pipeline.shards.read import open_split
-from tests.small import command, in_process, sample_sketches, sketchpipe, trained
+from tests.small import command, in_process, run_line, sample_sketches, sketchpipe, trained
 from tests.sources.naive_binary import pack
 from tests.sources.other_kinds import kaggle_csv, sketch_rnn, stroke_3
 
@@ -36,7 +36,7 @@ def cats(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Path) -> None:
     (work / "image.png").unlink(missing_ok=True)
     ran = sketchpipe("predict", "--random", "--seed", "7", cwd=work)
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\ndrawing: image.png\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\ndrawing: image.png\n")
     *labels, last = ran.stdout.splitlines()
     match = LAST_LINE.fullmatch(last)
     assert match
@@ -46,7 +46,7 @@ def test_a_random_drawing_is_drawn_and_named_and_a_seed_takes_it_again(work: Pat
     assert [line.split()[0] for line in labels if line.endswith("  <- drawn")] == [drew]
     assert 0 < float(percent) <= 100
     with Image.open(work / "image.png") as picture:
-        assert (picture.size, picture.mode) == ((64, 64), "RGB")
+        assert (picture.size, picture.mode) == ((256 + 8 + 64, 256), "RGB")
         assert np.asarray(picture).max() > 100
     assert in_process("predict", "--random", "--seed", "7", cwd=work).stdout == ran.stdout
 
@@ -132,7 +132,14 @@ def test_top_chooses_how_many_labels_are_shown(work: Path, top: str, lines: int)
     ("arguments", "code", "message"),
     [
         ([], 2, "give FILEs"),
-        (["--random", "x.ndjson"], 2, "give FILEs"),
+        (["--random", "x.ndjson"], 2, "--random and x.ndjson: give FILEs or --random, not both"),
+        (["--random", "--run", "runs"], 3, f"runs: is a folder of runs; name one of them, such as {RUN}"),
+        (
+            ["--random", "--run", f"{RUN}/run.json"],
+            3,
+            "run.json: is a file, not the folder of a run; `sketchpipe runs`",
+        ),
+        (["--random", "--run", f"{RUN}/checkpoints"], 3, "checkpoints: no run here"),
         (["x.ndjson", "--shards", "shards/sample"], 2, "--shards goes with --random"),
         (["--random", "--top", "0"], 2, 'top "0": expected a number from 1, or all'),
         (["--random", "--top", "²"], 2, 'top "²"'),
@@ -175,7 +182,7 @@ def test_plot_shows_the_drawing_beside_its_probabilities_and_changes_nothing_els
     to = [str(tmp_path / name) for name in ("image.png", "new/plot.png")]
     ran = in_process("predict", "--random", "--seed", "7", "--image", to[0], "--plot", to[1], cwd=work)
     assert (ran.returncode, ran.stdout) == (0, plain.stdout)
-    assert ran.stderr == f"run: {RUN}\ndrawing: {to[0]}\nplot: {to[1]}\n"
+    assert ran.stderr == f"{run_line(work)}\ndrawing: {to[0]}\nplot: {to[1]}\n"
     assert (tmp_path / "image.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
     first = (tmp_path / "new" / "plot.png").read_bytes()
     assert len(first) < 80_000
@@ -196,7 +203,7 @@ def test_plot_takes_the_first_drawing_of_files_and_of_stdin(work: Path, cats: li
         ran = in_process("predict", str(tmp_path / f"{name}.ndjson"), "--plot", to, "--json", cwd=work)
         assert ran.returncode == 0
     ran = sketchpipe("predict", "-", "--plot", str(tmp_path / "stdin.png"), cwd=work, stdin="".join(cats[:3]))
-    assert (ran.returncode, ran.stderr) == (0, f"run: {RUN}\nplot: {tmp_path / 'stdin.png'}\n")
+    assert (ran.returncode, ran.stderr) == (0, f"{run_line(work)}\nplot: {tmp_path / 'stdin.png'}\n")
     pictures = {(tmp_path / f"{name}.png").read_bytes() for name in ("one", "three", "stdin")}
     assert len(pictures) == 1
     assert not (tmp_path / "image.png").exists()

@@ -187,7 +187,7 @@ def test_an_interrupted_build_says_so_keeps_its_work_and_goes_on(tmp_path: Path,
         said = process.stderr.read()
     assert (process.returncode, said.splitlines()[-1]) == (
         code,
-        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}",
+        f"sketchpipe: {'interrupted' if code == 130 else 'terminated'}; the same command resumes the build",
     )
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".build"]
     again = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -137,7 +137,7 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "fewer times than points": (
         drawing("[[[1,2],[3,4],[0]]]"),
         "time-count",
-        "stroke 1 has 2 points but 1 times",
+        "stroke 1 has 2 points but 1 time",
     ),
     "a raw value beyond any float": (
         drawing("[[[1e400],[3],[0]]]"),

@@ -25,6 +25,7 @@ from model.training.stopping import TrainingStoppedError
 from model.training.train import Progress, Trainer, open_validation
 from pipeline.errors import DivergedError, LockedError, UsageError
 from pipeline.shards.read import open_split
+from pipeline.threads import Times
 from tests.small import sample_shards
 
 STEPS_PER_EPOCH = 7  # of 64 of 492 drawings
@@ -103,6 +104,27 @@ def test_a_stopped_run_ends_with_the_very_parameters_of_one_never_stopped(
         assert not open_run(tmp_path / "run").card.finished
     trainer_of(tmp_path / "run", shards).fit()
     assert open_run(tmp_path / "run").card.finished
+    assert final_arrays(tmp_path / "run") == final_arrays(whole)
+    names = ("epoch", "train_loss", "train_accuracy", "validation_top1", "validation_map3")
+    found, expected = ([{n: line[n] for n in names} for line in metrics_of(run)] for run in (tmp_path / "run", whole))
+    assert found == expected
+
+
+def test_a_run_stopped_during_validation_validates_when_it_is_resumed(
+    whole: Path, shards: Path, tmp_path: Path
+) -> None:
+    trainer = trainer_of(tmp_path / "run", shards)
+    eval_step = trainer.steps.eval_step
+
+    def stop_and_score(variables: Any, images: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return eval_step(variables, images)
+
+    trainer.steps = dataclasses.replace(trainer.steps, eval_step=stop_and_score)
+    with pytest.raises(TrainingStoppedError, match="stopped by SIGINT; resume"):
+        trainer.fit()
+    assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    trainer_of(tmp_path / "run", shards).fit()
     assert final_arrays(tmp_path / "run") == final_arrays(whole)
     names = ("epoch", "validation_top1", "validation_map3")
     found, expected = ([{n: line[n] for n in names} for line in metrics_of(run)] for run in (tmp_path / "run", whole))
@@ -211,7 +233,7 @@ def test_weights_that_are_not_finite_are_never_kept(shards: Path, tmp_path: Path
     trainer_of(tmp_path / "run", shards, epochs=1, batch=492)  # one step, whose loss is that of the sound weights
     spoil(tmp_path / "run", "opt_state", np.inf)
     before = final_arrays(tmp_path / "run")
-    with pytest.raises(DivergedError, match="a weight is not finite after 1 steps"):
+    with pytest.raises(DivergedError, match="a weight is not finite after 1 step;"):
         trainer_of(tmp_path / "run", shards).fit()
     assert final_arrays(tmp_path / "run") == before
 
@@ -288,6 +310,28 @@ def test_many_devices_and_many_steps_a_call_train_to_the_parameters_of_one(
     # Sums over the batch in another order: float32 roundings of 6e-8, grown over six steps of SGD.
     assert found["difference"] < 1e-4
     assert found["traces"] == 1
+
+
+def test_means_are_over_the_whole_epoch_or_without_sums_over_the_steps_of_this_process() -> None:
+    losses = np.array([1.1, 0.3, 1e-7, 2.7], np.float32)
+    whole = meter.Meter(8, Times(), Position(0, 0, 0.0))
+    whole.add({"loss": losses, "accuracy": losses / 4})  # type: ignore[dict-item] # arrays, as device_get returns them
+    whole.read()
+    first = meter.Meter(8, Times(), Position(0, 0, 0.0))
+    first.add({"loss": losses[:1], "accuracy": losses[:1] / 4})  # type: ignore[dict-item]
+    first.read()
+    stored = json.loads(json.dumps([first.loss_sum, first.accuracy_sum]))
+    for before, expected in (
+        (Position(0, 1, 0.0, loss_sum=stored[0], accuracy_sum=stored[1]), whole.means()["train_loss"]),
+        (Position(0, 1, 0.0), np.float64(losses[1:]).mean()),
+    ):
+        second = meter.Meter(8, Times(), before)
+        second.add({"loss": losses[1:], "accuracy": losses[1:] / 4})  # type: ignore[dict-item]
+        second.read()
+        found = second.means()["train_loss"]
+        assert found == expected if before.loss_sum else found == pytest.approx(expected)
+    nothing = meter.Meter(8, Times(), Position(0, 1, 0.0, loss_sum=stored[0], accuracy_sum=stored[1]))
+    assert nothing.means() == {"train_loss": stored[0], "train_accuracy": stored[1]}
 
 
 def test_a_position_is_stored_with_the_name_of_the_best(whole: Path) -> None:

@@ -76,7 +76,7 @@ def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
     Raises:
         OSError: it cannot be written; the old file is unchanged.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)  # without its parents: the run's folder may have been removed
     old = _files(folder)
     number = int(old[-1].name[-6:]) + 1 if old else 1
     # A TensorBoard that has read the old file discards its events when it reads this start of a session.

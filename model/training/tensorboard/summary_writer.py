@@ -97,14 +97,16 @@ class SummaryWriter(Writer):
             if sum(steps) * POINTS < self._session.steps_per_epoch or not steps:
                 return
             readings = [one for _, one in self._readings]
-            rates = np.array([one.images_per_second for one in readings])
-            seconds = np.array(steps) / rates  # times the batch's size, which makes no difference to the means
+            rated = [one for one in readings if one.is_steady] or readings
+            rates = np.array([one.images_per_second for one in rated])
+            # Times the batch's size, which makes no difference to the means.
+            seconds = np.array([len(one.losses) for one in rated]) / rates
             values = {
                 "loss": np.average([one.loss for one in readings], weights=steps),
                 "top1": np.average([one.accuracy for one in readings], weights=steps),
                 "learning_rate": self._session.learning_rate(step - 1),
                 "images_per_second": np.average(rates, weights=seconds),
-                "waiting": np.average([one.waiting for one in readings], weights=seconds),
+                "waiting": np.average([one.waiting for one in rated], weights=seconds),
             }
             self._readings = []
             self._append("train", step, [_scalar(f"step/{name}", float(value)) for name, value in values.items()])
@@ -194,7 +196,7 @@ class SummaryWriter(Writer):
 
     def _has_pictures(self, epoch: int) -> bool:
         """Whether an epoch has pictures: the first, the last, and some in between."""
-        epochs = self._run.config.epochs
+        epochs = self._run.epochs
         every = -(-epochs // PICTURES)
         return epoch == 0 or epoch == epochs - 1 or (epoch + 1) % every == 0
 
