@@ -29,11 +29,9 @@ from pipeline.sources.scanner.faults import (
     NOT_OBJECT,
     OTHER_FORM,
     RECOGNIZED,
-    THREE_EACH,
     TIMESTAMP,
     TOO_LONG,
     TWICE,
-    TWO_EACH,
     UNKNOWN,
     WORD,
 )
@@ -64,7 +62,7 @@ from pipeline.sources.scanner.json_values import (
 from pipeline.sources.scanner.metadata import scan_other_value
 from pipeline.sources.scanner.other_strokes import scan_other_drawing
 from pipeline.sources.scanner.raw_strokes import Scratch
-from pipeline.sources.scanner.shapes import has_other_shape
+from pipeline.sources.scanner.shapes import has_other_shape, points_of_each
 from pipeline.sources.scanner.strokes import scan_drawing
 
 # The bytes of the shortest valid line: {"drawing":[[[0],[0]]]} and its newline.
@@ -124,22 +122,6 @@ def scan_word(
     rows[WORD_START, row] = i + 1
     rows[WORD_END, row] = j - 1
     return j
-
-
-@inner_kernel
-def points_of_each(stroke_end: Int64Array, stroke: int, end: int, point: int) -> int:
-    """TWO_EACH or THREE_EACH if all strokes from `stroke` to before `end` have two points, or three; else 0.
-
-    `point` is where the first of them begins.
-    """
-    points = stroke_end[stroke] - point
-    if points < 2 or points > 3:
-        return 0
-    for k in range(stroke, end):
-        if stroke_end[k] - point != points:
-            return 0
-        point = stroke_end[k]
-    return TWO_EACH if points == 2 else THREE_EACH
 
 
 @inlined_kernel
@@ -208,10 +190,9 @@ def scan_line(
             else:
                 value = i
                 i = scan_field(buf, value, start, name, rows, key_ids, row, fault)
-                if i < 0 and raw is not None:
-                    if fault[0] == OTHER_FORM:
-                        fault[0] = 0
-                        i = scan_other_value(buf, value, start, name, rows, key_ids, row, fault)
+                if raw is not None and i < 0 and fault[0] == OTHER_FORM:
+                    fault[0] = 0
+                    i = scan_other_value(buf, value, start, name, rows, key_ids, row, fault)
         if i < 0:
             return -1
         i = skip_space(buf, i)
