@@ -8,7 +8,8 @@ line on stderr that says so, or, if the signal came after its work was done, wit
 milliseconds, in which Python itself starts and `sketchpipe` has not run a line yet: they are counted apart.
 
 Each trial begins in the same state: `train` and `sweep` without runs, `shards` without shards. The first command of
-each kind is not counted; it compiles. The latency is the time from the signal to the end of the process.
+each kind is not counted; it compiles. The latency is the time from the signal to the end of the process; the
+last column is the moment of the longest one.
 """
 
 import argparse
@@ -145,12 +146,13 @@ def clear(work: Path) -> None:
 
 def table(ended: dict[str, list[Ended]]) -> Iterator[str]:
     """A row for each command and outcome, with the latency."""
-    yield "| command | outcome | trials | latency: median | 95 % | most |"
-    yield "|---|---|---|---|---|---|"
+    yield "| command | outcome | trials | latency: median | 95 % | most | after |"
+    yield "|---|---|---|---|---|---|---|"
     for name, trials in ended.items():
         for outcome, count in sorted(Counter(one.outcome() for one in trials).items()):
-            taken = sorted(one.latency for one in trials if one.outcome() == outcome)
-            shown = (statistics.median(taken), taken[int(0.95 * (len(taken) - 1))], taken[-1])
+            latencies = sorted((one.latency, one.moment) for one in trials if one.outcome() == outcome)
+            taken = [latency for latency, _ in latencies]
+            shown = (statistics.median(taken), taken[int(0.95 * (len(taken) - 1))], *latencies[-1])
             yield f"| {name} | {outcome} | {count} | " + " | ".join(f"{one:.2f} s" for one in shown) + " |"
 
 

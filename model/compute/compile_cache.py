@@ -1,11 +1,11 @@
 """Keeps what XLA compiled on disk between processes, with a SHA-256 for each entry of the cache.
 
 JAX writes a cache entry in place and reads it without a checksum: it loaded 119 of 200 entries in which one bit was
-flipped, and one of them ended the process by SIGILL. So a process that ends writes the SHA-256 of each entry beside it.
-The next process first removes every entry whose SHA-256 is missing or does not match, and XLA compiles those again.
+flipped, and one of them ended the process by SIGILL. So the SHA-256 of each entry is written beside it, right after the
+entry: a process that a signal ends keeps what it compiled. The next process first removes every entry whose SHA-256 is
+missing or does not match, and XLA compiles those again.
 """
 
-import atexit
 import contextlib
 import functools
 import hashlib
@@ -18,6 +18,7 @@ from pipeline import first_calls
 from pipeline.kernel_cache import user_cache
 
 _CHECKSUM_SUFFIX = ".sha256"
+_COMPILED = "/jax/core/compile/backend_compile_duration"  # is told after the entry was written
 
 
 def keep_compiled() -> None:
@@ -43,7 +44,7 @@ def keep_compiled() -> None:
         )
         return
     jax.config.update("jax_compilation_cache_dir", str(folder))
-    atexit.register(write_checksums, folder)
+    _write_checksums_to(folder)
 
 
 @functools.cache
@@ -51,10 +52,21 @@ def _note_first_calls() -> None:
     """Let `first_calls` know, once in a process, when XLA has compiled or loaded something."""
 
     def note(event: str, duration_secs: float, **_details: str | int) -> None:  # noqa: ARG001
-        if event == "/jax/core/compile/backend_compile_duration":
+        if event == _COMPILED:
             first_calls.note()
 
     jax.monitoring.register_event_duration_secs_listener(note)
+
+
+@functools.cache
+def _write_checksums_to(folder: Path) -> None:
+    """Write the SHA-256 of each new entry in `folder` as soon as JAX has written it, once it has compiled it."""
+
+    def write(event: str, duration_secs: float, **_details: str | int) -> None:
+        if event == _COMPILED and duration_secs >= jax.config.jax_persistent_cache_min_compile_time_secs:  # type: ignore[attr-defined]
+            write_checksums(folder)
+
+    jax.monitoring.register_event_duration_secs_listener(write)
 
 
 def remove_unverified(folder: Path) -> None:

@@ -19,8 +19,9 @@ from model.networks import make_network
 from model.runs.checkpoint import Position
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
-from model.scoring.evaluate import EVAL_BATCH, labels_in, score_batches
+from model.scoring.evaluate import EVAL_BATCH, See, labels_in, score_batches
 from model.scoring.loaded import LoadedRun
+from model.scoring.metrics import Scores
 from model.training.memory import explained_out_of_memory
 from model.training.meter import Meter, Reading
 from model.training.optimizer import make_schedule, make_tx
@@ -119,6 +120,7 @@ class Trainer:
                 Session(self.run, self._steps_per_epoch, step, position.seconds, self._learning_rate, self.warn)
             )
             self._before, self._began = position.seconds, time.perf_counter()
+            self._compile(state)
             state = self.steps.put_state(state)
             for epoch in range(position.epoch, self.run.epochs):
                 self._raise_if(stopped)
@@ -155,6 +157,17 @@ class Trainer:
             position = self.run.save(state, position, best=False)  # so that resuming does not need the other run
         return state, position
 
+    def _compile(self, state: TrainState) -> None:
+        """Compile all but the first train step here, because signals wait for compilations once that step is done."""
+        placed, config = self.steps.put_state(state), self.run.config
+        self._score(placed, limit=1)
+        self._learning_rate(0)
+        if len(self.loader) % self.steps.fused:  # the last batches of an epoch, which are trained on one by one
+            render = config.render_config()
+            images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
+            batch = self._put(images, np.zeros(config.batch, np.int32))
+            self.steps.train_steps(placed, *([array] for array in batch))
+
     def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
         meter = self._meter = Meter(self.run.config.batch, self.loader.times, position)
@@ -183,25 +196,13 @@ class Trainer:
         done = (epoch + 1) * self._steps_per_epoch
         metrics: dict[str, Any] = {"epoch": epoch, "step": done, "seconds": position.seconds, **self._meter.means()}
         metrics["learning_rate"] = self._learning_rate(done - 1)
-        scores, top1, corrupt = None, None, self.loader.corrupt
-        if self._scored is not None:
-            validation, classes = self._scored.split, self.run.config.classes
-            labels = labels_in(classes, validation.manifest.classes, validation.folder)
-            variables = self.steps.variables(state)
 
-            def see(batch: Batch, logits: NDArray[np.float32]) -> None:
-                self._raise_if(stopped)
-                self._writer.add_validation_batch(epoch, labels, batch, logits)
+        def see(batch: Batch, logits: NDArray[np.float32]) -> None:
+            self._raise_if(stopped)
+            self._writer.add_validation_batch(epoch, self.labels, batch, logits)
 
-            scores = score_batches(
-                self.steps.eval_step,
-                variables,
-                self._scored,
-                labels,
-                classes,
-                limit=VALIDATION_DRAWINGS,
-                see=see,
-            )
+        scores, top1, corrupt = self._score(state, VALIDATION_DRAWINGS, see), None, self.loader.corrupt
+        if self._scored is not None and scores is not None:
             corrupt |= self._scored.corrupt
             found = scores.as_dict()
             top1 = found["top1"]
@@ -216,6 +217,13 @@ class Trainer:
         best_top1 = top1 if best else position.best_top1
         position = dataclasses.replace(position, seconds=self._seconds(), validation_top1=top1, best_top1=best_top1)
         return position, best
+
+    def _score(self, state: TrainState, limit: int, see: See | None = None) -> Scores | None:
+        """Score the validation split, whose labels are those of the training split; None if it has no drawings."""
+        if self._scored is None:
+            return None
+        step, variables, classes = self.steps.eval_step, self.steps.variables(state), self.run.config.classes
+        return score_batches(step, variables, self._scored, self.labels, classes, limit=limit, see=see)
 
     def _save(self, state: TrainState, position: Position, *, best: bool) -> Position:
         host = self.steps.get_state(state)

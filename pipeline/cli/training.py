@@ -1,5 +1,6 @@
 """Trains a run and prints its progress, for `sketchpipe train` and `sketchpipe sweep`."""
 
+import gc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def train_run(
     if choice.adds_epochs:
         run.write_added()
     say("compiling the train step")
+    gc.set_threshold(700, 10, 10)  # Python's own again, which `main` raised for the imports: training takes hours
     with TrainingLine(replace(config, epochs=run.epochs), tell_duration=alone) as line:
         trainer.report, trainer.epoch_done, trainer.warn = line.report, line.epoch_done, line.say
         trainer.fit()

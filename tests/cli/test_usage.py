@@ -19,9 +19,10 @@ LINES = {
     ("train", "--epochs", "x"): "invalid value for '--epochs': expected a whole number, found \"x\"",
     ("train", "--lr=x"): "invalid value for '--lr': expected a number, found \"x\"",
     ("train", "--network"): "option '--network' requires an argument",
-    ("sample", "drawings"): "got unexpected extra argument(s) (drawings)",
-    ("sweep", "--batch", "32", "64"): "got unexpected extra argument(s) (64); a list is one argument with commas",
     ("shards",): "missing argument 'SOURCE'",
+    ("evaluate", "runs/001-x"): "unexpected argument: runs/001-x; a folder is given with --run or --shards",
+    ("train", "shards/x"): "unexpected argument: shards/x; a folder is given with --run or --shards",
+    ("inspect", "shards/x", "shards/y"): "unexpected argument: shards/y",
     ("train", "--device", "tpu"): "invalid value for '--device': 'tpu' is not one of 'auto', 'cpu', 'gpu'",
 }  # fmt: skip
 

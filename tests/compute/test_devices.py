@@ -78,10 +78,24 @@ def test_what_was_compiled_is_used_only_as_it_was_written(tmp_path: Path) -> Non
     for name in ("whole", "flipped", "unproved"):
         (tmp_path / f"{name}-cache").write_bytes(bytes(100))
     write_checksums(tmp_path)
-    (tmp_path / "unproved-cache.sha256").unlink()  # as a killed process leaves it
+    (tmp_path / "unproved-cache.sha256").unlink()  # as a process that was killed between the two leaves it
     (tmp_path / "flipped-cache").write_bytes(bytes(99) + b"\x01")
     remove_unverified(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"whole-cache", "whole-cache.sha256"}
+
+
+def test_a_process_that_ends_at_once_keeps_what_it_compiled(tmp_path: Path) -> None:
+    script = (
+        "import jax, os, model.compute.compile_cache as c; c.keep_compiled(); jax.jit(lambda x: x + 1)(1); os._exit(0)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    environment |= {"PYTHONPATH": str(Path(__file__).parents[2])}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True)
+    folder = tmp_path / "sketchpipe" / "xla"
+    before = sorted(path.name for path in folder.glob("*-cache*"))
+    remove_unverified(folder)
+    assert sorted(path.name for path in folder.glob("*-cache*")) == before != []
 
 
 def test_without_a_place_for_it_nothing_is_kept_and_nothing_said(tmp_path: Path) -> None:

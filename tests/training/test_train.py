@@ -114,10 +114,11 @@ def test_a_run_stopped_during_validation_validates_when_it_is_resumed(
     whole: Path, shards: Path, tmp_path: Path
 ) -> None:
     trainer = trainer_of(tmp_path / "run", shards)
-    eval_step = trainer.steps.eval_step
+    eval_step, train_steps = trainer.steps.eval_step, trainer.steps.train_steps
 
     def stop_and_score(variables: Any, images: Any) -> Any:
-        signal.raise_signal(signal.SIGINT)
+        if train_steps._cache_size():  # type: ignore[attr-defined] # the first call, before any step, only compiles
+            signal.raise_signal(signal.SIGINT)
         return eval_step(variables, images)
 
     trainer.steps = dataclasses.replace(trainer.steps, eval_step=stop_and_score)
@@ -129,6 +130,30 @@ def test_a_run_stopped_during_validation_validates_when_it_is_resumed(
     names = ("epoch", "validation_top1", "validation_map3")
     found, expected = ([{n: line[n] for n in names} for line in metrics_of(run)] for run in (tmp_path / "run", whole))
     assert found == expected
+
+
+def test_nothing_is_compiled_while_signals_are_delayed(shards: Path, tmp_path: Path) -> None:
+    jax.clear_caches()  # of what other tests compiled
+    trainer = trainer_of(tmp_path / "run", shards, schedule="cosine")
+    compiled: list[str] = []
+
+    def note(event: str, _seconds: float, **details: str | int) -> None:
+        if event == "/jax/core/compile/backend_compile_duration":
+            compiled.append(str(details.get("fun_name")))
+
+    def report(progress: Progress) -> None:
+        if (progress.epoch, progress.step) == (0, 1):  # the first step is done
+            assert compiled
+            compiled.clear()
+
+    trainer.report = report
+    jax.monitoring.register_event_duration_secs_listener(note)
+    try:
+        trainer.fit()
+    finally:
+        jax.monitoring.unregister_event_duration_listener(note)
+    assert len(metrics_of(tmp_path / "run")) == 2
+    assert compiled == []
 
 
 def test_a_run_stopped_while_it_is_finished_is_done_and_says_that_it_was_stopped(shards: Path, tmp_path: Path) -> None:
