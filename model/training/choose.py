@@ -204,7 +204,7 @@ def _remedy(run: Run) -> str:
         return f"choose another --run, or {further(run)}"
     return (
         f"choose another --run, or resume this one with `sketchpipe train --resume --run "
-        f"{shlex.quote(str(run.folder))}`; when its {counted(run.epochs, 'epoch')} are done, --epochs adds more"
+        f"{shlex.quote(str(run.folder))}`; after its {counted(run.epochs, 'epoch')}, --epochs adds more"
     )
 
 

@@ -85,7 +85,7 @@ def _tell_newest(folder: Path) -> None:
     say(f"run: {folder}, validation top-1 {percent(run.best[0])}" if run.best else f"run: {folder}, not validated yet")
     reasons, remedy = [], "--run names another"
     if run.state in ("unfinished", "training", "diverged"):
-        reasons.append(f"is {run.state} ({run.epochs_done} of {run.settings['epochs']} epochs are done)")
+        reasons.append(f"is {run.state} ({run.epochs_done} of {run.epochs_planned} epochs are done)")
     if (better := better_run(run, [summarize(one) for one in find_runs()])) is not None and better.best is not None:
         reasons.append("is not the best on its shards")
         remedy = f"--run {shlex.quote(str(better.folder))} has {percent(better.best[0])}"

@@ -60,8 +60,9 @@ def _instead(name: str, context: Any, possible: Sequence[str]) -> str:
 
 def _place_for(extra: str, context: Any) -> str:
     """How to give what was given as an argument that the command does not have."""
-    if "/" not in extra and not Path(extra).is_dir():
-        return "; a list is one argument with commas"  # as of --classes cat dog
+    if "/" not in extra and not Path(extra).is_dir():  # as of --classes cat dog
+        takes_list = context is not None and any(one.metavar in ("LIST", "WORDS") for one in context.command.params)
+        return "; a list is one argument with commas" if takes_list else ""
     known = {spelled for one in context.command.params for spelled in one.opts} if context is not None else set()
     options = [option for option in ("--run", "--shards") if option in known]
     return f"; a folder is given with {' or '.join(options)}" if options else ""

@@ -19,6 +19,8 @@ LINES = {
     ("train", "--epochs", "x"): "invalid value for '--epochs': expected a whole number, found \"x\"",
     ("train", "--lr=x"): "invalid value for '--lr': expected a number, found \"x\"",
     ("train", "--network"): "option '--network' requires an argument",
+    ("sample", "drawings"): "unexpected argument: drawings",
+    ("sweep", "--batch", "32", "64"): "unexpected argument: 64; a list is one argument with commas",
     ("shards",): "missing argument 'SOURCE'",
     ("evaluate", "runs/001-x"): "unexpected argument: runs/001-x; a folder is given with --run or --shards",
     ("train", "shards/x"): "unexpected argument: shards/x; a folder is given with --run or --shards",

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from model.runs.card import Added
 from model.runs.folder import Run
 from tests.runs.fresh_runs import fresh_run
 from tests.small import change_card, in_process
@@ -55,5 +56,9 @@ def test_an_unfinished_run_is_said_to_be_one(tmp_path: Path) -> None:
     told = "run: runs/003-c, validation top-1 75.0%"
     reason = "this run is the newest, but is unfinished (2 of 4 epochs are done); --run names another"
     assert said(tmp_path) == [told, reason]
+    added = Added(epochs=8, lr=0.001, warmup=0.05)
+    change_card(tmp_path / "runs" / "003-c", added=(added,))
+    assert said(tmp_path) == [told, reason.replace("2 of 4", "2 of 8")]
+    change_card(tmp_path / "runs" / "003-c", added=())
     with run.locked():
         assert said(tmp_path) == [told, reason.replace("unfinished", "training")]

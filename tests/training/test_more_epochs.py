@@ -184,7 +184,7 @@ def test_what_cannot_be_added_is_refused_and_leaves_the_run_as_it_was(run: Path)
 
 def test_an_unfinished_run_is_resumed_first(run: Path) -> None:
     change_card(run, finished=False)
-    with pytest.raises(MismatchError, match=r"epochs 2 in the run, 4 here\); .* when its 2 epochs are done, --epochs"):
+    with pytest.raises(MismatchError, match=r"epochs 2 in the run, 4 here\); .* after its 2 epochs, --epochs"):
         choose_run(None, run, {"epochs": 4}, only_begun=True)
     added = (Added(epochs=6, lr=0.001, warmup=0.05),)
     change_card(run, added=added)
