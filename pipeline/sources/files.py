@@ -156,8 +156,9 @@ def _files_below(
     there = [file for file in there if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
     made = {file.parent for file in there if file.name in _MADE}
-    files = [file for file in there if is_wanted(file) and file not in own]
-    others = [file for file in there if not (is_wanted(file) or (made and made.intersection(file.parents)))]
+    taken = {file for file in there if is_wanted(file)}
+    files = sorted(taken - own)
+    others = [file for file in there if not (file in taken or made.intersection(file.parents))]
     if not files:
         if any(stem_and_ending(file.name)[1] == _BITMAPS for file in others):
             raise InputError(f"{given}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
