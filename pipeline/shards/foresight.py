@@ -23,7 +23,8 @@ def foresee_refusals(sources: Sequence[Source], options: BuildOptions, *, strict
         InputError: the build would be refused.
     """
     counts = Counts(sources, options)
-    whole, judged = set(), set()
+    whole: set[int] = set()
+    judged: set[int] = set()
     for k, source in enumerate(sources):
         is_limited = options.drawings_per_class is not None and len(whole) < k and source.declared is not None
         if source.path.is_file() and _count(k, source, counts, strict and not is_limited):
