@@ -181,7 +181,7 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "an object with more x than y": (
         drawing('[{"x":[1,2],"y":[3]}]'),
         "xy-lengths",
-        "stroke 1 has 2 x but 1 y values",
+        "stroke 1 has 2 x but 1 y value",
     ),
     "a drawing as a string of text": (drawing('"house"'), "wrong-type", '"drawing" is not a list of strokes'),
     "a string that ends after the drawing": (
@@ -281,6 +281,7 @@ NULLED = {
             f'"{text}"': "unreadable"
             for text in (
                 *("yesterday", "2017-02-29 00:00:00 UTC", r"2017-03-02 23:25:10 UT\u0043", "2017-13-02 23:25:10 UTC"),
+                *("0001-01-01T00:00:00+01:00", "9999-12-31 23:59:59.5-00:01"),
                 *("0000-03-02 23:25:10 UTC", "2017-04-31 23:25:10.07453 UTC", "2017-03-02 24:00:00.00000 UTC"),
                 *("2016-12-31 23:59:60 UTC", "2017-03-02 23:25:10.0123456789 UTC", "2017-03-02 23:25:10. UTC"),
                 *("2017/03/02 23:25:10.07453 UTC", "2017-03-02 23.25.10.07453 UTC", "2017-03-02 23:25:10.07453 UTD"),
