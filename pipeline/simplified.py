@@ -71,7 +71,8 @@ def write_simplified(
     sources = find_sources(inputs, tell=tell)
     targets: dict[Path, Source] = {}
     for source in sources:
-        target = folder / f"{plain_stem(PurePath(source.name).name)}.ndjson"
+        stem = plain_stem(PurePath(source.name).name).replace("/", "%2F")  # in the name of a file, and read as a slash
+        target = folder / f"{stem}.ndjson"
         if target in targets:
             raise UsageError(
                 f"{source.path} and {targets[target].path} would both be written to {target}; simplify them into "

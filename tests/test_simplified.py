@@ -82,6 +82,14 @@ def test_two_sources_of_one_name_are_an_error(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+def test_a_slash_in_the_name_of_a_file_leads_into_no_other_folder(tmp_path: Path) -> None:
+    names = ["AC%2FDC.ndjson", "x%2F..%2F..%2Fy.ndjson"]
+    for name in names:
+        (tmp_path / name).write_text(RAW)
+        list(write_simplified([str(tmp_path / name)], tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
+
+
 def test_a_source_without_drawings_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "cat.ndjson").write_text("nothing\n")
     with pytest.raises(InputError, match=r"cat\.ndjson"):

@@ -139,7 +139,7 @@ def _sources_or_built(
 def _unchanged(folder: Path, origin: Origin, strict: bool) -> Manifest | None:
     """The manifest of the shards in `folder` if they were built from `origin` and are complete; else None."""
     before = _ours(folder)
-    told = strict and before is not None and before.rejects  # the error must name the first reject
+    told = strict and before is not None and (before.rejects or before.notes)  # the error must name the first line
     if before is None or told or read_origin(folder) != origin or not _is_whole(folder, before):
         return None
     return before

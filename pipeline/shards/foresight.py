@@ -16,16 +16,24 @@ def foresee_refusals(sources: Sequence[Source], options: BuildOptions, *, strict
     """Raise the error with which a build would be refused, as far as the beginnings of its sources show.
 
     A source is read to its end if its beginning has more rejects than drawings. A class is called missing if no
-    beginning and no file's name has it, unless a source of several words goes on after its beginning.
+    beginning and no file's name has it, unless a source of several words goes on after its beginning. The lines of a
+    file of one word are not judged if a limit may end its reading before them, which depends on longer files before it.
 
     Raises:
         InputError: the build would be refused.
     """
     counts = Counts(sources, options)
-    whole = {k for k, source in enumerate(sources) if source.path.is_file() and _count(k, source, counts, strict)}
-    counts.refuse_unfit(whole)
+    whole: set[int] = set()
+    judged: set[int] = set()
+    for k, source in enumerate(sources):
+        is_limited = options.drawings_per_class is not None and len(whole) < k and source.declared is not None
+        if source.path.is_file() and _count(k, source, counts, strict and not is_limited):
+            whole.add(k)
+        if not is_limited:
+            judged.add(k)
+    counts.refuse_unfit(whole & judged)
     for k, (source, tally) in enumerate(zip(sources, counts.tallies, strict=True)):
-        if k not in whole and 2 * tally.rejected > tally.read:
+        if k in judged - whole and 2 * tally.rejected > tally.read:
             for _ in read_parts(source):  # raises the error
                 pass
     if len(whole) == len(sources):

@@ -204,13 +204,13 @@ class Counts:
                     vocabulary.number(string)
         last = entries[-1]
         for tally, counted in zip(self.tallies, last["tallies"], strict=True):
-            for name, value in zip(_COUNTED, counted, strict=False):  # an older journal lacks the last
+            for name, value in zip(_COUNTED, counted, strict=True):
                 setattr(tally, name, value)
         self._noted = [len(tally.blocks) for tally in self.tallies]
         self._noted_strings = len(self.words.strings), len(self.countrycodes.strings)
         self.admission.load(last["passed"], last["accepted"])
         self.reasons.update(last["reasons"])
-        self.left_out = last.get("left_out", 0)  # versions without the option did not record it
+        self.left_out = last["left_out"]
         self.keyless = last["keyless"]
         self.notes.update(last["notes"])
         for tally, first in zip(self.tallies, last["forms"], strict=True):

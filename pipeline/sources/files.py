@@ -164,8 +164,9 @@ def _files_below(
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
     made = {file.parent for file in there if file.name in _MADE}
     special = sum(not path.is_file() and not made.intersection(path.parents) for path in paths)
-    files = [file for file in there if is_wanted(file) and file not in own]
-    others = [file for file in there if not (is_wanted(file) or (made and made.intersection(file.parents)))]
+    taken = {file for file in there if is_wanted(file)}
+    files = sorted(taken - own)
+    others = [file for file in there if not (file in taken or made.intersection(file.parents))]
     if not files:
         if any(stem_and_ending(file.name)[1] == _BITMAPS for file in others):
             raise InputError(f"{given}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")

@@ -81,8 +81,9 @@ def key_of_text(text: str) -> int:
     >>> key_of_text("user-0")
     8188522848524297003
     """
-    if text.isascii() and text.isdecimal() and int(text) < 1 << 64:
-        return int(text)
+    digits = text.lstrip("0")
+    if text.isascii() and text.isdecimal() and len(digits) <= 20 and int(digits or "0") < 1 << 64:
+        return int(digits or "0")
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 

@@ -149,6 +149,17 @@ def test_a_source_read_to_a_limit_is_not_judged_by_its_rejects(tmp_path: Path) -
     assert isinstance(foresee(tmp_path / "in", tmp_path / "other", drawings_per_class=1), Estimate)
 
 
+def test_a_source_after_a_long_one_is_not_judged_by_lines_that_a_limit_leaves_unread(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in" / "a", cat=LONG).parent
+    write(folder / "b", cat=record("cat", 9_000) + b"bad\n" * 5)
+    build(folder, tmp_path / "out", drawings_per_class=2_500, strict=True)
+    for strict in (False, True):
+        foreseen = foresee(folder, tmp_path / "other", drawings_per_class=2_500, strict=strict)
+        assert isinstance(foreseen, Estimate)
+        with pytest.raises(InputError):
+            foresee(folder, tmp_path / "other", strict=strict)
+
+
 def test_a_build_that_fails_leaves_neither_manifest_nor_rejects(tmp_path: Path) -> None:
     cats(tmp_path / "in")
     build(tmp_path / "in", tmp_path / "out")

@@ -8,7 +8,9 @@ import pytest
 import pipeline
 from pipeline.errors import InputError
 from pipeline.shards.contents import read_contents
+from pipeline.shards.folder import build_folder, foresee_build
 from pipeline.shards.manifest import read_manifest
+from pipeline.shards.options import BuildOptions
 from tests.shards.builds import build, record, records, rows_of, write
 from tests.small import in_process
 
@@ -45,6 +47,14 @@ def test_strict_stops_at_the_first_field_that_cannot_be_read(tmp_path: Path) -> 
     folder = write(tmp_path / "in", cat=records("cat", range(2)) + b"x\n" + record("cat", 3, timestamp=""))
     with pytest.raises(InputError, match=r"in/cat.ndjson:3: expected a JSON object"):
         build(folder, tmp_path / "out", strict=True)
+
+
+def test_strict_names_the_line_although_the_shards_are_there(tmp_path: Path) -> None:
+    folder = write(tmp_path / "in", cat=records("cat", range(2)) + record("cat", 3, timestamp=""))
+    build(folder, tmp_path / "out")
+    for attempt in (build_folder, foresee_build):
+        with pytest.raises(InputError, match=r'in/cat.ndjson:3: "timestamp" is not like'):
+            attempt([str(folder)], tmp_path / "out", BuildOptions(), strict=True)
 
 
 def test_canvas_coordinates_are_simplified_and_counted_and_strict_refuses_them(tmp_path: Path) -> None:

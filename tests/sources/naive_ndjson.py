@@ -238,7 +238,12 @@ def parse_timestamp(value: Any, text: str) -> int | None:
     except ValueError:
         return None
     offset = int(f"{sign or '+'}1") * (int(hours or 0) * 60 + int(minutes or 0)) * 60_000_000
-    return since // datetime.timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0")[:6]) - offset
+    micros = since // datetime.timedelta(microseconds=1) + int((fraction or "0").ljust(6, "0")[:6]) - offset
+    try:
+        EPOCH + datetime.timedelta(microseconds=micros)
+    except OverflowError:  # before year 1 or after year 9999
+        return None
+    return micros
 
 
 def refuse(name: str) -> None:

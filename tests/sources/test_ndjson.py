@@ -16,7 +16,7 @@ from pipeline.errors import InputError
 from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
 from pipeline.sources.chunks import BLOCK_BYTES, Chunk, Scanned
 from pipeline.sources.files import Source
-from pipeline.sources.ndjson import scan_chunk
+from pipeline.sources.ndjson import key_of_text, scan_chunk
 from pipeline.sources.notes import StrokeForms, count_notes, told
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.sources.rejects import Reject
@@ -68,6 +68,15 @@ def test_a_missing_key_id_becomes_a_hash_of_word_and_strokes_alone() -> None:
     ]
     first, second, other = scan(b"\n".join([*lines, b""])).drawings.key_id.tolist()
     assert first == second != other
+
+
+def test_a_key_id_is_a_number_or_a_text_however_long() -> None:
+    nines, zeros = "9" * 5_000, "0" * 5_000
+    texts = [nines, zeros + "7", zeros, "\\u0037" + nines, "\\u0030" + zeros + "7", "\u0667"]
+    lines = [line(key_id=f'"{text}"') for text in texts]
+    keys = scan("\n".join([*(text.decode() for text in lines), ""]).encode()).drawings.key_id.tolist()
+    assert keys == [key_of_text(nines), 7, 0, key_of_text("7" + nines), 7, key_of_text("\u0667")]
+    assert len(set(keys)) == len(keys) - 1
 
 
 def noted(scanned: Scanned) -> dict[str, int]:

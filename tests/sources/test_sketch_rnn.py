@@ -13,8 +13,9 @@ import pytest
 
 from pipeline.errors import InputError
 from pipeline.sources.converters.sketch_rnn import is_sketch_rnn, sketch_rnn_word
+from pipeline.sources.readers import read_head, read_source
 from tests.sources.naive_ndjson import parse_line
-from tests.sources.other_kinds import read, refused, sketch_rnn, stroke_3
+from tests.sources.other_kinds import read, refused, sketch_rnn, source_of, stroke_3
 
 SMALL = [([10, 40, 255], [20, 20, 60]), ([30, 31], [90, 91])]
 LARGE = [([0, 1000, 400], [0, 0, 900]), ([100], [700])]
@@ -82,6 +83,15 @@ def test_larger_drawings_are_simplified_as_raw_ones_are(tmp_path: Path) -> None:
     raw = {"word": "cat", "drawing": [[list(xs), list(ys), [0] * len(xs)] for xs, ys in LARGE]}
     assert rejects == []
     assert [one["drawing"] for one in found] == [parse_line(json.dumps(raw).encode())["drawing"]]
+
+
+def test_the_size_of_a_file_is_estimated_although_its_first_drawings_are_large(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).integers(-9, 9, (40, 30_000, 3)).astype(np.int16)
+    rows[:, :, 2] = 0
+    path = sketch_rnn(tmp_path / "cat.npz", test=list(rows), train=list(rows[:, :20]) * 8)
+    _, size = read_head(source_of(path))
+    whole = sum(len(chunk.text) for chunk in read_source(source_of(path)))
+    assert whole / 2 < size < 2 * whole
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4])

@@ -27,7 +27,7 @@ from pipeline.sources.compressed import BrokenStreamError
 SPLITS = ("test", "valid", "train")  # the small ones first: a build is estimated from the first lines
 _FILE_BYTES = 1 << 30  # the largest of Google's is below a tenth of that
 _MEMBER_BYTES, _RATIO = 1 << 29, 64  # of a decompressed array, and how much larger than compressed
-_DRAWINGS_A_PIECE = 256
+_DRAWINGS_AT_A_TIME = 256
 _FARTHEST = 1e12  # of a step, so that sums stay exact enough and whole ones fit into int64
 _NUMBERS = re.compile(r"[|<>=]?[iuf][1248]")
 _DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError)
@@ -105,11 +105,10 @@ def _lines(archive: zipfile.ZipFile, word: str, note: Callable[[int], object]) -
     word_json, done = json.dumps(word, ensure_ascii=False), 0
     for member in members:
         drawings = _drawings(archive, member)
-        for k in range(0, len(drawings), _DRAWINGS_A_PIECE):
-            note(done + member.compress_size * k // len(drawings))
-            some = drawings[k : k + _DRAWINGS_A_PIECE]
-            texts = _drawings_as_json(some)
-            yield "".join(f'{{"word":{word_json},"drawing":{text}}}\n' for text in texts).encode()
+        for k in range(0, len(drawings), _DRAWINGS_AT_A_TIME):
+            for count, text in enumerate(_drawings_as_json(drawings[k : k + _DRAWINGS_AT_A_TIME]), k + 1):
+                note(max(1, done + member.compress_size * count // len(drawings)))
+                yield f'{{"word":{word_json},"drawing":{text}}}\n'.encode()
         done += member.compress_size
 
 

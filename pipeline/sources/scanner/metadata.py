@@ -28,6 +28,8 @@ from pipeline.sources.scanner.raw_strokes import scan_float
 # of one unit is one of another: these are the seconds of January 1, 1990 and of January 1, 2100.
 _FIRST_SECOND, _LAST_SECOND = 631_152_000, 4_102_444_800
 _MOST_NANOSECONDS = _LAST_SECOND * 10**9
+# January 1 of the years 1 and 10,000, between which Python can hold a time.
+_FIRST_MICROSECOND, _NO_MICROSECOND = -62_135_596_800_000_000, 253_402_300_800_000_000
 _EXACT = 1 << 53  # below this every whole number is a float64
 
 
@@ -130,7 +132,8 @@ def micros_of_text(buf: UInt8Array, i: int) -> int:
     since = micros_since_1970(century * 100 + years, month, day, hour, minute, second)
     if offset == 1440 or since == NO_TIMESTAMP:
         return NO_TIMESTAMP
-    return since + micros - offset * 60_000_000
+    since += micros - offset * 60_000_000
+    return since if _FIRST_MICROSECOND <= since < _NO_MICROSECOND else NO_TIMESTAMP
 
 
 @inner_kernel
