@@ -26,7 +26,9 @@ from machine import machine, say
 from numpy.typing import NDArray
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from pipeline.sources.scanner.raw_strokes import make_scratch, scan_raw_drawing
+from pipeline.sources.scanner.faults import RAW
+from pipeline.sources.scanner.other_strokes import scan_shape
+from pipeline.sources.scanner.raw_strokes import make_scratch
 from tests.sources.naive_simplify import Recipe, simplify
 
 ROUNDS = 7
@@ -106,8 +108,10 @@ def read_pairs(folder: Path) -> tuple[bytes, NDArray[np.int64], dict[int, Pair]]
 def scan_drawings(
     buf: Any, places: Any, x: Any, y: Any, stroke_end: Any, drawing_end: Any, size: Any, fault: Any, scratch: Any
 ) -> None:
+    notes = np.zeros(1, np.int64)
     for k in range(len(places)):
-        if scan_raw_drawing(buf, places[k, 0], places[k, 0], x, y, stroke_end, size, fault, scratch) < 0:
+        place = places[k, 0]
+        if scan_shape(buf, place, place, x, y, stroke_end, size, fault, scratch, RAW, notes) < 0:
             return
         drawing_end[k] = size[0]
 

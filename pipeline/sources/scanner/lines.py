@@ -236,8 +236,8 @@ def scan_lines(
     be missing, null or empty.
 
     `raw` is scratch for drawings whose points are not taken as they are. Without it the kernel stops before the first
-    line in another form than Google's simplified one, which takes a third of the machine code: numba compiles a kernel
-    for the types of its arguments when they occur first, so that only files with such a line cost the rest.
+    line in another form than Google's simplified one, and takes a third of the time to compile: numba compiles it with
+    `raw` only when it is called with it, so that files without such a line never wait for the rest.
     """
     fault = np.zeros(4, np.int64)
     size = np.zeros(3, np.int64)

@@ -234,17 +234,17 @@ def scan_other_drawing(
     fault: Int64Array, scratch: Scratch, notes: Int64Array,
 ) -> int:  # fmt: skip
     """Read the drawing at `i`, which `scan_drawing` refused with `fault`, if it has another shape."""
-    is_raw = has_times(buf, i)
-    while True:  # one call of `scan_shape`, because a second one would double the machine code
-        shape = RAW if is_raw else shape_of(buf, i)
-        if shape == TRIPLES:
-            return fail(fault, THREES)
-        if shape in (NO_STROKE, NO_STROKE_TRIPLES):
-            return fail(fault, OTHER_SHAPE, shape)
-        if shape == LISTS and fault[0] not in (NOT_INTEGER, OUT_OF_RANGE):
-            return -1
-        fault[0] = 0
-        end = scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, shape, notes)
-        if end >= 0 or not is_raw:
+    if has_times(buf, i):
+        end = scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, RAW, notes)
+        if end >= 0:
+            fault[0] = 0
             return end
-        is_raw = False
+    shape = shape_of(buf, i)
+    if shape == TRIPLES:
+        return fail(fault, THREES)
+    if shape in (NO_STROKE, NO_STROKE_TRIPLES):
+        return fail(fault, OTHER_SHAPE, shape)
+    if shape == LISTS and fault[0] not in (NOT_INTEGER, OUT_OF_RANGE):
+        return -1
+    fault[0] = 0
+    return scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, shape, notes)
