@@ -3,7 +3,7 @@
 import filecmp
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -43,7 +43,12 @@ class Simplified:
 
 
 def write_simplified(
-    inputs: Sequence[str], folder: Path, *, workers: int = 1, progress: Progress = untold
+    inputs: Sequence[str],
+    folder: Path,
+    *,
+    workers: int = 1,
+    progress: Progress = untold,
+    tell: Callable[[str], object] = lambda _message: None,
 ) -> Iterator[Simplified]:
     """Write each source as `<name>.ndjson` into `folder`; yields what was made of each source, in the order of names.
 
@@ -56,13 +61,14 @@ def write_simplified(
         folder: the target; it is made where it is missing.
         workers: how many threads parse.
         progress: is called with the number of sources done.
+        tell: is called with a message for each folder of inputs that holds other files too.
 
     Raises:
         InputError: a source cannot be read or holds no drawing.
         OutputError: a file exists with other content, or cannot be written.
         UsageError: two sources would be written into one file.
     """
-    sources = find_sources(inputs)
+    sources = find_sources(inputs, tell=tell)
     targets: dict[Path, Source] = {}
     for source in sources:
         target = folder / f"{plain_stem(PurePath(source.name).name)}.ndjson"

@@ -87,5 +87,5 @@ def test_a_link_keeps_its_own_name(tmp_path: Path) -> None:
 def test_inputs_that_are_not_there_or_hold_nothing_are_errors(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nowhere: no such file or folder"):
         find_sources([str(tmp_path / "nowhere")])
-    with pytest.raises(InputError, match=r"holds no \.ndjson, \.jsonl or \.bin file"):
+    with pytest.raises(InputError, match=r"holds no file of drawings \(\.ndjson, .*, \.bin, .* \.npz\); give another"):
         find_sources([str(tmp_path)])

@@ -37,6 +37,12 @@ def test_command_writes_simplified_lines_and_says_what_was_rejected(tmp_path: Pa
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/cat.ndjson").read_text() == SIMPLIFIED + SIMPLIFIED.replace('"7"', '"8"')
     assert "1 line rejected; the first: " in done.stderr
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine/cat.jsonl").write_text(RAW)
+    (tmp_path / "mine/dog.json").write_text(RAW)
+    told: list[str] = []
+    list(write_simplified([str(tmp_path / "mine")], tmp_path / "mine-out", tell=told.append))
+    assert told == [f"passed over in {tmp_path / 'mine'}: 1 .json"]
     assert "out: 2 drawings in 1 file, 1 rejected" in done.stderr
     again = sketchpipe("simplify", "full_raw_cat.ndjson", "--to", "out", cwd=tmp_path)
     assert "nothing to do; 1 file already there" in again.stderr

@@ -1,13 +1,16 @@
 """What commands share: some options, usage lines, messages, lists of names, and sizes and times as text."""
 
 import functools
+import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
+from typer.models import OptionInfo
 
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
@@ -41,12 +44,14 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
 
     The arguments `sources` and `files` are lists of text, because a source may be a glob, and a file `-`.
     """
+    parameters = inspect.signature(command).parameters
 
     @functools.wraps(command)
     def run(**given: Any) -> None:
         for name, value in given.items():
             if isinstance(value, Path):
-                given[name] = local_path(value)
+                with _named(parameters[name]):
+                    given[name] = local_path(value)
             elif isinstance(value, list) and name in ("sources", "files"):
                 given[name] = [str(local_path(one)) for one in value]
             elif isinstance(value, list):
@@ -54,6 +59,19 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
         command(**given)
 
     return run
+
+
+@contextmanager
+def _named(parameter: inspect.Parameter) -> Iterator[None]:
+    """Put the spelling of an option before the messages of wrong usage that are raised inside; of an argument none."""
+    try:
+        yield
+    except UsageError as error:
+        (about,) = parameter.annotation.__metadata__
+        if not isinstance(about, OptionInfo):
+            raise
+        spelled = (about.param_decls or [f"--{parameter.name.replace('_', '-')}"])[0]
+        raise UsageError(f"{spelled} {error}") from None
 
 
 def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
@@ -66,6 +84,8 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     if text.startswith("@"):
         try:
             entries = local_path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+        except UsageError as error:
+            raise UsageError(f"{option} @{error}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({error})") from error
     else:

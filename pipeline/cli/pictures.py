@@ -35,7 +35,7 @@ def pictures(
     workers: Workers = None,
     force: Annotated[bool, typer.Option("--force", help="Write again even if nothing has changed.")] = False,
 ) -> None:
-    """Draw shards as PNG files, in a folder for each split and class, or as arrays.
+    """Draw shards as PNG files, or as NumPy arrays.
 
     Training needs no pictures: they are for tools that read nothing else, such as torchvision's ImageFolder. Reads
     shards; writes <split>/<class>/<class>-<key_id>.png, drawn by the renderer that training uses, index.csv with a line

@@ -27,7 +27,7 @@ def replay(
     encoding: Annotated[Encoding, typer.Option(help="What the colours show.")] = "palette",
     framing: Annotated[Framing, typer.Option(help="How drawings are placed; corner leaves them as stored.")] = "corner",
 ) -> None:
-    """Animate how a drawing was drawn, as a GIF, or write it as an SVG.
+    """Write a drawing as an animated GIF, or as an SVG.
 
     Reads shards; writes one GIF of 20 frames a second that repeats, drawn by the renderer that training uses. Shards
     keep the order of strokes but no times: each piece of a line takes time in proportion to its length. Each frame is

@@ -89,7 +89,6 @@ def shards(
     def begin(found: Sequence["Source"]) -> None:
         bar.input_bytes = sum(source.path.stat().st_size for source in found)
         say(f"{folder}: building from {counted(len(found), 'file')} ({size(bar.input_bytes)})")
-        _tell_sketch_rnn(found)
         needed = check_space(folder, found, options)
         bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
@@ -110,14 +109,6 @@ def shards(
             f"{folder}: nothing to do; the shards were built from these sources and options (--force builds them again)"
         )
     _summarize(manifest, folder)
-
-
-def _tell_sketch_rnn(sources: Sequence["Source"]) -> None:
-    from pipeline.cli.options import say
-    from pipeline.sources.files import SKETCH_RNN
-
-    if any(source.path.name.lower().endswith(SKETCH_RNN) for source in sources):
-        say("  sketch-rnn's train, valid and test are read together; the splits of the shards are drawn by hash")
 
 
 def _forecast(forecast: "Estimate", folder: Path, workers: int) -> None:

@@ -31,7 +31,7 @@ def simplify(
 
     drawings = rejected = files = new = 0
     with Bar() as bar:
-        for made in write_simplified(sources, to, workers=worker_count(workers), progress=bar):
+        for made in write_simplified(sources, to, workers=worker_count(workers), progress=bar, tell=say):
             drawings, rejected, files = drawings + made.drawings, rejected + made.rejected, files + 1
             new += made.is_new
             if made.first_reject is not None:

@@ -4,6 +4,7 @@ import difflib
 import re
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 # What other tools call an option of ours.
@@ -39,8 +40,8 @@ def usage_message(error: Any) -> str:
     elif (found := re.match("No such command '(.*?)'", message)) and context is not None:
         near = difflib.get_close_matches(found[1], context.command.list_commands(context), 2)
         message = f"no such command '{found[1]}'{_did_you_mean(near)}"
-    elif "unexpected extra argument" in message:  # as of --classes cat dog
-        message = f"{message.rstrip('.')}; a list is one argument with commas"
+    elif found := re.search(r"unexpected extra argument.*? \(([^)]+)\)\.?$", message):
+        message = f"unexpected argument: {found[1]}{_place_for(found[1], context)}"
     else:
         kinds = {"integer": "a whole number", "number": "a number"}
         message = _NUMBER.sub(lambda match: f"expected {kinds[match[1]]}{_found(error.param)}", message)
@@ -55,6 +56,15 @@ def _instead(name: str, context: Any, possible: Sequence[str]) -> str:
         if name in others and ours.split()[0] in known:
             return f"; here it is {ours}"
     return _did_you_mean(possible)
+
+
+def _place_for(extra: str, context: Any) -> str:
+    """How to give what was given as an argument that the command does not have."""
+    if "/" not in extra and not Path(extra).is_dir():
+        return "; a list is one argument with commas"  # as of --classes cat dog
+    known = {spelled for one in context.command.params for spelled in one.opts} if context is not None else set()
+    options = [option for option in ("--run", "--shards") if option in known]
+    return f"; a folder is given with {' or '.join(options)}" if options else ""
 
 
 def _did_you_mean(names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pipeline.shards.foresight import foresee_refusals
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import Origin, origin_of, read_origin
-from pipeline.sources.files import SAMPLE_MARK, Source, find_sources
+from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
 from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
 from pipeline.storage.local import local_path
 from pipeline.storage.locks import holder_of
@@ -49,7 +49,8 @@ def build_folder(
         sizes: how much is done at a time.
         progress: is called with the bytes read so far, and then with the drawings written so far.
         begin: is called with the sources before the build begins.
-        tell: is called with a message for each folder of inputs that holds other files too.
+        tell: is called with a message for each folder of inputs that holds other files too, and with one about files of
+            sketch-rnn's.
 
     Raises:
         SketchpipeError: the build failed, and the message says why; the folder is unchanged.
@@ -125,11 +126,14 @@ def _sources_or_built(
     sources = [source for source in inputs if isinstance(source, Source)]
     texts = [text for text in inputs if isinstance(text, str)]
     try:
-        return sources or find_sources(texts, options.classes, tell)
+        sources = sources or find_sources(texts, options.classes, tell)
     except InputError:
         if force or (orphaned := _built_of_lost(texts, folder, options)) is None:
             raise
         return orphaned
+    if any(source.path.name.lower().endswith(SKETCH_RNN) for source in sources):
+        tell("sketch-rnn's train, valid and test are read together; the splits of the shards are drawn by hash")
+    return sources
 
 
 def _unchanged(folder: Path, origin: Origin, strict: bool) -> Manifest | None:

@@ -1,5 +1,6 @@
 """`build_shards`, the library's form of `build_folder`: takes paths and keyword settings, and prints nothing."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -39,8 +40,10 @@ def build_shards(
 ) -> Manifest:
     """Build shards as `sketchpipe shards` does; does nothing if sources and settings have not changed.
 
+    A warning says what a folder holds beside sources, or how the splits of sketch-rnn's files are treated.
+
     Args:
-        sources: files, folders or globs: ndjson, simplified or raw, and .bin; plain, gzip or zstd.
+        sources: files, folders or globs, of any format that `sketchpipe shards` takes.
         to: the folder for the shards.
         classes: the words to take; None takes every word.
         workers: threads; None takes the machine's cores. Their number changes no byte of the shards.
@@ -61,8 +64,11 @@ def build_shards(
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
     options, folder = BuildOptions(chosen, **settings), local_path(to)
+    messages: list[str] = []
     manifest, _ = build_folder(
         texts, folder, options, workers=workers or core_count(), strict=strict, force=force, progress=progress,
-        begin=lambda found: check_space(folder, found, options),
+        begin=lambda found: check_space(folder, found, options), tell=messages.append,
     )  # fmt: skip
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
     return manifest

@@ -13,10 +13,12 @@ from pipeline.errors import InputError
 from pipeline.sources.converters.sketch_rnn import sketch_rnn_word
 from pipeline.sources.kinds import holds_drawings
 from pipeline.storage.local import local_path
+from pipeline.wording import counted
 
 SAMPLE_MARK = ".synthetic"  # the file that marks a folder as made by `sketchpipe sample`
 _BITMAPS = ".npy"
 SKETCH_RNN = ".npz"
+_WANTED = "file of drawings (.ndjson, .jsonl, .bin, Kaggle's .csv, sketch-rnn's .npz)"
 _ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for end in ("", ".gz", ".zst"))
 # Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
 _OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
@@ -93,7 +95,7 @@ def find_sources(
     """
     known = (*WORDS, *(classes or ()))
     hint = "`sketchpipe sample` makes one to start with"
-    found = find_files(inputs, is_source, ".ndjson, .jsonl or .bin file", hint, tell)
+    found = find_files(inputs, is_source, _WANTED, hint, tell)
     sources = [Source(path, name, word_of_name(name, known)) for name, path in found]
     for source in sources:
         if stem_and_ending(source.path.name)[1] == _BITMAPS:
@@ -150,29 +152,36 @@ def _files_below(
 ) -> list[Path]:
     """The wanted files below a folder, which the user gave as `given`; tells how many others there are, by kind.
 
-    Hidden files, and those in hidden folders, are not looked at.
+    Hidden files, and those in hidden folders, are not looked at. Links to folders are not followed, but told.
     """
-    there = [file for file in folder.rglob("*") if file.is_file()]
-    there = [file for file in there if not any(part.startswith(".") for part in file.relative_to(folder).parts)]
+    below = [folder, *folder.rglob("*")]
+    below = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
+    paths = [path for path in below[1:] if path.is_symlink() or not path.is_dir()]
+    for path in below:
+        if path.is_dir() and not path.is_symlink() and not os.access(path, os.R_OK | os.X_OK):
+            raise InputError(f"{path}: this folder cannot be read; change its permissions, or name other files")
+    there = [path for path in paths if path.is_file()]
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
     made = {file.parent for file in there if file.name in _MADE}
+    special = sum(not path.is_file() and not made.intersection(path.parents) for path in paths)
     files = [file for file in there if is_wanted(file) and file not in own]
     others = [file for file in there if not (is_wanted(file) or (made and made.intersection(file.parents)))]
     if not files:
         if any(stem_and_ending(file.name)[1] == _BITMAPS for file in others):
             raise InputError(f"{given}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
-        only = f", only {_by_kind(there)}" if there else ""
-        raise InputError(f"{given}: holds no {wanted}{only}; give the folder or the files of drawings")
-    if others:
-        tell(f"passed over in {given}: {_by_kind(others)}")
+        only = f", only {_by_kind(there, special)}" if paths else ""
+        remedy = "name a file itself, and it is read or refused with the reason" if there else "give another folder"
+        raise InputError(f"{given}: holds no {wanted}{only}; {remedy}")
+    if others or special:
+        tell(f"passed over in {given}: {_by_kind(others, special)}")
     return files
 
 
-def _by_kind(files: Sequence[PurePath]) -> str:
-    """How many files of each kind there are, as text.
+def _by_kind(files: Sequence[PurePath], special: int = 0) -> str:
+    """How many files of each kind there are, as text, and how many others that are neither file nor folder.
 
-    >>> _by_kind([PurePath("a.CSV"), PurePath("b.csv"), PurePath("sun.ndjson.zip"), PurePath("README")])
-    '2 .csv, 1 .zip, 1 without an ending'
+    >>> _by_kind([PurePath("a.CSV"), PurePath("b.csv"), PurePath("sun.ndjson.zip"), PurePath("README")], 1)
+    '2 .csv, 1 .zip, 1 without an ending, 1 pipe, broken link or link to a folder'
     """
     endings = Counter(file.suffix.lower() for file in files)
     plain = {end: count for end, count in endings.items() if re.fullmatch(r"\.\w{1,12}", end, re.ASCII)}
@@ -182,6 +191,10 @@ def _by_kind(files: Sequence[PurePath]) -> str:
         texts.append(f"{endings['']:,} without an ending")
     if rest := len(files) - endings[""] - sum(plain[end] for end in most):
         texts.append(f"{rest:,} of other kinds")
+    if special:
+        texts.append(
+            counted(special, "pipe, broken link or link to a folder", "pipes, broken links or links to folders")
+        )
     return ", ".join(texts)
 
 

@@ -15,6 +15,7 @@ _UTF16 = "text in UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE > N
 _UTF32 = "text in UTF-32; convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE > NEW.ndjson"
 _TAR = "a tar archive; unpack it first: tar -xf FILE"
 _PICTURE = "a picture ({0}), which has no strokes; " + _SOURCES
+_PAGE = f"a web page or XML, perhaps one that offers the file; {_SOURCES}"
 _MAGIC = {  # in this order, because some begin like others
     b"\xff\xfe\x00\x00": _UTF32,
     b"\x00\x00\xfe\xff": _UTF32,
@@ -86,14 +87,16 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     known = _known(begin, _CERTAIN if may_be_record else 0)
     if known is not None or may_be_record:
         return known
+    text = begin.removeprefix(b"\xef\xbb\xbf")
     if is_binary:
+        if _MARKUP.match(text):
+            return _PAGE
         is_text = len(begin) > 16 and all(byte in _PRINTED for byte in begin)
         return "text, though its name ends in .bin; name it .ndjson if it is ndjson" if is_text else None
     if _OBJECT_LINE.search(begin):
         return None
-    text = begin.removeprefix(b"\xef\xbb\xbf")
     if _MARKUP.match(text):
-        return f"a web page or XML, perhaps one that offers the file; {_SOURCES}"
+        return _PAGE
     for place, byte in enumerate(text):
         if byte not in _TEXT:
             return (

@@ -34,11 +34,14 @@ def scan_chunk(chunk: Chunk, needs_word: bool = True) -> Scanned:
     stroke_end, drawing_end = _scratch.stroke_end, _scratch.drawing_end
     place = np.zeros(5, np.int64)
     faults = [np.empty((0, 6), np.int32)]
+    raw = None
     while place[0] < len(buf):
         rejected = nd.scan_lines(
-            buf, needs_word, x, y, stroke_end, drawing_end, rows, key_id, _scratch.faults, place, _scratch.raw
+            buf, needs_word, x, y, stroke_end, drawing_end, rows, key_id, _scratch.faults, place, raw
         )  # fmt: skip
         faults.append(_scratch.faults[:rejected].astype(np.int32))
+        if rejected < _REJECTS_A_CALL:  # at the end, or before a line that is not in Google's simplified form
+            raw = _scratch.raw
     _, lines, count, strokes, points = place.tolist()
     rows = rows[:, :count]
     word, words = _intern(buf, rows[columns.WORD_START], rows[columns.WORD_END])

@@ -34,7 +34,7 @@ def read_drawings(
         classes: the words to take; None takes every word.
         strict: whether the first reject is an error, a field that cannot be read, or a drawing in canvas coordinates.
             Without it rejects are left out, such fields are null and such drawings simplified, and a warning for each
-            file says how many there are.
+            file says how many there are. Another warning says what a folder holds beside sources.
 
     Returns:
         The drawings, file by file in the order of names, duplicates included. `words` is sorted as the classes of
@@ -50,7 +50,10 @@ def read_drawings(
         raise UsageError(f"{'classes' if texts else 'source'}: expected one or more")
     parts: list[Drawings] = []
     seen: set[str] = set()
-    sources = find_sources(texts, wanted)
+    messages: list[str] = []
+    sources = find_sources(texts, wanted, messages.append)
+    for message in messages:
+        warnings.warn(message, stacklevel=2)
     for one in sources:
         for part in _read_chunks(one, strict):
             seen.update(part.words)
@@ -86,7 +89,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
     for name in files:
-        if name != "-" and not Path(name).is_file():
+        if name != "-" and (Path(name).is_dir() or not Path(name).exists()):  # it may be a pipe, as of <(command)
             raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":

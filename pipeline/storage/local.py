@@ -13,9 +13,12 @@ def local_path(path: str | Path) -> Path:
     """The path with `~` expanded.
 
     Raises:
-        UsageError: it is an address, of which a file system would make a folder called `s3:`.
+        UsageError: it is an address, of which a file system would make a folder called `s3:`, or an empty text, which
+            would be the current folder.
     """
     text = str(path)
+    if not text:
+        raise UsageError('"": an empty path; name a file or a folder, such as . for the current one')
     address = _ADDRESS.match(text)
     if address is None:
         return Path(os.path.expanduser(text))  # noqa: PTH111 - Path.expanduser raises for a user that does not exist

@@ -86,13 +86,13 @@ def test_a_folder_without_ndjson_is_an_error(run: Command) -> None:
     Path("empty").mkdir()
     Path("empty/.hidden.ndjson").write_text("x")
     Path("empty/notes.txt").write_text("x")
-    run("shards", "empty", "--to", "out").fails(3, r"empty: holds no \.ndjson, \.jsonl or \.bin file")
+    run("shards", "empty", "--to", "out").fails(
+        3, r"empty: holds no file of drawings \(\.ndjson, .*\), only 1 \.txt; name a file"
+    )
     assert not Path("out").exists()
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n\0\0\0", b"number,word\n1,cat\n", b"[" * 3_000_000, b'{"word":"cat"'],
-)  # fmt: skip
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"[" * 3_000_000, b'{"word":"cat"'])
 def test_a_file_that_is_no_ndjson_is_an_error_with_its_first_bad_line(run: Command, content: bytes) -> None:
     Path("file.ndjson").write_bytes(content)
     run("shards", "file.ndjson", "--to", "out").fails(

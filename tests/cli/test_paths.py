@@ -1,5 +1,6 @@
 """Paths on the command line: addresses never make a folder, `~` is expanded, lists are one argument."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ ADDRESS = "s3://b/x"
 def test_an_address_is_refused_and_makes_no_folder(tmp_path: Path, words: str) -> None:
     write(tmp_path / "mine", cat=records("cat", range(9)))
     ran = in_process(*words.replace("ADDRESS", ADDRESS).split(), cwd=tmp_path)
-    message = f"sketchpipe: {ADDRESS}: object stores and web addresses are not supported yet; give a local path, and "
+    given = re.search(r"(--\w+ @?)?ADDRESS", words)[0].replace("ADDRESS", ADDRESS)
+    message = f"sketchpipe: {given}: object stores and web addresses are not supported yet; give a local path, and "
     assert (ran.returncode, ran.stdout, ran.stderr[: len(message)]) == (2, "", message)
     assert ran.stderr.count("\n") == 1
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
@@ -64,6 +66,14 @@ def test_addresses_are_refused_by_the_library(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(UsageError, match=r"^file:///data/x: give the path alone, /data/x$"):
         pipeline.build_shards("mine", "file:///data/x")
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_an_empty_path_is_not_the_current_folder(tmp_path: Path) -> None:
+    write(tmp_path, cat=records("cat", range(9)))
+    for words in (("shards", "", "--to", "out"), ("predict", "")):
+        ran = in_process(*words, cwd=tmp_path)
+        said = 'sketchpipe: "": an empty path; name a file or a folder, such as . for the current one\n'
+        assert (ran.returncode, ran.stderr) == (2, said)
 
 
 def test_a_tilde_is_expanded_in_sources_and_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,9 @@ LINES = {
     ("train", "--lr=x"): "invalid value for '--lr': expected a number, found \"x\"",
     ("train", "--network"): "option '--network' requires an argument",
     ("shards",): "missing argument 'SOURCE'",
+    ("evaluate", "runs/001-x"): "unexpected argument: runs/001-x; a folder is given with --run or --shards",
+    ("train", "shards/x"): "unexpected argument: shards/x; a folder is given with --run or --shards",
+    ("inspect", "shards/x", "shards/y"): "unexpected argument: shards/y",
     ("train", "--device", "tpu"): "invalid value for '--device': 'tpu' is not one of 'auto', 'cpu', 'gpu'",
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ def no_drawing(folder: Path) -> None:
 
 
 def mostly_rejects(folder: Path) -> None:
-    write(folder, cat=b"[\n{\n" + record("cat", 1))
+    write(folder, cat=b"{}\n{}\n" + record("cat", 1))
 
 
 def mostly_rejects_of_a_long_file(folder: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_build_that_fails_leaves_neither_manifest_nor_rejects(tmp_path: Path) 
     cats(tmp_path / "in")
     build(tmp_path / "in", tmp_path / "out")
     before = files_of(tmp_path / "out")
-    write(tmp_path / "in", cat=b"[\n{\n" + record("cat", 1))
+    write(tmp_path / "in", cat=b"{}\n{}\n" + record("cat", 1))
     with pytest.raises(InputError, match=r"2 of its 3 lines are rejected, more than half; is it .*cat.ndjson:1: "):
         build(tmp_path / "in", tmp_path / "out")
     assert files_of(tmp_path / "out") == before

@@ -181,7 +181,7 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
     "an object with more x than y": (
         drawing('[{"x":[1,2],"y":[3]}]'),
         "xy-lengths",
-        "stroke 1 has 2 x but 1 y values",
+        "stroke 1 has 2 x but 1 y value",
     ),
     "a drawing as a string of text": (drawing('"house"'), "wrong-type", '"drawing" is not a list of strokes'),
     "a string that ends after the drawing": (

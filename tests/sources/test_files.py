@@ -1,5 +1,6 @@
 """Which files are found, what is told of the others, and which words their names declare."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,26 @@ def test_what_a_folder_holds_beside_sources_is_told_by_kind_and_number(tmp_path:
     assert told == [f"passed over in {tmp_path}: 2 .csv, 1 .part, 1 .zip, 1 without an ending"]
 
 
+def test_links_to_folders_broken_links_and_pipes_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/cat.ndjson", "other/bee.ndjson")
+    (tmp_path / "mine/more").symlink_to(tmp_path / "other")
+    told: list[str] = []
+    find_sources([str(tmp_path / "mine")], tell=told.append)
+    (tmp_path / "mine/dog.ndjson").symlink_to(tmp_path / "nowhere.ndjson")
+    os.mkfifo(tmp_path / "mine/ant.ndjson")
+    assert len(find_sources([str(tmp_path / "mine")], tell=told.append)) == 1
+    assert told == [
+        f"passed over in {tmp_path / 'mine'}: 1 pipe, broken link or link to a folder",
+        f"passed over in {tmp_path / 'mine'}: 3 pipes, broken links or links to folders",
+    ]
+    (tmp_path / "mine/cat.ndjson").unlink()
+    with pytest.raises(InputError, match="only 3 pipes, broken links or links to folders; give another folder"):
+        find_sources([str(tmp_path / "mine")])
+
+
 def test_a_folder_without_drawings_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:
     touch(tmp_path, "a.csv", "b.csv", "c.zip", *(f"x.k{k}" for k in range(9)))
-    message = r"holds no \.ndjson, \.jsonl or \.bin file, only 2 \.csv, 1 \.k0, .* 1 \.k4, 5 of other kinds; give"
+    message = r"holds no file of drawings \(.*\), only 2 \.csv, 1 \.k0, .* 1 \.k4, 5 of other kinds; name a file"
     with pytest.raises(InputError, match=message):
         find_sources([str(tmp_path)])
 
@@ -44,6 +62,7 @@ def test_files_of_shards_and_runs_are_neither_sources_nor_told(tmp_path: Path) -
     touch(tmp_path, "mine/cat.ndjson", "shards/x/manifest.json", "shards/x/rejects.ndjson", "shards/x/train.parquet")
     touch(tmp_path, "runs/001/run.json", "runs/001/metrics.jsonl", "runs/001/checkpoints/1/params.bin.part")
     touch(tmp_path, "other/rejects.ndjson", "other/metrics.jsonl")
+    (tmp_path / "runs/001/best").symlink_to("checkpoints/1")
     told: list[str] = []
     found = [source.name.partition("/")[2] for source in find_sources([str(tmp_path)], tell=told.append)]
     assert (found, told) == (["mine/cat.ndjson", "other/metrics.jsonl", "other/rejects.ndjson"], [])
@@ -79,7 +98,7 @@ def test_a_binary_file_without_a_name_is_an_error(tmp_path: Path) -> None:
 
 def test_bitmaps_are_found_in_any_case_and_the_others_told(tmp_path: Path) -> None:
     touch(tmp_path, "cat.ndjson", "dog.txt")
-    with pytest.raises(InputError, match=r"holds no \.npy file, only 1 \.ndjson, 1 \.txt; give"):
+    with pytest.raises(InputError, match=r"holds no \.npy file, only 1 \.ndjson, 1 \.txt; name a file itself"):
         find_bitmaps([str(tmp_path)])
     touch(tmp_path, "bee.NPY")
     told: list[str] = []

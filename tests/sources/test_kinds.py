@@ -163,12 +163,16 @@ def test_a_pipe_is_looked_at_and_read(tmp_path: Path) -> None:
 def test_a_binary_file_of_another_kind_is_told(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "cat.bin"
     path.write_bytes(STRANGE[kind][0])
-    if kind not in ("page", "xml", "old pickle", "gzip twice"):
+    if kind not in ("old pickle", "gzip twice"):
         assert STRANGE[kind][1] in refused(path)
 
 
 def test_text_under_the_name_of_records_is_told() -> None:
-    for text in (TEXT, JSON["an object a line"].encode(), b"<!DOCTYPE html><html></html>"):
+    page = refusal(b"<!DOCTYPE html><html></html>", "cat.bin", is_binary=True)
+    assert page is not None
+    assert page.startswith("a web page or XML")
+    assert refusal("<html>Größe</html>".encode(), "cat.bin", is_binary=True) == page
+    for text in (TEXT, JSON["an object a line"].encode()):
         assert (
             refusal(text, "cat.bin", is_binary=True)
             == "text, though its name ends in .bin; name it .ndjson if it is ndjson"

@@ -1,5 +1,7 @@
 """The drawings of files that somebody names."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,17 @@ def test_files_without_a_drawing_are_an_error_in_the_end(tmp_path: Path) -> None
         list(read_named([str(tmp_path / "empty.ndjson")]))
     with pytest.raises(InputError, match="a folder, not a file"):
         list(read_named([str(tmp_path)]))
+
+
+def test_a_pipe_is_read_and_what_is_missing_is_named(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    line = '{"word": "cat", "drawing": [[[1, 2], [3, 4]]]}\n'
+    with ThreadPoolExecutor(1) as writer:
+        writer.submit(pipe.write_text, line)
+        assert [part.words for part in read_named([str(pipe)])] == [["cat"]]
+    with pytest.raises(InputError, match="nothing: no such file"):
+        list(read_named([str(tmp_path / "nothing")]))
 
 
 def test_a_file_of_packed_records_is_of_the_word_that_its_name_declares(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.drawings import Drawings
 from pipeline.errors import InputError
+from pipeline.shards.library import build_shards
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.sources.read import read_drawings
 from tests.shards.builds import record, records, write
@@ -58,6 +59,15 @@ def test_rejects_are_left_out_and_said_or_are_errors(tmp_path: Path) -> None:
     assert said[0].filename == __file__
     with pytest.raises(InputError, match=r'sketches/cat.ndjson:2: "word" is missing'):
         read_drawings(folder, strict=True)
+
+
+def test_what_a_folder_holds_beside_sources_is_a_warning_at_the_caller(tmp_path: Path) -> None:
+    folder = write(tmp_path, cat=record("cat", 1))
+    (folder / "notes.txt").touch()
+    for read in (lambda: read_drawings(folder), lambda: build_shards(folder, tmp_path / "out")):
+        with pytest.warns(UserWarning, match=r"^passed over in .*: 1 \.txt$") as said:
+            read()
+        assert [one.filename for one in said] == [__file__]
 
 
 def test_a_source_without_a_drawing_is_an_error(tmp_path: Path) -> None:

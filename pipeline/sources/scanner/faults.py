@@ -17,6 +17,8 @@ OTHER_SHAPE, THREES, FIELD = range(41, 44)
 # A raw drawing. The numbers of the first two codes are stroke, axis and offset in the line; of TIMES stroke, points and
 # times; of RAW_LISTS stroke and lists (4 for any number above 3); of LONG_PATH the limit.
 NOT_NUMBER, NOT_FINITE, TIMES, RAW_LISTS, LONG_PATH = range(50, 55)
+# No error: the line must be read by the kernel for all forms.
+OTHER_FORM = 60
 
 # What one stroke is: lists of x, y and times; of x and y; [x, y] points; an object of lists; objects that are points;
 # points of three numbers. The last two are of a whole drawing: lists of numbers without strokes, three each or not.

@@ -107,13 +107,9 @@ def scan_multibyte(buf: UInt8Array, i: int, start: int, fault: Int64Array) -> in
     if 0xC2 <= lead <= 0xDF:
         more = 1
     elif 0xE0 <= lead <= 0xEF:
-        more = 2
-        if (lead == 0xE0 and second < 0xA0) or (lead == 0xED and second > 0x9F):
-            more = 0
+        more = 0 if (lead == 0xE0 and second < 0xA0) or (lead == 0xED and second > 0x9F) else 2
     elif 0xF0 <= lead <= 0xF4:
-        more = 3
-        if (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second > 0x8F):
-            more = 0
+        more = 0 if (lead == 0xF0 and second < 0x90) or (lead == 0xF4 and second > 0x8F) else 3
     else:
         more = 0
     if more == 0:

@@ -27,12 +27,11 @@ from pipeline.sources.scanner.faults import (
     MAX_LINE_BYTES,
     MISSING,
     NOT_OBJECT,
+    OTHER_FORM,
     RECOGNIZED,
-    THREE_EACH,
     TIMESTAMP,
     TOO_LONG,
     TWICE,
-    TWO_EACH,
     UNKNOWN,
     WORD,
 )
@@ -63,6 +62,7 @@ from pipeline.sources.scanner.json_values import (
 from pipeline.sources.scanner.metadata import scan_other_value
 from pipeline.sources.scanner.other_strokes import scan_other_drawing
 from pipeline.sources.scanner.raw_strokes import Scratch
+from pipeline.sources.scanner.shapes import has_other_shape, points_of_each
 from pipeline.sources.scanner.strokes import scan_drawing
 
 # The bytes of the shortest valid line: {"drawing":[[[0],[0]]]} and its newline.
@@ -73,7 +73,10 @@ MIN_LINE_BYTES = 25
 def scan_field(
     buf: UInt8Array, i: int, start: int, name: int, rows: Int64Array, key_ids: UInt64Array, row: int, fault: Int64Array
 ) -> int:
-    """Read the value of a known field other than `word` and `drawing` into `row`; null means missing."""
+    """Read the value of a known field other than `word` and `drawing`, as Google writes it or null, into `row`.
+
+    A legal value in another form is OTHER_FORM.
+    """
     c = buf[uint64(i)]
     if name == KEY_ID:
         j = scan_key_id(buf, i, key_ids, row)
@@ -99,7 +102,7 @@ def scan_field(
         return j
     if c == 110:  # n
         return scan_scalar(buf, i, start, fault)
-    return scan_other_value(buf, i, start, name, rows, key_ids, row, fault)
+    return -1 if skip_value(buf, i, start, fault) < 0 else fail(fault, OTHER_FORM)
 
 
 @inner_kernel
@@ -121,28 +124,14 @@ def scan_word(
     return j
 
 
-@inner_kernel
-def points_of_each(stroke_end: Int64Array, stroke: int, end: int, point: int) -> int:
-    """TWO_EACH or THREE_EACH if all strokes from `stroke` to before `end` have two points, or three; else 0.
-
-    `point` is where the first of them begins.
-    """
-    points = stroke_end[stroke] - point
-    if points < 2 or points > 3:
-        return 0
-    for k in range(stroke, end):
-        if stroke_end[k] - point != points:
-            return 0
-        point = stroke_end[k]
-    return TWO_EACH if points == 2 else THREE_EACH
-
-
 @inlined_kernel
 def scan_line(
     buf: UInt8Array, i: int, needs_word: bool, row: int, rows: Int64Array, key_ids: UInt64Array, x: UInt8Array,
-    y: UInt8Array, stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch,
+    y: UInt8Array, stroke_end: Int64Array, size: Int64Array, fault: Int64Array, raw: Scratch | None,
 ) -> int:  # fmt: skip
     """Read the line at `i` into `row` of `rows` and `key_ids`, and its strokes into the arrays after them.
+
+    Without `raw` a line that is not as Google's simplified ones may be OTHER_FORM.
 
     Returns the position after the line, or -1 with the error in `fault`.
     """
@@ -183,9 +172,12 @@ def scan_line(
                 stroke, point, drawing = size[0], size[1], skip_space(buf, i + 1) if quoted else i
                 i = scan_drawing(buf, drawing, start, x, y, stroke_end, size, fault)
                 if i < 0:
-                    i = scan_other_drawing(
-                        buf, drawing, start, x, y, stroke_end, size, fault, raw, rows[ROW_NOTES, row : row + 1]
-                    )
+                    if raw is not None:
+                        i = scan_other_drawing(
+                            buf, drawing, start, x, y, stroke_end, size, fault, raw, rows[ROW_NOTES, row : row + 1]
+                        )
+                    elif has_other_shape(buf, drawing, fault):
+                        fail(fault, OTHER_FORM)
                 elif stroke_end[uint64(stroke)] - point < 4:
                     rows[ROW_NOTES, row] |= points_of_each(stroke_end, stroke, size[0], point)
                 if quoted and i >= 0:
@@ -196,7 +188,11 @@ def scan_line(
             elif name == WORD:
                 i = scan_word(buf, i, start, needs_word, rows, row, fault)
             else:
-                i = scan_field(buf, i, start, name, rows, key_ids, row, fault)
+                value = i
+                i = scan_field(buf, value, start, name, rows, key_ids, row, fault)
+                if raw is not None and i < 0 and fault[0] == OTHER_FORM:
+                    fault[0] = 0
+                    i = scan_other_value(buf, value, start, name, rows, key_ids, row, fault)
         if i < 0:
             return -1
         i = skip_space(buf, i)
@@ -229,15 +225,19 @@ def end_of_line(buf: UInt8Array, i: int) -> int:
 @kernel
 def scan_lines(
     buf: UInt8Array, needs_word: bool, x: UInt8Array, y: UInt8Array, stroke_end: Int64Array, drawing_end: Int64Array,
-    rows: Int64Array, key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch,
+    rows: Int64Array, key_ids: UInt64Array, rejects: Int64Array, place: Int64Array, raw: Scratch | None,
 ) -> int:  # fmt: skip
     """Read the lines of `buf` into the other arrays, until `buf` ends or `rejects` is full; returns how many rejects.
 
     `place`, (5,), says where to begin and is updated in place: a position in `buf`, and the numbers of lines, drawings,
     strokes and points before it. `rows`, (ROW_COLUMNS, R), and `key_ids`, (R,), have one row more than there can be
     drawings, because a row is filled before it is known whether its line is valid. `rejects`, (K, 6), receives the
-    line, the start and the error of each rejected line. Blank lines are skipped. `raw` is scratch for drawings whose
-    points are not taken as they are. Without `needs_word` a line's word may be missing, null or empty.
+    line, the start and the error of each rejected line. Blank lines are skipped. Without `needs_word` a line's word may
+    be missing, null or empty.
+
+    `raw` is scratch for drawings whose points are not taken as they are. Without it the kernel stops before the first
+    line in another form than Google's simplified one, which takes a third of the machine code: numba compiles a kernel
+    for the types of its arguments when they occur first, so that only files with such a line cost the rest.
     """
     fault = np.zeros(4, np.int64)
     size = np.zeros(3, np.int64)
@@ -255,6 +255,9 @@ def scan_lines(
         blank = buf[skip_space(buf, i)] == NEWLINE
         if not blank:
             i = scan_line(buf, i, needs_word, drawings, rows, key_ids, x, y, stroke_end, size, fault, raw)
+        if fault[0] == OTHER_FORM:
+            size[0], size[1], i = strokes, points, start
+            break
         if blank or i < 0:
             i = end_of_line(buf, start)
         if i - start > MAX_LINE_BYTES + 1:

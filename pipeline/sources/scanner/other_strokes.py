@@ -181,10 +181,8 @@ def scan_shape(
     least, most = MAX_LINE_BYTES, 0  # points of a stroke
     while True:
         to_x, to_y = raw_x[points:], raw_y[points:]
-        if shape == RAW:
-            i, count = scan_number_lists(buf, i, start, to_x, to_y, strokes + 1, 3, fault)
-        elif shape == LISTS:
-            i, count = scan_number_lists(buf, i, start, to_x, to_y, strokes + 1, 2, fault)
+        if shape in (RAW, LISTS):
+            i, count = scan_number_lists(buf, i, start, to_x, to_y, strokes + 1, 3 if shape == RAW else 2, fault)
         elif shape == LIST_OBJECTS:
             i, count = scan_object(buf, i, start, to_x, to_y, strokes + 1, False, fault)
         else:
@@ -236,17 +234,17 @@ def scan_other_drawing(
     fault: Int64Array, scratch: Scratch, notes: Int64Array,
 ) -> int:  # fmt: skip
     """Read the drawing at `i`, which `scan_drawing` refused with `fault`, if it has another shape."""
-    if has_times(buf, i):
-        end = scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, RAW, notes)
-        if end >= 0:
-            fault[0] = 0
+    is_raw = has_times(buf, i)
+    while True:  # one call of `scan_shape`, because a second one would double the machine code
+        shape = RAW if is_raw else shape_of(buf, i)
+        if shape == TRIPLES:
+            return fail(fault, THREES)
+        if shape in (NO_STROKE, NO_STROKE_TRIPLES):
+            return fail(fault, OTHER_SHAPE, shape)
+        if shape == LISTS and fault[0] not in (NOT_INTEGER, OUT_OF_RANGE):
+            return -1
+        fault[0] = 0
+        end = scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, shape, notes)
+        if end >= 0 or not is_raw:
             return end
-    shape = shape_of(buf, i)
-    if shape == TRIPLES:
-        return fail(fault, THREES)
-    if shape in (NO_STROKE, NO_STROKE_TRIPLES):
-        return fail(fault, OTHER_SHAPE, shape)
-    if shape == LISTS and fault[0] not in (NOT_INTEGER, OUT_OF_RANGE):
-        return -1
-    fault[0] = 0
-    return scan_shape(buf, i, start, x, y, stroke_end, size, fault, scratch, shape, notes)
+        is_raw = False

@@ -1,15 +1,19 @@
-"""Kernels that recognize the shape of a drawing that is not in Google's simplified form, from its brackets."""
+"""Kernels that recognize the shape of a drawing, or that it is ambiguous, from its brackets or its strokes."""
 
-from pipeline.arrays import UInt8Array
+from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.scanner.faults import (
     LIST_OBJECTS,
     LISTS,
     NO_STROKE,
     NO_STROKE_TRIPLES,
+    NOT_INTEGER,
+    OUT_OF_RANGE,
     PAIRS,
     POINT_OBJECTS,
+    THREE_EACH,
     TRIPLES,
+    TWO_EACH,
 )
 from pipeline.sources.scanner.json_values import (
     CLOSE_LIST,
@@ -83,3 +87,25 @@ def shape_of(buf: UInt8Array, i: int) -> int:
     if level == 0 or not (twos or threes) or counts & 1 or not (counts & 16 or counts & 12 == 12):
         return LISTS
     return PAIRS if twos else TRIPLES
+
+
+@inner_kernel
+def has_other_shape(buf: UInt8Array, i: int, fault: Int64Array) -> bool:
+    """Whether `scan_other_drawing` may read the drawing at `i`, which `scan_drawing` refused, or change its `fault`."""
+    return has_times(buf, i) or shape_of(buf, i) != LISTS or fault[0] in (NOT_INTEGER, OUT_OF_RANGE)
+
+
+@inner_kernel
+def points_of_each(stroke_end: Int64Array, stroke: int, end: int, point: int) -> int:
+    """TWO_EACH or THREE_EACH if all strokes from `stroke` to before `end` have two points, or three; else 0.
+
+    `point` is where the first of them begins.
+    """
+    points = stroke_end[stroke] - point
+    if points < 2 or points > 3:
+        return 0
+    for k in range(stroke, end):
+        if stroke_end[k] - point != points:
+            return 0
+        point = stroke_end[k]
+    return TWO_EACH if points == 2 else THREE_EACH
