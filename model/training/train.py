@@ -166,7 +166,7 @@ class Trainer:
             images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
             batch = self._put(images, np.zeros(config.batch, np.int32))
             copy = self.steps.put_state(self.steps.get_state(state))  # its buffers are donated
-            self.steps.train_steps(copy, *([array] for array in batch))
+            self.steps.train_steps(copy, *((array,) for array in batch))
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
