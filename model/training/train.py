@@ -120,8 +120,8 @@ class Trainer:
                 Session(self.run, self._steps_per_epoch, step, position.seconds, self._learning_rate, self.warn)
             )
             self._before, self._began = position.seconds, time.perf_counter()
-            self._compile(state)
             state = self.steps.put_state(state)
+            self._compile(state)
             for epoch in range(position.epoch, self.run.epochs):
                 self._raise_if(stopped)
                 state, position = self._train_epoch(state, position, stopped)
@@ -159,14 +159,14 @@ class Trainer:
 
     def _compile(self, state: TrainState) -> None:
         """Compile all but the first train step here, because signals wait for compilations once that step is done."""
-        placed, config = self.steps.put_state(state), self.run.config
-        self._score(placed, limit=1)
+        self._score(state, limit=1)
         self._learning_rate(0)
         if len(self.loader) % self.steps.fused:  # the last batches of an epoch, which are trained on one by one
-            render = config.render_config()
+            config, render = self.run.config, self.run.config.render_config()
             images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
             batch = self._put(images, np.zeros(config.batch, np.int32))
-            self.steps.train_steps(placed, *([array] for array in batch))
+            copy = self.steps.put_state(self.steps.get_state(state))  # its buffers are donated
+            self.steps.train_steps(copy, *((array,) for array in batch))
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)
