@@ -12,6 +12,7 @@ manifest.json       the SHA-256 of these three files
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from model.config import TrainConfig
 
 _Parsed = TypeVar("_Parsed")
+CHECKPOINTS = "checkpoints"  # the folder of checkpoints in that of a run
+CHECKPOINT_NAME = re.compile(r"\d{5,}-\d{7,}")  # its epoch and its step
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 
 
@@ -162,3 +165,17 @@ def _read(folder: Path, name: str) -> bytes:
 def remedy(folder: Path) -> str:
     """What to do about a damaged checkpoint, for the end of a message."""
     return f"remove {folder} to resume from the checkpoint before it, if there is one, or train a new run"
+
+
+def last_checkpoint(run: Path) -> Path | None:
+    """The last checkpoint in a run's folder, which is not read; None before the first."""
+    folder = run / CHECKPOINTS
+    entries = folder.iterdir() if folder.is_dir() else []
+    found = [folder / entry.name for entry in entries if CHECKPOINT_NAME.fullmatch(entry.name)]
+    return max(found, key=position_of, default=None)
+
+
+def position_of(checkpoint: Path) -> tuple[int, int]:
+    """The epoch and the step that the name of a checkpoint's folder says."""
+    epoch, step = map(int, checkpoint.name.split("-"))
+    return epoch, step

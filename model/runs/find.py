@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from model.runs.card import CARD, CONFIG
-from model.runs.folder import UNTRAINED, Run, is_free, last_checkpoint, open_run
+from model.runs.checkpoint import last_checkpoint
+from model.runs.folder import UNTRAINED, Run, is_free, open_run
 from pipeline.errors import InputError, MismatchError, SketchpipeError
 
 RUNS = Path("runs")

@@ -10,15 +10,23 @@ lock             locked by the process that trains the run
 """
 
 import contextlib
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from model.runs.card import CARD, CONFIG, FORMAT_VERSION, RunCard, read_card, write_card
-from model.runs.checkpoint import Position, load_config, load_position, save_checkpoint
+from model.runs.card import CARD, CONFIG, FORMAT_VERSION, Added, RunCard, read_card, write_card
+from model.runs.checkpoint import (
+    CHECKPOINT_NAME,
+    CHECKPOINTS,
+    Position,
+    last_checkpoint,
+    load_config,
+    load_position,
+    position_of,
+    save_checkpoint,
+)
 from model.runs.differences import listed, other_settings
 from model.runs.log import append_metrics, read_log
 from pipeline.errors import InputError, LockedError, MismatchError, OutputError, SketchpipeError
@@ -30,9 +38,8 @@ if TYPE_CHECKING:  # they import JAX and kernels, which finding runs must not
     from model.compute.steps import TrainState
     from model.config import TrainConfig
 
-METRICS, CHECKPOINTS, LOCK = "metrics.jsonl", "checkpoints", "lock"
+METRICS, LOCK = "metrics.jsonl", "lock"
 UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
-_CHECKPOINT = re.compile(r"\d{5,}-\d{7,}")
 _MADE_FIRST = {LOCK, CHECKPOINTS, CONFIG, *(partial_path(Path(name)).name for name in (CONFIG, CARD))}
 
 
@@ -53,6 +60,14 @@ class Run:
     def lr(self) -> float:
         """The peak of the learning rate in the epochs that were planned last."""
         return self.card.added[-1].lr if self.card.added else self.config.lr
+
+    def without_unbegun(self) -> "Run":
+        """This run without the epochs that were added last, if no step of them was done; nothing is written."""
+        if not self.card.added or self.card.finished:
+            return self
+        before = replace(self, card=replace(self.card, finished=True, added=self.card.added[:-1]))
+        last = self.last_checkpoint()
+        return before if last is not None and position_of(last) == (before.epochs, 0) else self
 
     @property
     def is_done(self) -> bool:
@@ -75,15 +90,19 @@ class Run:
             write_atomically(self.folder / CONFIG, self.config.to_json())
             write_card(self.folder, self.card, self.config)
 
-    def write_added(self) -> None:
+    def write_added(self, replaces: Added | None = None) -> None:
         """Record in `run.json` the last of `card.added`, which turns a finished run into one that can be resumed.
+
+        Args:
+            replaces: the epochs that were added before and of which no step was done; None if there are none.
 
         Raises:
             LockedError: another process is training the run, or has changed it since it was opened.
             OutputError: it cannot be written; the run stays finished.
         """
         with self.locked():
-            if read_card(self.folder)[0].added != self.card.added[:-1]:
+            before = (*self.card.added[:-1], *([] if replaces is None else [replaces]))
+            if read_card(self.folder)[0].added != before:
                 raise LockedError(f"{self.folder}: another process has just added epochs; run the command again")
             self._rewrite_card("make room, then run the same command", finished=False)
 
@@ -179,7 +198,7 @@ class Run:
         with self._writing(self.folder / CHECKPOINTS, "make sure that its files can be removed"):
             for entry in (self.folder / CHECKPOINTS).iterdir():
                 whole_name = entry.name.removeprefix(".").partition(".")[0]
-                if entry.name not in (last, best) and _CHECKPOINT.fullmatch(whole_name):
+                if entry.name not in (last, best) and CHECKPOINT_NAME.fullmatch(whole_name):
                     shutil.rmtree(entry)
 
     def checkpoint(self, *, best: bool) -> Path | None:
@@ -261,14 +280,6 @@ class Run:
         """The lines of `metrics.jsonl` that can be read."""
         path = self.folder / METRICS
         return read_log(path)[0] if path.exists() else []
-
-
-def last_checkpoint(run: Path) -> Path | None:
-    """The last checkpoint in a run's folder, which is not read; None before the first."""
-    folder = run / CHECKPOINTS
-    entries = folder.iterdir() if folder.is_dir() else []
-    names = [entry.name for entry in entries if _CHECKPOINT.fullmatch(entry.name)]
-    return folder / max(names, key=lambda name: tuple(map(int, name.split("-")))) if names else None
 
 
 def open_run(folder: Path) -> Run:

@@ -45,12 +45,14 @@ class Choice:
         shards: the folder of shards to train it on.
         is_new: whether its folder must still be made.
         adds_epochs: whether its last added epochs must still be recorded.
+        replaces: the epochs added before that these replace, because no step of them was done; None if there are none.
     """
 
     run: Run
     shards: Path
     is_new: bool
     adds_epochs: bool = False
+    replaces: Added | None = None
 
 
 def plan_run(split: ShardSplit, settings: Mapping[str, Any]) -> Plan:
@@ -168,8 +170,13 @@ def _choose_begun(folder: Path | None, settings: Mapping[str, Any], shards: Path
             "runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`, or add epochs to a "
             "finished one with --run DIR --epochs TOTAL"
         )
-    adds_epochs = run.card.finished and "epochs" in settings
+    replaces = None
     stored = {**asdict(run.config), "epochs": run.epochs, "lr": run.lr}
+    if "epochs" in settings and any(stored[name] != settings[name] for name in ("epochs", "lr") if name in settings):
+        before = run.without_unbegun()  # so that a total can be corrected before the first step
+        replaces = None if before is run else run.card.added[-1]
+        run = before
+    adds_epochs = run.card.finished and "epochs" in settings
     differ = {
         name: f"{name} {stored[name]} in the run, {wanted} here"
         for name, wanted in settings.items()
@@ -181,7 +188,7 @@ def _choose_begun(folder: Path | None, settings: Mapping[str, Any], shards: Path
     shards = shards or run.shards_folder()
     if open_split(shards, "train").manifest.checksum != run.card.shards_checksum:
         raise MismatchError(f"{shards}: not the shards that {run.folder} was trained on; it cannot be resumed on them")
-    return Choice(run, shards, is_new=False, adds_epochs=adds_epochs)
+    return Choice(run, shards, is_new=False, adds_epochs=adds_epochs, replaces=replaces)
 
 
 def _with_added(run: Run, epochs: int, lr: float) -> Run:

@@ -101,7 +101,7 @@ def _without_usual(pictures: Pictures, error: OutputError) -> Pictures:
     """Say that the drawing is not written; raise the error if the user named the file."""
     if not pictures.is_usual:
         raise error
-    say(f"the drawing is not written, --image names another file for it: {error}")
+    say(f"the drawing is not written: {error} (--image)")
     return replace(pictures, image=None)
 
 

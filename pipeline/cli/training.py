@@ -65,7 +65,7 @@ def train_run(
     if choice.is_new:
         run.create()
     if choice.adds_epochs:
-        run.write_added()
+        run.write_added(choice.replaces)
     say("compiling the train step")
     gc.set_threshold(700, 10, 10)  # Python's own again, which `main` raised for the imports: training takes hours
     with TrainingLine(replace(config, epochs=run.epochs), tell_duration=alone) as line:

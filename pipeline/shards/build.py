@@ -157,7 +157,7 @@ class Build:
             rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
             left_out=self.intake.counts.left_out,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
-            notes=dict(sorted(self.intake.counts.notes.items())) or None,
+            notes=self.intake.counts.noted or None,
         )
 
 

@@ -15,7 +15,7 @@ from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.chunks import BLOCK_BYTES, Scanned
 from pipeline.sources.files import Source, no_drawing_in, refuse_unfit
-from pipeline.sources.notes import StrokeForms, count_notes, first_fault
+from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.rejects import DAMAGED, Reject
 
 MAX_CLASSES = 1 << 16  # labels are uint16
@@ -94,6 +94,12 @@ class Counts:
         self.at = 0
         self._noted = [0] * len(sources)  # how many blocks of each source the journal holds
         self._noted_strings = (0, 0)  # and how many words and countrycodes
+
+    @property
+    def noted(self) -> dict[str, int]:
+        """`notes`, and of how many sources all strokes may be points, sorted by kind."""
+        unsure = sum(tally.forms.is_unsure(tally.read - tally.rejected) for tally in self.tallies)
+        return dict(sorted({**self.notes, **({UNSURE: unsure} if unsure else {})}.items()))
 
     @property
     def takes_both(self) -> bool:

@@ -13,6 +13,7 @@ from pipeline.sources.scanner import faults
 from pipeline.wording import counted
 
 CANVAS = "canvas-coordinates"
+UNSURE = "files-of-unsure-strokes"
 _WHY = {
     faults.UNREADABLE: "unreadable",
     faults.EMPTY: "empty",
@@ -36,6 +37,8 @@ _KINDS = {  # the name of each bit that is counted, and what `--strict` says of 
 }
 _COUNTED = sum(_KINDS)
 _THREES = 1 << 20  # a reject: strokes that are lists of three numbers a point
+_SURE = 0  # a drawing whose strokes can be read in one way only
+_ENOUGH = 10  # drawings; of fewer, all may well be straight lines
 
 
 def count_notes(scanned: Scanned, read: int, into: Counter[str]) -> None:
@@ -54,11 +57,19 @@ def told(notes: Mapping[str, int]) -> list[str]:
     ['fields read as null: timestamp unreadable in 200 lines', 'simplified: 1 drawing in canvas coordinates']
     """
     fields = [
-        f"{kind.replace('-', ' ')} in {counted(count, 'line')}" for kind, count in notes.items() if kind != CANVAS
+        f"{kind.replace('-', ' ')} in {counted(count, 'line')}"
+        for kind, count in notes.items()
+        if kind not in (CANVAS, UNSURE)
     ]
     sentences = [f"fields read as null: {', '.join(fields)}"] if fields else []
     if notes.get(CANVAS):
         sentences.append(f"simplified: {counted(notes[CANVAS], 'drawing')} in canvas coordinates")
+    if notes.get(UNSURE):
+        sentences.append(
+            f"in {counted(notes[UNSURE], 'file')} each stroke has two points (or each three), and was read as Google "
+            "writes it, a list of x and a list of y; if they are [x, y] points, the drawings are wrong: look at them "
+            "with `sketchpipe render sheet`"
+        )
     return sentences
 
 
@@ -97,6 +108,10 @@ class StrokeForms:
 
     first: dict[int, int] = field(default_factory=dict)
 
+    def is_unsure(self, drawings: int) -> bool:
+        """Whether all of a file's `drawings` can be read in both ways, and there are enough to be a sign."""
+        return drawings >= _ENOUGH and bool(self.first) and _SURE not in self.first
+
     def look(self, scanned: Scanned, read: int, name: str, lines: int) -> None:
         """Look at the first `read` drawings of the next chunk of the file called `name`, which begins after `lines`.
 
@@ -104,6 +119,9 @@ class StrokeForms:
             InputError: the file has both kinds.
         """
         notes = scanned.notes[:read]
+        either = faults.TWO_EACH | faults.THREE_EACH
+        if read and _SURE not in self.first and not (len(notes) and (notes & either).all()):
+            self.first[_SURE] = lines + 1
         for bit in (faults.TWO_EACH, faults.THREE_EACH, faults.POINTS):
             if bit not in self.first and (notes & bit).any():
                 self._see(bit, lines + int(scanned.places[np.argmax(notes & bit != 0)]) + 1, name)

@@ -13,7 +13,7 @@ from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source, refuse_unfit
 from pipeline.sources.ndjson import scan_chunk
-from pipeline.sources.notes import StrokeForms, count_notes, first_fault
+from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.opening import open_source
 from pipeline.sources.rejects import DAMAGED, Reject
 from pipeline.threads import ordered_map
@@ -95,6 +95,8 @@ def read_parts(
         if read:
             drawings += read
             yield scanned.drawings
+    if notes is not None and forms.is_unsure(drawings):
+        notes[UNSURE] += 1
     refuse_unfit(source, drawings, rejected, first)
 
 

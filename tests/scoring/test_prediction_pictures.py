@@ -76,7 +76,7 @@ def test_without_image_a_file_of_the_users_stays_and_the_drawing_is_predicted(wo
     assert ran.returncode == 0
     assert 'predicted "' in ran.stdout
     (said,) = [line for line in ran.stderr.splitlines() if "image.png" in line]
-    assert said.startswith("the drawing is not written, --image names another file for it: image.png: ")
+    assert said.startswith("the drawing is not written: image.png: ")
     after = (work / "image.png").stat()
     assert (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
     assert in_process("predict", "--random", "--image", "other.png", cwd=work).returncode == 0
@@ -87,7 +87,7 @@ def test_in_a_folder_that_cannot_be_written_the_drawing_is_predicted_all_the_sam
     ran = in_process(*arguments, cwd=Path("/proc"))
     assert ran.returncode == 0
     assert 'predicted "' in ran.stdout
-    assert "the drawing is not written, --image names another file for it: image.png: cannot be written" in ran.stderr
+    assert "the drawing is not written: image.png: cannot be written" in ran.stderr
     assert in_process(*arguments, "--image", "image.png", cwd=Path("/proc")).returncode == 6
 
 

@@ -102,3 +102,22 @@ def test_the_commands_say_what_was_noted(tmp_path: Path) -> None:
     assert all(sentence in ran.stderr for sentence in noted)
     inspected = in_process("inspect", "out", cwd=tmp_path)
     assert all(sentence in inspected.stdout for sentence in noted)
+
+
+def test_a_file_whose_strokes_may_all_be_points_is_told(tmp_path: Path) -> None:
+    lines = [f'{{"word":"cat","key_id":"{k}","drawing":[[[1,2],[3,{k}]]]}}\n' for k in range(10)]
+    (tmp_path / "cat.ndjson").write_text("".join(lines))
+    done = in_process("shards", "cat.ndjson", "--to", "out", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "in 1 file each stroke has two points (or each three), and was read as Google writes it" in done.stderr
+    assert read_manifest(tmp_path / "out").notes == {"files-of-unsure-strokes": 1}
+    (tmp_path / "cat.ndjson").write_text("".join(lines) + '{"word":"cat","drawing":[[[1,2,3,4],[3,4,5,6]]]}\n')
+    done = in_process("shards", "cat.ndjson", "--to", "out", cwd=tmp_path)
+    assert "two points" not in done.stderr
+    assert read_manifest(tmp_path / "out").notes is None
+
+
+def test_the_library_warns_of_a_file_whose_strokes_may_all_be_points(tmp_path: Path) -> None:
+    (tmp_path / "cat.ndjson").write_text('{"word":"cat","drawing":[[[1,2],[3,4]]]}\n' * 10)
+    with pytest.warns(UserWarning, match="each stroke has two points"):
+        pipeline.read_drawings(tmp_path / "cat.ndjson")

@@ -72,7 +72,7 @@ def add_epochs(folder: Path, shards: Path, epochs: int, *stops: tuple[int, int],
     for stop in (*stops, None):
         choice = choose_run(None, folder, {"epochs": epochs, **settings}, only_begun=True)
         if choice.adds_epochs:
-            choice.run.write_added()
+            choice.run.write_added(choice.replaces)
         trainer = trainer_of(choice.run, shards)
 
         def report(progress: Progress, stop: tuple[int, int] | None = stop) -> None:
@@ -188,10 +188,22 @@ def test_an_unfinished_run_is_resumed_first(run: Path) -> None:
         choose_run(None, run, {"epochs": 4}, only_begun=True)
     added = (Added(epochs=6, lr=0.001, warmup=0.05),)
     change_card(run, added=added)
-    with pytest.raises(MismatchError, match=r"epochs 6 in the run, 4 here; lr 0\.001 in the run, 0\.5 here"):
-        choose_run(None, run, {"epochs": 4, "lr": 0.5}, only_begun=True)
     choice = choose_run(None, run, {"epochs": 6, "lr": 0.001}, only_begun=True)
     assert (choice.adds_epochs, choice.run.card.added) == (False, added)
+
+
+def test_a_total_can_be_corrected_until_the_first_step_of_the_added_epochs(run: Path, shards: Path) -> None:
+    choose_run(None, run, {"epochs": 600}, only_begun=True).run.write_added()
+    assert open_run(run).epochs == 600
+    choice = choose_run(None, run, {"epochs": 3, "lr": 0.5}, only_begun=True)
+    choice.run.write_added(choice.replaces)
+    assert [(one.epochs, one.lr) for one in open_run(run).card.added] == [(3, 0.5)]
+    trainer = trainer_of(open_run(run), shards)
+    trainer.report = lambda _progress: signal.raise_signal(signal.SIGINT)
+    with pytest.raises(TrainingStoppedError):
+        trainer.fit()
+    with pytest.raises(MismatchError, match=r"epochs 3 in the run, 4 here; lr 0\.5 in the run, 0\.1 here"):
+        choose_run(None, run, {"epochs": 4, "lr": 0.1}, only_begun=True)
 
 
 def test_a_run_with_added_epochs_is_no_other_runs_result(run: Path, shards: Path) -> None:
