@@ -155,6 +155,11 @@ MALFORMED: dict[str, tuple[bytes, str, str]] = {
         "stroke 2: its times are not a list",
     ),
     "more x than y": (drawing("[[[1],[1]],[[1,2,3],[1,2]]]"), "xy-lengths", "stroke 2 has 3 x but 2 y values"),
+    "a number among points": (
+        drawing("[[[1,2],[3,4],[5,6],[7,8],10,25]]]"),
+        "syntax",
+        'column 160: expected "[", found "1"',
+    ),
     "no y": (drawing("[[[1,2],[]]]"), "xy-lengths", "stroke 1 has 2 x but 0 y values"),
     "a stroke that is a number": (drawing("[[[1],[2]],3]"), "not-a-stroke", "stroke 2 is not a list"),
     "a drawing of points": (

@@ -130,7 +130,9 @@ def scan_points(
             if i < 0:
                 return -1, 0
         else:
-            for axis in range(2):  # `shape_of` has seen the brackets and the comma
+            if buf[i] != OPEN_LIST:
+                return fail_at(buf, i, start, OPEN_LIST, fault), 0
+            for axis in range(2):
                 i, value = scan_float(buf, skip_space(buf, i + 1), start, number, axis, fault)
                 if i < 0:
                     return -1, 0
