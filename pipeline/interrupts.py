@@ -97,21 +97,21 @@ def unwinding() -> Iterator[None]:
     has not ended after `UNWINDING_SECONDS`, it is ended without. Not for code that calls JAX.
     """
     watch()
-    _state.unwinding = True
+    before, _state.unwinding = _state.unwinding, True
     try:
         yield
     finally:
-        _state.unwinding = False
+        _state.unwinding = before
 
 
 @contextmanager
 def advising(advice: str) -> Iterator[None]:
     """Inside, the line that a signal writes also says `advice`, such as how the work is resumed."""
-    _state.advice = advice
+    before, _state.advice = _state.advice, advice
     try:
         yield
     finally:
-        _state.advice = ""
+        _state.advice = before
 
 
 def delay() -> None:

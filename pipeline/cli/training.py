@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.cli.options import duration, say
 from pipeline.cli.progress import Bar
+from pipeline.interrupts import advising
 from pipeline.threads import core_count
 from pipeline.wording import counted
 
@@ -68,7 +69,8 @@ def train_run(
         run.write_added(choice.replaces)
     say("compiling the train step")
     gc.set_threshold(700, 10, 10)  # Python's own again, which `main` raised for the imports: training takes hours
-    with TrainingLine(replace(config, epochs=run.epochs), tell_duration=alone) as line:
+    line = TrainingLine(replace(config, epochs=run.epochs), tell_duration=alone)
+    with line, advising(f"the same command resumes the {'run' if alone else 'sweep'}"):
         trainer.report, trainer.epoch_done, trainer.warn = line.report, line.epoch_done, line.say
         trainer.fit()
 

@@ -90,7 +90,8 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     names = {name: "stdin" if name == "-" else name for name in files}
     for name in files:
         if name != "-" and (Path(name).is_dir() or not Path(name).exists()):  # it may be a pipe, as of <(command)
-            raise InputError(f"{name}: {'a folder, not a file' if Path(name).is_dir() else 'no such file'}")
+            folder = Path(name).is_dir()
+            raise InputError(f"{name}: {'a folder, not a file; name the files in it' if folder else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":
                 shutil.copyfileobj(sys.stdin.buffer, copy)
