@@ -162,7 +162,7 @@ class ShardSplit:
         """
         if isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING:
             raise error
-        with contextlib.suppress(ShardError, MismatchError, OSError):
+        with contextlib.suppress(InputError, ShardError, MismatchError, OSError):
             if read_manifest(self.folder).checksum == self.manifest.checksum:
                 return RowGroupError(_damaged(self.path_of(group), error))
         return ShardError(

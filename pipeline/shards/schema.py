@@ -152,6 +152,8 @@ def _binary(values: np.ndarray[Any, Any], offsets: np.ndarray[Any, Any]) -> pa.A
 
 
 def _whole(column: pa.ChunkedArray) -> Any:
+    if not column.num_chunks:
+        return pa.array([], column.type)
     return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays(column.chunks)
 
 

@@ -122,9 +122,10 @@ def test_a_picture_that_cannot_be_written_leaves_nothing_behind(
 
 
 def test_a_name_that_promises_another_format_is_refused(shards: Path, tmp_path: Path) -> None:
-    for command, name, suffix in (("sheet", "x.jpg", ".png"), ("replay", "x.png", ".gif")):
+    either = ("replay", "x.png", "GIF or SVG", ".gif or .svg")
+    for command, name, kind, suffix in (("sheet", "x.jpg", "PNG", ".png"), either):
         ran = in_process("render", command, str(shards), "--to", name, cwd=tmp_path)
-        told = f"sketchpipe: {name}: the picture is a {suffix[1:].upper()} file; let its name end in {suffix}\n"
+        told = f"sketchpipe: {name}: the picture is a {kind} file; let its name end in {suffix}\n"
         assert (ran.returncode, ran.stderr) == (2, told)
     assert in_process("render", "sheet", str(shards), "--to", "X.PNG", "--size", "8", cwd=tmp_path).returncode == 0
     assert [path.name for path in tmp_path.iterdir()] == ["X.PNG"]

@@ -116,7 +116,7 @@ def test_a_file_without_a_drawing_is_an_error(work: Path, tmp_path: Path, text: 
     (tmp_path / "cats.ndjson").write_text(text)
     ran = in_process("predict", str(tmp_path / "cats.ndjson"), cwd=work)
     assert (ran.returncode, ran.stdout) == (3, "")
-    assert "no drawing to predict; expected ndjson" in ran.stderr
+    assert "no drawing" in ran.stderr.splitlines()[-1]
 
 
 @pytest.mark.parametrize(("top", "lines"), [("3", 3), ("10", 10), ("99", 10), ("all", 10)])
@@ -260,7 +260,7 @@ def test_every_format_that_shards_takes_is_predicted(work: Path, cats: list[str]
 
 
 def test_of_many_rejects_ten_are_said_and_the_rest_is_counted(work: Path, cats: list[str], tmp_path: Path) -> None:
-    (tmp_path / "cat.ndjson").write_text(cats[0] + "{}\n" * 37)
+    (tmp_path / "cat.ndjson").write_text(cats[0] * 40 + "{}\n" * 37)
     ran = in_process("predict", str(tmp_path / "cat.ndjson"), cwd=work)
     assert ran.returncode == 0
     assert ran.stderr.count("; skipped\n") == 10

@@ -8,6 +8,7 @@ import os
 import pickle
 import sqlite3
 import tarfile
+import threading
 import zipfile
 from pathlib import Path
 
@@ -146,14 +147,11 @@ def test_a_pipe_is_looked_at_and_read(tmp_path: Path) -> None:
         expected = read(path)
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
-        pid = os.fork()
-        if not pid:
-            with pipe.open("wb") as file:
-                file.write(content)
-            os._exit(0)
+        writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+        writer.start()
         assert read(pipe) == expected
         assert expected[0]
-        os.waitpid(pid, 0)
+        writer.join()
         pipe.unlink()
 
 

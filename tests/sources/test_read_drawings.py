@@ -23,6 +23,7 @@ def words_of(drawings: Drawings) -> list[str]:
     return [drawing.word for drawing in drawings]
 
 
+@pytest.mark.filterwarnings("ignore:.*each stroke has two points")  # as in these small drawings
 def test_every_format_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     lines = records("cat", range(300))
     (tmp_path / "a.ndjson").write_bytes(lines)
@@ -43,6 +44,7 @@ def test_every_format_is_read_in_the_order_of_names(tmp_path: Path) -> None:
     np.testing.assert_array_equal(one_by_one.key_id, drawings.key_id[:500])
 
 
+@pytest.mark.filterwarnings("ignore:.*each stroke has two points")  # as in these small drawings
 def test_chunks_of_one_file_are_joined(tmp_path: Path) -> None:
     words = [f"word {k * k % 7}" for k in range(2 * LINES_OF_A_CHUNK)]
     (tmp_path / "many.ndjson").write_bytes(b"".join(record(word, k, more=LONG) for k, word in enumerate(words)))

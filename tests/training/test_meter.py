@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import pytest
 
+from model.runs.checkpoint import Position
 from model.training.meter import Meter
 from pipeline import first_calls
 from pipeline.threads import Times
@@ -10,7 +11,7 @@ from pipeline.threads import Times
 
 def test_steps_among_which_something_was_compiled_are_in_the_loss_but_in_no_rate() -> None:
     times = Times()
-    meter = Meter(8, times)
+    meter = Meter(8, times, Position(0, 0, 0.0))
 
     def read(loss: float, steps: int) -> bool:
         for _ in range(steps):

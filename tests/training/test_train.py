@@ -195,8 +195,12 @@ def test_a_second_signal_kills_as_usual(shards: Path, tmp_path: Path) -> None:
         signal.raise_signal(signal.SIGINT)
 
     trainer.report = report
-    with pytest.raises(KeyboardInterrupt):
-        trainer.fit()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let jobs in the background ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            trainer.fit()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(whole: Path, shards: Path, tmp_path: Path) -> None:
