@@ -33,7 +33,7 @@ if [ "$has" = "$version" ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted"
 if [ -n "$dev" ]; then
   what="sketchpipe with what its tests need" size="a download of 590 MB, 2.2 GB on disk"
 else
-  what="sketchpipe" size="a download of 380 MB, 1.5 GB on disk"
+  what="sketchpipe" size="a download of 310 MB, 1.3 GB on disk"
 fi
 echo "installing $what into $venv: $size"
 [ -z "$cuda" ] || echo "  and JAX with CUDA for the NVIDIA GPU: a download of 2.5 GB (make GPU=0 leaves it out)"
