@@ -51,7 +51,7 @@ def keep_compiled() -> None:
 def _note_first_calls() -> None:
     """Let `first_calls` know, once in a process, when XLA has compiled or loaded something."""
 
-    def note(event: str, duration_secs: float, **_details: str | int) -> None:  # noqa: ARG001
+    def note(event: str, duration_secs: float, **_details: str | int) -> None:  # noqa: ARG001 - JAX names it
         if event == _COMPILED:
             first_calls.note()
 
@@ -63,7 +63,8 @@ def _write_checksums_to(folder: Path) -> None:
     """Write the SHA-256 of each new entry in `folder` as soon as JAX has written it, once it has compiled it."""
 
     def write(event: str, duration_secs: float, **_details: str | int) -> None:
-        if event == _COMPILED and duration_secs >= jax.config.jax_persistent_cache_min_compile_time_secs:  # type: ignore[attr-defined]
+        least = jax.config.jax_persistent_cache_min_compile_time_secs  # type: ignore[attr-defined] # as above
+        if event == _COMPILED and duration_secs >= least:
             write_checksums(folder)
 
     jax.monitoring.register_event_duration_secs_listener(write)

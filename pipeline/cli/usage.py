@@ -51,7 +51,7 @@ def usage_message(error: Any) -> str:
 
 def _instead(name: str, context: Any, possible: Sequence[str]) -> str:
     """What an unknown option is called here, as far as the command has it."""
-    known = {spelled for one in context.command.params for spelled in one.opts} if context is not None else set()
+    known = _options_of(context)
     for ours, others in _OTHER_NAMES.items():
         if name in others and ours.split()[0] in known:
             return f"; here it is {ours}"
@@ -63,9 +63,14 @@ def _place_for(extra: str, context: Any) -> str:
     if "/" not in extra and not Path(extra).is_dir():  # as of --classes cat dog
         takes_list = context is not None and any(one.metavar in ("LIST", "WORDS") for one in context.command.params)
         return "; a list is one argument with commas" if takes_list else ""
-    known = {spelled for one in context.command.params for spelled in one.opts} if context is not None else set()
+    known = _options_of(context)
     options = [option for option in ("--run", "--shards") if option in known]
     return f"; a folder is given with {' or '.join(options)}" if options else ""
+
+
+def _options_of(context: Any) -> set[str]:
+    """How the options of a command are spelled; none if it is not known which command was called."""
+    return {spelled for one in context.command.params for spelled in one.opts} if context is not None else set()
 
 
 def _did_you_mean(names: Sequence[str]) -> str:

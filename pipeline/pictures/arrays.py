@@ -4,25 +4,19 @@ Grey pictures are (N, size * size) uint8 as Google's are, coloured ones (N, size
 block, because a class may hold more pictures than memory does; its header is completed at the end.
 """
 
-import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 
 from pipeline.arrays import UInt8Array
-from pipeline.pictures.names import check_names, safe_name
-from pipeline.pictures.target import INDEX
-from pipeline.progress import Progress
-from pipeline.shards.shuffle import SPLITS
-from pipeline.threads import ordered_map
+from pipeline.pictures.names import safe_name
 
 SUFFIX = ".npy"
-Block = TypeVar("Block")
 Rendered = tuple[UInt8Array, list[tuple[Any, ...]]]
 
 
@@ -31,54 +25,32 @@ def array_place(split: str, word: str) -> str:
     return f"{split}/{safe_name(word)}{SUFFIX}"
 
 
-def write_arrays(
-    staged: Path,
-    classes: Sequence[str],
-    columns: Sequence[str],
-    blocks: Iterable[Block],
-    render_block: Callable[[Block], Rendered],
-    *,
-    workers: int,
-    total: int,
-    progress: Progress,
-) -> dict[str, tuple[int, ...]]:
-    """Write pictures as arrays, and their index; returns `PictureSet.counts`.
+def append_arrays(staged: Path, rendered: Iterable[Rendered]) -> Iterator[list[tuple[Any, ...]]]:
+    """Append blocks of images to the arrays of their classes; yields the lines of the index of each block.
 
     Args:
         staged: the folder to write into.
-        classes: the classes of the set, in order.
-        columns: the columns of the index: split, word, file, row, and more.
-        blocks: the pictures that are rendered at a time.
-        render_block: returns the images of a block, (n, H, W, C) uint8, and for each its split, its word and the values
-            of the columns after `row`.
-        workers: how many threads render.
-        total: how many pictures there will be.
-        progress: is called with the number of pictures written.
+        rendered: the images of each block, (n, H, W, C) uint8, and for each its split, its word and the values of the
+            columns after `row`.
 
-    Raises:
-        OutputError: two classes would share a file on this disk.
+    Yields:
+        For each image its split, its word, its array, its row in that, and those values.
     """
-    check_names(staged, classes)
     rows: Counter[tuple[str, str]] = Counter()
     shape: tuple[int, ...] = ()
-    done = 0
-    with (staged / INDEX).open("w", encoding="utf-8", newline="") as text:
-        index = csv.writer(text, lineterminator="\n")
-        index.writerow(columns)
-        for images, lines in ordered_map(render_block, blocks, workers):
-            shape = (images.shape[1] * images.shape[2],) if images.shape[3] == 1 else images.shape[1:]
-            kinds = [(split, word) for split, word, *_ in lines]
-            for kind in dict.fromkeys(kinds):
-                _append(staged / array_place(*kind), shape, images[[k for k, each in enumerate(kinds) if each == kind]])
-            for (split, word, *more), kind in zip(lines, kinds, strict=True):
-                index.writerow((split, word, array_place(split, word), rows[kind], *more))
-                rows[kind] += 1
-            done += len(lines)
-            progress("writing", done, total, unit="pictures")
+    for images, about in rendered:
+        shape = (images.shape[1] * images.shape[2],) if images.shape[3] == 1 else images.shape[1:]
+        kinds = [(split, word) for split, word, *_ in about]
+        for kind in dict.fromkeys(kinds):
+            _append(staged / array_place(*kind), shape, images[[k for k, each in enumerate(kinds) if each == kind]])
+        lines = []
+        for (split, word, *more), kind in zip(about, kinds, strict=True):
+            lines.append((split, word, array_place(split, word), rows[kind], *more))
+            rows[kind] += 1
+        yield lines
     for kind, count in rows.items():
         with (staged / array_place(*kind)).open("r+b") as file:
             file.write(_header(count, shape))
-    return {split: tuple(rows[split, word] for word in classes) for split in SPLITS if any(s == split for s, _ in rows)}
 
 
 def rows_of(path: Path) -> int:

@@ -21,9 +21,9 @@ from pipeline.choices import Encoding, Framing, PictureFormat
 from pipeline.drawings import Drawings
 from pipeline.errors import UsageError
 from pipeline.hashing import mix64, salted
-from pipeline.pictures.arrays import Rendered, write_arrays
+from pipeline.pictures.arrays import Rendered, append_arrays
 from pipeline.pictures.names import safe_name
-from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_pictures
+from pipeline.pictures.sets import PictureSet, place_set, write_index, write_picture, write_pictures
 from pipeline.pictures.sheet import labels_of
 from pipeline.pictures.target import DRAWINGS, INDEX, PICTURES
 from pipeline.progress import Progress, untold
@@ -32,6 +32,7 @@ from pipeline.shards.manifest import file_hash
 from pipeline.shards.read import STROKE_COLUMNS, ShardSplit, open_split
 from pipeline.shards.schema import integers
 from pipeline.shards.shuffle import SPLITS
+from pipeline.threads import ordered_map
 
 MIN_SIZE, MAX_SIZE = 8, 1024  # pixels
 _COLUMNS = ("split", "word", "file", "key_id", "recognized")
@@ -151,10 +152,9 @@ def write_drawings(
         classes = [manifest.classes[label] for label in labels]
         blocks = _blocks(_sample(splits, labels, options), options.render.size)
         if options.format == "npy":
-            counts = write_arrays(
-                staged, classes, _ARRAY_COLUMNS, blocks, lambda block: _render_block(block, options.render),
-                workers=workers, total=total, progress=progress,
-            )  # fmt: skip
+            rendered = ordered_map(lambda block: _render_block(block, options.render), blocks, workers)
+            lines = append_arrays(staged, rendered)
+            counts = write_index(staged, classes, _ARRAY_COLUMNS, lines, total=total, progress=progress)
         else:
             counts = write_pictures(
                 staged, classes, _COLUMNS, blocks, lambda block: _write_block(block, staged, options.render),

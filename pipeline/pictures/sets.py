@@ -126,13 +126,39 @@ def write_pictures(
     Raises:
         OutputError: two classes would share a folder on this disk.
     """
+    rows = ordered_map(write_block, blocks, workers)
+    return write_index(staged, classes, columns, rows, total=total, progress=progress)
+
+
+def write_index(
+    staged: Path,
+    classes: Sequence[str],
+    columns: Sequence[str],
+    rows_of_blocks: Iterable[list[tuple[Any, ...]]],
+    *,
+    total: int,
+    progress: Progress,
+) -> dict[str, tuple[int, ...]]:
+    """Write the index of pictures while these are written; returns `PictureSet.counts`.
+
+    Args:
+        staged: the folder to write into.
+        classes: the classes of the set, in order.
+        columns: the columns of the index; the first two are split and class.
+        rows_of_blocks: writes a block of pictures with each step, and gives a line of the index for each picture.
+        total: how many pictures there will be.
+        progress: is called with the number of pictures written.
+
+    Raises:
+        OutputError: two classes would share a folder or a file on this disk.
+    """
     check_names(staged, classes)
     counts = {split: Counter[str]() for split in SPLITS}
     done = 0
     with (staged / INDEX).open("w", encoding="utf-8", newline="") as text:
         index = csv.writer(text, lineterminator="\n")
         index.writerow(columns)
-        for rows in ordered_map(write_block, blocks, workers):
+        for rows in rows_of_blocks:
             index.writerows(rows)
             for split, word, *_ in rows:
                 counts[split][word] += 1
