@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,12 +14,6 @@ from tests.download.bucket_server import Bucket, Fault, first_bytes, free_port, 
 from tests.download.downloads import CAT, SKETCHPIPE, begin, fails, run, wait_for_bytes
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    with serve() as bucket:
-        yield bucket
 
 
 @pytest.fixture(autouse=True)

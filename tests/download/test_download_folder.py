@@ -3,7 +3,6 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,21 +15,10 @@ from pipeline.download.plan import DownloadOptions, Plan
 from pipeline.download.receipts import partial_path, put_in_place, write_receipt
 from pipeline.errors import DamagedError, LockedError, OutputError, UsageError
 from pipeline.storage.locks import locked_file
-from tests.download.bucket_server import Bucket, Fault, lines_of, serve
+from tests.download.bucket_server import Bucket, Fault, lines_of
 from tests.download.downloads import CAT, HASTY, OTHER, failure, fetch, hidden
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    with serve() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "quickdraw"
 
 
 def test_files_come_whole_and_are_not_fetched_again(bucket: Bucket, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from email.utils import formatdate
 from pathlib import Path
 
@@ -13,21 +12,10 @@ from pipeline.download.fetch_files import download
 from pipeline.download.plan import DownloadOptions
 from pipeline.download.remote import ChangedError, Patience, Remote, UnreachableError
 from pipeline.errors import DamagedError, InputError
-from tests.download.bucket_server import Bucket, Fault, free_port, lines_of, serve
+from tests.download.bucket_server import Bucket, Fault, free_port, lines_of
 from tests.download.downloads import CAT, HASTY, OTHER, failure, fetch, hidden
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    with serve() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "quickdraw"
 
 
 def test_a_connection_that_is_cut_goes_on_where_it_stopped(bucket: Bucket, folder: Path) -> None:

@@ -1,7 +1,6 @@
 """What a proxy, a sign-in page or a mirror sends with status 200 instead of drawings never becomes a file of them."""
 
 import gzip
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ import pytest
 from pipeline.download.beginnings import HEAD_BYTES, kind_of_other
 from pipeline.download.bucket import FORMATS
 from pipeline.errors import InputError
-from tests.download.bucket_server import Bucket, Fault, first_bytes, serve
+from tests.download.bucket_server import Bucket, Fault, first_bytes
 from tests.download.downloads import CAT, fails, failure, fetch, hidden, run
 
 pytestmark = pytest.mark.long
@@ -23,17 +22,6 @@ OTHERS = {
     "a JSON object without a drawing": b'{"error": "not found"}\n',
     "a file that begins with b'Please sign in.": b"Please sign in.\n",
 }
-
-
-@pytest.fixture
-def bucket() -> Iterator[Bucket]:
-    with serve() as bucket:
-        yield bucket
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path / "quickdraw"
 
 
 @pytest.mark.parametrize("kind", ["text/html", "TEXT/HTML; charset=utf-8", "application/octet-stream", ""])
