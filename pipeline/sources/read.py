@@ -1,6 +1,8 @@
 """Reads drawings outside of a build: sources as a whole into memory, or named files and stdin a chunk at a time."""
 
+import os
 import shutil
+import stat
 import sys
 import tempfile
 import warnings
@@ -88,12 +90,20 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     found = False
     files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
+    seen = set()
+    for name in files:
+        real = os.path.realpath("/dev/stdin" if name == "-" else name)
+        if real in seen and (name == "-" or not Path(name).is_file()):
+            raise InputError(f"{names[name]}: is named twice, and can be read only once")
+        seen.add(real)
     for name in files:
         if name != "-" and (Path(name).is_dir() or not Path(name).exists()):  # it may be a pipe, as of <(command)
             folder = Path(name).is_dir()
             raise InputError(f"{name}: {'a folder, not a file; name the files in it' if folder else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":
+                if stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode) and not sys.stdin.isatty():
+                    raise InputError("stdin: is a device, not a file; expected a file, a pipe or a terminal")
                 shutil.copyfileobj(sys.stdin.buffer, copy)
                 copy.flush()
             path = Path(copy.name if name == "-" else name)
