@@ -110,42 +110,46 @@ def test_a_broken_link_that_may_be_a_source_is_an_error(tmp_path: Path, name: st
 
 
 def test_what_may_not_be_read_is_an_error() -> None:
-    """As a user other than root, who may read everything; in a folder below which that user may search."""
+    """In another process, whose user is not root, who may read everything."""
     program = """
-import os, pathlib, sys
+import os, sys
+from pathlib import Path
 from pipeline.sources.files import find_sources
-if os.geteuid() == 0:
-    os.setuid(65534)
-try:
-    find_sources([sys.argv[1]])
-except Exception as error:
-    print(f"{type(error).__name__}: {error}")
+folder = sys.argv[1]
+for case in sys.argv[2:]:
+    name, mode = case.split(":")
+    closed = Path(folder, name)
+    closed.chmod(int(mode, 8))
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        find_sources([f"{folder}/mine"])
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+    if root:
+        os.seteuid(0)
+    closed.chmod(0o755)
 """
-    with tempfile.TemporaryDirectory() as name:
+    cases = {
+        "mine/deep/more:000": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep/more:311": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep:644": "mine/deep/more: cannot be read (Permission denied)",
+        "closed:000": "mine/inside: cannot be read (Permission denied)",  # a link to a file in it
+        "closed:311": "mine/linked: this folder cannot be read (Permission denied)",
+        "dog.csv:000": "mine/dog.csv: cannot be read (Permission denied)",
+        "dog.npz:000": "mine/dog.npz: cannot be read (Permission denied)",
+    }
+    with tempfile.TemporaryDirectory() as name:  # pytest's own may not be searched by others
         folder = Path(name)
         folder.chmod(0o755)
         touch(folder, "mine/cat.ndjson", "mine/deep/more/dog.ndjson", "closed/bee.ndjson", "dog.csv", "dog.npz")
-        (folder / "mine/closed").symlink_to("../closed")
-        (folder / "mine/inside").symlink_to("../closed/bee")
-        (folder / "mine/dog.csv").symlink_to("../dog.csv")
-        (folder / "mine/dog.npz").symlink_to("../dog.npz")
-        for closed, told, mode in (
-            ("mine/deep/more", "mine/deep/more", 0),
-            ("mine/deep/more", "mine/deep/more", 0o311),
-            ("closed", "mine/closed", 0),
-            ("closed", "mine/inside", 0),
-            ("dog.csv", "mine/dog.csv", 0),
-            ("dog.npz", "mine/dog.npz", 0),
-        ):
-            (folder / closed).chmod(mode)
-            if told == "mine/inside":
-                (folder / "mine/closed").unlink()
-            done = subprocess.run(
-                [sys.executable, "-c", program, str(folder / "mine")], capture_output=True, text=True, check=True
-            )
-            (folder / closed).chmod(0o755)
-            assert done.stdout.startswith(f"InputError: {folder / told}: "), done.stdout
-            assert "cannot be read (Permission denied)" in done.stdout
+        for link, target in (("inside", "closed/bee.ndjson"), ("linked", "closed"), ("dog.csv",) * 2, ("dog.npz",) * 2):
+            (folder / "mine" / link).symlink_to(folder / target)
+        command = [sys.executable, "-c", program, name, *cases]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    for said, expected in zip(done.stdout.splitlines(), cases.values(), strict=True):
+        assert said.startswith(f"InputError: {folder}/{expected}")
 
 
 def test_a_folder_without_drawings_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:
