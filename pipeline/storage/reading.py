@@ -84,6 +84,17 @@ def open_readable(path: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> io.
         raise
 
 
+def read_named_text(path: Path) -> str:
+    """The text of a list that the user names, which may come through a pipe; a byte order mark is dropped.
+
+    Raises:
+        OSError: as `open_readable`, or it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with open_readable(path) as file:
+        return file.read().decode("utf-8-sig")
+
+
 def read_limited(path: Path, limit: int, *, link: bool) -> bytes:
     """The bytes of a regular file, of which there must be at most `limit`.
 

@@ -22,7 +22,7 @@ from pipeline.simplified import write_simplified
 from pipeline.sources.files import find_sources
 from pipeline.sources.read import read_named
 from tests.shards.builds import build, files_of, random_drawings, record, records, rows_of, write
-from tests.sources.other_kinds import JSON, LINES, kaggle_csv
+from tests.sources.other_kinds import JSON, LINES, kaggle_csv, sketch_rnn, stroke_3
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
 LONG = record("dog", 0, pad="x" * 200_000) + b"".join(record("dog", key, pad="x" * 400) for key in range(1, 1500))
@@ -154,6 +154,18 @@ def test_what_comes_through_a_pipe_is_built_as_from_a_file(tmp_path: Path, conte
     with piped(content) as pipe:
         build(pipe, tmp_path / "out")
     assert rows_of(tmp_path / "out") == rows_of(tmp_path / "expected") != []
+
+
+def test_what_declares_its_class_by_its_name_needs_one_as_a_pipe(tmp_path: Path) -> None:
+    drawings = [stroke_3([((k, 9), (0, 9))]) for k in range(9)]
+    content = sketch_rnn(tmp_path / "file.npz", train=drawings).read_bytes()
+    pipe = fifo(tmp_path / "hot dog.npz")
+    with written(pipe, content):
+        assert build(pipe, tmp_path / "out").classes == ("hot dog",)
+    with piped(content) as nameless, pytest.raises(InputError, match="holds no class, and this pipe's name declares"):
+        build(nameless, tmp_path / "other")
+    with piped(content) as nameless:
+        assert sum(map(len, read_named([str(nameless)]))) == 9
 
 
 def _build_of_fifo(pipe: Path, out: Path, content: bytes) -> None:
