@@ -89,9 +89,8 @@ def shards(
     def begin(found: Sequence["Source"]) -> None:
         files = [source for source in found if source.is_file]
         pipes, known_bytes = len(found) - len(files), sum(source.path.stat().st_size for source in files)
-        of = [f"{counted(len(files), 'file')} ({size(known_bytes)})"] * bool(files) + [counted(pipes, "pipe")] * bool(
-            pipes
-        )
+        of = [f"{counted(len(files), 'file')} ({size(known_bytes)})"] if files else []
+        of += [counted(pipes, "pipe")] if pipes else []
         say(f"{folder}: building from {' and '.join(of)}")
         needed = check_space(folder, found, options)
         bar.input_bytes = 0 if pipes else needed.input_bytes if needed else known_bytes

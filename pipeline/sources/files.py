@@ -1,7 +1,6 @@
 """Finds the files that a build reads, in a fixed order, and the classes that their names declare."""
 
 import functools
-import glob
 import os
 import re
 import stat
@@ -14,7 +13,7 @@ from pipeline.classes import WORDS, declared_word, plain_stem, stem_and_ending
 from pipeline.errors import InputError
 from pipeline.sources.converters.sketch_rnn import sketch_rnn_word
 from pipeline.sources.kinds import holds_drawings
-from pipeline.sources.walk import broken_link, entries_below, kind_at
+from pipeline.sources.walk import broken_link, entries_below, kind_at, matches_of
 from pipeline.storage.local import local_path
 from pipeline.wording import counted
 
@@ -160,7 +159,7 @@ def find_files(
     """
     found: dict[Path, str] = {}
     for text in (str(local_path(one)) for one in inputs):
-        matches = [text] if os.path.lexists(text) else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        matches = matches_of(text)
         if not matches:
             raise InputError(f"{text}: no such file or folder; {hint}")
         for match in matches:

@@ -1,6 +1,10 @@
-"""Lists what is below a folder: links to folders are followed, each folder is searched once, and nothing is opened."""
+"""Lists what is below a folder or matches a glob, without opening it.
+
+Links to folders are followed, and each folder is searched once.
+"""
 
 import errno
+import glob
 import os
 import stat
 from collections.abc import Iterator
@@ -8,6 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import InputError
 
+_BY_EFFECTIVE_IDS = os.access in os.supports_effective_ids
 _BROKEN = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)
 
 
@@ -40,10 +45,26 @@ def entries_below(folder: Path) -> Iterator[tuple[Path, int | None]]:
                 else:
                     yield one, kind
         except OSError as error:
-            raise InputError(
-                f"{path}: this folder cannot be read ({error.strerror}); change its permissions, or name other files"
-            ) from error
+            raise _unreadable_folder(path, error.strerror) from error
         waiting += reversed(folders)
+
+
+def matches_of(text: str) -> list[str]:
+    """The path that a text is, or those that it matches as a glob, in sorted order.
+
+    Raises:
+        InputError: a folder in which the glob looks for matches cannot be read.
+    """
+    if os.path.lexists(text):
+        return [text]
+    parts = Path(text).parts
+    for count in range(1 if Path(text).is_absolute() else 0, len(parts) if glob.has_magic(text) else 0):
+        needed = os.X_OK | (os.R_OK if glob.has_magic(parts[count]) else 0)
+        for folder in _glob(str(Path(*parts[:count]))):
+            is_folder = os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises for what may not be looked at
+            if is_folder and not os.access(folder, needed, effective_ids=_BY_EFFECTIVE_IDS):
+                raise _unreadable_folder(Path(folder), os.strerror(errno.EACCES))
+    return _glob(text)
 
 
 def kind_at(path: Path) -> int | None:
@@ -69,3 +90,11 @@ def broken_link(path: Path) -> InputError:
     except OSError:
         target = "was removed while it was looked for"
     return InputError(f"{path}: {target}; restore the file, or remove the link")
+
+
+def _glob(text: str) -> list[str]:
+    return sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
+
+
+def _unreadable_folder(folder: Path, why: str) -> InputError:
+    return InputError(f"{folder}: this folder cannot be read ({why}); change its permissions, or name other files")

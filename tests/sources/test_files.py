@@ -117,14 +117,14 @@ from pathlib import Path
 from pipeline.sources.files import find_sources
 folder = sys.argv[1]
 for case in sys.argv[2:]:
-    name, mode = case.split(":")
+    name, mode, pattern = case.split(":")
     closed = Path(folder, name)
     closed.chmod(int(mode, 8))
     root = os.geteuid() == 0
     if root:
         os.seteuid(65534)
     try:
-        find_sources([f"{folder}/mine"])
+        find_sources([f"{folder}/{pattern}"])
     except Exception as error:
         print(f"{type(error).__name__}: {error}")
     if root:
@@ -132,13 +132,16 @@ for case in sys.argv[2:]:
     closed.chmod(0o755)
 """
     cases = {
-        "mine/deep/more:000": "mine/deep/more: this folder cannot be read (Permission denied)",
-        "mine/deep/more:311": "mine/deep/more: this folder cannot be read (Permission denied)",
-        "mine/deep:644": "mine/deep/more: cannot be read (Permission denied)",
-        "closed:000": "mine/inside: cannot be read (Permission denied)",  # a link to a file in it
-        "closed:311": "mine/linked: this folder cannot be read (Permission denied)",
-        "dog.csv:000": "mine/dog.csv: cannot be read (Permission denied)",
-        "dog.npz:000": "mine/dog.npz: cannot be read (Permission denied)",
+        "mine/deep/more:000:mine": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep/more:311:mine": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep:644:mine": "mine/deep/more: cannot be read (Permission denied)",
+        "closed:000:mine": "mine/inside: cannot be read (Permission denied)",  # a link to a file in it
+        "closed:311:mine": "mine/linked: this folder cannot be read (Permission denied)",
+        "dog.csv:000:mine": "mine/dog.csv: cannot be read (Permission denied)",
+        "dog.npz:000:mine": "mine/dog.npz: cannot be read (Permission denied)",
+        "mine/deep:000:mine/*/*/*.ndjson": "mine/deep: this folder cannot be read (Permission denied)",
+        "mine/deep:644:mine/*/more/*": "mine/deep: this folder cannot be read (Permission denied)",
+        "mine/deep:000:mine/*.ndjson": "",
     }
     with tempfile.TemporaryDirectory() as name:  # pytest's own may not be searched by others
         folder = Path(name)
@@ -148,7 +151,8 @@ for case in sys.argv[2:]:
             (folder / "mine" / link).symlink_to(folder / target)
         command = [sys.executable, "-c", program, name, *cases]
         done = subprocess.run(command, capture_output=True, text=True, check=True)
-    for said, expected in zip(done.stdout.splitlines(), cases.values(), strict=True):
+    told = [expected for expected in cases.values() if expected]
+    for said, expected in zip(done.stdout.splitlines(), told, strict=True):
         assert said.startswith(f"InputError: {folder}/{expected}")
 
 
