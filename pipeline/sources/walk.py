@@ -45,7 +45,7 @@ def entries_below(folder: Path) -> Iterator[tuple[Path, int | None]]:
                 else:
                     yield one, kind
         except OSError as error:
-            raise _unreadable_folder(path, error.strerror) from error
+            raise _unreadable_folder(path, error.strerror or str(error)) from error
         waiting += reversed(folders)
 
 
