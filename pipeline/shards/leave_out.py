@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.storage.reading import read_at_most
+
+_MAX_BYTES = 1 << 28  # twelve million key_ids
 
 
 def read_key_ids(path: Path) -> tuple[int, ...]:
@@ -14,7 +17,9 @@ def read_key_ids(path: Path) -> tuple[int, ...]:
         InputError: the file cannot be read, or a line is not a key_id.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        with path.open("rb", buffering=0) as file:  # perhaps a pipe
+            content = read_at_most(file, _MAX_BYTES)
+        lines = content.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list with one key_id a line ({error})") from error
     found = set()
