@@ -21,7 +21,8 @@ def read_key_ids(path: Path) -> tuple[int, ...]:
             content = read_at_most(file, _MAX_BYTES)
         lines = content.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list with one key_id a line ({error})") from error
+        why = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot be read as a list with one key_id a line ({why})") from error
     found = set()
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

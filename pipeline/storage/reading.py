@@ -124,7 +124,7 @@ def read_at_most(file: io.RawIOBase, limit: int) -> bytes:
     while part := file.read(min(limit + 1 - len(content), _PART_BYTES)):
         content += part
         if len(content) > limit:
-            raise _unfit("", f"has more than the {limit:,} bytes that such a file may have")
+            raise UnfitFileError(errno.EINVAL, f"has more than the {limit:,} bytes that such a file may have")
     return bytes(content)
 
 
