@@ -100,7 +100,7 @@ def test_a_bit_that_flips_between_a_kill_and_the_next_build_never_leads_to_other
     assert flipped >= {"spill", "journal.ndjson", REJECTS, "train"}
 
 
-@pytest.mark.parametrize("name", [REJECTS, "test-00000-of-00003.parquet", "manifest.json"])
+@pytest.mark.parametrize("name", [REJECTS, "train-00001-of-00003.parquet", "manifest.json"])
 def test_a_staged_file_that_was_altered_is_made_anew(
     sources: Path, whole: dict[str, bytes], tmp_path: Path, name: str
 ) -> None:
@@ -111,7 +111,7 @@ def test_a_staged_file_that_was_altered_is_made_anew(
     assert files_of(out) == whole
 
 
-@pytest.mark.parametrize("name", ["commit.json", "new/manifest.json", "new/test-00000-of-00003.parquet"])
+@pytest.mark.parametrize("name", ["commit.json", "new/manifest.json", "new/train-00001-of-00003.parquet"])
 def test_a_commit_that_was_altered_before_it_is_finished_ends_in_one_line_whose_remedy_works(
     sources: Path, whole: dict[str, bytes], tmp_path: Path, name: str
 ) -> None:
