@@ -242,6 +242,8 @@ class SetCommit:
         remedy = self.remedy.format(folder=folder, journal=journal)
         try:
             moves = Moves.read(journal, self.marks, self.names)
+        except UnfitFileError as error:
+            raise DamagedError(f"{journal}: {error.strerror}; {remedy}") from error
         except ValueError as error:
             raise DamagedError(f"{journal}: damaged; {remedy}") from error
         for name, proof in moves.proofs.items():
