@@ -6,9 +6,10 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
 
-from pipeline.storage.reading import OWN_BYTES, UnfitFileError, open_regular, read_limited
+from pipeline.storage.reading import OWN_BYTES, UnfitFileError, descriptor_of, read_limited
 from pipeline.storage.sealed import seal, unseal
 
+_PART_BYTES = 1 << 18  # read at a time
 _UNPROVED = {"add", "remove", "origin"}  # the fields of a journal of an older version, which has no checksum
 
 
@@ -69,15 +70,27 @@ def digest(path: str | Path) -> str:
         UnfitFileError: it is, or holds, a link or something else than files and folders.
         OSError: it cannot be read.
     """
-    if os.path.islink(path) or not os.path.isdir(path):  # noqa: PTH112, PTH114 - texts, for millions of pictures
-        with open_regular(path, link=False) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+    is_folder = os.path.isdir(path) and not os.path.islink(path)  # noqa: PTH112, PTH114 - a text is as good
+    return _folder_digest(path) if is_folder else _file_digest(path)
+
+
+def _folder_digest(path: str | Path) -> str:
     total = 0
-    with os.scandir(path) as entries:
+    with os.scandir(path) as entries:  # texts, because a Path of each of millions of pictures would stay in memory
         for entry in entries:
-            named = os.fsencode(entry.name) + b"/" + digest(entry.path).encode()
-            total += int.from_bytes(hashlib.sha256(named).digest(), "big")
+            found = _folder_digest(entry.path) if entry.is_dir(follow_symlinks=False) else _file_digest(entry.path)
+            total += int.from_bytes(hashlib.sha256(os.fsencode(f"{entry.name}/{found}")).digest(), "big")
     return f"{total % (1 << 256):064x}"
+
+
+def _file_digest(path: str | Path) -> str:
+    found, descriptor = hashlib.sha256(), descriptor_of(path, os.O_RDONLY, link=False)
+    try:
+        while part := os.read(descriptor, _PART_BYTES):
+            found.update(part)
+    finally:
+        os.close(descriptor)
+    return found.hexdigest()
 
 
 def is_as_written(path: Path, proof: str) -> bool:
