@@ -5,6 +5,7 @@ process is killed, the next one requests only the rest. A whole file is checked 
 put in place; for the first lines of a file there is no checksum. The first bytes of both have to be those of drawings.
 """
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from pipeline.download.bucket import Checksum, Format, Version
 from pipeline.download.remote import CHUNK_BYTES, Remote
 from pipeline.errors import DamagedError
 from pipeline.storage.files import writing
+from pipeline.storage.reading import descriptor_of
 
 KEPT = "what was downloaded is kept: make room and run the command again"
 _MARGIN = 1.05  # factor on the estimated bytes of missing lines: one more request would cost more
@@ -40,7 +42,7 @@ class Partial:
         self._head = b""
         self._checksum = Checksum(version)
         with writing(path, KEPT):
-            self._file = path.open("a+b", buffering=0)
+            self._file = io.FileIO(descriptor_of(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, link=False), "r+")
             self._recall()
 
     def close(self) -> None:

@@ -30,6 +30,8 @@ from pipeline.progress import Progress
 from pipeline.shards.manifest import file_hash
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, locked, refuse_foreign
+from pipeline.storage.files import write_file
+from pipeline.storage.reading import OWN_BYTES, read_limited
 from pipeline.threads import ordered_map
 
 FORMAT_VERSION = 1
@@ -95,7 +97,7 @@ def place_set(
         PICTURES.discard(folder)
         staged = PICTURES.prepare(folder)
         made = write(staged)
-        (staged / mark).write_text(made.dump(FORMATS[mark]), encoding="utf-8")
+        write_file(staged / mark, made.dump(FORMATS[mark]))
         PICTURES.commit(folder, PICTURES.names or (), _origin(made_of, staged / mark))
         return made, True
 
@@ -182,9 +184,10 @@ def _origin(made_of: Mapping[str, Any], mark: Path) -> str:
 def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet | None:
     """The set in the folder, if it is complete and was made from exactly this; else None."""
     try:
-        if (folder / BUILD / PICTURES.origin).read_text(encoding="utf-8") != _origin(made_of, folder / mark):
+        recorded = read_limited(folder / BUILD / PICTURES.origin, OWN_BYTES, link=False)
+        if recorded != _origin(made_of, folder / mark).encode():
             return None
-    except (FileNotFoundError, UnicodeDecodeError):
+    except FileNotFoundError:
         return None
     fields = json.loads((folder / mark).read_text(encoding="utf-8"))  # its hash proved that it is as it was written
     made = PictureSet(**{field.name: fields[field.name] for field in dataclasses.fields(PictureSet)})

@@ -96,12 +96,12 @@ class Build:
             spill, named, seed=self.options.seed, sources=len(self.sources), twins=twins,
             row_group_rows=self.sizes.row_group_rows,
         )  # fmt: skip
-        done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
-        done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
+        done = {entry["name"]: WrittenShard.load(entry["shard"]) for entry in self.journal.entries if "shard" in entry}
 
         def write(plan: ShardPlan) -> tuple[ShardPlan, WrittenShard]:
-            if plan.name in done:
-                return plan, WrittenShard.load(done[plan.name])
+            before = done.get(plan.name)
+            if before is not None and _is_there(self.staged / plan.name, before.file.sha256):
+                return plan, before
             return plan, writer.write(plan, self.staged)
 
         def note(plan: ShardPlan, shard: WrittenShard) -> None:
@@ -115,7 +115,7 @@ class Build:
         with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
             noted: deque[Future[None]] = deque()
             for plan, shard in ordered_map(write, plans, self.workers):
-                if plan.name not in done:
+                if shard is not done.get(plan.name):
                     noted.append(noting.submit(note, plan, shard))
                 rows += shard.file.rows
                 self.progress(WRITING, rows, total, unit="drawings")
@@ -154,11 +154,16 @@ class Build:
             files=tuple(shard.file for shard in shards),
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
-            rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            rejects_sha256=self.intake.rejects_sha256 if self.intake.counts.reasons else None,
             left_out=self.intake.counts.left_out,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
             notes=self.intake.counts.noted or None,
         )
+
+
+def _is_there(path: Path, sha256: str) -> bool:
+    """Whether a shard that an earlier process staged is there as it was written."""
+    return path.is_file() and file_hash(path) == sha256
 
 
 def versions() -> dict[str, str]:

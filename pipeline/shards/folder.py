@@ -15,7 +15,7 @@ from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Mani
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import PIPE, Origin, origin_of, read_origin
 from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
-from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
+from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign, refuse_links
 from pipeline.storage.local import local_path
 from pipeline.storage.locks import holder_of
 from pipeline.storage.outputs import check_place
@@ -75,7 +75,7 @@ def build_folder(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
                 sizes=sizes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
-            SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)))
+            SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)), manifest.proofs)
         return manifest, True
 
 
@@ -103,6 +103,7 @@ def foresee_build(
     if isinstance(sources, Manifest):
         return sources
     refuse_foreign(folder, _foreign_in)
+    refuse_links(folder)
     if (pid := holder_of(folder / BUILD / LOCK)) is not None:
         raise LockedError(f"{folder}: process {pid} is writing it; wait for it to end")
     if not force and (before := _unchanged(folder, origin_of(sources, options), strict)) is not None:

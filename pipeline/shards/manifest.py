@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import InputError, MismatchError, ShardError
 from pipeline.storage.commit import SetCommit
+from pipeline.storage.reading import OWN_BYTES, UnfitFileError, open_regular, read_limited
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted
 
@@ -26,7 +27,7 @@ SHARDS = SetCommit(
     staged="new",
     journal="commit.json",
     origin="sources.json",
-    remedy="remove {build} and build anew with --force",
+    remedy="remove {journal} and run `sketchpipe shards` again",
     work="work",
 )
 SHARD_NAME = re.compile(r"(train|validation|test)-\d{5,}-of-\d{5,}\.parquet")
@@ -132,6 +133,13 @@ class Manifest:
         """SHA-256 of everything else in `manifest.json`."""
         return checksum_of(self._fields())
 
+    @property
+    def proofs(self) -> dict[str, str]:
+        """The SHA-256, in hex, of each file of the folder, `manifest.json` included."""
+        rejects = {} if self.rejects_sha256 is None else {REJECTS: self.rejects_sha256}
+        own = hashlib.sha256(self.dump().encode()).hexdigest()
+        return {MANIFEST: own, **rejects, **{file.name: file.sha256 for file in self.files}}
+
     def dump(self) -> str:
         """The canonical text of `manifest.json`, with the checksum of the rest of it."""
         return seal(self._fields())
@@ -154,9 +162,9 @@ def read_manifest(folder: Path) -> Manifest:
     if SHARDS.is_pending(folder):
         raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
     try:
-        text = path.read_text(encoding="utf-8")
-    except IsADirectoryError as error:
-        raise _damaged(path) from error
+        text = read_limited(path, OWN_BYTES, link=False).decode()
+    except UnfitFileError as error:
+        raise ShardError(f"{path}: {error.strerror}; put the manifest itself there, or build anew") from error
     except (FileNotFoundError, NotADirectoryError) as error:
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
@@ -197,8 +205,8 @@ def _is_sound(manifest: Manifest) -> bool:
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256, in hex, of a file."""
-    with path.open("rb") as file:
+    """SHA-256, in hex, of a regular file."""
+    with open_regular(path, link=True) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

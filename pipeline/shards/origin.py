@@ -15,6 +15,7 @@ from pipeline.shards.manifest import SHARDS
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.storage.commit import BUILD
+from pipeline.storage.reading import OWN_BYTES, read_limited
 
 PIPE = -1  # for the bytes of a source that is no file
 
@@ -64,7 +65,7 @@ def _state(source: Source) -> tuple[int, int]:
 def read_origin(folder: Path) -> Origin | None:
     """The origin of the shards in `folder`; None if it is not recorded."""
     try:
-        fields = json.loads((folder / BUILD / SHARDS.origin).read_text(encoding="utf-8"))
+        fields = json.loads(read_limited(folder / BUILD / SHARDS.origin, OWN_BYTES, link=False))
         sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
         options_of(fields["options"])
     except (OSError, ValueError, KeyError, TypeError, UsageError):

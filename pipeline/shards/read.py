@@ -27,6 +27,7 @@ from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manife
 from pipeline.shards.remarks import why_empty
 from pipeline.shards.schema import SCHEMA, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
+from pipeline.storage.reading import UnfitFileError
 from pipeline.wording import counted
 
 STROKE_COLUMNS = ("label", "x", "y", "stroke_end")
@@ -230,4 +231,6 @@ _REMEDY = "repair the folder with `sketchpipe repair`"
 
 
 def _damaged(path: Path, why: Any) -> str:
+    if isinstance(why, UnfitFileError):
+        return f"{path}: {why.strerror}; {_REMEDY}"
     return f"{path}: damaged ({' '.join(str(why).split())}); {_REMEDY}"

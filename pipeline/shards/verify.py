@@ -29,6 +29,7 @@ from pipeline.shards.manifest import (
 from pipeline.shards.read import STROKE_COLUMNS
 from pipeline.shards.schema import SCHEMA, from_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+from pipeline.storage.reading import UnfitFileError, open_regular
 from pipeline.wording import counted
 
 _HELD = 1 << 21  # content hashes in memory at a time
@@ -74,8 +75,10 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         read_manifest(folder)  # raises the error that says so
     try:
         manifest = read_manifest(folder)
-    except ShardError:
-        return [Damage(MANIFEST, "its text does not match its checksum")]
+    except ShardError as error:
+        cause = error.__cause__
+        unfit = str(cause.strerror) if isinstance(cause, UnfitFileError) else None
+        return [Damage(MANIFEST, unfit or "its text does not match its checksum")]
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
     rows = _Rows(manifest) if deep else None
@@ -95,7 +98,7 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
     if manifest.rejects_sha256 is not None:
         rejects = folder / REJECTS
         if not rejects.is_file():
-            found.append(Damage(REJECTS, "missing"))
+            found.append(Damage(REJECTS, _what_is(rejects)))
         elif file_hash(rejects) != manifest.rejects_sha256:
             found.append(Damage(REJECTS, "its SHA-256 does not match the manifest"))
     return found
@@ -178,13 +181,13 @@ def _repeated(folder: Path, manifest: Manifest, rows: _Rows, progress: Progress)
 
 def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | None) -> Damage | None:
     if not path.is_file():
-        return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
+        return Damage(file.name, _what_is(path))
     size = path.stat().st_size
     if size != file.bytes:
         return Damage(file.name, f"{counted(size, 'byte')}, but {file.bytes:,} in the manifest")
     if file_hash(path) != file.sha256:
         return Damage(file.name, "its SHA-256 does not match the manifest")
-    with path.open("rb") as opened:
+    with open_regular(path, link=True) as opened:
         if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
             return Damage(file.name, "its footer's SHA-256 does not match the manifest")
     try:
@@ -192,6 +195,17 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | No
     except (pa.ArrowException, OSError, ValueError) as error:
         return Damage(file.name, f"it cannot be read ({' '.join(str(error).split())})")
     return Damage(file.name, what, misplaced=True) if what else None
+
+
+def _what_is(path: Path) -> str:
+    """What is at a path that is no regular file."""
+    try:
+        open_regular(path, link=True).close()
+    except UnfitFileError as error:
+        return str(error.strerror)
+    except OSError:
+        pass
+    return "missing"
 
 
 def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Rows | None) -> str | None:
@@ -216,7 +230,7 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Ro
 
 
 def _row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    with path.open("rb") as opened:
+    with open_regular(path, link=True) as opened:
         parquet = pq.ParquetFile(opened, page_checksum_verification=True)
         if not parquet.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a shard")

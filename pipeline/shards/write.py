@@ -1,5 +1,6 @@
 """Pass 2: reads a shard's ranges from the spill, sorts them, drops duplicates, and writes row groups."""
 
+import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +23,7 @@ from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.twins import Twins
 from pipeline.storage.files import Output
+from pipeline.storage.reading import open_regular
 
 _Piece = tuple[UInt64Array, Int64Array]  # a blob of records, and the bytes at which the wanted ones begin, in order
 
@@ -134,7 +136,7 @@ class ShardWriter:
         written, dropped = np.zeros(self._sources, np.int64), _Dropped(np.zeros(self._sources, np.int64))
         rows = 0
         # An open file: pyarrow tries a path as a URI first, which fails if the path is not UTF-8.
-        with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
+        with Output(path, sha256=hashlib.sha256()) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
             for pieces in _row_groups(self._unique(plan, dropped), self._row_group_rows):
                 drawings, source = self._gather(pieces)
                 written += np.bincount(source, minlength=len(written))
@@ -143,7 +145,7 @@ class ShardWriter:
                 writer.write_table(to_table(drawings))
             if not rows:
                 writer.write_table(to_table(self._like))
-        with path.open("rb") as shard:
+        with open_regular(path, link=False) as shard:
             footer, footer_bytes = footer_hash(shard)
         entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)
         return WrittenShard(entry, classes, written, dropped.duplicates, dropped.same_key, dropped.keyless)
