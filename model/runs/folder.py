@@ -10,6 +10,7 @@ lock             locked by the process that trains the run
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -146,7 +147,7 @@ class Run:
         found = [
             folder
             for folder in (named, Path(self.card.shards_path), *(parent / named for parent in around))
-            if folder.is_dir()
+            if os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises an error if the path is too long
         ]
         for folder in found:
             with contextlib.suppress(SketchpipeError):
