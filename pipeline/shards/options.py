@@ -6,6 +6,9 @@ from typing import Any
 from pipeline.errors import UsageError
 from pipeline.shards.shuffle import parse_splits
 from pipeline.sources.chunks import CHUNK_BYTES
+from pipeline.storage.fields import FLAG, each, optional, record, text, whole
+
+MOST_SHARDS = 99_999  # of the training split
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class BuildOptions:
                 raise UsageError(f"{name} {value}: expected {least} or more")
         if not 0 <= self.seed < 1 << 64:
             raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
-        if self.num_shards is not None and self.num_shards > 99_999:
-            raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
+        if self.num_shards is not None and self.num_shards > MOST_SHARDS:
+            raise UsageError(f"num_shards {self.num_shards}: expected at most {MOST_SHARDS}")
         if self.classes is not None and not self.classes:
             raise UsageError("classes: expected one or more, or None for all")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
@@ -55,6 +58,31 @@ class BuildOptions:
         if not self.leave_out:
             del fields["leave_out"]
         return fields
+
+
+_OPTIONS = record(
+    {
+        "classes": optional(each(text())),
+        "drawings_per_class": optional(whole(1)),
+        "skip_per_class": whole(),
+        "recognized_only": FLAG,
+        "leave_out": each(whole(0, 2**64 - 1)),
+        "num_shards": optional(whole(1, MOST_SHARDS)),
+        "splits": text(200),
+        "seed": whole(0, 2**64 - 1),
+    },
+    may_lack=("leave_out",),
+)
+
+
+def check_options(name: str, value: Any) -> None:
+    """Check the options of a build as files store them.
+
+    Raises:
+        ValueError: they are not what `BuildOptions.stored` gives.
+    """
+    _OPTIONS(name, value)
+    parse_splits(value["splits"])
 
 
 @dataclass(frozen=True)

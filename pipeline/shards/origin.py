@@ -11,9 +11,10 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.shards.manifest import SHARDS
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import BuildOptions, check_options
 from pipeline.sources.files import Source
 from pipeline.storage.commit import BUILD
+from pipeline.storage.fields import MOST, PATH, FieldError, each, record, whole
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,17 @@ def read_origin(folder: Path) -> Origin | None:
     """The origin of the shards in `folder`; None if it is not recorded."""
     try:
         fields = json.loads((folder / BUILD / SHARDS.origin).read_text(encoding="utf-8"))
-        sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
+        record({"options": check_options, "sources": each(_check_source)})("", fields)
+        sources = [(path, size, changed, name) for path, size, changed, name in fields["sources"]]
         options_of(fields["options"])
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+    except (OSError, ValueError, RecursionError):  # a FieldError and a UsageError are ValueErrors
         return None
     return Origin(fields["options"], sources)
+
+
+def _check_source(name: str, value: Any) -> None:
+    each(lambda _, __: None)(name, value)
+    if len(value) != 4:
+        raise FieldError(f"{name}: expected a path, two numbers and a name")
+    for check, one in zip((PATH, whole(), whole(-MOST), PATH), value, strict=True):
+        check(name, one)
