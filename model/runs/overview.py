@@ -16,7 +16,7 @@ from model.runs.card import CARD, CONFIG, Added, added_of, other_format, read_st
 from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
 from pipeline.storage.locks import holder_of
-from pipeline.storage.reading import open_regular
+from pipeline.storage.reading import UnfitFileError, open_regular
 
 _HEADER_BYTES = 1 << 24  # of a safetensors file, at most; that of sketchnet-large has 20,000
 _PARAMETERS = 2**63  # more than any network has
@@ -151,6 +151,8 @@ def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, s
         epochs, numbers = read_log(path)
     except FileNotFoundError:
         return [], "is missing" if finished else "", ""  # or no epoch is done yet
+    except UnfitFileError as error:
+        return [], str(error.strerror), ""
     except OSError as error:
         return [], f"cannot be read ({error.strerror})", ""
     if finished and not epochs:

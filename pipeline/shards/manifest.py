@@ -5,11 +5,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
+from pipeline.choices import Split
 from pipeline.errors import InputError, MismatchError, ShardError
-from pipeline.shards.options import check_options
-from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import SetCommit
 from pipeline.storage.fields import FLAG, PATH, SHA256, each, optional, record, values, whole
 from pipeline.storage.fields import text as check_text
@@ -34,6 +33,35 @@ SHARDS = SetCommit(
     work="work",
 )
 SHARD_NAME = re.compile(r"(train|validation|test)-[0-9]{5,9}-of-[0-9]{5,9}\.parquet")
+MOST_SHARDS = 99_999  # of the training split
+_SPLITS: tuple[str, ...] = get_args(Split)
+_OPTIONS = record(
+    {
+        "classes": optional(each(check_text())),
+        "drawings_per_class": optional(whole(1)),
+        "skip_per_class": whole(),
+        "recognized_only": FLAG,
+        "leave_out": each(whole(0, 2**64 - 1)),
+        "num_shards": optional(whole(1, MOST_SHARDS)),
+        "splits": check_text(200),
+        "seed": whole(0, 2**64 - 1),
+    },
+    may_lack=("leave_out",),
+)
+
+
+def check_options(name: str, value: Any) -> None:
+    """Check the options of a build as files store them.
+
+    Raises:
+        ValueError: they are not what `BuildOptions.stored` gives.
+    """
+    from pipeline.shards.shuffle import parse_splits  # with numba, which a list of runs does not need
+
+    _OPTIONS(name, value)
+    parse_splits(value["splits"])
+
+
 _COUNTS = values(whole())
 _FIELDS = record(
     {
@@ -42,7 +70,7 @@ _FIELDS = record(
         "writer": values(check_text(100)),
         "options": check_options,
         "classes": each(check_text(), most=1 << 16),  # labels have 16 bits
-        "counts": record(dict.fromkeys(SPLITS, each(whole())), may_lack=SPLITS),  # those without rows
+        "counts": record(dict.fromkeys(_SPLITS, each(whole())), may_lack=_SPLITS),  # those without rows
         "same_key": whole(),
         "files": each(
             record(

@@ -4,11 +4,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.shards.manifest import MOST_SHARDS
 from pipeline.shards.shuffle import parse_splits
 from pipeline.sources.chunks import CHUNK_BYTES
-from pipeline.storage.fields import FLAG, each, optional, record, text, whole
-
-MOST_SHARDS = 99_999  # of the training split
 
 
 @dataclass(frozen=True)
@@ -58,31 +56,6 @@ class BuildOptions:
         if not self.leave_out:
             del fields["leave_out"]
         return fields
-
-
-_OPTIONS = record(
-    {
-        "classes": optional(each(text())),
-        "drawings_per_class": optional(whole(1)),
-        "skip_per_class": whole(),
-        "recognized_only": FLAG,
-        "leave_out": each(whole(0, 2**64 - 1)),
-        "num_shards": optional(whole(1, MOST_SHARDS)),
-        "splits": text(200),
-        "seed": whole(0, 2**64 - 1),
-    },
-    may_lack=("leave_out",),
-)
-
-
-def check_options(name: str, value: Any) -> None:
-    """Check the options of a build as files store them.
-
-    Raises:
-        ValueError: they are not what `BuildOptions.stored` gives.
-    """
-    _OPTIONS(name, value)
-    parse_splits(value["splits"])
 
 
 @dataclass(frozen=True)

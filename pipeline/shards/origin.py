@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.manifest import SHARDS
-from pipeline.shards.options import BuildOptions, check_options
+from pipeline.shards.manifest import SHARDS, check_options
+from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.storage.commit import BUILD
 from pipeline.storage.fields import MOST, PATH, FieldError, each, record, whole
