@@ -43,7 +43,7 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
     try:
         arrays = load(content)
     except Exception as error:  # of many kinds: whatever the header says
-        raise CheckpointError(f"{folder / ARRAYS}: damaged ({error}); {remedy(folder)}") from error
+        raise CheckpointError(f"{folder / ARRAYS}: damaged ({visible(str(error))[:200]}); {remedy(folder)}") from error
     if like is None:
         _check_fit(folder, {name: one for name, one in _shapes(arrays).items() if name.startswith(_OF_NETWORK)}, expected)
         kept = {name: array for name, array in arrays.items() if name in expected or name == "step"}
