@@ -11,7 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import CheckpointError, MismatchError
-from pipeline.storage.fields import FLAG, PATH, SHA256, Check, FieldError, each, optional, real, record, text, values, whole
+from pipeline.storage.fields import (
+    FLAG,
+    PATH,
+    SHA256,
+    Check,
+    FieldError,
+    each,
+    optional,
+    real,
+    record,
+    text,
+    values,
+    whole,
+)
 from pipeline.storage.files import write_atomically
 from pipeline.storage.reading import UnfitFileError, read_limited
 from pipeline.storage.sealed import CHECKSUM, seal, unseal
@@ -128,7 +141,7 @@ def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
 
 
 def read_stored(folder: Path) -> StoredCard:
-    """Read `run.json` and `config.json`, compare their checksums, and check their fields; formats before 4 have none."""
+    """Read `run.json` and `config.json`, compare their checksums, which formats before 4 lack, and check their fields."""
     fields, content, is_whole, fault = _read_object(folder / CARD)
     version = fields.get("format_version")
     # A file of a format before 4 has no checksum. If there is one, it must be right.
@@ -196,7 +209,9 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
 
 def added_of(stored: StoredCard) -> tuple[Added, ...]:
     """What `run.json` says was added to the epochs; nothing if it is damaged or of another format."""
-    return () if stored.fault or stored.is_other_format else tuple(Added(**one) for one in stored.fields.get("added", ()))
+    return (
+        () if stored.fault or stored.is_other_format else tuple(Added(**one) for one in stored.fields.get("added", ()))
+    )
 
 
 def other_format(version: object) -> str:

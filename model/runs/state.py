@@ -45,7 +45,9 @@ def load_checkpoint(folder: Path, like: TrainState | None = None) -> tuple[Any, 
     except Exception as error:  # of many kinds: whatever the header says
         raise CheckpointError(f"{folder / ARRAYS}: damaged ({visible(str(error))[:200]}); {remedy(folder)}") from error
     if like is None:
-        _check_fit(folder, {name: one for name, one in _shapes(arrays).items() if name.startswith(_OF_NETWORK)}, expected)
+        _check_fit(
+            folder, {name: one for name, one in _shapes(arrays).items() if name.startswith(_OF_NETWORK)}, expected
+        )
         kept = {name: array for name, array in arrays.items() if name in expected or name == "step"}
         return {"batch_stats": {}, **unflatten_dict(kept, sep="/")}, position
     if "step" in arrays:  # a constant rate counts no steps, but the schedule of epochs that were added to its run does
@@ -63,7 +65,7 @@ def _network_shapes(config: TrainConfig) -> _Shapes:
 
 
 def _limit(expected: _Shapes) -> int:
-    """The bytes that a file of these arrays may have, with a header and an optimizer's state of three copies of them."""
+    """The bytes that a file of these arrays may have, with a header and an optimizer's state of three times their size."""
     return (1 << 24) + 4 * sum(math.prod(shape) * dtype.itemsize for shape, dtype in expected.values())
 
 

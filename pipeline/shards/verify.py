@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import UInt64Array
 from pipeline.drawings import Drawings, content_hash, word_salts
-from pipeline.errors import ShardError
 from pipeline.progress import Progress, untold
 from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan

@@ -1,5 +1,6 @@
 """Runs that prove themselves: their checksums were made to fit. Whoever reads them gets a run or one line, at once."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -25,7 +26,7 @@ from model.runs.tables import runs_table
 from model.scoring.loaded import load_best
 from model.specs import NETWORKS
 from model.training.tensorboard.events import read_events
-from pipeline.errors import CheckpointError, MismatchError, OutputError, SketchpipeError
+from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import CHECKSUM, seal
 from tests.mutations import mutated, sealed
 from tests.runs.fresh_runs import fresh_run
@@ -64,7 +65,9 @@ def fit(folder: Path) -> None:
         (last / MANIFEST).write_text(seal(hashes))
     card = json.loads((folder / CARD).read_text())
     del card[CHECKSUM]
-    (folder / CARD).write_text(seal({**card, "config_sha256": hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()}))
+    (folder / CARD).write_text(
+        seal({**card, "config_sha256": hashlib.sha256((folder / CONFIG).read_bytes()).hexdigest()})
+    )
 
 
 def refusals(folder: Path) -> list[str]:
@@ -75,16 +78,13 @@ def refusals(folder: Path) -> list[str]:
     json.dumps(summary.as_dict()).encode()
     try:
         run = open_run(folder)
-        try:
+        with contextlib.suppress(InputError):
             run.shards_folder()
-        except SketchpipeError as error:
-            assert error.exit_code == 3
         run.without_unbegun()
         load_best(run)
-    except SketchpipeError as error:
-        assert error.exit_code in (3, 4, 5), error
-        assert len(str(error)) < 600
+    except (InputError, CheckpointError, MismatchError) as error:
         said.append(str(error))
+    assert all(len(one) < 600 for one in said)
     return said
 
 
@@ -120,7 +120,9 @@ def with_best(folder: Path, best: object) -> Path:
     return last
 
 
-@pytest.mark.parametrize("best", ["/etc", "..", "../../other/checkpoints/00001-0000000", ".", "", "1-2", "٠٠٠٠١-٠٠٠٠٠٠٠"])
+@pytest.mark.parametrize(
+    "best", ["/etc", "..", "../../other/checkpoints/00001-0000000", ".", "", "1-2", "\u0661" * 5 + "-" + "\u0660" * 7]
+)
 def test_the_best_checkpoint_is_one_of_the_run_and_nothing_else_is_advised_to_be_removed(
     folder: Path, best: str
 ) -> None:
@@ -174,7 +176,10 @@ def test_arrays_of_any_header_end_no_reader_but_with_a_line(folder: Path) -> Non
 
 def test_a_header_that_means_harm_is_searched_at_once(folder: Path) -> None:
     path = last_of(open_run(folder)) / ARRAYS
-    for header in (b'{"params/a":{"shape":[' + b"1" * 100_000 + b"}", b'{"params/a":{"shape":[' + b"9999999999999999999," * 500_000 + b"1]}}"):
+    for header in (
+        b'{"params/a":{"shape":[' + b"1" * 100_000 + b"}",
+        b'{"params/a":{"shape":[' + b"9999999999999999999," * 500_000 + b"1]}}",
+    ):
         path.write_bytes(struct.pack("<Q", len(header)) + header)
         assert summarize(folder).parameters is None
 
@@ -187,11 +192,14 @@ def put_arrays(folder: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize(
-    "array", [np.zeros(5), np.zeros(5, np.float16), np.zeros(6, np.float32), np.zeros((1, 5), np.float32), np.float32(0)]
+    "array",
+    [np.zeros(5), np.zeros(5, np.float16), np.zeros(6, np.float32), np.zeros((1, 5), np.float32), np.float32(0)],
 )
 def test_arrays_that_do_not_fit_the_network_are_refused_before_it_computes(folder: Path, array: Any) -> None:
     put_arrays(folder, **{"params/dense/bias": np.asarray(array)})
-    with pytest.raises(MismatchError, match=r"params/dense/bias: .* in the file, float32 5 expected\); use the version"):
+    with pytest.raises(
+        MismatchError, match=r"params/dense/bias: .* in the file, float32 5 expected\); use the version"
+    ):
         load_best(open_run(folder))
 
 
@@ -204,7 +212,9 @@ def test_the_shapes_on_file_are_those_of_the_networks(network: str, encoding: st
     config = make_config(network, ("a", "b", "c"), drawings=1000, encoding=encoding, image_size=size)
     images = jax.ShapeDtypeStruct((1, size, size, config.render_config().channels), np.uint8)
     made = jax.eval_shape(lambda x: make_network(network, 3).init(jax.random.key(0), x, train=False), images)
-    leaves = {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(made)}
+    leaves = {
+        jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in jax.tree.leaves_with_path(made)
+    }
     assert array_shapes(config) == {name: leaf.shape for name, leaf in leaves.items()}
     assert {leaf.dtype for leaf in leaves.values()} == {np.dtype(np.float32)}
 
@@ -218,7 +228,13 @@ def test_a_training_is_not_resumed_from_weights_that_are_not_finite(tmp_path: Pa
         load_checkpoint(tmp_path / "00001-0000004", like=state)
 
 
-NAMES = (CARD, CONFIG, CALIBRATION, METRICS, *(f"checkpoints/00001-0000000/{name}" for name in (ARRAYS, POSITION, CONFIG, MANIFEST)))
+NAMES = (
+    CARD,
+    CONFIG,
+    CALIBRATION,
+    METRICS,
+    *(f"checkpoints/00001-0000000/{name}" for name in (ARRAYS, POSITION, CONFIG, MANIFEST)),
+)
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "endless"])
@@ -247,7 +263,10 @@ def test_nothing_is_read_written_or_removed_through_a_link_in_a_run(folder: Path
     before = sorted(outside.rglob("*"))
     run = open_run(folder)
     assert "is a link where a folder belongs" in refusals(folder)[0]
-    with pytest.raises(OutputError, match=f"{name}: is a link, and nothing is written in a run with links"), run.locked():
+    with (
+        pytest.raises(OutputError, match=f"{name}: is a link, and nothing is written in a run with links"),
+        run.locked(),
+    ):
         pass
     assert sorted(outside.rglob("*")) == before
 

@@ -165,7 +165,10 @@ def in_place_of(name: str) -> Callable[[Path], object]:
         (in_place_of("run.json"), "damaged: run.json is a folder, not a file"),
         (lambda run: (run / "run.json").unlink(), "damaged: run.json is missing"),
         (lambda run: (run / "config.json").unlink(), "damaged: config.json is missing"),
-        (overwrite("config.json", b'{"network": 3}'), "damaged: config.json has a field that is wrong (classes is missing)"),
+        (
+            overwrite("config.json", b'{"network": 3}'),
+            "damaged: config.json has a field that is wrong (classes is missing)",
+        ),
         (lambda run: (run / "metrics.jsonl").unlink(), "damaged: metrics.jsonl is missing"),
         (
             overwrite("metrics.jsonl", b'{"epoch": 0}\n{"ep'),
