@@ -141,7 +141,7 @@ def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
 
 
 def read_stored(folder: Path) -> StoredCard:
-    """Read `run.json` and `config.json`, compare their checksums, which formats before 4 lack, and check their fields."""
+    """Read `run.json` and `config.json`, and check their fields and their checksums, which formats before 4 lack."""
     fields, content, is_whole, fault = _read_object(folder / CARD)
     version = fields.get("format_version")
     # A file of a format before 4 has no checksum. If there is one, it must be right.

@@ -65,7 +65,7 @@ def _network_shapes(config: TrainConfig) -> _Shapes:
 
 
 def _limit(expected: _Shapes) -> int:
-    """The bytes that a file of these arrays may have, with a header and an optimizer's state of three times their size."""
+    """The bytes that a file of these arrays may have, with a header and the state of an optimizer."""
     return (1 << 24) + 4 * sum(math.prod(shape) * dtype.itemsize for shape, dtype in expected.values())
 
 
