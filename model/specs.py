@@ -2,11 +2,12 @@
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from model.config import EPOCHS, Recipe
 from pipeline.errors import UsageError
@@ -77,7 +78,7 @@ def network_cost(name: str, classes: int) -> tuple[list[LayerRow], int, float]:
     >>> network_cost("sketch-classifier", 19)[0][-1]
     LayerRow(layer='dense', shape=(1352, 19), parameters=25707)
     """
-    cost = json.loads(COSTS.read_text())[name]
+    cost = _costs()[name]
     rows = [LayerRow(layer, tuple(shape), parameters) for layer, shape, parameters in cost["layers"]]
     layer, inputs = cost["last"]  # whose outputs are the classes
     rows.append(LayerRow(layer, (inputs, classes), (inputs + 1) * classes))
@@ -102,3 +103,9 @@ def network_shapes(name: str, classes: int, channels: int) -> dict[str, tuple[in
         if parameters > math.prod(shape):
             shapes[f"params/{layer}/bias"] = shape[-1:]
     return shapes
+
+
+@functools.cache
+def _costs() -> dict[str, Any]:
+    costs: dict[str, Any] = json.loads(COSTS.read_text())
+    return costs

@@ -66,7 +66,10 @@ def each(check: Check, *, most: int | None = None) -> Check:
         limit = "" if most is None else f" of at most {most}"
         _where(lambda one: isinstance(one, list) and (most is None or len(one) <= most), f"a list{limit}")(name, value)
         for place, one in enumerate(value):
-            check(f"{name}[{place}]", one)
+            try:
+                check(name, one)
+            except FieldError:  # most lists are right, and long: a name for each value would take longer than the check
+                check(f"{name}[{place}]", one)
 
     return checked
 
