@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import UsageError
+from pipeline.shards.manifest import MOST_SHARDS
 from pipeline.shards.shuffle import parse_splits
 from pipeline.sources.chunks import CHUNK_BYTES
 
@@ -40,8 +41,8 @@ class BuildOptions:
                 raise UsageError(f"{name} {value}: expected {least} or more")
         if not 0 <= self.seed < 1 << 64:
             raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
-        if self.num_shards is not None and self.num_shards > 99_999:
-            raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
+        if self.num_shards is not None and self.num_shards > MOST_SHARDS:
+            raise UsageError(f"num_shards {self.num_shards}: expected at most {MOST_SHARDS}")
         if self.classes is not None and not self.classes:
             raise UsageError("classes: expected one or more, or None for all")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.manifest import SHARDS
+from pipeline.shards.manifest import SHARDS, check_options
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.storage.commit import BUILD
+from pipeline.storage.fields import MOST, PATH, FieldError, each, record, whole
 from pipeline.storage.reading import OWN_BYTES, read_limited
 
 PIPE = -1  # for the bytes of a source that is no file
@@ -66,8 +67,17 @@ def read_origin(folder: Path) -> Origin | None:
     """The origin of the shards in `folder`; None if it is not recorded."""
     try:
         fields = json.loads(read_limited(folder / BUILD / SHARDS.origin, OWN_BYTES, link=False))
-        sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
+        record({"options": check_options, "sources": each(_check_source)})("", fields)
+        sources = [(path, size, changed, name) for path, size, changed, name in fields["sources"]]
         options_of(fields["options"])
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+    except (OSError, ValueError, RecursionError):  # a FieldError and a UsageError are ValueErrors
         return None
     return Origin(fields["options"], sources)
+
+
+def _check_source(name: str, value: Any) -> None:
+    each(lambda _, __: None)(name, value)
+    if len(value) != 4:
+        raise FieldError(f"{name}: expected a path, two numbers and a name")
+    for check, one in zip((PATH, whole(PIPE), whole(-MOST), PATH), value, strict=True):
+        check(name, one)

@@ -1,5 +1,6 @@
 """Computes split, shard and place of a drawing from hashes of its key_id; no input or output."""
 
+import re
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import get_args
@@ -16,6 +17,7 @@ from pipeline.jit import kernel
 SPLITS: tuple[str, ...] = get_args(Split)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_LONG_EXPONENT = re.compile(r"[eE][-+]?[0-9_]{3}")
 
 
 def order_hash(key_id: UInt64Array, seed: int) -> UInt64Array:
@@ -77,7 +79,9 @@ def parse_splits(text: str) -> tuple[Fraction, ...]:
         UsageError: they are not three such numbers, or the share of train is 0.
     """
     try:
-        splits = tuple(Fraction(part.strip()) for part in text.split(","))
+        # An exponent of many digits would be computed with all its zeros.
+        parts = () if _LONG_EXPONENT.search(text) else text.split(",")
+        splits = tuple(Fraction(part.strip()) for part in parts)
     except (ValueError, ZeroDivisionError):
         splits = ()
     if len(splits) != len(SPLITS) or min(splits) < 0 or sum(splits) != 1 or splits[0] == 0:

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import UInt64Array
 from pipeline.drawings import Drawings, content_hash, word_salts
-from pipeline.errors import ShardError
 from pipeline.progress import Progress, untold
 from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
@@ -21,13 +20,14 @@ from pipeline.shards.manifest import (
     SHARD_NAME,
     SHARDS,
     Manifest,
+    ManifestError,
     ShardFile,
     file_hash,
     footer_hash,
     read_manifest,
 )
 from pipeline.shards.read import STROKE_COLUMNS
-from pipeline.shards.schema import SCHEMA, from_table
+from pipeline.shards.schema import SCHEMA, check_values, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
 from pipeline.storage.reading import UnfitFileError, open_regular
 from pipeline.wording import counted
@@ -75,10 +75,8 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         read_manifest(folder)  # raises the error that says so
     try:
         manifest = read_manifest(folder)
-    except ShardError as error:
-        cause = error.__cause__
-        unfit = str(cause.strerror) if isinstance(cause, UnfitFileError) else None
-        return [Damage(MANIFEST, unfit or "its text does not match its checksum")]
+    except ManifestError as error:
+        return [Damage(MANIFEST, error.why)]
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
     rows = _Rows(manifest) if deep else None
@@ -213,6 +211,9 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Ro
     last: tuple[UInt64Array, UInt64Array] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
     rows = 0
     for table in _row_groups(path):
+        check_values(table)
+        if pack_table(table).label.max(initial=0) >= len(manifest.classes):
+            return "a label without a class"
         drawings = from_table(table)
         rows += len(drawings)
         if gathered is None:
@@ -235,7 +236,11 @@ def _row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa
         if not parquet.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a shard")
         for number in range(parquet.num_row_groups):
-            yield parquet.read_row_group(number, columns=columns, use_threads=False)
+            table = parquet.read_row_group(number, columns=columns, use_threads=False)
+            expected = parquet.metadata.row_group(number).num_rows
+            if table.num_rows != expected:
+                raise ValueError(f"{counted(table.num_rows, 'row')} in a row group of {expected:,}")
+            yield table
 
 
 def _misplaced(
@@ -252,14 +257,9 @@ def _misplaced(
     ordered = np.concatenate([last, hashes])
     if (ordered[1:] < ordered[:-1]).any():
         return "rows are not in order"
-    if len(drawings) and drawings.word.max() >= len(manifest.classes):
-        return "a label without a class"
     words = [manifest.classes[label] for label in drawings.word.tolist()]
     if table.column("word").to_pylist() != words:
         return "words and labels differ"
-    ends = np.concatenate([[0], drawings.stroke_end])
-    if (np.diff(ends) <= 0).any() or (len(ends) > 1 and not ends[-1] == len(drawings.x) == len(drawings.y)):
-        return "strokes without points, or points without strokes"
     return None
 
 
