@@ -15,10 +15,9 @@ from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.chunks import BLOCK_BYTES, Scanned
 from pipeline.sources.files import Source, no_drawing_in, refuse_unfit
+from pipeline.sources.limits import MAX_CLASSES
 from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.rejects import DAMAGED, Reject
-
-MAX_CLASSES = 1 << 16  # labels are uint16
 
 
 @dataclass
