@@ -8,13 +8,14 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.sources.chunks import Scanned
-from pipeline.sources.limits import MAX_COUNTRYCODE_BYTES, MAX_KEY_ID_BYTES
+from pipeline.sources.limits import MAX_COUNTRYCODE_BYTES, MAX_COUNTRYCODES, MAX_KEY_ID_BYTES
 from pipeline.sources.rejects import POINTS_OF_THREE, Reject
 from pipeline.sources.scanner import faults
 from pipeline.wording import counted
 
 CANVAS = "canvas-coordinates"
 UNSURE = "files-of-unsure-strokes"
+CROWDED = f"countrycode-beyond-{MAX_COUNTRYCODES}-others"
 _WHY = {
     faults.UNREADABLE: "unreadable",
     faults.EMPTY: "empty",
