@@ -71,6 +71,13 @@ def sizes_of(blob: UInt64Array, start: Int64Array) -> Int64Array:
     return blob.view(np.int32)[start // 4 + 4].astype(np.int64)
 
 
+def memory_of(blob: UInt64Array, start: Int64Array) -> Int64Array:
+    """(N,) int64, the bytes that each record takes as a drawing: an end of a stroke takes four times as many there."""
+    u16 = blob.view(np.uint16)
+    strokes, points = (u16[start // 2 + place].astype(np.int64) for place in (16, 17))
+    return HEADER_BYTES + 2 * points + 16 * strokes
+
+
 def compacted(blob: UInt64Array, start: Int64Array) -> tuple[UInt64Array, Int64Array]:
     """A blob of only the records that begin at the bytes `start`, (N,) int64, in that order, and where they begin."""
     ends = np.cumsum(sizes_of(blob, start))

@@ -15,14 +15,14 @@ from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import ShardFile, footer_hash
 from pipeline.shards.options import USUAL_SIZES
 from pipeline.shards.ranges import Dropped, RangeReader, Records
-from pipeline.shards.records import gather, sizes_of
+from pipeline.shards.records import gather, memory_of
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.twins import Twins
 from pipeline.storage.files import Output
 
-ROW_GROUP_BYTES = 32 << 20  # of records, the most in a row group
+ROW_GROUP_BYTES = 24 << 20  # the most in a row group: a drawing counts 40 bytes, 2 a point and 16 a stroke
 
 
 @dataclass(frozen=True)
@@ -140,14 +140,14 @@ class ShardWriter:
 
 
 def _row_groups(pieces: Iterator[Records], rows: int, most_bytes: int) -> Iterator[list[Records]]:
-    """Regroup pieces so that each group has `rows` rows, or fewer where their records would exceed `most_bytes`.
+    """Regroup pieces so that each group has `rows` rows, or fewer where their drawings would exceed `most_bytes`.
 
     The last one has the remaining rows.
     """
     waiting: list[Records] = []
     room_rows, room_bytes = rows, most_bytes
     for blob, start in pieces:
-        ends, first = np.cumsum(sizes_of(blob, start)), 0
+        ends, first = np.cumsum(memory_of(blob, start)), 0
         while first < len(start):
             before = int(ends[first - 1]) if first else 0
             fit = int(np.searchsorted(ends, before + room_bytes, side="right"))
