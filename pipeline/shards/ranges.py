@@ -21,7 +21,6 @@ from pipeline.shards.shuffle import first_of_part, order_hash, part_of
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.twins import Twins
 
-HELD_BYTES = 32 << 20  # records of a range in memory; a larger range is read in pieces
 _UNUSED_BYTES = 1 << 16  # of a blob, beside the records that are wanted: with more it is copied to free the rest
 
 Records = tuple[UInt64Array, Int64Array]  # a blob of records, and the bytes at which the wanted ones begin, in order
@@ -53,16 +52,16 @@ class RangeReader:
         gather: returns the drawings of some records, with their final labels and codes, and their sources.
         classes: the words in label order.
         seed: of the order.
-        twins: says which drawings without a key_id to drop.
         held_bytes: the most bytes of records to hold of a range.
+        twins: says which drawings without a key_id to drop.
     """
 
     spill: SpillReader
     gather: Gather
     classes: Sequence[str]
     seed: int
+    held_bytes: int
     twins: Twins | None = None
-    held_bytes: int = HELD_BYTES
 
     def unique(self, plan: ShardPlan, dropped: Dropped) -> Iterator[Records]:
         """The records of a shard in their order, some at a time, without duplicates.
@@ -97,7 +96,7 @@ class _Range:
             if len(start):
                 _, same_key = duplicates(blob, start)
                 key_id = blob[start[[0, -1]] // 8]
-                self._dropped.same_key += same_key + (key_id[0] == last)
+                self._dropped.same_key += same_key + int(key_id[0] == last)
                 last = key_id[1]
                 yield blob, start
             if high is None:

@@ -13,7 +13,7 @@ from pipeline.arrays import Int32Array, Int64Array
 from pipeline.drawings import Drawings, from_strokes
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import ShardFile, footer_hash
-from pipeline.shards.options import USUAL_SIZES
+from pipeline.shards.options import USUAL_SIZES, BuildSizes
 from pipeline.shards.ranges import Dropped, RangeReader, Records
 from pipeline.shards.records import gather, memory_of
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
@@ -21,8 +21,6 @@ from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.twins import Twins
 from pipeline.storage.files import Output
-
-ROW_GROUP_BYTES = 24 << 20  # the most in a row group: a drawing counts 40 bytes, 2 a point and 16 a stroke
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,12 @@ class ShardWriter:
         seed: int,
         sources: int,
         twins: Twins | None = None,
-        row_group_rows: int = USUAL_SIZES.row_group_rows,
+        sizes: BuildSizes = USUAL_SIZES,
     ) -> None:
         # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
         pa.set_memory_pool(pa.system_memory_pool())
-        self._named, self._sources, self._row_group_rows = named, sources, row_group_rows
-        self._ranges = RangeReader(spill, self._gather, named.classes, seed, twins)
+        self._named, self._sources, self._sizes = named, sources, sizes
+        self._ranges = RangeReader(spill, self._gather, named.classes, seed, sizes.range_bytes, twins)
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
@@ -119,7 +117,7 @@ class ShardWriter:
         rows = 0
         # An open file: pyarrow tries a path as a URI first, which fails if the path is not UTF-8.
         with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-            for pieces in _row_groups(self._ranges.unique(plan, dropped), self._row_group_rows, ROW_GROUP_BYTES):
+            for pieces in _row_groups(self._ranges.unique(plan, dropped), self._sizes):
                 drawings, source = self._gather(pieces)
                 written += np.bincount(source, minlength=len(written))
                 classes += np.bincount(drawings.word, minlength=len(classes))
@@ -139,13 +137,13 @@ class ShardWriter:
         return replace(drawings, word=word, countrycode=code), source
 
 
-def _row_groups(pieces: Iterator[Records], rows: int, most_bytes: int) -> Iterator[list[Records]]:
-    """Regroup pieces so that each group has `rows` rows, or fewer where their drawings would exceed `most_bytes`.
+def _row_groups(pieces: Iterator[Records], sizes: BuildSizes) -> Iterator[list[Records]]:
+    """Regroup pieces so that each group has `row_group_rows` rows, or fewer if these exceed `row_group_bytes`.
 
     The last one has the remaining rows.
     """
     waiting: list[Records] = []
-    room_rows, room_bytes = rows, most_bytes
+    room_rows, room_bytes = sizes.row_group_rows, sizes.row_group_bytes
     for blob, start in pieces:
         ends, first = np.cumsum(memory_of(blob, start)), 0
         while first < len(start):
@@ -158,6 +156,6 @@ def _row_groups(pieces: Iterator[Records], rows: int, most_bytes: int) -> Iterat
                 first = last
             if not room_rows or first < len(start):
                 yield waiting
-                waiting, room_rows, room_bytes = [], rows, most_bytes
+                waiting, room_rows, room_bytes = [], sizes.row_group_rows, sizes.row_group_bytes
     if waiting:
         yield waiting

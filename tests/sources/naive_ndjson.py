@@ -218,6 +218,8 @@ def parse_key_id(value: Any) -> int | None:
         return None
     if re.fullmatch("[0-9]+", value) and int(value) < 1 << 64:
         return int(value)
+    if len(value.encode()) > 256:
+        return None
     return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=8).digest(), "little")
 
 

@@ -149,8 +149,7 @@ def test_any_bytes_behind_a_magic_number_end_in_damage_or_a_stream(
     path.write_bytes(magic + rest)
     try:
         content, damage, kind = read_all(path)
-    except InputError as error:
-        assert "needs a window of" in str(error)
+    except InputError:  # a window of more than 128 MiB
         return
     assert kind in ("gzip", "zstd")
     if kind == "gzip" and damage is None:
