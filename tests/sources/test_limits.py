@@ -130,6 +130,8 @@ def test_a_raw_drawing_may_have_100_000_points(tmp_path: Path, write: Format, mo
 def test_a_drawing_of_sketch_rnn_s_may_have_as_many(tmp_path: Path, more: int, fits: bool) -> None:
     count = limits.MAX_RAW_POINTS + more
     rows = np.zeros((count, 3), np.int16)
+    points = np.random.default_rng(count).integers(0, 2, (count, 2))  # of zeros alone the file would look like a bomb
+    rows[1:, :2] = np.diff(points, axis=0)
     rows[-1] = 600, 0, 1
     path = sketch_rnn(tmp_path / "cat.npz", train=[rows, stroke_3([([1, 2], [3, 4])])])
     found, rejects = read(path)
