@@ -1,8 +1,8 @@
 import itertools
-import tracemalloc
 import json
 import math
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import jax
