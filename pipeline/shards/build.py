@@ -94,7 +94,7 @@ class Build:
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
         writer = ShardWriter(
             spill, named, seed=self.options.seed, sources=len(self.sources), twins=twins,
-            row_group_rows=self.sizes.row_group_rows,
+            sizes=self.sizes,
         )  # fmt: skip
         done = {entry["name"]: WrittenShard.load(entry["shard"]) for entry in self.journal.entries if "shard" in entry}
 

@@ -220,8 +220,7 @@ class Intake:
         tally.filtered += read - int(keep.sum())
         counts.keyless += int((keep & parsed.keyless).sum())
         if keep.any():
-            # Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
-            code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
+            code = counts.number_countrycodes(drawings, keep, strict=self.strict)
             kept = dataclasses.replace(drawings, word=word, countrycode=code)
             spill.add(gathered(kept, parsed.source, np.where(keep, parsed.partition, -1)))
 

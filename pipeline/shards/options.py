@@ -60,7 +60,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildSizes:
-    """How much a build does at a time. Only `row_group_rows` changes a byte of the shards.
+    """How much a build does at a time. Only the two sizes of row groups change a byte of the shards.
 
     Attributes:
         chunk_bytes: how many bytes of a source are read at a time, a multiple of `BLOCK_BYTES`.
@@ -68,13 +68,17 @@ class BuildSizes:
             spill.
         segment_input_bytes: how many bytes of input are read at most between two entries of the journal, however few
             of their drawings are kept.
+        range_bytes: how many bytes of records of one range of hashes are held; a larger range is read in pieces.
         row_group_rows: drawings in each row group but the last.
+        row_group_bytes: the most in a row group of fewer drawings: one counts 40 bytes, 2 a point and 16 a stroke.
     """
 
     chunk_bytes: int = CHUNK_BYTES
     segment_bytes: int = 16 << 20
     segment_input_bytes: int = 256 << 20
+    range_bytes: int = 32 << 20
     row_group_rows: int = 8192
+    row_group_bytes: int = 24 << 20
 
 
 USUAL_SIZES = BuildSizes()
