@@ -15,7 +15,7 @@ from typer.models import OptionInfo
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
-from pipeline.wording import visible
+from pipeline.wording import json_text, visible
 
 Classes = Annotated[
     str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
@@ -111,6 +111,17 @@ def refuse_split_list(sources: Sequence[str], option: str, given: str | None) ->
 def say(message: str) -> None:
     """Print a message of one line for the user on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
+
+
+def show(*lines: str, green: bool = False) -> None:
+    """Print lines of results on stdout; nothing in one of them ends it early or is obeyed by a terminal."""
+    for line in map(visible, lines):
+        typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
+
+
+def show_json(value: object, *, indent: int | None = 1) -> None:
+    """Print a value as JSON on stdout."""
+    typer.echo(json_text(value, indent=indent))
 
 
 def help_without_command(context: typer.Context) -> None:

@@ -132,22 +132,23 @@ def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
     import os
     import sys
 
-    from pipeline.wording import aligned, columns_of, json_text, visible
+    from pipeline.cli.options import show, show_json
+    from pipeline.wording import aligned, columns_of
 
     if as_json:
-        typer.echo(json_text(prediction.as_dict(), indent=None))
+        show_json(prediction.as_dict(), indent=None)
         return
     labels = list(prediction.labels.items())
     terminal = sys.stdout.isatty()
     count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
-    width = max(columns_of(visible(word)) for word, _ in labels)
+    width = max(columns_of(word) for word, _ in labels)
     for word, probability in labels[:count]:
         mark = "  <- drawn" if word == prediction.drew else ""
-        line = f"{aligned(visible(word), width)}  {probability:7.2%}{mark}"
+        line = f"{aligned(word, width)}  {probability:7.2%}{mark}"
         green = terminal and word == prediction.predicted and not os.environ.get("NO_COLOR")
-        typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
+        show(line, green=green)
     if count < len(labels):
-        typer.echo(f"... and {len(labels) - count} more (--top all)")
+        show(f"... and {len(labels) - count} more (--top all)")
     percent = f"{100 * prediction.probability:.1f} %"
     drew = "" if prediction.drew is None else f'drew "{prediction.drew}", '
-    typer.echo(visible(f'{drew}predicted "{prediction.predicted}" ({percent})'))
+    show(f'{drew}predicted "{prediction.predicted}" ({percent})')

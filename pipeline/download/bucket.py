@@ -6,7 +6,6 @@ no md5 (cloud.google.com/storage/docs/hashes-etags).
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -158,8 +157,8 @@ def read_version(url: str, headers: Mapping[str, str]) -> Version:
     try:
         md5, crc32c = (base64.b64decode(hashes.get(name, ""), validate=True) for name in ("md5", "crc32c"))
         if len(md5) not in (0, 16) or len(crc32c) not in (0, 4):
-            raise binascii.Error("wrong length")
-    except binascii.Error as error:
+            raise ValueError("wrong length")
+    except ValueError as error:  # also of a character that is not ASCII
         raise InputError(
             f"{url}: the server's x-goog-hash {brief(headers['x-goog-hash'])!r} is not a valid checksum ({error}); "
             "choose a mirror with --source"

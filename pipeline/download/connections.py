@@ -16,7 +16,7 @@ from urllib3.exceptions import LocationValueError, ProxySchemeUnknown
 
 from pipeline.errors import UsageError
 
-STEP_BYTES = 1 << 20  # of a head with all that comes before it, or beside the wanted bytes of a body
+STEP_BYTES = 1 << 18  # of a head with all that comes before it, or beside the wanted bytes of a body
 
 
 class EndlessError(http.client.HTTPException):

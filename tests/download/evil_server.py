@@ -186,7 +186,7 @@ MODES: dict[str, Callable[[Asked], None]] = {
     "chunks-lie": lambda asked: chunked(asked, b"FFFFFFFFFFFFFFFFFFFF\r\nabc"),
     "chunk-length-endless": lambda asked: endless_chunked(asked, b"", b"0" * 1_000),
     "trailer-endless": lambda asked: endless_chunked(asked, b"0\r\n", b"X: y\r\n"),
-    "body-longer": lambda asked: asked.send(BODY) if asked.begin(f"Content-Length: {len(BODY)}") else None,
+    "body-longer": lambda asked: asked.send(BODY, BODY) if asked.begin(f"Content-Length: {len(BODY)}") else None,
     "one-byte": one_byte,
     "line-long": long_line,
     "empty": lambda asked: asked.reply("200 OK", body=b""),

@@ -50,7 +50,7 @@ SAID = {
     "trailer-endless": (3, "the server sends headers without end"),
     "body-dribbled": (3, " came in 1 s)"),
 }
-PATIENCE = Patience(tries=2, scant_tries=5, first_wait_seconds=0.0, slow_seconds=0.5)
+PATIENCE = Patience(tries=2, scant_tries=5, first_wait_seconds=0.0, slow_seconds=1.0)
 
 
 @pytest.fixture(scope="module")
