@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,8 +15,12 @@ from typer.models import OptionInfo
 
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
+from pipeline.storage.reading import read_list
 from pipeline.threads import core_count
 from pipeline.wording import json_text, visible
+
+
+_HASHED = ("seed", "key_id")  # options that take unsigned numbers of 64 bits
 
 Classes = Annotated[
     str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
@@ -49,6 +54,8 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         for name, value in given.items():
+            if isinstance(value, int | float):
+                _check_number(parameters[name], value)
             if isinstance(value, Path):
                 with _named(parameters[name]):
                     given[name] = local_path(value)
@@ -59,6 +66,15 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
         command(**given)
 
     return run
+
+
+def _check_number(parameter: inspect.Parameter, value: float) -> None:
+    """Refuse numbers that no option can mean; each command checks its options' own ranges."""
+    with _named(parameter):
+        if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if parameter.name in _HASHED else 63):
+            raise UsageError("is a number of more than 64 bits")
+        if not math.isfinite(value):
+            raise UsageError(f"{value}: expected a number")
 
 
 @contextmanager
@@ -83,11 +99,12 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     """
     if text.startswith("@"):
         try:
-            entries = local_path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+            entries = read_list(local_path(text[1:]))
         except UsageError as error:
             raise UsageError(f"{option} @{error}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({error})") from error
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
+            raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({why})") from error
     else:
         entries = text.split(",")
     names = tuple(entry.strip() for entry in entries if entry.strip())

@@ -6,6 +6,7 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.progress import Progress, untold
 from pipeline.sample.doodles import SAMPLE_WORDS, write_sample
 from pipeline.sources.files import SAMPLE_MARK
+from pipeline.storage.reading import read_limited
 
 
 def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, progress: Progress = untold) -> bool:
@@ -23,15 +24,15 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, prog
     """
     mark, wanted = to / SAMPLE_MARK, f"{drawings_per_class} drawings a class, seed {seed}\n"
     files = [to / f"{word}.ndjson" for word in SAMPLE_WORDS]
-    if mark.exists() and mark.read_text() == wanted and all(file.exists() for file in files):
+    if _mark_says(mark, wanted) and all(file.exists() for file in files):
         return False
     others = [] if mark.exists() else [file for file in files if file.exists()]
     if others:
         raise OutputError(f"{others[0]}: exists, but is not of a sample; choose another folder with --to")
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
-    if seed < 0:
-        raise UsageError(f"seed {seed}: expected 0 or more")
+    if not 0 <= seed < 1 << 64:
+        raise UsageError(f"seed {seed}: expected a whole number from 0 to 2**64 - 1")
     try:
         to.mkdir(parents=True, exist_ok=True)
         mark.write_text("unfinished\n")
@@ -40,3 +41,10 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, prog
     except OSError as error:
         raise OutputError(f"{to}: cannot be written ({error.strerror or error}); choose another with --to") from error
     return True
+
+
+def _mark_says(mark: Path, wanted: str) -> bool:
+    try:
+        return read_limited(mark, len(wanted), link=False) == wanted.encode()
+    except OSError:  # there is none, or it is not what this function's module wrote
+        return False

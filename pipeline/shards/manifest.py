@@ -1,14 +1,16 @@
 """`manifest.json`: what a folder of shards holds, what it was built from, and the hashes of its files."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from pipeline.errors import InputError, MismatchError, ShardError
-from pipeline.storage.commit import SetCommit
+from pipeline.errors import InputError, LockedError, MismatchError, ShardError
+from pipeline.storage.commit import BUILD, LOCK, SetCommit
+from pipeline.storage.locks import holder_of
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted
 
@@ -152,12 +154,14 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if SHARDS.is_pending(folder):
-        raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
+        raise _half_placed(folder)
     try:
         text = path.read_text(encoding="utf-8")
     except IsADirectoryError as error:
         raise _damaged(path) from error
     except (FileNotFoundError, NotADirectoryError) as error:
+        if SHARDS.is_pending(folder):  # a build has begun to put its files in place since then
+            raise _half_placed(folder) from error
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
                 f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
@@ -210,6 +214,14 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
     length = min(size, int.from_bytes(tail[:4], "little") + 8)
     file.seek(size - length)
     return hashlib.sha256(file.read(length)).hexdigest(), length
+
+
+def _half_placed(folder: Path) -> ShardError | LockedError:
+    """The error of a folder whose build has begun to put its files in place."""
+    holder = holder_of(folder / BUILD / LOCK)
+    if holder is not None and holder != os.getpid():
+        return LockedError(f"{folder}: process {holder} is putting a build in place; run the command again in a moment")
+    return ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
 
 
 def _damaged(path: Path) -> ShardError:

@@ -60,7 +60,8 @@ def read_origin(folder: Path) -> Origin | None:
     try:
         fields = json.loads((folder / BUILD / SHARDS.origin).read_text(encoding="utf-8"))
         sources = [(str(path), int(size), int(changed), str(name)) for path, size, changed, name in fields["sources"]]
-        options_of(fields["options"])
+        # Builds before this version stored other spellings of the splits.
+        stored = {**fields["options"], "splits": options_of(fields["options"]).splits}
     except (OSError, ValueError, KeyError, TypeError, UsageError):
         return None
-    return Origin(fields["options"], sources)
+    return Origin(stored, sources)

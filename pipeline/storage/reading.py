@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+MOST_LIST_BYTES = 256 << 20  # of a list of words or key_ids
 _KINDS = {
     stat.S_IFIFO: "a pipe",
     stat.S_IFCHR: "a device",
@@ -70,6 +71,20 @@ def read_limited(path: Path, limit: int, *, link: bool) -> bytes:
             if len(content) > limit:  # it grew, or lies in /proc, where sizes are 0
                 raise _unfit(path, f"has more than the {limit:,} bytes that such a file may have")
         return bytes(content)
+
+
+def read_list(path: Path) -> list[str]:
+    """The lines of a list that the user names, UTF-8 with or without a byte order mark; pipes are read too.
+
+    Raises:
+        ValueError: it is not UTF-8, or has more than `MOST_LIST_BYTES`.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(MOST_LIST_BYTES + 1)
+    if len(content) > MOST_LIST_BYTES:
+        raise ValueError(f"it has more than {MOST_LIST_BYTES:,} bytes")
+    return content.decode("utf-8-sig").splitlines()
 
 
 def _unfit(path: Path, why: str) -> UnfitFileError:
