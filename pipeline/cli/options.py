@@ -19,7 +19,6 @@ from pipeline.storage.reading import read_list
 from pipeline.threads import core_count
 from pipeline.wording import json_text, visible
 
-
 _HASHED = ("seed", "key_id")  # options that take unsigned numbers of 64 bits
 
 Classes = Annotated[

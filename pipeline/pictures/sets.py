@@ -170,9 +170,10 @@ def write_index(
 
 
 def _harmless(row: tuple[Any, ...]) -> list[Any]:
-    """A line of the index in which no text is a formula for a spreadsheet (owasp.org/www-community/attacks/CSV_Injection).
+    """A line of the index in which no text is a formula for a spreadsheet.
 
-    A text that begins with a sign of a formula, or with an apostrophe, gets an apostrophe in front.
+    A text that begins with a sign of a formula, or with an apostrophe, gets an apostrophe in front
+    (owasp.org/www-community/attacks/CSV_Injection).
     """
     return ["'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
