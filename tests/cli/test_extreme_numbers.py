@@ -1,7 +1,8 @@
 """Numbers that no machine holds, in every option of every command that takes one: usage, before any work is done."""
 
+import inspect
 from pathlib import Path
-from typing import Any
+from typing import get_args
 
 import pytest
 import typer
@@ -16,25 +17,30 @@ REAL = ("nan", "inf", "-inf", "1e999", "x")
 LISTS = {"--batch": WHOLE, "--epochs": WHOLE, "--seed": WHOLE, "--lr": REAL}  # of sweep, and --top of predict
 
 
-def commands(group: Any, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """Every command with the words that call it."""
-    found = []
-    for name, one in group.commands.items():
-        found += commands(one, (*words, name)) if hasattr(one, "commands") else [((*words, name), one)]
+def commands(group: typer.Typer, words: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], inspect.Signature]]:
+    """Every command: the words that call it, and its parameters."""
+    found = [
+        ((*words, str(one.name)), inspect.signature(one.callback))
+        for one in group.registered_commands
+        if one.callback is not None
+    ]
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            found += commands(inner.typer_instance, (*words, "render"))
     return found
 
 
 def numeric() -> list[tuple[tuple[str, ...], str, str]]:
     """Each command's words, each of its numeric options, and each extreme value."""
-    found = []
-    for words, command in commands(typer.main.get_command(app)):
-        for one in command.params:
-            kind = one.type.name.partition(" ")[0]
-            values = {"integer": WHOLE, "float": REAL}.get(
-                kind, LISTS.get(one.opts[0], ()) if words == ("sweep",) else ()
-            )
-            found += [(words, one.opts[0], value) for value in values if one.param_type_name == "option"]
-    return [*found, *((("predict",), "--top", value) for value in ("0", "-1", "1" + "0" * 5_000, "\u00b2"))]
+    found = [(("predict",), "--top", value) for value in ("0", "-1", "1" + "0" * 5_000, "\u00b2")]
+    for words, signature in commands(app):
+        for name, parameter in signature.parameters.items():
+            kinds = {get_args(parameter.annotation)[0], *get_args(get_args(parameter.annotation)[0])}
+            option = f"--{name.replace('_', '-')}"
+            listed = LISTS.get(option, ()) if words == ("sweep",) else ()
+            values = WHOLE if int in kinds else REAL if float in kinds else listed
+            found += [(words, option, value) for value in values]
+    return found
 
 
 @pytest.fixture
