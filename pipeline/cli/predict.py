@@ -117,14 +117,16 @@ def _read(files: list[str]) -> Iterator["Drawings"]:
 
 def _labels_shown(top: str | None) -> int | None:
     """How many classes to show; None chooses by the number of classes."""
+    import re
+
     from pipeline.errors import UsageError
 
     if top is None:
         return None
     if top == "all":
         return 1 << 30
-    if not top.isdecimal() or int(top) < 1:
-        raise UsageError(f'top "{top}": expected a number from 1, or all')
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", top):
+        raise UsageError(f'top "{top:.60}": expected a number from 1, or all')
     return int(top)
 
 
