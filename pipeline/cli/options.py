@@ -54,7 +54,8 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
     def run(**given: Any) -> None:
         for name, value in given.items():
             if isinstance(value, int | float):
-                _check_number(parameters[name], value)
+                with _named(parameters[name]):
+                    check_number(name, value)
             if isinstance(value, Path):
                 with _named(parameters[name]):
                     given[name] = local_path(value)
@@ -67,13 +68,16 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _check_number(parameter: inspect.Parameter, value: float) -> None:
-    """Refuse numbers that no option can mean; each command checks its options' own ranges."""
-    with _named(parameter):
-        if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if parameter.name in _HASHED else 63):
-            raise UsageError("is a number of more than 64 bits")
-        if not math.isfinite(value):
-            raise UsageError(f"{value}: expected a number")
+def check_number(name: str, value: float) -> None:
+    """Refuse a number that no option can mean; each command checks its options' own ranges.
+
+    Raises:
+        UsageError: it has more than 64 bits, or is infinite or none.
+    """
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if name in _HASHED else 63):
+        raise UsageError("has more than 64 bits; expected a smaller number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{value}: expected a finite number")
 
 
 @contextmanager
