@@ -103,9 +103,10 @@ def hear_interrupts() -> None:
 
 @pytest.mark.parametrize("first", interrupts.SIGNALS)
 @pytest.mark.parametrize("second", interrupts.SIGNALS)
-@pytest.mark.parametrize("block", ["if True:\n ", "with interrupts.unwinding():\n "], ids=["at once", "unwinding"])
+@pytest.mark.parametrize("block", ["if True:\n  ", "with interrupts.unwinding():\n  "], ids=["at once", "unwinding"])
 def test_three_signals_at_once_are_one_line(block: str, first: int, second: int) -> None:
-    code, said = ended(f"{block}{READY} time.sleep(60)", first, second, first)
+    program = f"try:\n {block}{READY}  time.sleep(60)\nexcept BaseException: interrupts.end(interrupts.raised())"
+    code, said = ended(program, first, second, first)
     assert (code, said) in [(130, "sketchpipe: interrupted\n"), (143, "sketchpipe: terminated\n")], said
 
 
