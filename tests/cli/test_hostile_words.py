@@ -151,7 +151,7 @@ def test_no_command_prints_what_a_terminal_obeys_of_words_folders_and_runs(tmp_p
         (("runs", run), 0),
         (("runs", run, "--json"), 0),
         (("evaluate", "--run", run), 0),
-        (("evaluate", "--run", run, "--calibrate", "--report", f"{EVIL}.html"), 0),
+        (("evaluate", "--run", run, "--report", f"{EVIL}.html"), 0),
         (("predict", f"{EVIL}/all.ndjson", "--run", run), 0),
         (("predict", f"{EVIL}/all.ndjson", "--run", run, "--json"), 0),
         (("predict", "--random", "--run", run, "--seed", "1", "--top", "1"), 0),
