@@ -15,7 +15,7 @@ from typer.models import OptionInfo
 
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
-from pipeline.storage.reading import read_list
+from pipeline.storage.reading import read_named_text
 from pipeline.threads import core_count
 from pipeline.wording import json_text, visible
 
@@ -102,11 +102,11 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     """
     if text.startswith("@"):
         try:
-            entries = read_list(local_path(text[1:]))
+            entries = read_named_text(local_path(text[1:])).splitlines()
         except UsageError as error:
             raise UsageError(f"{option} @{error}") from None
-        except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or error
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", error)
             raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({why})") from error
     else:
         entries = text.split(",")
