@@ -19,17 +19,17 @@ def verify(
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
-    from pipeline.cli.options import say, size
+    from pipeline.cli.options import say, show, size
     from pipeline.cli.progress import Bar
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
-    from pipeline.wording import counted, visible
+    from pipeline.wording import counted
 
     with Bar() as bar:
         damaged = verify_folder(shards, deep=deep, progress=bar)
     for damage in damaged:
-        typer.echo(visible(str(damage)))
+        show(str(damage))
     if damaged:
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
@@ -65,12 +65,11 @@ def repair(
     """
     import contextlib
 
-    from pipeline.cli.options import say, worker_count
+    from pipeline.cli.options import say, show, worker_count
     from pipeline.cli.progress import BuildBar
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.repair import repair_folder
-    from pipeline.wording import visible
 
     bar = BuildBar()
     with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
@@ -78,6 +77,6 @@ def repair(
     with bar:
         damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar)
     for damage in damaged:
-        typer.echo(visible(f"{damage}; rebuilt"))
+        show(f"{damage}; rebuilt")
     if not damaged:
         say(f"{shards}: nothing to repair")

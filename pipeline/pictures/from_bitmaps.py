@@ -21,7 +21,7 @@ from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_p
 from pipeline.pictures.target import BITMAPS, INDEX, PICTURES
 from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import ATTRIBUTION, file_hash
-from pipeline.shards.shuffle import SPLITS, parse_splits
+from pipeline.shards.shuffle import SPLITS, canonical_splits, parse_splits
 
 _COLUMNS = ("split", "class", "file", "source", "row")
 _MAX_SIZE = 1024  # pixels
@@ -51,7 +51,7 @@ class BitmapOptions:
     invert: bool = False
 
     def __post_init__(self) -> None:
-        parse_splits(self.splits)
+        object.__setattr__(self, "splits", canonical_splits(self.splits))  # the dataclass is frozen
         if self.drawings_per_class is not None and self.drawings_per_class < 1:
             raise UsageError(f"drawings_per_class {self.drawings_per_class}: expected 1 or more")
         if not 0 <= self.seed < 1 << 64:

@@ -3,7 +3,8 @@
     train/<class>/<class>-<number>.png   <class> is `safe_name` of the class, the number has seven digits or more
     train/<class>.npy                    instead, if the set is one of arrays
     validation/, test/                   missing if they have no pictures
-    index.csv                            a line for each picture: its split, its class, and more columns
+    index.csv                            a line for each picture: its split, its class, and more columns; a class that
+                                         begins as a formula of spreadsheets has an apostrophe in front
     bitmaps.json or pictures.json        options, counts and sources; without it the folder is not sketchpipe's
 
 The set is made in the hidden `.build/` of the folder and moved into place when it is complete. If a process dies while
@@ -35,6 +36,7 @@ from pipeline.storage.reading import OWN_BYTES, read_limited
 from pipeline.threads import ordered_map
 
 FORMAT_VERSION = 1
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 Block = TypeVar("Block")
 
 
@@ -161,12 +163,21 @@ def write_index(
         index = csv.writer(text, lineterminator="\n")
         index.writerow(columns)
         for rows in rows_of_blocks:
-            index.writerows(rows)
+            index.writerows(map(_harmless, rows))
             for split, word, *_ in rows:
                 counts[split][word] += 1
             done += len(rows)
             progress("writing", done, total, unit="pictures")
     return {split: tuple(of[word] for word in classes) for split, of in counts.items() if of}
+
+
+def _harmless(row: tuple[Any, ...]) -> list[Any]:
+    """A line of the index in which no text is a formula for a spreadsheet.
+
+    A text that begins with a sign of a formula, or with an apostrophe, gets an apostrophe in front
+    (owasp.org/www-community/attacks/CSV_Injection).
+    """
+    return ["'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 
 def write_picture(staged: Path, place: str, image: UInt8Array) -> None:

@@ -40,8 +40,8 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, prog
         raise OutputError(f"{others[0]}: exists, but is not of a sample; choose another folder with --to")
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
-    if seed < 0:
-        raise UsageError(f"seed {seed}: expected 0 or more")
+    if not 0 <= seed < 1 << 64:
+        raise UsageError(f"seed {seed}: expected a whole number from 0 to 2**64 - 1")
     try:
         to.mkdir(parents=True, exist_ok=True)
         write_atomically(mark, "unfinished\n")

@@ -1,6 +1,7 @@
 """`manifest.json`: what a folder of shards holds, what it was built from, and the hashes of its files."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, get_args
 
 from pipeline.choices import Split
-from pipeline.errors import InputError, MismatchError, ShardError
-from pipeline.storage.commit import SetCommit
+from pipeline.errors import InputError, LockedError, MismatchError, ShardError
+from pipeline.storage.commit import BUILD, LOCK, SetCommit
 from pipeline.storage.fields import FLAG, PATH, SHA256, each, optional, record, values, whole
 from pipeline.storage.fields import text as check_text
+from pipeline.storage.locks import holder_of
 from pipeline.storage.reading import OWN_BYTES, UnfitFileError, open_regular, read_limited
 from pipeline.storage.sealed import checksum_of, seal, unseal
 from pipeline.wording import counted, visible
@@ -244,13 +246,15 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if SHARDS.is_pending(folder):
-        raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
+        raise _half_placed(folder)
     try:
         text = read_limited(path, OWN_BYTES, link=False).decode()
     except UnfitFileError as error:
         why = str(error.strerror)
         raise ManifestError(f"{path}: {why}; put the manifest itself there, or build anew", why) from error
     except (FileNotFoundError, NotADirectoryError) as error:
+        if SHARDS.is_pending(folder):  # a build has begun to put its files in place since then
+            raise _half_placed(folder) from error
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
                 f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
@@ -324,6 +328,14 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
     length = min(size, int.from_bytes(tail[:4], "little") + 8)
     file.seek(size - length)
     return hashlib.sha256(file.read(length)).hexdigest(), length
+
+
+def _half_placed(folder: Path) -> ShardError | LockedError:
+    """The error of a folder whose build has begun to put its files in place."""
+    holder = holder_of(folder / BUILD / LOCK)
+    if holder is not None and holder != os.getpid():
+        return LockedError(f"{folder}: process {holder} is putting a build in place; run the command again in a moment")
+    return ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
 
 
 def _damaged(path: Path, why: object) -> ShardError:

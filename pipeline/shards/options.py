@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.errors import UsageError
 from pipeline.shards.manifest import MOST_SHARDS
-from pipeline.shards.shuffle import parse_splits
+from pipeline.shards.shuffle import canonical_splits
 from pipeline.sources.chunks import CHUNK_BYTES
 
 
@@ -20,7 +20,7 @@ class BuildOptions:
         recognized_only: leave out drawings that Google's network did not recognize, or for which that is unknown.
         leave_out: key_ids of drawings to leave out, in ascending order.
         num_shards: shards of the training split; None makes one for each million drawings.
-        splits: shares of train, validation and test.
+        splits: shares of train, validation and test, in the form of `canonical_splits`.
         seed: the seed of the order; the splits do not depend on it.
     """
 
@@ -34,11 +34,13 @@ class BuildOptions:
     leave_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        parse_splits(self.splits)
+        object.__setattr__(self, "splits", canonical_splits(self.splits))  # the dataclass is frozen
         for name, least in (("drawings_per_class", 1), ("skip_per_class", 0), ("num_shards", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} {value}: expected {least} or more")
+            if value is not None and value >= 1 << 63:
+                raise UsageError(f"{name} {value}: expected less than 2**63")
         if not 0 <= self.seed < 1 << 64:
             raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
         if self.num_shards is not None and self.num_shards > MOST_SHARDS:

@@ -69,10 +69,11 @@ def read_origin(folder: Path) -> Origin | None:
         fields = json.loads(read_limited(folder / BUILD / SHARDS.origin, OWN_BYTES, link=False))
         record({"options": check_options, "sources": each(_check_source)})("", fields)
         sources = [(path, size, changed, name) for path, size, changed, name in fields["sources"]]
-        options_of(fields["options"])
+        # Builds before this version stored other spellings of the splits.
+        stored = {**fields["options"], "splits": options_of(fields["options"]).splits}
     except (OSError, ValueError, RecursionError):  # a FieldError and a UsageError are ValueErrors
         return None
-    return Origin(fields["options"], sources)
+    return Origin(stored, sources)
 
 
 def _check_source(name: str, value: Any) -> None:
