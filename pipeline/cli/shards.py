@@ -93,7 +93,10 @@ def shards(
         bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
 
     if dry_run:
-        foreseen = foresee_build(sources, folder, options, strict=strict, force=force, tell=say)
+        with bar:
+            foreseen = foresee_build(
+                sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, tell=bar.say
+            )
         if isinstance(foreseen, Estimate):
             _forecast(foreseen, folder, workers)
             return

@@ -167,6 +167,16 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except UnicodeDecodeError as error:
         raise _damaged(path) from error
+    return parse_manifest(text, path)
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """The manifest whose text, in the file `path`, this is.
+
+    Raises:
+        ShardError: it is damaged.
+        MismatchError: it has a format that this version does not read.
+    """
     try:
         fields, _ = unseal(text)  # the whole text is compared below
         kind, version = fields.pop("format"), fields.pop("format_version")

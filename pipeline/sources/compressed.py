@@ -3,6 +3,7 @@
 Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB.
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import zstandard
 
 from pipeline.errors import InputError
+from pipeline.sources.identity import Identity
 from pipeline.wording import counted
 
 MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` accepts without an option
@@ -85,6 +87,10 @@ class RawFile:
             if not self.read(min(left, PIECE_BYTES)):
                 break
         return self.offset - start
+
+    def identity(self) -> Identity:
+        """What the file system says of the open file."""
+        return Identity.of(os.fstat(self._file.fileno()))
 
     def close(self) -> None:
         """Close the file."""
