@@ -34,6 +34,10 @@ class Identity:
             status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_dev, status.st_ino
         )
 
+    def recorded(self) -> tuple[int, int, int, int]:
+        """Size, times and inode for a file; not the device, whose number may change when the machine starts again."""
+        return self.size, self.mtime_ns, self.ctime_ns, self.inode
+
     @property
     def is_regular(self) -> bool:
         """Whether it is a regular file; a pipe has no identity that could be compared."""
@@ -86,6 +90,6 @@ def _difference(before: Identity, now: Identity) -> str:
 
 def _changed(path: Path, how: str) -> InputError:
     return InputError(
-        f"{path}: was changed while it was being read: {how}; the shards are as before; run the command again when no "
-        "program changes this file"
+        f"{path}: was changed while it was being read: {how}; what was built before is unchanged; run the command "
+        "again when no program changes this file"
     )

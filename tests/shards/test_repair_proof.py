@@ -141,7 +141,8 @@ def test_an_old_record_without_hashes_is_enough_if_the_sources_are_as_they_were(
     repair_folder(out, tell=told.append)
     assert files_of(out) == whole
     assert told == [
-        f"{out}: proved: 2 intact shards by hash, 2 sources by size and time; rebuilt: manifest.json and what was damaged"
+        f"{out}: proved: 2 intact shards by hash, 2 sources by size and time; "
+        "rebuilt: manifest.json and what was damaged"
     ]
     flip(out / MANIFEST)  # what was built has a record with hashes
     (out.parent / "in" / "cat.ndjson").unlink()
@@ -205,7 +206,10 @@ def test_the_command_says_in_one_line_what_was_proved(out: Path, whole: dict[str
     flip(out / MANIFEST)
     (out / SHARD).unlink()
     code, listed, said = repair()
-    assert (code, listed) == (0, f"{MANIFEST}: its text does not match its checksum; rebuilt\n{SHARD}: missing; rebuilt\n")
+    assert (code, listed) == (
+        0,
+        f"{MANIFEST}: its text does not match its checksum; rebuilt\n{SHARD}: missing; rebuilt\n",
+    )
     assert said == f"{out}: proved by hash: 3 intact shards and 2 sources; rebuilt: {MANIFEST}, {SHARD}\n"
     assert files_of(out) == whole
     flip(out / SHARD)
