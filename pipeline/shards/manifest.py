@@ -160,7 +160,8 @@ def read_manifest(folder: Path) -> Manifest:
     except (FileNotFoundError, NotADirectoryError) as error:
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
-                f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
+                f"{folder}: {MANIFEST} is lost, without which no shard is read; restore it with `sketchpipe repair "
+                f"{folder}`, or build the shards again"
             ) from error
         raise InputError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"

@@ -17,7 +17,10 @@ from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.sources.identity import Identity, identity_of, refuse_change
 from pipeline.storage.commit import BUILD
+from pipeline.storage.reading import read_limited
 from pipeline.storage.sealed import CHECKSUM, seal, unseal
+
+_MOST_BYTES = 1 << 28  # of a record; one of 345 sources has about 200 kB
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def read_origin(folder: Path) -> Origin | None:
     """The origin of the shards in `folder`; None if it is not recorded, or the record is damaged."""
     path = folder / BUILD / SHARDS.origin
     try:
-        fields, is_sound = unseal(text := path.read_text(encoding="utf-8"))
+        fields, is_sound = unseal(text := read_limited(path, _MOST_BYTES, link=False).decode())
         if not is_sound and (CHECKSUM in text or set(fields) != {"options", "sources"}):  # older ones have no checksum
             return None
         stamps = [SourceStamp(*_typed(stamp)) for stamp in fields["sources"]]

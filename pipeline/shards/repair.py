@@ -122,7 +122,7 @@ def _refuse_others(folder: Path, names: Collection[str]) -> None:
     It is of another build then, whose own manifest is the damaged one.
     """
     for path in sorted(folder / name for name in names):
-        if _is_whole(path):
+        if _is_undamaged(path):
             raise ShardError(
                 f"{path}: is undamaged, but is not the shard that was built here; nothing was changed; move it away "
                 "and repair again"
@@ -137,7 +137,7 @@ def _remake(folder: Path, origin: Origin, inputs: Sequence[str], workers: int, p
         ShardError: an undamaged shard would be replaced by another one.
     """
     sources = sources_of_origin(origin, inputs)
-    whole = {path.name: file_hash(path) for path in folder.iterdir() if _is_whole(path)}
+    whole = {path.name: file_hash(path) for path in folder.iterdir() if _is_undamaged(path)}
 
     def check(manifest: Manifest) -> None:
         hashes = {file.name: file.sha256 for file in manifest.files}
@@ -155,7 +155,7 @@ def _remake(folder: Path, origin: Origin, inputs: Sequence[str], workers: int, p
     return f"proved: {proved}; rebuilt: {MANIFEST} and what was damaged"
 
 
-def _is_whole(path: Path) -> bool:
+def _is_undamaged(path: Path) -> bool:
     """Whether a file with the name of a shard can be read to its end, with the checksums of its pages."""
     if not (SHARD_NAME.fullmatch(path.name) and path.is_file()):
         return False

@@ -80,6 +80,8 @@ def _difference(before: Identity, now: Identity) -> str:
     if not now.is_regular:
         return "it is no longer a file"
     if (now.device, now.inode) != (before.device, before.inode):
+        if now.recorded()[:3] == before.recorded()[:3]:
+            return "only its inode is another; if its file system has no lasting inodes, copy the file to another disk"
         return "another file was put in its place"
     if now.size != before.size:
         return f"it had {before.size:,} bytes and has {now.size:,}"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import InputError, ShardError, SketchpipeError
-from pipeline.shards.manifest import MANIFEST, REJECTS
+from pipeline.shards.manifest import MANIFEST, REJECTS, read_manifest
 from pipeline.shards.repair import repair_folder
 from pipeline.shards.verify import verify_folder
 from tests.shards.builds import build, files_of, records, staging, write
@@ -58,6 +58,8 @@ def test_a_damaged_manifest_is_restored_without_a_source(
     damage(out / MANIFEST)
     write(out.parent / "in", cat=records("cat", range(60)))
     (out.parent / "in" / "dog.ndjson").unlink()
+    with pytest.raises(ShardError, match=f"with `sketchpipe repair {out}`"):
+        read_manifest(out)
     times = {name: (out / name).stat().st_mtime_ns for name in whole if name != MANIFEST}
     told: list[str] = []
     assert [found.name for found in repair_folder(out, tell=told.append)] == [MANIFEST]
