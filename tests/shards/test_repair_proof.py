@@ -5,9 +5,11 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.errors import InputError, ShardError, SketchpipeError
@@ -198,6 +200,30 @@ def test_a_repair_that_died_is_not_resumed_with_other_drawings(
     repair_folder(out)  # what the first repair had read and proved is not read again
     assert files_of(out) == whole
     assert verify_folder(out, deep=True) == []
+
+
+@pytest.mark.long
+def test_a_repair_killed_at_any_moment_leaves_each_file_as_it_was_or_as_it_was_built(
+    out: Path, whole: dict[str, bytes]
+) -> None:
+    flip(out / MANIFEST)
+    flip(out / REJECTS)
+    (out / SHARD).unlink()
+    damaged, command = files_of(out), [str(SKETCHPIPE), "repair", str(out)]
+    start = time.monotonic()
+    subprocess.run(command, capture_output=True, check=True)
+    seconds = time.monotonic() - start
+    for delay in np.random.default_rng(0).uniform(seconds / 3, seconds * 1.1, 6):
+        for name in (MANIFEST, REJECTS):
+            (out / name).write_bytes(damaged[name])
+        (out / SHARD).unlink()
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+            time.sleep(delay)
+            process.kill()
+        assert all(content in (whole[name], damaged.get(name)) for name, content in files_of(out).items())
+        repair_folder(out)
+        assert files_of(out) == whole
+        assert staging(out) == ["lock", "sources.json"]
 
 
 def test_the_command_says_in_one_line_what_was_proved(out: Path, whole: dict[str, bytes]) -> None:
