@@ -59,7 +59,8 @@ def repair(
     """Rebuild the damaged files of a folder of shards.
 
     Reads the manifest, the shards and the sources they were built from; writes only the damaged files, with the same
-    bytes as before. If the manifest is damaged, all shards must be built again.
+    bytes as before. A damaged manifest is replaced by its copy in .build/. A source that has changed is refused, and
+    then nothing is written.
 
     Example: sketchpipe repair shards/quickdraw
     """
@@ -75,7 +76,7 @@ def repair(
     with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
         bar.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
     with bar:
-        damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar)
+        damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar, tell=bar.say)
     for damage in damaged:
         show(f"{damage}; rebuilt")
     if not damaged:

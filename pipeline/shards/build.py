@@ -22,6 +22,7 @@ from pipeline.shards.journal import Journal
 from pipeline.shards.layout import ShardPlan, plan_shards
 from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
+from pipeline.shards.origin import Watch
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.twins import Twins
@@ -51,6 +52,7 @@ class Build:
         sizes: BuildSizes = USUAL_SIZES,
         work: dict[str, Any] | None = None,
         progress: Progress = untold,
+        watch: Watch | None = None,
     ) -> None:
         self.sources, self.options, self.sizes = sources, options, sizes
         self.synthetic, self.workers, self.progress = synthetic, workers, progress
@@ -59,7 +61,7 @@ class Build:
         self.journal = Journal(kept / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
         self.intake = Intake(
             sources, options, spill=self.spill, rejects=self.staged / REJECTS, journal=self.journal, workers=workers,
-            strict=strict, sizes=sizes, progress=progress,
+            strict=strict, sizes=sizes, progress=progress, watch=watch,
         )  # fmt: skip
 
     def run(self) -> Manifest:
@@ -82,6 +84,11 @@ class Build:
         manifest = self._manifest(classes, shards)
         write_file(self.staged / MANIFEST, manifest.dump())
         return manifest
+
+    @property
+    def partly(self) -> tuple[int, ...]:
+        """The numbers of the sources that were not read to their end, because no more of them was wanted."""
+        return tuple(number for number, tally in enumerate(self.intake.counts.tallies) if tally.stopped)
 
     def _remove_other_work(self) -> None:
         """Remove the files that an interrupted build of other sources or options left."""

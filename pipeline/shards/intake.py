@@ -22,6 +22,7 @@ from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
+from pipeline.shards.origin import Watch
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
 from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
@@ -85,8 +86,10 @@ class Intake:
         strict: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
         progress: Progress = untold,
+        watch: Watch | None = None,
     ) -> None:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
+        self._watch = Watch(sources) if watch is None else watch
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
         self.counts = Counts(sources, options)
         self.segments: list[Segment] = []
@@ -183,12 +186,15 @@ class Intake:
 
     def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index in range(self.counts.at, len(self.sources)):
-            tally = self.counts.tallies[index]
+            tally, expected = self.counts.tallies[index], self._watch.identity(index)
             try:
-                for chunk in read_source(self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes):
+                for chunk in read_source(
+                    self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes, expected=expected
+                ):
                     if tally.stopped:
                         break
                     yield index, chunk
+                self._watch.look(index)
             except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
                 yield index, error
 

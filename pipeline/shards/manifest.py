@@ -257,13 +257,24 @@ def read_manifest(folder: Path) -> Manifest:
             raise _half_placed(folder) from error
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
-                f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
+                f"{folder}: {MANIFEST} is lost, without which no shard is read; restore it with `sketchpipe repair "
+                f"{folder}`, or build the shards again"
             ) from error
         raise InputError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
         ) from error
     except UnicodeDecodeError as error:
         raise _damaged(path, "it is not UTF-8") from error
+    return parse_manifest(text, path)
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """The manifest whose text, in the file `path`, this is.
+
+    Raises:
+        ShardError: it is damaged.
+        MismatchError: it has a format that this version does not read.
+    """
     try:
         fields, _ = unseal(text)  # the whole text is compared below
         check_text(50)("format", kind := fields.pop("format", None))

@@ -77,6 +77,11 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         manifest = read_manifest(folder)
     except ManifestError as error:
         return [Damage(MANIFEST, error.why)]
+    return damaged_files(folder, manifest, deep=deep, progress=progress)
+
+
+def damaged_files(folder: Path, manifest: Manifest, *, deep: bool = False, progress: Progress = untold) -> list[Damage]:
+    """Find which files of a folder are not those of a manifest; the arguments are those of `verify_folder`."""
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
     rows = _Rows(manifest) if deep else None

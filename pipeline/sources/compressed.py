@@ -11,6 +11,7 @@ from pathlib import Path
 import zstandard
 
 from pipeline.errors import InputError
+from pipeline.sources.identity import Identity
 from pipeline.sources.limits import MAX_WINDOW_BYTES
 from pipeline.storage.reading import UnfitFileError, open_readable
 from pipeline.wording import counted
@@ -101,6 +102,10 @@ class RawFile:
             if not self.read(min(left, PIECE_BYTES)):
                 break
         return self.offset - start
+
+    def identity(self) -> Identity:
+        """What the file system says of the open file."""
+        return Identity.of(os.fstat(self._file.fileno()))
 
     def close(self) -> None:
         """Close the file."""
