@@ -31,7 +31,7 @@ def inspect(
 
 def _as_text(contents: "Contents") -> str:
     from pipeline.cli.options import size
-    from pipeline.shards.remarks import lookalike_remark
+    from pipeline.shards.remarks import damage_remark, lookalike_remark
     from pipeline.shards.shuffle import SPLITS
     from pipeline.sources.notes import told
     from pipeline.wording import aligned, columns_of, counted, visible
@@ -49,8 +49,8 @@ def _as_text(contents: "Contents") -> str:
         f"filtered {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
-    if remark := lookalike_remark(list(contents.classes)):
-        lines.append(f"  {visible(remark)}")
+    for remark in (damage_remark(contents.damaged_files), lookalike_remark(list(contents.classes))):
+        lines += [] if remark is None else [f"  {visible(remark)}"]
     lines += [f"  {sentence}" for sentence in told(contents.notes)]
     width = max(5, *(columns_of(visible(word)) for word in contents.classes))
     table = [("class", *SPLITS)]

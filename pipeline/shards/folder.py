@@ -15,6 +15,7 @@ from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Mani
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import Origin, origin_of, read_origin
 from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
+from pipeline.sources.rejects import DAMAGED
 from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
 from pipeline.storage.local import local_path
 from pipeline.storage.locks import holder_of
@@ -28,6 +29,7 @@ def build_folder(
     *,
     workers: int = 1,
     strict: bool = False,
+    keep_going: bool = False,
     force: bool = False,
     sizes: BuildSizes = USUAL_SIZES,
     progress: Progress = untold,
@@ -45,6 +47,8 @@ def build_folder(
         options: the options on which the shards depend.
         workers: threads.
         strict: whether the first reject is an error.
+        keep_going: whether a damaged gzip member, zstd frame or array and all after it is left out, instead of being an
+            error.
         force: whether to build even if nothing has changed.
         sizes: how much is done at a time.
         progress: is called with the bytes read so far, and then with the drawings written so far.
@@ -66,14 +70,14 @@ def build_folder(
         SHARDS.roll_forward(folder)
         refuse_foreign(folder, _foreign_in)
         origin = origin_of(sources, options)
-        if not force and (before := _unchanged(folder, origin, strict)) is not None:
+        if not force and (before := _unchanged(folder, origin, strict, keep_going)) is not None:
             SHARDS.discard(folder)
             return before, False
         begin(sources)
         with SHARDS.placing(folder):
             manifest = Build(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
-                sizes=sizes, work=asdict(origin), progress=progress,
+                keep_going=keep_going, sizes=sizes, work=asdict(origin), progress=progress,
             ).run()  # fmt: skip
             SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)))
         return manifest, True
@@ -85,6 +89,7 @@ def foresee_build(
     options: BuildOptions,
     *,
     strict: bool = False,
+    keep_going: bool = False,
     force: bool = False,
     tell: Callable[[str], object] = lambda _message: None,
 ) -> Estimate | Manifest:
@@ -105,14 +110,14 @@ def foresee_build(
     refuse_foreign(folder, _foreign_in)
     if (pid := holder_of(folder / BUILD / LOCK)) is not None:
         raise LockedError(f"{folder}: process {pid} is writing it; wait for it to end")
-    if not force and (before := _unchanged(folder, origin_of(sources, options), strict)) is not None:
+    if not force and (before := _unchanged(folder, origin_of(sources, options), strict, keep_going)) is not None:
         return before
     lock = folder / BUILD / LOCK
     try:
         check_place(lock)
     except OutputError as error:
         raise OutputError(f"{folder}: {str(error).removeprefix(f'{lock}: ')}") from error
-    foresee_refusals(sources, options, strict=strict)
+    foresee_refusals(sources, options, strict=strict, keep_going=keep_going)
     estimate = estimate_build(sources, options)
     refuse_lack_of_space(folder, estimate)
     return estimate
@@ -136,13 +141,26 @@ def _sources_or_built(
     return sources
 
 
-def _unchanged(folder: Path, origin: Origin, strict: bool) -> Manifest | None:
+def _unchanged(folder: Path, origin: Origin, strict: bool, keep_going: bool) -> Manifest | None:
     """The manifest of the shards in `folder` if they were built from `origin` and are complete; else None."""
     before = _ours(folder)
     told = strict and before is not None and (before.rejects or before.notes)  # the error must name the first line
-    if before is None or told or read_origin(folder) != origin or not _is_whole(folder, before):
+    if (
+        before is None
+        or told
+        or _holds_other_damage(before, keep_going)
+        or read_origin(folder) != origin
+        or not _is_whole(folder, before)
+    ):
         return None
     return before
+
+
+def _holds_other_damage(manifest: Manifest, keep_going: bool) -> bool:
+    """Whether a build would treat damage of the sources in another way: as an error, or as it was not before."""
+    if DAMAGED not in manifest.rejects:
+        return False
+    return manifest.damaged_files is None or (manifest.damaged_files > 0 and not keep_going)
 
 
 def _ours(folder: Path) -> Manifest | None:

@@ -13,7 +13,7 @@ from typing import Any
 from pipeline.storage.files import Output
 
 Entry = dict[str, Any]
-_VERSION = 2  # of the entries; those of another version are other work
+_VERSION = 3  # of the entries; those of another version are other work. Version 2 took rows that no checksum proved
 
 
 class Journal:

@@ -23,6 +23,7 @@ from pipeline.shards.write import ShardWriter, vocabularies
 from pipeline.sources.chunks import BLOCK_BYTES
 from pipeline.sources.files import Source, find_sources, word_of_name
 from pipeline.sources.readers import read_source
+from pipeline.sources.streams import find_lost
 from pipeline.storage.commit import locked
 from pipeline.storage.files import sync
 from pipeline.threads import ordered_map
@@ -120,7 +121,7 @@ def _gone(source: str) -> InputError:
 def _hash_of(source: Source, end: int) -> str:
     """The hash of a source up to byte `end`, as a build computes it."""
     tally = Tally()
-    for chunk in read_source(source, chunk_bytes=BLOCK_BYTES):
+    for chunk in read_source(source, chunk_bytes=BLOCK_BYTES, lost=find_lost(source.path)):
         tally.blocks += chunk.block_hashes()
         if chunk.end >= end:
             break
@@ -145,7 +146,7 @@ def _rebuild(
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
         sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
-        only=None if compares else plans, workers=workers, progress=progress,
+        only=None if compares else plans, workers=workers, keep_going=bool(manifest.damaged_files), progress=progress,
     )  # fmt: skip
     with journal.opened():
         intake.resume()
