@@ -92,7 +92,7 @@ class Intake:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
         self._keep_going = keep_going
-        self._lost: dict[int, Lost] = {}  # of each damaged source what it loses, once that was looked for
+        self._lost: dict[int, Lost] | None = None  # what each damaged source loses, once that was looked for
         self.counts = Counts(sources, options)
         self.segments: list[Segment] = []
         self.is_done = False
@@ -146,15 +146,17 @@ class Intake:
     def _begin_anew(self) -> None:
         """Find what each source loses, from the one that was being read on, and forget all that was taken."""
         numbers = range(self.counts.at, len(self.sources))
+        every: dict[int, Lost] = {}
         files = [(number, self.sources[number].path) for number in numbers if self.sources[number].path.is_file()]
         found = ordered_map(lambda file: find_lost(file[1]), files, self.workers)
         for done, ((number, _), lost) in enumerate(zip(files, found, strict=True)):
             self.progress("looking for other damage", done, len(files), unit="files")
             if lost is not None:
-                self._lost[number] = lost
+                every[number] = lost
         self.counts, self.segments, self._rejects_bytes = Counts(self.sources, self.options), [], 0
         self.journal.forget()
-        self.journal.append({"lost": {str(number): dataclasses.asdict(lost) for number, lost in self._lost.items()}})
+        self.journal.append({"lost": {str(number): dataclasses.asdict(lost) for number, lost in every.items()}})
+        self._lost = every
 
     @contextlib.contextmanager
     def twins(self, spill: SpillReader) -> Iterator[Twins | None]:
@@ -215,7 +217,7 @@ class Intake:
                 f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
                 f"{pipes[0]} is a pipe, which can be read only once; give a file"
             )
-        if number in self._lost:
+        if self._lost is not None:
             raise DamagedError(
                 f"{source.path}: {scanned.lost.what}; it was not before: the file changes, or its disk fails"
             )
@@ -242,7 +244,7 @@ class Intake:
             try:
                 for chunk in read_source(
                     self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes,
-                    needed=tally.needed, lost=self._lost.get(index),
+                    needed=tally.needed, lost=(self._lost or {}).get(index),
                 ):  # fmt: skip
                     yield index, chunk
             except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
