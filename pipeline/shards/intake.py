@@ -191,13 +191,7 @@ class Intake:
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
 
     def _is_over(self, parsed: _Parsed) -> bool:
-        """Whether a chunk comes after the last line of its source that is needed.
-
-        Raises:
-            DamagedError: rows that were taken are of a damaged member.
-            InputError: rows that were taken cannot be proved.
-            _UnprovedError: as for DamagedError, if the build keeps going.
-        """
+        """Whether a chunk comes after the last line of its source that is needed; raises an error for damage."""
         number, scanned, tally = parsed.source, parsed.scanned, self.counts.tallies[parsed.source]
         if isinstance(scanned, InputError):
             if tally.stopped and tally.taken and tally.unproved:
