@@ -147,7 +147,7 @@ class Intake:
         """Find what each source loses, from the one that was being read on, and forget all that was taken."""
         numbers = range(self.counts.at, len(self.sources))
         every: dict[int, Lost] = {}
-        files = [(number, self.sources[number].path) for number in numbers if self.sources[number].path.is_file()]
+        files = [(number, self.sources[number].path) for number in numbers if self.sources[number].is_file]
         found = ordered_map(lambda file: find_lost(file[1]), files, self.workers)
         for done, ((number, _), lost) in enumerate(zip(files, found, strict=True)):
             self.progress("looking for other damage", done, len(files), unit="files")
@@ -206,7 +206,7 @@ class Intake:
             raise damaged_error(source, scanned.lost, unproved, LEAVE_OUT)
         if scanned.proved >= tally.end:
             return False
-        if pipes := [one.path for one in self.sources if not one.path.is_file()]:
+        if pipes := [one.path for one in self.sources if not one.is_file]:
             raise DamagedError(
                 f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
                 f"{pipes[0]} is a pipe, which can be read only once; give a file"
