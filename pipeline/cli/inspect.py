@@ -34,7 +34,7 @@ def inspect(
 
 def _lines_of(contents: "Contents") -> list[str]:
     from pipeline.cli.options import size
-    from pipeline.shards.remarks import lookalike_remark
+    from pipeline.shards.remarks import damage_remark, lookalike_remark
     from pipeline.shards.shuffle import SPLITS
     from pipeline.sources.notes import told
     from pipeline.wording import aligned, columns_of, counted
@@ -52,8 +52,8 @@ def _lines_of(contents: "Contents") -> list[str]:
         f"filtered {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
-    if remark := lookalike_remark(list(contents.classes)):
-        lines.append(f"  {remark}")
+    for remark in (damage_remark(contents.damaged_files), lookalike_remark(list(contents.classes))):
+        lines += [] if remark is None else [f"  {remark}"]
     lines += [f"  {sentence}" for sentence in told(contents.notes)]
     width = max(5, *(columns_of(word) for word in contents.classes))
     table = [("class", *SPLITS)]

@@ -48,6 +48,13 @@ def shards(
             "--strict", help="Stop at the first line that would be rejected, or of which a field would be null."
         ),
     ] = False,
+    keep_going: Annotated[
+        bool,
+        typer.Option(
+            "--keep-going",
+            help="Leave out a damaged gzip member, zstd frame or array, and all after it in its file, and count that; by default it is an error.",
+        ),
+    ] = False,
     force: Annotated[bool, typer.Option("--force", help="Build again even if nothing has changed.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate size and time from the beginning of each file; build nothing.")
@@ -98,8 +105,9 @@ def shards(
     if dry_run:
         with bar:
             foreseen = foresee_build(
-                sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, tell=bar.say
-            )
+                sources, folder, options, workers=workers, strict=strict, keep_going=keep_going, force=force,
+                progress=bar, tell=bar.say,
+            )  # fmt: skip
         if isinstance(foreseen, Estimate):
             _forecast(foreseen, folder, workers)
             return
@@ -107,8 +115,8 @@ def shards(
     else:
         with bar, advising("the same command resumes the build"):
             manifest, built = build_folder(
-                sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, begin=begin,
-                tell=say,
+                sources, folder, options, workers=workers, strict=strict, keep_going=keep_going, force=force,
+                progress=bar, begin=begin, tell=say,
             )  # fmt: skip
     if not built:
         say(
@@ -146,7 +154,7 @@ def _default_folder(sources: Sequence[str]) -> Path:
 def _summarize(manifest: "Manifest", folder: Path) -> None:
     from pipeline.cli.options import few, say
     from pipeline.shards.manifest import REJECTS
-    from pipeline.shards.remarks import lookalike_remark, remarks, unread_sources
+    from pipeline.shards.remarks import damage_remark, lookalike_remark, remarks, unread_sources
     from pipeline.shards.shuffle import SPLITS
     from pipeline.sources.notes import told
     from pipeline.wording import counted
@@ -184,7 +192,7 @@ def _summarize(manifest: "Manifest", folder: Path) -> None:
     if manifest.same_key:
         share = "shares" if manifest.same_key == 1 else "share"
         say(f"  {counted(manifest.same_key, 'drawing')} {share} a key_id with another drawing; both were kept")
-    for remark in (*remarks(manifest), lookalike_remark(manifest.classes)):
+    for remark in (damage_remark(manifest.damaged_files), *remarks(manifest), lookalike_remark(manifest.classes)):
         if remark is not None:
             say(f"  {remark}")
     counts = manifest.counts.get("test", ())

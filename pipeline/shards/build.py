@@ -49,6 +49,7 @@ class Build:
         synthetic: bool = False,
         workers: int = 1,
         strict: bool = False,
+        keep_going: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
         work: dict[str, Any] | None = None,
         progress: Progress = untold,
@@ -58,10 +59,11 @@ class Build:
         self.synthetic, self.workers, self.progress = synthetic, workers, progress
         self.folder, self.staged, kept = folder, SHARDS.staged_path(folder), SHARDS.work_path(folder)
         self.spill = kept / "spill"
-        self.journal = Journal(kept / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
+        how = {"strict": strict, "keep_going": keep_going, **versions()}
+        self.journal = Journal(kept / "journal.ndjson", {**(work or {}), **how})
         self.intake = Intake(
             sources, options, spill=self.spill, rejects=self.staged / REJECTS, journal=self.journal, workers=workers,
-            strict=strict, sizes=sizes, progress=progress, watch=watch,
+            strict=strict, keep_going=keep_going, sizes=sizes, progress=progress, watch=watch,
         )  # fmt: skip
 
     def run(self) -> Manifest:
@@ -69,6 +71,7 @@ class Build:
 
         Raises:
             InputError: a source has no valid line, a class has no drawing, or, if `strict`, a line is rejected.
+            DamagedError: a compressed source is damaged, unless the build keeps going.
         """
         SHARDS.prepare(self.folder)
         with self.journal.opened(), brisk_switching():
@@ -165,6 +168,7 @@ class Build:
             left_out=self.intake.counts.left_out,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
             notes=self.intake.counts.noted or None,
+            damaged_files=self.intake.counts.damaged_files,
         )
 
 

@@ -40,6 +40,7 @@ class Contents:
         duplicates: drawings that were dropped because an equal one was kept.
         filtered: drawings that the options left out.
         rejects: how many there are by reason, the most frequent first.
+        damaged_files: of how many sources a damaged member and all after it were left out.
         notes: how many of the lines that were read had a field read as null, or canvas coordinates, by kind.
         classes: the drawings of each class in each split, in label order.
     """
@@ -60,6 +61,7 @@ class Contents:
     duplicates: int
     filtered: int
     rejects: dict[str, int]
+    damaged_files: int
     notes: dict[str, int]
     classes: dict[str, dict[str, int]]
 
@@ -103,6 +105,7 @@ def read_contents(folder: Path) -> Contents:
         duplicates=sum(source.duplicates for source in sources),
         filtered=sum(source.filtered for source in sources),
         rejects=dict(sorted(manifest.rejects.items(), key=lambda item: (-item[1], item[0]))),
+        damaged_files=manifest.damaged_files or 0,
         notes=dict(manifest.notes or {}),
         classes=counts,
     )

@@ -16,6 +16,7 @@ from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import PIPE, Origin, Watch, origin_of, read_origin
 from pipeline.shards.proof import Claim, all_hold
 from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
+from pipeline.sources.rejects import DAMAGED
 from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign, refuse_links
 from pipeline.storage.files import write_atomically
 from pipeline.storage.local import local_path
@@ -30,6 +31,7 @@ def build_folder(
     *,
     workers: int = 1,
     strict: bool = False,
+    keep_going: bool = False,
     force: bool = False,
     sizes: BuildSizes = USUAL_SIZES,
     progress: Progress = untold,
@@ -49,6 +51,8 @@ def build_folder(
         options: the options on which the shards depend.
         workers: threads.
         strict: whether the first reject is an error.
+        keep_going: whether a damaged gzip member, zstd frame or array and all after it is left out, instead of being an
+            error.
         force: whether to build even if nothing has changed.
         sizes: how much is done at a time.
         progress: is called with the bytes hashed or read so far, and then with the drawings written so far.
@@ -73,7 +77,8 @@ def build_folder(
         refuse_foreign(folder, _foreign_in)
         watch = Watch(sources)
         origin = origin_of(watch, options)
-        if not force and (before := _unchanged(folder, watch, origin, strict, workers, progress)) is not None:
+        before = None if force else _unchanged(folder, watch, origin, strict, keep_going, workers, progress)
+        if before is not None:
             manifest, recorded = before
             with SHARDS.placing(folder):
                 if recorded.sources != origin.sources:  # their content is the same: the next build need not hash them
@@ -85,7 +90,7 @@ def build_folder(
         with SHARDS.placing(folder):
             build = Build(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
-                sizes=sizes, work=origin.work(), progress=progress, watch=watch,
+                keep_going=keep_going, sizes=sizes, work=origin.work(), progress=progress, watch=watch,
             )  # fmt: skip
             with watch.watching():
                 manifest = build.run()
@@ -102,6 +107,7 @@ def foresee_build(
     *,
     workers: int = 1,
     strict: bool = False,
+    keep_going: bool = False,
     force: bool = False,
     progress: Progress = untold,
     tell: Callable[[str], object] = lambda _message: None,
@@ -125,17 +131,16 @@ def foresee_build(
     if (pid := holder_of(folder / BUILD / LOCK)) is not None:
         raise LockedError(f"{folder}: process {pid} is writing it; wait for it to end")
     watch = Watch(sources)
-    if (
-        not force
-        and (before := _unchanged(folder, watch, origin_of(watch, options), strict, workers, progress)) is not None
-    ):
+    origin = origin_of(watch, options)
+    before = None if force else _unchanged(folder, watch, origin, strict, keep_going, workers, progress)
+    if before is not None:
         return before[0]
     lock = folder / BUILD / LOCK
     try:
         check_place(lock)
     except OutputError as error:
         raise OutputError(f"{folder}: {str(error).removeprefix(f'{lock}: ')}") from error
-    foresee_refusals(sources, options, strict=strict)
+    foresee_refusals(sources, options, strict=strict, keep_going=keep_going)
     estimate = estimate_build(sources, options)
     refuse_lack_of_space(folder, estimate)
     return estimate
@@ -160,7 +165,7 @@ def _sources_or_built(
 
 
 def _unchanged(
-    folder: Path, watch: Watch, origin: Origin, strict: bool, workers: int, progress: Progress
+    folder: Path, watch: Watch, origin: Origin, strict: bool, keep_going: bool, workers: int, progress: Progress
 ) -> tuple[Manifest, Origin] | None:
     """The manifest of the shards in `folder` and their recorded origin, if a build would make the same shards.
 
@@ -172,6 +177,8 @@ def _unchanged(
     before, recorded = _ours(folder), read_origin(folder)
     told = strict and before is not None and (before.rejects or before.notes)  # the error must name the first line
     if before is None or recorded is None or told or not _is_whole(folder, before):
+        return None
+    if _holds_other_damage(before, keep_going):
         return None
     if recorded.options != origin.options or recorded.manifest not in (None, before) or not watch.are_files:
         return None
@@ -190,6 +197,13 @@ def _unchanged(
             if not all_hold(claims, workers=workers, progress=progress):
                 return None
     return before, recorded
+
+
+def _holds_other_damage(manifest: Manifest, keep_going: bool) -> bool:
+    """Whether a build would treat damage of the sources in another way: as an error, or as it was not before."""
+    if DAMAGED not in manifest.rejects:
+        return False
+    return manifest.damaged_files is None or (manifest.damaged_files > 0 and not keep_going)
 
 
 def _ours(folder: Path) -> Manifest | None:

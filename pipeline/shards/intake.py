@@ -1,6 +1,9 @@
 """Pass 1: parses the sources on threads, admits drawings in order, and spills them by range of their hash.
 
 With each segment of the spill, the journal records how far the sources are read, so that a later process can resume.
+
+A gzip member or zstd frame whose end is damaged gives no row: the build ends, or, if it is to keep going, the sources
+from there on are decompressed once to find what each loses, and pass 1 begins anew without that.
 """
 
 import contextlib
@@ -17,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array
-from pipeline.errors import InputError
+from pipeline.errors import DamagedError, InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
@@ -28,8 +31,10 @@ from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillW
 from pipeline.shards.tally import Counts
 from pipeline.shards.twins import Twins, find_twins, keyless_in
 from pipeline.sources.chunks import Chunk, Scanned
+from pipeline.sources.compressed import Lost
 from pipeline.sources.files import Source
-from pipeline.sources.readers import read_source, scan_source
+from pipeline.sources.readers import damaged_error, read_source, scan_source
+from pipeline.sources.streams import find_lost
 from pipeline.storage.files import Output
 from pipeline.storage.reading import open_regular
 from pipeline.threads import ordered_map
@@ -38,6 +43,7 @@ from pipeline.wording import counted
 if TYPE_CHECKING:
     from hashlib import _Hash
 
+LEAVE_OUT = ", or build without this member and all after it: `sketchpipe shards --keep-going`"
 _REJECTS_A_WRITE = 1024
 _READ_BYTES = 1 << 20
 
@@ -59,6 +65,10 @@ class _Parsed:
     partition: Int64Array
     keyless: NDArray[np.bool_]
     blocks: list[str]
+
+
+class _UnprovedError(Exception):
+    """Rows were taken of a member that is damaged; they have to be left out."""
 
 
 class Intake:
@@ -84,6 +94,7 @@ class Intake:
         only: Sequence[ShardPlan] | None = None,
         workers: int = 1,
         strict: bool = False,
+        keep_going: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
         progress: Progress = untold,
         watch: Watch | None = None,
@@ -91,6 +102,8 @@ class Intake:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
         self._watch = Watch(sources) if watch is None else watch
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
+        self._keep_going = keep_going
+        self._lost: dict[int, Lost] | None = None  # what each damaged source loses, once that was looked for
         self.counts = Counts(sources, options)
         self.segments: list[Segment] = []
         self.is_done = False
@@ -102,7 +115,10 @@ class Intake:
 
     def resume(self) -> None:
         """Load what the journal records; if the spill or the rejects are missing or damaged, clear the journal."""
+        known = [entry["lost"] for entry in self.journal.entries if "lost" in entry]
         entries = [entry for entry in self.journal.entries if "segment" in entry]
+        if known:
+            self._lost = {int(number): Lost(**lost) for number, lost in known[-1].items()}
         if not entries:
             return
         segments = read_segments(self._spill, [entry["segment"] for entry in entries])
@@ -110,6 +126,7 @@ class Intake:
         listed = _hash_of_first(self._rejects, length)
         if segments is None or listed.hexdigest() != expected:
             self.journal.forget()
+            self._lost = None
             return
         self.counts.load(entries)
         self.segments, self.is_done = segments, entries[-1]["done"]
@@ -125,18 +142,42 @@ class Intake:
         Raises:
             InputError: a source cannot be read, is of other content or has strokes that may be misread, or, if
                 `strict`, a line is rejected or something is noted of it.
+            DamagedError: a compressed source is damaged, unless the build keeps going.
         """
+        if not self.is_done:
+            try:
+                self._run()
+            except _UnprovedError:
+                self._begin_anew()
+                self._run()
+        if self._only is None:  # what was built is repaired, whatever its sources
+            self.counts.refuse_unfit()
+
+    def _run(self) -> None:
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
         self._tell()
-        if not self.is_done:
-            with (
-                Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
-                Output(self._rejects, keep=self._rejects_bytes, sha256=self._rejects_hash) as rejects,
-            ):
-                self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
-        if self._only is None:  # what was built is repaired, whatever its sources
-            self.counts.refuse_unfit()
+        with (
+            Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
+            Output(self._rejects, keep=self._rejects_bytes, sha256=self._rejects_hash) as rejects,
+        ):
+            self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
+
+    def _begin_anew(self) -> None:
+        """Find what each source loses, from the one that was being read on, and forget all that was taken."""
+        numbers = range(self.counts.at, len(self.sources))
+        every: dict[int, Lost] = {}
+        files = [(number, self.sources[number].path) for number in numbers if self.sources[number].is_file]
+        found = ordered_map(lambda file: find_lost(file[1]), files, self.workers)
+        for done, ((number, _), lost) in enumerate(zip(files, found, strict=True)):
+            self.progress("looking for other damage", done, len(files), unit="files")
+            if lost is not None:
+                every[number] = lost
+        self.counts, self.segments = Counts(self.sources, self.options), []
+        self._rejects_bytes, self._rejects_hash = 0, hashlib.sha256()
+        self.journal.forget()
+        self.journal.append({"lost": {str(number): dataclasses.asdict(lost) for number, lost in every.items()}})
+        self._lost = every
 
     @contextlib.contextmanager
     def twins(self, spill: SpillReader) -> Iterator[Twins | None]:
@@ -157,7 +198,7 @@ class Intake:
         with ThreadPoolExecutor(1) as writing:  # writes segments while the next drawings are parsed
             written: Future[None] | None = None
             for parsed in ordered_map(self._parse, self._chunks(), self.workers):
-                if self.counts.tallies[parsed.source].stopped:
+                if self._is_over(parsed):
                     continue
                 if isinstance(parsed.scanned, InputError):
                     raise parsed.scanned
@@ -169,6 +210,34 @@ class Intake:
             if written is not None:
                 written.result()
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
+
+    def _is_over(self, parsed: _Parsed) -> bool:
+        """Whether a chunk comes after the last line of its source that is needed; raises an error for damage."""
+        number, scanned, tally = parsed.source, parsed.scanned, self.counts.tallies[parsed.source]
+        if isinstance(scanned, InputError):
+            if tally.stopped and tally.taken and tally.unproved:
+                raise scanned
+            return tally.stopped
+        if scanned.lost is None:
+            return tally.stopped
+        source, unproved = self.sources[number], tally.unproved if scanned.proved < tally.end else 0
+        if tally.stopped and (scanned.proved >= tally.end or not tally.taken):
+            return True
+        if not self._keep_going:
+            raise damaged_error(source, scanned.lost, unproved, LEAVE_OUT)
+        if scanned.proved >= tally.end:
+            return False
+        if pipes := [one.path for one in self.sources if not one.is_file]:
+            raise DamagedError(
+                f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
+                f"{pipes[0]} is a pipe, which can be read only once; give a file"
+            )
+        if self._lost is not None:
+            raise DamagedError(
+                f"{source.path}: {scanned.lost.what}; it was not before: the file changes, or its disk fails"
+            )
+        self.counts.at = number
+        raise _UnprovedError
 
     def _tell(self) -> None:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))
@@ -189,10 +258,9 @@ class Intake:
             tally, expected = self.counts.tallies[index], self._watch.identity(index)
             try:
                 for chunk in read_source(
-                    self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes, expected=expected
-                ):
-                    if tally.stopped:
-                        break
+                    self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes, expected=expected,
+                    needed=tally.needed, lost=(self._lost or {}).get(index),
+                ):  # fmt: skip
                     yield index, chunk
                 self._watch.look(index)
             except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
@@ -219,7 +287,8 @@ class Intake:
         self._bytes, self._drawings = self._bytes + end - tally.end, self._drawings + read
         self._tell()
         self._unnoted_bytes += end - tally.end
-        tally.end = end
+        tally.unproved, tally.end = scanned.unproved(read, tally.unproved, tally.end), end
+        tally.dropped |= scanned.lost is not None
         tally.add_blocks(parsed.blocks)
         tally.lines += scanned.lines
         tally.read += read + bad

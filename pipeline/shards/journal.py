@@ -15,7 +15,7 @@ from pipeline.storage.files import Output
 from pipeline.storage.reading import OWN_BYTES, open_regular
 
 Entry = dict[str, Any]
-_VERSION = 3  # of the entries; those of another version are other work
+_VERSION = 3  # of the entries; those of another version are other work. Version 2 took rows that no checksum proved
 
 
 class Journal:

@@ -35,6 +35,7 @@ def build_shards(
     classes: Sequence[str] | None = None,
     workers: int | None = None,
     strict: bool = False,
+    keep_going: bool = False,
     force: bool = False,
     progress: Progress = untold,
     **settings: Unpack[BuildSettings],
@@ -50,6 +51,8 @@ def build_shards(
         workers: threads; None takes the machine's cores. Their number changes no byte of the shards.
         strict: whether the first reject is an error. Without it the manifest counts the rejects, and `rejects.ndjson`
             in the folder lists them.
+        keep_going: whether a damaged gzip member, zstd frame or array and all after it in its file is left out and
+            counted. Without it such damage is an error.
         force: whether to build even if nothing has changed.
         progress: is called repeatedly with the step and how much of it is done.
         **settings: attributes of `BuildOptions`.
@@ -67,8 +70,8 @@ def build_shards(
     options, folder = BuildOptions(chosen, **settings), local_path(to)
     messages: list[str] = []
     manifest, _ = build_folder(
-        texts, folder, options, workers=workers or core_count(), strict=strict, force=force, progress=progress,
-        begin=lambda found: check_space(folder, found, options), tell=messages.append,
+        texts, folder, options, workers=workers or core_count(), strict=strict, keep_going=keep_going, force=force,
+        progress=progress, begin=lambda found: check_space(folder, found, options), tell=messages.append,
     )  # fmt: skip
     for message in messages:
         warnings.warn(visible(message), stacklevel=2)

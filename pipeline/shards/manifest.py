@@ -101,9 +101,10 @@ _FIELDS = record(
         "rejects_sha256": optional(SHA256),
         "left_out": whole(),
         "keyless_duplicates": optional(whole()),
+        "damaged_files": optional(whole()),
         "notes": optional(_COUNTS),
     },
-    may_lack=("left_out", "keyless_duplicates", "notes"),
+    may_lack=("left_out", "keyless_duplicates", "notes", "damaged_files"),
 )
 
 
@@ -189,6 +190,9 @@ class Manifest:
             are of one kind or an older version built the shards.
         notes: how many of the lines that were read had a field read as null, or canvas coordinates, by kind; None if
             there are none.
+        damaged_files: of how many sources a damaged gzip member, zstd frame or array and all after it were left out;
+            None if no source has a damaged end, or an older version built the shards, which took drawings of such a
+            member.
     """
 
     synthetic: bool
@@ -205,6 +209,7 @@ class Manifest:
     left_out: int = 0
     keyless_duplicates: int | None = None
     notes: Mapping[str, int] | None = None
+    damaged_files: int | None = None
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{split} {self.rows(split):,}" for split in self.counts)

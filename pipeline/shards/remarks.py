@@ -42,6 +42,22 @@ def remarks(manifest: Manifest) -> list[str]:
     return found
 
 
+def damage_remark(damaged_files: int | None) -> str | None:
+    """A sentence about sources of which a damaged member was left out; None if there are none.
+
+    >>> damage_remark(1)
+    '1 file is damaged: a gzip member, zstd frame or array of it and all after it are left out; fetch it anew'
+    """
+    if not damaged_files:
+        return None
+    are, its = ("is", "it") if damaged_files == 1 else ("are", "each")
+    them = "it" if damaged_files == 1 else "them"
+    return (
+        f"{counted(damaged_files, 'file')} {are} damaged: a gzip member, zstd frame or array of {its} and all after it "
+        f"are left out; fetch {them} anew"
+    )
+
+
 def unread_sources(manifest: Manifest) -> list[str]:
     """The names of the sources of which only the first drawing was read, because no more of their class was wanted.
 

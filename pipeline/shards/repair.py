@@ -200,7 +200,7 @@ def _rebuild(
     journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
         sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
-        only=None if compares else plans, workers=workers, progress=progress,
+        only=None if compares else plans, workers=workers, keep_going=bool(manifest.damaged_files), progress=progress,
     )  # fmt: skip
     with journal.opened():
         intake.resume()

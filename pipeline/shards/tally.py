@@ -35,6 +35,8 @@ class Tally:
         stopped: whether no more of the source is needed.
         first_reject: the first reject as text, or None.
         damaged: whether its compressed file has a damaged end, which is a reject but no line.
+        dropped: whether that is a gzip member, a zstd frame or an array whose drawings are left out.
+        unproved: how many drawings were read of the gzip member or zstd frame that is being read.
         blocks: the XXH64 of each block that was read, in hex.
         forms: where it has strokes that may be points.
     """
@@ -48,6 +50,8 @@ class Tally:
     stopped: bool = False
     first_reject: str | None = None
     damaged: bool = False
+    dropped: bool = False
+    unproved: int = 0
     blocks: list[str] = field(default_factory=list)
     forms: StrokeForms = field(default_factory=StrokeForms)
 
@@ -56,6 +60,17 @@ class Tally:
         self.blocks.extend(hashes)
         if self.stopped:
             del self.blocks[-(-self.end // BLOCK_BYTES) :]
+
+    @property
+    def taken(self) -> int:
+        """How many drawings were taken."""
+        return self.read - self.rejected - self.filtered
+
+    def needed(self) -> int | None:
+        """Up to which byte the source is needed, and so has to be proved; None if that is not known yet."""
+        if not self.stopped:
+            return None
+        return self.end if self.taken else 0
 
     @property
     def hash(self) -> str:
@@ -101,6 +116,11 @@ class Counts:
         """`notes`, and of how many sources all strokes may be points, sorted by kind."""
         unsure = sum(tally.forms.is_unsure(tally.read - tally.rejected) for tally in self.tallies)
         return dict(sorted({**self.notes, **({UNSURE: unsure} if unsure else {})}.items()))
+
+    @property
+    def damaged_files(self) -> int | None:
+        """Of how many sources drawings are left out because they are damaged; None if none has a damaged end."""
+        return sum(tally.dropped for tally in self.tallies) if DAMAGED in self.reasons else None
 
     @property
     def takes_both(self) -> bool:
@@ -185,9 +205,11 @@ class Counts:
             if which is None or number in which:
                 bad = tally.rejected - tally.damaged
                 good = tally.read - tally.rejected
-                refuse_unfit(source, good, 0 if tally.stopped else bad, tally.first_reject)
-        if (which is None or len(which) == len(self.sources)) and not any(tally.read for tally in self.tallies):
-            raise no_drawing_in(self.sources[0], None)
+                if good or bad or not tally.dropped:
+                    refuse_unfit(source, good, 0 if tally.stopped else bad, tally.first_reject)
+        found = any(tally.read > tally.dropped for tally in self.tallies)
+        if (which is None or len(which) == len(self.sources)) and not found:
+            raise no_drawing_in(self.sources[0], self.tallies[0].first_reject)
 
     def classes(self) -> list[str]:
         """The classes in label order, once all sources are read.
@@ -262,4 +284,7 @@ class Counts:
             self._noted[self.at] = len(tally.blocks)
 
 
-_COUNTED = ("read", "filtered", "rejected", "lines", "end", "declared", "stopped", "first_reject", "damaged")
+_COUNTED = (
+    "read", "filtered", "rejected", "lines", "end", "declared", "stopped", "first_reject", "damaged", "dropped",
+    "unproved",
+)  # fmt: skip

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
+from pipeline.sources.compressed import Lost
 from pipeline.sources.limits import MAX_LINE_BYTES
 from pipeline.sources.rejects import Reject
-from pipeline.sources.streams import Stream
+from pipeline.sources.streams import ALL, Stream
 
 BLOCK_BYTES = 1 << 20  # of which a source's hash is made, however large chunks are
 CHUNK_BYTES = 4 * BLOCK_BYTES
@@ -30,6 +31,8 @@ class Chunk:
         too_long: where a line over `MAX_LINE_BYTES` begins that was skipped just before `text`, or None.
         fresh: (F,) uint8, what was read from the file for this chunk: whole blocks, except at the end of the file.
         damage: what is wrong with the file from here on, or None.
+        lost: what that costs, if checksums or lengths show it.
+        proved: the offset up to which the file was proved when the chunk was read; see `Stream.proved`.
     """
 
     text: UInt8Array
@@ -38,6 +41,8 @@ class Chunk:
     too_long: int | None
     fresh: UInt8Array
     damage: str | None = None
+    lost: Lost | None = None
+    proved: int = ALL
 
     def block_hashes(self) -> list[str]:
         """The XXH64, in hex, of each `BLOCK_BYTES` of `fresh`."""
@@ -58,6 +63,7 @@ class Scanned:
         keyless: (N,) bool, which drawings have no key_id in the source; None if all have one.
         notes: (N,) int64, what is noted of each drawing, bits of `scanner/faults.py`; empty if nothing is.
         places: (N,) int64, the number of each drawing's line in the chunk, from 0; empty if `notes` is.
+        lost, proved: those of the chunk.
     """
 
     drawings: Drawings
@@ -68,6 +74,19 @@ class Scanned:
     keyless: NDArray[np.bool_] | None = None
     notes: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
     places: Int64Array = field(default_factory=lambda: np.empty(0, np.int64))
+    lost: Lost | None = None
+    proved: int = ALL
+
+    def unproved(self, read: int, before: int, start: int) -> int:
+        """How many drawings are of members that are not proved, in this chunk and before.
+
+        Args:
+            read: how many of its drawings are read.
+            before: what this function returned for the chunk before; 0 for the first.
+            start: the offset in the file where the chunk before ends.
+        """
+        late = int((self.ends[:read] > self.proved).sum())
+        return late + before if self.proved < start else late
 
 
 def read_chunks(stream: Stream, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:

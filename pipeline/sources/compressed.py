@@ -1,11 +1,14 @@
 """Decompresses gzip and zstd files piece by piece, and reports damage with its place in the file.
 
-Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB.
+Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB. A gzip
+file is made of members, a zstd file of frames. The checksum and the length of a member stand at its end, so that its
+pieces are proved only there; a frame without a checksum is proved by its structure alone.
 """
 
 import os
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
@@ -24,8 +27,41 @@ _BLOCK_BYTES = 1 << 17  # the longest zstd block
 _RLE, _RESERVED = 1, 3
 
 
+@dataclass(frozen=True)
+class Lost:
+    """What the damage of a compressed file costs: the member that is not proved, and all after it.
+
+    Attributes:
+        what: what is wrong with the file, and where.
+        member: what is not proved, such as "gzip member 2", counted from 1.
+        start: the byte of the file where that begins.
+        members: how many members, frames or arrays before it are proved.
+        bytes: how many bytes were decompressed of it.
+    """
+
+    what: str
+    member: str
+    start: int
+    members: int
+    bytes: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}; {self.member}, from byte {self.start} on, and all after it are left out "
+            f"({counted(self.bytes, 'byte')} of it decompressed)"
+        )
+
+
 class BrokenStreamError(Exception):
-    """What is wrong with a compressed file, and where."""
+    """What is wrong with a compressed or converted file, and where.
+
+    Attributes:
+        lost: what that costs, for damage that a converter finds by checksums of its own; None for other damage.
+    """
+
+    def __init__(self, what: str, lost: Lost | None = None) -> None:
+        super().__init__(what)
+        self.lost = lost
 
 
 class RawFile:
@@ -36,7 +72,11 @@ class RawFile:
     Attributes:
         seekable: whether it is a file, which can be read twice.
         size: how many bytes it has on disk; 0 if it is no file.
+        members: how many gzip members or zstd frames are proved; skippable frames are not counted.
+        proved: the byte after the last of them.
     """
+
+    members = proved = 0
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -93,6 +133,7 @@ class RawFile:
             raise InputError(f"{self.path}: is a pipe, which can be read only once; give a file")
         self._file.seek(offset)
         self.offset, self._ahead = offset, b""
+        self.members = self.proved = 0
 
     def pass_over(self, count: int | None) -> int:
         """Read and drop `count` bytes, or the rest if that is None; returns how many there were."""
@@ -151,7 +192,7 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
             if not held and not piece and not inflate.eof:
                 raise _cut_short(file)
         held = inflate.unused_data
-        end = file.offset - len(held)
+        file.members, file.proved = file.members + 1, file.offset - len(held)
         while not held.strip(b"\0"):
             held = file.read(_INPUT_BYTES)
             if not held:
@@ -162,7 +203,7 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
         if held == _GZIP[:1]:
             raise _cut_short(file)
         if not held.startswith(_GZIP):
-            raise _garbage(file, end, "gzip")
+            raise _garbage(file, file.proved, "gzip")
 
 
 def _until_damage(inflate: "zlib._Decompress", held: bytes, start: int) -> Iterator[bytes]:
@@ -196,8 +237,10 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
             count = int.from_bytes(_read_whole(file, 4), "little")
             if file.pass_over(count) < count:
                 raise _cut_short(file)
+            file.proved = file.offset
         elif begin == _ZSTD:
             yield from _unzstd_frame(file, start, decompressor)
+            file.members, file.proved = file.members + 1, file.offset
         elif len(begin) < 4 and _ZSTD.startswith(begin):
             raise _cut_short(file)
         else:

@@ -3,6 +3,7 @@
 from functools import partial
 
 from pipeline.errors import InputError
+from pipeline.sources.compressed import Lost
 from pipeline.sources.converters.csv_table import csv_columns, csv_lines
 from pipeline.sources.converters.json_text import json_lines, json_mode
 from pipeline.sources.converters.sketch_rnn import sketch_rnn_lines, sketch_rnn_word
@@ -11,13 +12,15 @@ from pipeline.sources.kinds import PEEK_BYTES, is_npz, refusal
 from pipeline.sources.streams import Stream
 
 
-def open_source(source: Source) -> Stream:
+def open_source(source: Source, lost: Lost | None = None) -> Stream:
     """The stream of a source: lines of ndjson, whatever kind of file they are made of, or Google's packed records.
+
+    With `lost` it ends where that begins, as `Stream` says.
 
     Raises:
         InputError: it cannot be read, or it is no file of drawings; the error says what it is and what to do.
     """
-    stream = Stream(source.path)
+    stream = Stream(source.path, lost)
     try:
         begin = stream.peek(PEEK_BYTES)
         if source.is_binary:

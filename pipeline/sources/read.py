@@ -18,11 +18,12 @@ import numpy as np
 
 from pipeline.classes import WORDS, missing_class
 from pipeline.drawings import Drawings, concat, renumbered
-from pipeline.errors import InputError, UsageError
+from pipeline.errors import DamagedError, InputError, UsageError
 from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_name
 from pipeline.sources.notes import told
-from pipeline.sources.readers import read_parts
+from pipeline.sources.readers import damaged_error, read_parts
 from pipeline.sources.rejects import Reject
+from pipeline.sources.streams import find_lost
 from pipeline.sources.walk import kind_at
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
@@ -49,6 +50,7 @@ def read_drawings(
     Raises:
         InputError: a source is missing, cannot be read or has no drawing; there is no drawing of a class; or, if
             `strict`, a line or record is rejected.
+        DamagedError: a compressed source is damaged.
     """
     texts = [str(one) for one in ([source] if isinstance(source, str | Path) else source)]
     wanted = [classes] if isinstance(classes, str) else classes
@@ -82,7 +84,9 @@ def read_drawings(
 def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
     """The drawings of files of any format, one or more at a time, so that a file of any size can be read.
 
-    The word of a drawing may be missing, null or empty; it is "" then.
+    The word of a drawing may be missing, null or empty; it is "" then. A compressed file is decompressed to its end
+    before its first drawing is yielded, so that no drawing of a damaged file is. A pipe cannot be read twice: its
+    damage is an error after its last drawing.
 
     Args:
         files: their names; "-" is stdin.
@@ -90,6 +94,7 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
 
     Raises:
         InputError: a name is that of no file, a file is of another kind, or no file has a drawing.
+        DamagedError: a compressed file is damaged.
     """
     found = False
     files = [name if name == "-" else str(local_path(name)) for name in files]
@@ -110,11 +115,13 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
             path = Path(copy.name if name == "-" else name)
             source = Source(path, names[name], word_of_name(path.name, WORDS) or PurePath(names[name]).name)
             try:
+                if path.is_file() and (lost := find_lost(path)) is not None:
+                    raise damaged_error(source, lost, 0)
                 for drawings in read_parts(source, reject, needs_word=False):
                     found = True
                     yield drawings
-            except InputError as error:
-                raise InputError(str(error).replace(str(path), names[name])) from error
+            except (InputError, DamagedError) as error:
+                raise type(error)(str(error).replace(str(path), names[name])) from error
     if not found:
         raise InputError(
             f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a drawing a "

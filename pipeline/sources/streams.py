@@ -1,7 +1,8 @@
 """Reads plain, gzip and zstd files as one stream of bytes, which may be converted to lines of ndjson on the way.
 
-Damage raises no error here: the stream ends early, after all undamaged bytes before, and its `damage` says what is
-wrong and where. Offsets in `Stream.damage` count the bytes of the file on disk, from 0.
+Damage raises no error here: the stream ends early, after all bytes that could be decompressed, and its `damage` says
+what is wrong and where. Bytes of a compressed file may be wrong although they could be decompressed: `proved` says up
+to where they are right. Offsets in `Stream.damage` count the bytes of the file on disk, from 0.
 """
 
 import io
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, RawFile, gunzip, unzstd
+from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, Lost, RawFile, gunzip, unzstd
 from pipeline.sources.identity import Identity
 
+ALL = 1 << 62  # a `proved` beyond the end of any file
+_MEMBER = {"gzip": "gzip member", "zstd": "zstd frame"}
 Converter = Callable[[Iterator[bytes]], Iterator[bytes]]
 """Makes other bytes of the pieces of a file, and raises `BrokenStreamError` where these are damaged."""
 
@@ -29,19 +32,27 @@ class Stream:
         offset: how many decompressed and converted bytes were read or skipped.
         damage: what is wrong with the compressed file, once reading has reached the damage; None until then. zstd
             detects changed bytes only in files with checksums, which the `zstd` command writes by default.
+        lost: what damage that a checksum or a length shows costs; None without such damage.
+        proved: the offset up to which the bytes are proved, because they are made of whole members; `ALL` for a plain
+            file, and once the end of an undamaged file was reached. Members that were read may still be counted as
+            not proved until the next is.
 
     Raises:
         InputError: the file cannot be opened or read.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lost: Lost | None = None) -> None:
+        """Open a file; with `lost`, which `find_lost` found, it ends where that begins, with that damage."""
         self.path = path
+        self._known = lost
         self._file = RawFile(path)
         self.format, self.size = self._file.format, self._file.size
         self._converter: Converter | None = None
         self._converted: int | None = None
         self.offset = 0
+        self._made = self.proved = 0  # `_made` bytes are in all pieces so far
         self.damage: str | None = None
+        self.lost: Lost | None = None
         self._piece = memoryview(b"")
         self._pieces = self._all_pieces()
 
@@ -72,7 +83,8 @@ class Stream:
                 raise BrokenStreamError(damage)
             yield from pieces
 
-        self._converter, self.damage = converter, None
+        self._converter, self.damage, self._made = converter, None, 0
+        self.proved = ALL if self.proved == ALL else 0
         self._pieces, self._piece = converter(all_pieces()), memoryview(b"")
 
     def note_converted(self, count: int) -> None:
@@ -128,6 +140,20 @@ class Stream:
         while self.offset < offset and self.read(min(offset - self.offset, PIECE_BYTES)):
             pass
 
+    def prove(self, end: int) -> None:
+        """Decompress on, but convert nothing, until all before offset `end` is proved or there is damage.
+
+        Nothing can be read afterwards.
+
+        Raises:
+            InputError: the file cannot be read.
+        """
+        try:
+            while self.proved < end and self.lost is None and next(self._raw, None) is not None:
+                pass
+        except BrokenStreamError as damage:
+            self.damage = str(damage)
+
     @property
     def file_offset(self) -> int:
         """How many bytes of the file on disk were read, for progress against its size on disk."""
@@ -151,24 +177,62 @@ class Stream:
 
     def _restart(self) -> None:
         self.offset, self.damage, self._piece = 0, None, memoryview(b"")
+        self.lost, self._made = None, 0
         self._pieces = self._all_pieces()
 
     def _all_pieces(self) -> Iterator[bytes]:
-        pieces = {"gzip": gunzip, "zstd": unzstd}.get(self.format, _pieces_of)(self._file)
-        return pieces if self._converter is None else self._converter(pieces)
+        self.proved = ALL if self.format == "plain" else 0
+        self._raw = _pieces_of(self._file) if self.format == "plain" else self._decompressed()
+        return self._raw if self._converter is None else self._converter(self._raw)
+
+    def _decompressed(self) -> Iterator[bytes]:
+        """The decompressed pieces; on the way it notes `proved`, and `lost`."""
+        file, known = self._file, self._known
+        members = count = begin = 0  # `count` bytes were decompressed; the member that is read began at `begin`
+        try:
+            for piece in (gunzip if self.format == "gzip" else unzstd)(file):
+                if file.members > members:
+                    members, begin, self.proved = file.members, count, self._made
+                if known is not None and members >= known.members:
+                    raise BrokenStreamError(known.what)
+                count += len(piece)
+                yield piece
+            self.proved = ALL
+        except BrokenStreamError as damage:
+            if file.members > members:
+                begin, self.proved = count, self._made
+            if known is not None and file.members >= known.members:
+                self.lost, self.proved = known, ALL
+                raise BrokenStreamError(known.what) from damage
+            member = f"{_MEMBER[self.format]} {file.members + 1}"
+            self.lost = Lost(str(damage), member, file.proved, file.members, count - begin)
+            raise
 
     def _next(self, count: int) -> memoryview:
         """The next 1 to `count` bytes; empty at the end."""
         while not self._piece and self.damage is None:
             try:
                 self._piece = memoryview(next(self._pieces))
+                self._made += len(self._piece)
             except StopIteration:
                 break
             except BrokenStreamError as damage:
                 self.damage = str(damage)
+                self.lost = self.lost or damage.lost
         part, self._piece = self._piece[:count], self._piece[count:]
         self.offset += len(part)
         return part
+
+
+def find_lost(path: Path) -> Lost | None:
+    """What is lost of a gzip or zstd file, by decompressing all of it; None if nothing is, or if it is a plain file.
+
+    Raises:
+        InputError: the file cannot be read.
+    """
+    with Stream(path) as stream:
+        stream.prove(ALL)
+        return stream.lost
 
 
 def _pieces_of(file: RawFile) -> Iterator[bytes]:

@@ -46,7 +46,7 @@ def write(folder: Path, **files: bytes) -> Path:
 
 def build(inputs: Path | Sequence[Path], to: Path, **settings: Any) -> Manifest:
     """Build with options, sizes and settings by name."""
-    names = ("workers", "strict", "force")
+    names = ("workers", "strict", "keep_going", "force")
     how = {name: settings.pop(name) for name in names if name in settings}
     sizes = {field.name: settings.pop(field.name) for field in fields(BuildSizes) if field.name in settings}
     sources = [str(path) for path in ([inputs] if isinstance(inputs, Path) else inputs)]

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import zstandard
 
-from pipeline.errors import InputError
+from pipeline.errors import DamagedError, InputError
 from pipeline.shards.manifest import read_manifest
 from tests.shards.builds import build, counts_of, files_of, keys_of, record, records, rows_of, write
 
@@ -123,7 +123,7 @@ def compressed(kind: str, text: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
-def test_a_file_cut_short_gives_what_was_whole_and_says_where_it_ends(tmp_path: Path, kind: str) -> None:
+def test_a_file_cut_short_is_an_error_that_says_where_it_ends_and_what_was_read(tmp_path: Path, kind: str) -> None:
     # Incompressible enough that the cut is far behind the first block of either format.
     lines = [
         record("cat", key, [[[key % 256, key * 7 % 256], [key * 13 % 256, key * 31 % 256]]]) for key in range(40_000)
@@ -132,17 +132,14 @@ def test_a_file_cut_short_gives_what_was_whole_and_says_where_it_ends(tmp_path: 
     (tmp_path / "in").mkdir()
     path = tmp_path / "in" / "cat.ndjson"
     path.write_bytes(whole[: len(whole) * 3 // 4])
-    manifest = build(tmp_path / "in", tmp_path / "out")
-    ((read, written, _, _, rejected),) = counts_of(manifest).values()
-    assert 10_000 < written < 40_000
-    assert read == written + rejected
-    assert sorted(keys_of(tmp_path / "out")) == list(range(written))
-    *cut, last = [json.loads(line) for line in (tmp_path / "out" / "rejects.ndjson").read_text().splitlines()]
-    assert [reject["reason"] for reject in cut] in ([], ["truncated"])
-    assert last["reason"] == "damaged-file"
-    assert last["message"] == f"its {kind} stream is cut short at byte {len(whole) * 3 // 4}; fetch the file anew"
-    with pytest.raises(InputError, match=r"in/cat\.ndjson:\d+: .*\(--strict\)"):
-        build(tmp_path / "in", tmp_path / "strict", strict=True)
+    for strict in (False, True):
+        with pytest.raises(DamagedError) as error:
+            build(tmp_path / "in", tmp_path / "out", strict=strict)
+        assert f"cat.ndjson: its {kind} stream is cut short at byte {len(whole) * 3 // 4}; " in str(error.value)
+        assert "fetch the file anew with `sketchpipe download`" in str(error.value)
+        read = int(str(error.value).split(" drawings that were read")[0].split()[-1].replace(",", ""))
+        assert 10_000 < read < 40_000
+        assert files_of(tmp_path / "out") == {}
 
 
 @pytest.mark.parametrize("kind", ["gzip", "zstd"])
@@ -150,14 +147,16 @@ def test_garbage_behind_a_compressed_file_costs_no_drawing_and_is_named(tmp_path
     whole = compressed(kind, records("cat", range(50))[:-1])
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "cat.ndjson").write_bytes(whole + b"garbage")
-    manifest = build(tmp_path / "in", tmp_path / "out")
+    manifest = build(tmp_path / "in", tmp_path / "out", keep_going=True)
     assert counts_of(manifest) == {"cat.ndjson": (51, 50, 0, 0, 1)}
     (line,) = (tmp_path / "out" / "rejects.ndjson").read_text().splitlines()
     assert (
         f"7 bytes after the end of the {kind} stream at byte {len(whole)} are not {kind}" in json.loads(line)["message"]
     )
     with pytest.raises(InputError, match=f"at byte {len(whole)} are not {kind}.*--strict"):
-        build(tmp_path / "in", tmp_path / "strict", strict=True)
+        build(tmp_path / "in", tmp_path / "strict", strict=True, keep_going=True)
+    with pytest.raises(DamagedError, match=f"at byte {len(whole)} are not {kind}; .* nothing of it is used"):
+        build(tmp_path / "in", tmp_path / "error")
 
 
 def test_a_mixture_of_all_kinds_is_one_set_and_each_source_balances(quickdraw: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.errors import InputError
-from pipeline.sources.compressed import BrokenStreamError
+from pipeline.sources.compressed import BrokenStreamError, Lost
 from pipeline.storage.reading import open_regular
 
 SPLITS = ("test", "valid", "train")  # the small ones first: a build is estimated from the first lines
@@ -81,7 +81,7 @@ def sketch_rnn_lines(pieces: Iterator[bytes], where: str, word: str, note: Calla
         note: is told how many bytes of the file are converted.
 
     Raises:
-        BrokenStreamError: the archive is damaged, after the drawings of the arrays that are not.
+        BrokenStreamError: the archive is damaged, after the drawings of the arrays before the damaged one.
         InputError: it is another archive, or an array holds what no file of sketch-rnn's holds.
     """
     with tempfile.TemporaryFile() as copy:
@@ -97,7 +97,12 @@ def sketch_rnn_lines(pieces: Iterator[bytes], where: str, word: str, note: Calla
         except RefusedError as error:
             raise InputError(f"{where}: {error}") from error
         except _DAMAGE as error:
-            raise BrokenStreamError(f"its npz archive is damaged: {error or type(error).__name__}") from error
+            raise _broken(error, "the directory of the npz archive", 0, 0) from error
+
+
+def _broken(error: Exception, member: str, start: int, members: int) -> BrokenStreamError:
+    what = f"its npz archive is damaged: {error or type(error).__name__}"
+    return BrokenStreamError(what, Lost(what, member, start, members, 0))
 
 
 def _members(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -112,9 +117,16 @@ def _lines(archive: zipfile.ZipFile, word: str, note: Callable[[int], object]) -
         found = ", ".join(member.filename for member in archive.infolist()[:4])
         wanted = "expected the arrays train, valid and test"
         raise RefusedError(f"an npz archive that is not sketch-rnn's: {wanted}, found {found or 'none'}")
+    for (
+        member
+    ) in archive.infolist():  # compares the name in the directory, which has no checksum, with the member's own
+        archive.open(member).close()
     word_json, done = json.dumps(word, ensure_ascii=False), 0
-    for member in members:
-        drawings = _drawings(archive, member)
+    for number, member in enumerate(members):
+        try:
+            drawings = _drawings(archive, member)
+        except _DAMAGE as error:
+            raise _broken(error, f"its array {member.filename}", member.header_offset, number) from error
         for k in range(0, len(drawings), _DRAWINGS_AT_A_TIME):
             for count, text in enumerate(_drawings_as_json(drawings[k : k + _DRAWINGS_AT_A_TIME]), k + 1):
                 note(max(1, done + member.compress_size * count // len(drawings)))
