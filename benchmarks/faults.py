@@ -20,6 +20,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import faults_disk
+import faults_hostile
+import faults_rot
+import faults_scale
+import faults_signals
 from faults_trials import Row, Shim, load_shim
 from faults_world import World
 from machine import machine, say
@@ -32,7 +36,9 @@ MEMORY = Path("/dev/shm")  # where a sync takes no time: what was not synced is 
 def main() -> None:
     load_shim()
     arguments = parse_arguments()
-    folder = Path(arguments.work or tempfile.mkdtemp(prefix="sketchpipe-faults-", dir=MEMORY if MEMORY.is_dir() else None))
+    folder = Path(
+        arguments.work or tempfile.mkdtemp(prefix="sketchpipe-faults-", dir=MEMORY if MEMORY.is_dir() else None)
+    )
     folder.mkdir(parents=True, exist_ok=True)
     trials = arguments.trials or (QUICK_TRIALS if arguments.quick else None)
     rows: list[Row] = []
@@ -89,7 +95,13 @@ def cells(row: Row) -> list[str]:
         ", ".join(f"{name} {count:,}" for name, count in sorted(counter.items()))
         for counter in (row.injected, row.outcomes)
     )
-    return [row.what, f"{row.trials:,}: {injected}", outcomes, str(len(row.faults)), f"{row.seconds:.0f}"]
+    return [
+        row.what,
+        f"{row.trials:,}: {injected}",
+        "; ".join(filter(None, (outcomes, row.note))),
+        str(len(row.faults)),
+        f"{row.seconds:.0f}",
+    ]
 
 
 def table(rows: list[Row]) -> Iterator[str]:
@@ -111,7 +123,7 @@ def add_to(path: Path, rows: list[Row], seed: int) -> None:
     path.write_text(json.dumps(kept, indent=1) + "\n")
 
 
-MODULES = (faults_disk,)
+MODULES = (faults_disk, faults_rot, faults_hostile, faults_signals, faults_scale)
 
 if __name__ == "__main__":
     main()

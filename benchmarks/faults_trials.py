@@ -70,6 +70,7 @@ class Row:
     faults: list[str] = field(default_factory=list)
     seconds: float = 0.0
     skipped: str | None = None
+    note: str = ""
 
     def add(self, injected: str, outcome: str, fault: str | None) -> None:
         """Count a trial."""

@@ -115,6 +115,7 @@ class World:
         if "jax" in self._warm:
             return
         self._warm.add("jax")
+        os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")  # small networks compile quickly
         import flax.linen
         import jax
         import optax  # noqa: F401 - this process and its children use it through `model`
@@ -195,7 +196,7 @@ def in_this_process(arguments: tuple[str, ...], cwd: Path) -> None:
         sys.exit(f"faults: {' '.join(arguments)}: exit code {code}: {said.getvalue()}")
 
 
-def loaded(folder: Path, cwd: Path) -> Ended:
+def loaded(folder: Path, cwd: Path, timeout: float = 60.0) -> Ended:
     """What a loader reads of a folder of shards, as one hash on stdout, in a forked child."""
 
     def work() -> None:
@@ -217,5 +218,4 @@ def loaded(folder: Path, cwd: Path) -> Ended:
             sys.exit(error.exit_code)
         os.write(1, digest.hexdigest().encode())
 
-    return forked(work, cwd=cwd)
-
+    return forked(work, cwd=cwd, timeout=timeout)
