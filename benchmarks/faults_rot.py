@@ -131,7 +131,7 @@ def shards(world: World) -> Iterator[Row]:
         state = replaced(world.state, world.built)
         victim = world.dice.choice(_files(state / "set"))
         where = f"{victim.relative_to(state)}, byte {flip(victim, world.dice)}: "
-        outcome, fault = _read_shards(world, state, right, is_proved=".build" not in victim.parts)
+        outcome, fault = _read_shards(state, right, is_proved=".build" not in victim.parts)
         if fault is None:
             repaired = command(("repair", "set"), state)
             fault = repaired.foul(0, *DAMAGE)
@@ -143,7 +143,7 @@ def shards(world: World) -> Iterator[Row]:
     yield row
 
 
-def _read_shards(world: World, state: Path, right: Ended, is_proved: bool) -> tuple[str, str | None]:
+def _read_shards(state: Path, right: Ended, is_proved: bool) -> tuple[str, str | None]:
     """How damaged shards are read, and what is wrong with that."""
     verified, read = command(("verify", "set"), state), loaded(state / "set", state)
     looked = command(("inspect", "set", "--json"), state)

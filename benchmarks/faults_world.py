@@ -1,4 +1,4 @@
-"""What the pieces of benchmarks/faults.py start from: sources, folders of shards, a run, a server, a warm interpreter."""
+"""What the pieces of benchmarks/faults.py start from: sources, folders of shards, a run, a server, a warm process."""
 
 import contextlib
 import gc
@@ -16,6 +16,11 @@ from faults_trials import Ended, Shim, command, flip, forked
 
 NETWORK = ("--network", "sketch-classifier", "--batch", "64", "--device", "cpu")
 SMALL_SEGMENTS = 48 << 10  # bytes; a build of a few thousand drawings then has some twenty, as one of millions has
+OTHER_FORMS = "".join(
+    f'{{"word": "cat", {field}"drawing": {strokes}}}\n'
+    for field in ("", '"key_id": 1, "timestamp": 1, "recognized": 1, ')
+    for strokes in ("[[[1, 2.5], [3, 400], [0, 9]]]", "[[[1, 2.5, 0], [3, 4, 1]]]", "[[1, 2, 0], [3, 400, 1]]")
+)
 
 
 class World:
@@ -96,9 +101,11 @@ class World:
             object.__setattr__(options.USUAL_SIZES, name, value)
         folder = self.folder / "warm"
         folder.mkdir()
-        shards = ("shards", str(self.sources), "--to", "set", "--workers", "1")
+        (folder / "in").mkdir()
+        (folder / "in" / "cat.ndjson").write_text(OTHER_FORMS)  # lines that flipped bits make call these kernels too
         for arguments in (
-            shards,
+            ("shards", "in", "--to", "others"),
+            ("shards", str(self.sources), "--to", "set", "--workers", "1"),
             ("verify", "set", "--deep"),
             ("inspect", "set"),
             ("render", "pictures", "set", "--to", "pictures", "--drawings-per-class", "1"),
