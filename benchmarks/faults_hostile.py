@@ -164,8 +164,13 @@ def builds(world: World) -> Iterator[Row]:
     _outside(world)
     build = ("shards", str(world.sources), "--to", "set", "--num-shards", "3")
     kills = {}
-    for number in (60, 130, 160, 175):  # in the first pass, the second, and the commit
-        state = replaced(world.state, world.built)
+    state = replaced(world.state, world.built)
+    world.report.unlink(missing_ok=True)
+    command(build, state, before=lambda: world.shim.arm(Arm("list", 0, state), world.report))
+    operations = len(world.report.read_text().splitlines())
+    for share in (0.4, 0.7, 0.8, 0.85, 0.9, 0.95):  # in the first pass, the second, and the commit
+        number = int(operations * share)
+        replaced(state, world.built)
         arm = Arm("kill", number, state)
         command(build, state, before=lambda arm=arm: world.shim.arm(arm, world.report))
         kills[number] = replaced(world.folder / f"killed-{number}", state)
@@ -176,7 +181,7 @@ def builds(world: World) -> Iterator[Row]:
             lambda killed=killed: replaced(world.state, killed),
             lambda state: sorted((state / "set" / ".build").rglob("*")),
             {f"the next build, {number}": _run(*build)},
-            120,
+            80,
         )
     row.seconds = time.monotonic() - started
     yield row
@@ -210,7 +215,7 @@ def runs(world: World) -> Iterator[Row]:
     run = ("--run", "runs/001")
     commands = {
         "runs": _run("runs"),
-        "predict": _run("predict", "sketches/few/cat.ndjson", *run, "--shards", "shards/few"),
+        "predict": _run("predict", "sketches/few/cat.ndjson", *run),
         "train --resume": _run("train", "--resume", *run, "--epochs", "2"),
     }
     _tried(

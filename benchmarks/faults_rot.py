@@ -162,7 +162,7 @@ def runs(world: World) -> Iterator[Row]:
     """A bit in any file of a run: `runs`, and `predict` with it."""
     row, started = Row("flips: runs"), time.monotonic()
     world.warm()
-    predict = ("predict", "sketches/few/cat.ndjson", "--json", "--run", "runs/001", "--shards", "shards/few")
+    predict = ("predict", "sketches/few/cat.ndjson", "--json", "--run", "runs/001")
     right = command(predict, world.trained)
     assert right.code == 0, right
     for _ in range(world.count(300)):
@@ -185,7 +185,7 @@ def jax_cache(world: World) -> Iterator[Row]:
     """A bit in any file of JAX's compile cache, and then a prediction."""
     row, started = Row("flips: compile cache of JAX"), time.monotonic()
     world.warm()
-    predict = ("predict", "sketches/few/cat.ndjson", "--json", "--run", "runs/001", "--shards", "shards/few")
+    predict = ("predict", "sketches/few/cat.ndjson", "--json", "--run", "runs/001")
     cache, pristine = world.folder / "jax-cache", world.folder / "jax-cache-whole"
     environment = {"XDG_CACHE_HOME": str(cache)}
     right = command(predict, world.trained, environment=environment)

@@ -1,5 +1,4 @@
-"""Writes the generated parts of the pages: the command reference of cli.md, the layers and modules of design.md, the
-table of trials of trust.md.
+"""Writes the generated parts of the pages: the commands of cli.md, the modules of design.md, the trials of trust.md.
 
 Without --check it also writes what the networks cost, to model/costs.json; tests/test_networks.py checks that file.
 
@@ -110,7 +109,8 @@ def trials() -> str:
     rows = json.loads((ROOT / "docs" / "faults.json").read_text(encoding="utf-8"))
     if not rows:
         return "No trials are recorded."
-    total, faults = (sum(count) for count in zip(*((row["trials"], len(row["faults"])) for row in rows.values())))
+    total = sum(row["trials"] for row in rows.values())
+    faults = sum(len(row["faults"]) for row in rows.values())
     machines = ", ".join(sorted({row["machine"] for row in rows.values()}))
     lines = [f"| {_cell(name)} | {' | '.join(map(_cell, row['cells'][:3]))} |" for name, row in rows.items()]
     return "\n".join(
