@@ -51,7 +51,7 @@ KINDS: dict[str, Callable[[Path, Path], None]] = {
     "link to /dev/zero": _link("/dev/zero"),
     "link to a folder": _link("{outside}"),
     "link to another file": _link("{outside}/file"),
-    "link to what it was": lambda path, outside: path.symlink_to(outside / path.name),
+    "link to what it was": lambda path, outside: path.symlink_to(outside / "was" / path.name),
     "pipe": lambda path, _: os.mkfifo(path),
     "socket": _socket,
     "device": _device,
@@ -73,8 +73,9 @@ def pieces(world: World) -> dict[str, Callable[[], Iterator[Row]]]:
 
 
 def _put(kind: str, victim: Path, outside: Path) -> None:
-    """Replace a file or folder; `outside` holds what it was, and a file of its own."""
-    victim.rename(outside / victim.name)
+    """Replace a file or folder, and move it to `outside`."""
+    (outside / "was").mkdir()
+    victim.rename(outside / "was" / victim.name)
     KINDS[kind](victim, outside)
 
 

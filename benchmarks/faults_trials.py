@@ -12,8 +12,10 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,7 +38,6 @@ KILLS = ("kill", "kill in a write", "power cut")
 HANG = "hang"
 MEMORY_BYTES = 3 << 30  # of a child's own data; what needs more in a trial takes memory without limit
 _FOUL = ("Traceback", "Exception ignored", "Fatal Python error", "terminate called", "panicked at")
-_started_at = time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -117,24 +118,31 @@ class Shim:
 
 
 def load_shim() -> None:
-    """Compile the shim and start this program again with it preloaded; without a C compiler go on without it."""
+    """Start this program again with the shim preloaded; where that is not possible, go on without it."""
     if "SKETCHPIPE_FAULTS_SHIM" in os.environ or "SKETCHPIPE_FAULTS_MISSING" in os.environ:
         return
+    shim, missing = compiled_shim(Path(tempfile.gettempdir()))
+    if shim is None:
+        os.environ["SKETCHPIPE_FAULTS_MISSING"] = missing
+        return
+    changed = {"LD_PRELOAD": str(shim), "SKETCHPIPE_FAULTS_SHIM": str(shim), "PYTHONPATH": str(ROOT)}
+    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | changed)
+
+
+def compiled_shim(folder: Path) -> tuple[Path | None, str]:
+    """The compiled shim in a folder, or None and the reason."""
     compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
     if sys.platform != "linux" or compiler is None:
-        os.environ["SKETCHPIPE_FAULTS_MISSING"] = "no C compiler" if sys.platform == "linux" else "not Linux"
-        return
-    shim = Path(tempfile.gettempdir()) / f"sketchpipe-faults-{os.getuid()}-{_hash(SHIM_SOURCE)[:16]}.so"
+        return None, "no C compiler" if sys.platform == "linux" else "not Linux"
+    shim = folder / f"sketchpipe-faults-{os.getuid()}-{_hash(SHIM_SOURCE)[:16]}.so"
     if not shim.exists():
         made = shim.with_suffix(f".{os.getpid()}")
         command = [compiler, "-O2", "-shared", "-fPIC", "-o", made, SHIM_SOURCE, "-ldl", "-lpthread"]
         ran = subprocess.run(command, capture_output=True, text=True, check=False)
         if ran.returncode:
-            os.environ["SKETCHPIPE_FAULTS_MISSING"] = f"the shim does not compile: {ran.stderr.strip()[-200:]}"
-            return
+            return None, f"the shim does not compile: {ran.stderr.strip()[-200:]}"
         made.replace(shim)
-    changed = {"LD_PRELOAD": str(shim), "SKETCHPIPE_FAULTS_SHIM": str(shim), "PYTHONPATH": str(ROOT)}
-    os.execve(sys.executable, [sys.executable, *sys.argv], os.environ | changed)
+    return shim, ""
 
 
 def forked(
@@ -186,12 +194,11 @@ def _in_child(
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1
     except BaseException:
-        import traceback
-
         os.write(2, traceback.format_exc().encode())
     finally:
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 
