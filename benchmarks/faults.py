@@ -28,7 +28,6 @@ from faults_world import World
 from machine import machine, say
 
 PACKAGES = ("sketchpipe", "numpy", "pyarrow", "numba", "jax")
-QUICK_TRIALS = 4
 MEMORY = Path("/dev/shm")  # where a sync takes no time: what was not synced is known to the shim, not to the disk
 
 
@@ -39,10 +38,9 @@ def main() -> None:
         arguments.work or tempfile.mkdtemp(prefix="sketchpipe-faults-", dir=MEMORY if MEMORY.is_dir() else None)
     )
     folder.mkdir(parents=True, exist_ok=True)
-    trials = arguments.trials or (QUICK_TRIALS if arguments.quick else None)
     rows: list[Row] = []
     try:
-        world = World(folder.resolve(), arguments.seed, trials, Shim())
+        world = World(folder.resolve(), arguments.seed, arguments.trials, arguments.quick, Shim())
         for name, piece in chosen(world, arguments).items():
             try:
                 for row in piece():

@@ -16,6 +16,7 @@ from faults_trials import Ended, Shim, command, flip, forked
 
 NETWORK = ("--network", "sketch-classifier", "--batch", "64", "--device", "cpu")
 SMALL_SEGMENTS = 48 << 10  # bytes; a build of a few thousand drawings then has some twenty, as one of millions has
+SAMPLE_SHARE, SAMPLE_LEAST = 60, 2  # of the trials of each kind, --quick makes one in so many, and at least so many
 OTHER_FORMS = "".join(
     f'{{"word": "cat", {field}"drawing": {strokes}}}\n'
     for field in ("", '"key_id": 1, "timestamp": 1, "recognized": 1, ')
@@ -30,11 +31,12 @@ class World:
         folder: the folder.
         dice: chooses operations, bits and moments.
         shim: the faults that can be armed in children.
-        trials: the most trials of a kind in a piece.
+        trials: the most trials of a kind in a piece; None for its usual number.
+        is_sample: whether to make only a small share of them.
     """
 
-    def __init__(self, folder: Path, seed: int, trials: int | None, shim: Shim) -> None:
-        self.folder, self.trials, self.shim = folder, trials, shim
+    def __init__(self, folder: Path, seed: int, trials: int | None, is_sample: bool, shim: Shim) -> None:
+        self.folder, self.trials, self.is_sample, self.shim = folder, trials, is_sample, shim
         self.seed, self.dice = seed, random.Random(seed)
         self.state = folder / "state"  # in which each trial begins anew
         self.report = folder / "report"  # what the shim tells
@@ -42,7 +44,9 @@ class World:
 
     def count(self, usual: int) -> int:
         """How many trials of a kind to make."""
-        return usual if self.trials is None else min(usual, self.trials)
+        if self.trials is not None:
+            return min(usual, self.trials)
+        return max(SAMPLE_LEAST, usual // SAMPLE_SHARE) if self.is_sample else usual
 
     @cached_property
     def sources(self) -> Path:
