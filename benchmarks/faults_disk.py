@@ -6,6 +6,7 @@ command run again ends in the bytes of one that was never disturbed, with nothin
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -30,15 +31,16 @@ class Task:
         arguments: the command.
         piecemeal: whether each file is complete by itself, so that a part of them may be new.
         tree: what is compared: the hashes of what a folder holds.
-        again: the command that resumes, if it is not the same.
-        codes: the exit codes of a failing disk.
+        prints: whether what is printed on stdout is compared too.
+        trials: the most trials of kills, and of failures.
+        timeout: the seconds after which a command hangs.
     """
 
     start: Path
     arguments: tuple[str, ...]
     piecemeal: bool = False
     tree: Callable[[Path], Tree] = visible
-    again: tuple[str, ...] | None = None
+    prints: bool = False
     trials: int = 400
     timeout: float = 60.0
 
@@ -99,7 +101,7 @@ def _train(world: World) -> Task:
 
 def _sweep(world: World) -> Task:
     settings = ("--shards", "shards/few", *NETWORK, "--epochs", "1", "--lr", "0.01,0.001", "--curves", ".curves.png")
-    return Task(world.trained, ("sweep", *settings), tree=runs, trials=20, timeout=120)
+    return Task(world.trained, ("sweep", *settings), tree=runs, prints=True, trials=20, timeout=120)
 
 
 def runs(folder: Path) -> Tree:
@@ -145,7 +147,7 @@ class Trials:
         ended = self._run(Arm("list", 0, state))
         assert ended.code == 0, ended
         self.operations = [line.split("\t")[1] for line in world.report.read_text().splitlines()]
-        self.new, self.hidden = task.tree(state), hidden(state)
+        self.new, self.hidden, self.out = task.tree(state), hidden(state), ended.out
 
     def chosen(self, kinds: tuple[str, ...]) -> list[tuple[str, int]]:
         """The operations to disturb, and how: every one in one of the ways, as far as their number allows."""
@@ -159,10 +161,9 @@ class Trials:
         count = self.world.count(self.task.trials)
         return every if len(every) <= count else sorted(dice.sample(every, count))
 
-    def _run(self, arm: Arm | None = None, again: bool = False) -> Ended:
-        arguments = (again and self.task.again) or self.task.arguments
+    def _run(self, arm: Arm | None = None) -> Ended:
         before = None if arm is None else lambda: self.world.shim.arm(arm, self.world.report)
-        return command(arguments, self.world.state, before=before, timeout=self.task.timeout)
+        return command(self.task.arguments, self.world.state, before=before, timeout=self.task.timeout)
 
     def one(self, row: Row, action: str, nth: int) -> None:
         """One trial."""
@@ -181,11 +182,13 @@ class Trials:
             outcome = f"exit {ended.code}, {outcome}"
             if ended.code == 0 and self.task.tree(state) != self.new:
                 faults.append("exit code 0 without the new set")
-        again = self._run(again=True)
+        again = self._run()
         if foul := again.foul(0):
             faults.append(f"the next run: {foul}")
         elif differing := _differing(self.task.tree(state), self.new):
             faults.append(f"after the next run other files: {differing}")
+        elif self.task.prints and _without_minutes(again.out) != _without_minutes(self.out):
+            faults.append(f"the next run prints something else: {again.out!r}")
         elif superfluous := sorted(hidden(state) - self.hidden):
             faults.append(f"left behind: {', '.join(superfluous[:3])}")
         number, operation, path = hit.split("\t")
@@ -207,6 +210,11 @@ class Trials:
         if not foreign and not any(Path(name).name in _MARKS for name in tree if not name.startswith("built/")):
             return "unfinished, no set", []
         return "mixed", [f"neither the old set nor the new one: {_differing(tree, self.new)}"]
+
+
+def _without_minutes(text: str) -> str:
+    """A table without its numbers of one decimal, the minutes that runs took; scores have a percent sign."""
+    return re.sub(r"\b\d+\.\d(?=\s)", "?", text)
 
 
 def _differing(tree: Tree, expected: Tree) -> str:
