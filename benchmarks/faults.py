@@ -42,20 +42,18 @@ def main() -> None:
     try:
         world = World(folder.resolve(), arguments.seed, arguments.trials, arguments.quick, Shim())
         for name, piece in chosen(world, arguments).items():
-            try:
-                for row in piece():
-                    rows.append(row)
-                    say(line(row))
-            except Exception:  # the other pieces are run all the same
-                rows.append(Row(name, faults=[traceback.format_exc()]))
-                say(rows[-1].faults[0])
-        print(f"{machine(PACKAGES)}; seed {arguments.seed}.\n")
-        print("\n".join(table(rows)))
+            for row in safely(name, piece):
+                rows.append(row)
+                say(line(row))
+                if arguments.json:
+                    add_to(arguments.json, row, arguments.seed)
+    except KeyboardInterrupt:
+        say("interrupted: the table holds what was done")
     finally:
         if arguments.work is None:
             shutil.rmtree(folder, ignore_errors=True)
-    if arguments.json:
-        add_to(arguments.json, rows, arguments.seed)
+    print(f"{machine(PACKAGES)}; seed {arguments.seed}.\n")
+    print("\n".join(table(rows)))
     if any(row.faults for row in rows):
         sys.exit(1)
 
@@ -81,6 +79,14 @@ def chosen(world: World, arguments: argparse.Namespace) -> dict[str, Callable[[]
     if unknown := [name for name in arguments.pieces if not any(one.startswith(name) for one in every)]:
         sys.exit(f"faults: no piece begins with {unknown[0]!r}; --list prints them")
     return {name: piece for name, piece in every.items() if name.startswith(tuple(arguments.pieces or [""]))}
+
+
+def safely(name: str, piece: Callable[[], Iterator[Row]]) -> Iterator[Row]:
+    """The rows of a piece; an error in it is a fault, and the other pieces are run all the same."""
+    try:
+        yield from piece()
+    except Exception:
+        yield Row(name, faults=[traceback.format_exc()])
 
 
 def line(row: Row) -> str:
@@ -115,12 +121,11 @@ def table(rows: list[Row]) -> Iterator[str]:
     yield from (f"- {row.what}: {fault}" for row in rows for fault in row.faults)
 
 
-def add_to(path: Path, rows: list[Row], seed: int) -> None:
-    """Write rows into a file of JSON, in place of older ones of the same names."""
+def add_to(path: Path, row: Row, seed: int) -> None:
+    """Write a row into a file of JSON, in place of an older one of its name."""
     kept = json.loads(path.read_text()) if path.exists() else {}
-    for row in rows:
-        kept[row.what] = {"cells": cells(row)[1:], "trials": row.trials, "faults": row.faults, "seed": seed,
-                          "machine": machine(PACKAGES)}  # fmt: skip
+    told = {"cells": cells(row)[1:], "trials": row.trials, "faults": row.faults, "seed": seed}
+    kept[row.what] = told | {"machine": machine(PACKAGES)}
     path.write_text(json.dumps(kept, indent=1) + "\n")
 
 

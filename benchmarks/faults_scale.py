@@ -105,7 +105,7 @@ def times(world: World) -> Iterator[Row]:
 def sources(world: World) -> Iterator[Row]:
     """Builds of very many files, of a fifth as many too, so that what is quadratic shows."""
     row, started = Row("many: source files"), time.monotonic()
-    most = FILES // 10 if world.is_sample else FILES
+    most = FILES // 50 if world.is_sample else FILES
     drawing = next(ndjson("cat", 1, 0)).replace('"cat"', '"{}"')
     folder = world.made("many-files")
     measured = {}
@@ -136,7 +136,7 @@ def sources(world: World) -> Iterator[Row]:
 def entries(world: World) -> Iterator[Row]:
     """Folders of very many entries in the place of each folder that a command looks into."""
     row, started = Row("many: entries of folders"), time.monotonic()
-    most = FILES // 10 if world.is_sample else FILES
+    most = FILES // 50 if world.is_sample else FILES
     folder = world.made("many-entries")
     for name in ("runs", "to", "pictures"):
         (folder / name).mkdir()
