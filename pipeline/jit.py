@@ -7,7 +7,6 @@ by itself in very small functions only. Such a kernel can be called from Python 
 numba's cache.
 """
 
-import contextlib
 import importlib
 import inspect
 import sys
@@ -20,7 +19,7 @@ from typing import Any, TypeVar, cast
 import numba
 
 from pipeline import first_calls
-from pipeline.kernel_cache import cache_folder, not_kept
+from pipeline.kernel_cache import SealedFiles, cache_folder, not_kept
 
 COMPILING = "compiling kernels, the first time only; this may take half a minute"
 
@@ -46,6 +45,9 @@ def kernel(function: F) -> F:
             finally:
                 _config.CACHE_DIR = before
     if hasattr(compiled, "_cache"):  # without JIT it is the function itself
+        if folder is not None:
+            line = function.__code__.co_firstlineno
+            compiled._cache._cache_file = SealedFiles(folder, f"{function.__module__}.{function.__name__}-{line}")
         _follow_cache(compiled._cache, is_kept=folder is not None)
     return cast(F, compiled)
 
@@ -64,10 +66,9 @@ def inlined_kernel(function: F) -> F:
 
 
 def _follow_cache(cache: Any, *, is_kept: bool) -> None:
-    """Note first calls, and let a kernel be compiled and used if numba's cache is damaged or cannot be written.
+    """Note first calls, and let a kernel be compiled and used if the cache cannot be written, where numba raises.
 
-    numba raises instead: a pickle error for a file that was cut off, OSError on a full disk. It calls both functions
-    of its cache with its compiler lock held, so that no two first calls are mixed up.
+    numba calls both functions of its cache with its compiler lock held, so that no two first calls are mixed up.
 
     Args:
         cache: numba's cache of one kernel.
@@ -77,12 +78,8 @@ def _follow_cache(cache: Any, *, is_kept: bool) -> None:
 
     def load_overload(*arguments: Any) -> Any:
         nonlocal began
-        began, found = time.monotonic(), None
-        try:
-            found = load(*arguments)
-        except Exception:  # whatever pickle makes of damaged bytes
-            with contextlib.suppress(OSError):
-                cache.flush()
+        began = time.monotonic()
+        found = load(*arguments)
         if found is None:
             first_calls.tell_once(COMPILING if is_kept else f"compiling kernels; {not_kept()}")
         else:

@@ -1,4 +1,4 @@
-"""Chooses where numba caches compiled kernels: a folder in the user's cache for each state of the sources.
+"""Keeps compiled kernels in files with checksums, in a folder of the user's cache for each state of the sources.
 
 numba compiles a kernel again when the kernel's own file changes, but not when another file changes whose kernels or
 constants are part of the same machine code. So the machine code of each file is stored in a folder that is named by a
@@ -11,21 +11,74 @@ import fcntl
 import functools
 import hashlib
 import os
+import pickle
 import re
 import shutil
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import llvmlite
 import llvmlite.binding
 import numba
+from numba.core.serialize import dumps
+
+from pipeline.storage.reading import read_limited
 
 UNUSED_SECONDS = 30 * 24 * 3600  # folders that no process has used for this long are removed
 _TOUCH_SECONDS = 24 * 3600  # a folder's time of use is updated when it is older than this
+_MOST_BYTES = 1 << 28  # of a file of machine code; the largest has 3 MB
+_HASH_BYTES = 32
 _PACKAGE = Path(__file__).parent
 _IMPORT = re.compile(rb"^from (pipeline(?:\.\w+)*) import \(?([\w, ]*)", re.MULTILINE)
 _NO_MACHINE_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # variables of numba that do not change the code
+
+
+class SealedFiles:
+    """The files with the machine code of one kernel, one for each signature; it replaces numba's `IndexDataCacheFile`.
+
+    Each file begins with the SHA-256 of the rest, which is a pickle of the key and of numba's data. numba's own files
+    have no checksum: machine code with a flipped bit would be run.
+    """
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._folder, self._name = folder, name
+
+    def load(self, key: object) -> Any:
+        """The data of a key; None if there is none, or if its file is damaged."""
+        try:
+            content = read_limited(self._path(key), _MOST_BYTES, link=True)
+        except OSError:
+            return None
+        code = memoryview(content)[_HASH_BYTES:]
+        if hashlib.sha256(code).digest() != content[:_HASH_BYTES]:
+            return None
+        found, data = pickle.loads(code)
+        return data if found == key else None
+
+    def save(self, key: object, data: object) -> None:
+        """Write the data of a key, in place of a damaged file too.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        code: bytes = dumps((key, data))  # type: ignore[no-untyped-call]
+        path = self._path(key)
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            partial.write_bytes(hashlib.sha256(code).digest() + code)
+            partial.replace(path)
+        except OSError:
+            with contextlib.suppress(OSError):  # a full disk needs the space
+                partial.unlink()
+            raise
+
+    def flush(self) -> None:
+        """Do nothing: a damaged file is written anew by `save`."""
+
+    def _path(self, key: object) -> Path:
+        return self._folder / f"{self._name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:16]}.kernel"
 
 
 def user_cache(name: str) -> Path:

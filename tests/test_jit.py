@@ -1,5 +1,6 @@
 import ast
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -60,7 +61,7 @@ def test_machine_code_is_kept_in_the_users_cache_folder_and_used_again(package: 
     first, second = run(package, home), run(package, home)
     assert first[1] == second[1]
     assert (first[2], second[2]) == ("0", "1")
-    assert list((home / "sketchpipe" / "numba").glob("*/**/*.nbc"))
+    assert list((home / "sketchpipe" / "numba").glob("*/*.kernel"))
     assert not list(package.rglob("*.nbc"))
 
 
@@ -111,17 +112,39 @@ def test_a_digest_covers_every_file_that_a_file_of_kernels_imports_directly_or_n
 
 
 @pytest.mark.skipif(not JIT, reason="nothing is compiled")
-def test_a_cache_that_was_cut_off_or_cannot_be_written_costs_time_only(package: Path, tmp_path: Path) -> None:
+def test_a_cache_that_is_damaged_or_cannot_be_written_costs_time_only(package: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
     expected = run(package, home)[1]
-    for suffix in ("nbc", "nbi"):
-        for entry in (home / "sketchpipe" / "numba").rglob(f"*.{suffix}"):
-            entry.write_bytes(entry.read_bytes()[:200])
-        assert run(package, home)[1:] == (expected, "0")
-        assert run(package, home)[1:] == (expected, "1")  # written anew
+    (entry,) = (home / "sketchpipe" / "numba").rglob("*_partition*.kernel")
+    whole = entry.read_bytes()
+    entry.write_bytes(whole[:200])
+    assert run(package, home)[1:] == (expected, "0")
+    assert run(package, home)[1:] == (expected, "1")  # written anew
+    entry.unlink()
+    os.mkfifo(entry)
+    assert run(package, home)[1:] == (expected, "0")
+    assert run(package, home)[1:] == (expected, "1")
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
     full += "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     assert run(package, tmp_path / "other", program=full + PROGRAM)[1:] == (expected, "0")
+
+
+def test_machine_code_with_a_flipped_bit_is_never_loaded(tmp_path: Path) -> None:
+    files = kernel_cache.SealedFiles(tmp_path, "kernel")
+    code = random.Random(1).randbytes(300)
+    files.save("signature", code)
+    (entry,) = tmp_path.iterdir()
+    whole = entry.read_bytes()
+    assert files.load("signature") == code
+    assert files.load("another") is None
+    for bit in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        entry.write_bytes(flipped)
+        assert files.load("signature") is None
+    entry.write_bytes(whole)
+    entry.rename(files._path("another"))  # a file of another signature under this name
+    assert files.load("another") is None
 
 
 def test_a_file_system_without_locks_keeps_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 JAX writes a cache entry in place and reads it without a checksum: it loaded 119 of 200 entries in which one bit was
 flipped, and one of them ended the process by SIGILL. So the SHA-256 of each entry is written beside it, right after the
 entry: a process that a signal ends keeps what it compiled. The next process first removes every entry whose SHA-256 is
-missing or does not match, and XLA compiles those again.
+missing or does not match, whatever is in either file, and XLA compiles those again.
 """
 
 import contextlib
@@ -16,8 +16,9 @@ import jax
 
 from pipeline import first_calls
 from pipeline.kernel_cache import user_cache
+from pipeline.storage.reading import open_regular, read_limited
 
-_CHECKSUM_SUFFIX = ".sha256"
+_HASH_CHARACTERS = 64
 _COMPILED = "/jax/core/compile/backend_compile_duration"  # is told after the entry was written
 
 
@@ -73,11 +74,15 @@ def _write_checksums_to(folder: Path) -> None:
 def remove_unverified(folder: Path) -> None:
     """Remove each cache entry whose SHA-256 is missing or does not match."""
     for entry in _entries(folder):
-        checksum = entry.with_name(entry.name + _CHECKSUM_SUFFIX)
-        with contextlib.suppress(FileNotFoundError):  # another process removed it first
-            if not checksum.exists() or checksum.read_text() != _hash_of(entry):
-                checksum.unlink(missing_ok=True)
-                entry.unlink()
+        checksum = _checksum_of(entry)
+        try:
+            matches = read_limited(checksum, _HASH_CHARACTERS, link=False) == _hash_of(entry)
+        except OSError:  # it is missing, another process removed it, or it is no file
+            matches = False
+        if not matches:
+            for damaged in (checksum, entry):
+                with contextlib.suppress(OSError):  # another process removed it first; JAX passes over folders
+                    damaged.unlink()
 
 
 def write_checksums(folder: Path) -> None:
@@ -86,15 +91,20 @@ def write_checksums(folder: Path) -> None:
     If another process is still writing an entry, its SHA-256 will not match, and a later process removes the entry.
     """
     for entry in _entries(folder):
-        checksum = entry.with_name(entry.name + _CHECKSUM_SUFFIX)
+        checksum = _checksum_of(entry)
         with contextlib.suppress(OSError):  # the disk is full: the entry is compiled again next time
-            if not checksum.exists():
-                checksum.write_text(_hash_of(entry))
+            if not os.path.lexists(checksum):
+                checksum.write_bytes(_hash_of(entry))
 
 
 def _entries(folder: Path) -> list[Path]:
     return sorted(folder.glob("*-cache"))
 
 
-def _hash_of(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _checksum_of(entry: Path) -> Path:
+    return entry.with_name(f"{entry.name}.sha256")
+
+
+def _hash_of(path: Path) -> bytes:
+    with open_regular(path, link=False) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest().encode()  # type: ignore[arg-type] # of a raw file

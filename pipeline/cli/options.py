@@ -14,6 +14,7 @@ from typer.models import OptionInfo
 
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
+from pipeline.storage.reading import read_named_text
 from pipeline.threads import core_count
 from pipeline.wording import visible
 
@@ -83,11 +84,12 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     """
     if text.startswith("@"):
         try:
-            entries = local_path(text[1:]).read_text(encoding="utf-8-sig").splitlines()
+            entries = read_named_text(local_path(text[1:])).splitlines()
         except UsageError as error:
             raise UsageError(f"{option} @{error}") from None
         except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({error})") from error
+            why = getattr(error, "strerror", error)
+            raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({why})") from error
     else:
         entries = text.split(",")
     names = tuple(entry.strip() for entry in entries if entry.strip())

@@ -87,10 +87,13 @@ def shards(
     bar = BuildBar()
 
     def begin(found: Sequence["Source"]) -> None:
-        bar.input_bytes = sum(source.path.stat().st_size for source in found)
-        say(f"{folder}: building from {counted(len(found), 'file')} ({size(bar.input_bytes)})")
+        files = [source for source in found if source.is_file]
+        pipes, known_bytes = len(found) - len(files), sum(source.path.stat().st_size for source in files)
+        of = [f"{counted(len(files), 'file')} ({size(known_bytes)})"] if files else []
+        of += [counted(pipes, "pipe")] if pipes else []
+        say(f"{folder}: building from {' and '.join(of)}")
         needed = check_space(folder, found, options)
-        bar.input_bytes = needed.input_bytes if needed else bar.input_bytes
+        bar.input_bytes = 0 if pipes else needed.input_bytes if needed else known_bytes
 
     if dry_run:
         foreseen = foresee_build(sources, folder, options, strict=strict, force=force, tell=say)

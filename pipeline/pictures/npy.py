@@ -21,6 +21,7 @@ from pipeline.errors import InputError
 from pipeline.hashing import salted
 from pipeline.shards.shuffle import split_of
 from pipeline.sources.files import find_files, printable
+from pipeline.storage.reading import open_regular
 
 SIDE = 28  # pixels
 SUFFIX = ".npy"
@@ -116,7 +117,7 @@ def _layout(path: Path) -> tuple[int, int, Literal["C", "F"]]:
     The header is checked against the file's size, so that nothing beyond the file's end is mapped.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path, link=True) as file:
             version = np.lib.format.read_magic(file)
             if version not in _HEADERS:
                 raise ValueError(f"format version {version[0]}.{version[1]}, expected 1.0 or 2.0")

@@ -69,7 +69,7 @@ class _Head:
 
 
 def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate:
-    """Estimate a build from the heads of its sources.
+    """Estimate a build from the heads of its sources, which are files: a pipe would lose its head.
 
     Raises:
         InputError: a source cannot be read.
@@ -103,19 +103,22 @@ def estimate_build(sources: Sequence[Source], options: BuildOptions) -> Estimate
 def check_space(folder: Path, sources: Sequence[Source], options: BuildOptions) -> Estimate | None:
     """Refuse a build that cannot fit on the disk of `folder`; files that an earlier process left there count as free.
 
+    Pipes can be read only once, so that only files are looked at: it is refused if these alone do not fit.
+
     Returns:
-        The estimate; None if none is needed, because much is free and no source is compressed.
+        The estimate; None if a source is no file, or none is needed, because much is free and no file is compressed.
 
     Raises:
         InputError: a source cannot be read.
         OutputError: the build cannot fit.
     """
-    ample = free_bytes(folder) > _AMPLE * _disk_bytes(sources)
-    if ample and not any(is_compressed(source) for source in sources):
+    files = [source for source in sources if source.is_file]
+    ample = free_bytes(folder) > _AMPLE * _disk_bytes(files)
+    if not files or (ample and not any(is_compressed(source) for source in files)):
         return None
-    needed = estimate_build(sources, options)
+    needed = estimate_build(files, options)
     refuse_lack_of_space(folder, needed)
-    return needed
+    return needed if len(files) == len(sources) else None
 
 
 def refuse_lack_of_space(folder: Path, needed: Estimate) -> None:

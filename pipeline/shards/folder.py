@@ -13,7 +13,7 @@ from pipeline.shards.estimate import Estimate, estimate_build, refuse_lack_of_sp
 from pipeline.shards.foresight import foresee_refusals
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
-from pipeline.shards.origin import Origin, origin_of, read_origin
+from pipeline.shards.origin import PIPE, Origin, origin_of, read_origin
 from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
 from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
 from pipeline.storage.local import local_path
@@ -161,7 +161,8 @@ def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -
         return None
     roots = [os.path.abspath(local_path(text)) for text in inputs]  # noqa: PTH100 - as `find_files` makes the paths of sources
     of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in origin.sources)
-    same = origin.options == json.loads(json.dumps(options.stored()))
+    of_files = all(size != PIPE for _, size, *_ in origin.sources)  # what comes of a pipe now may differ
+    same = origin.options == json.loads(json.dumps(options.stored())) and of_files
     manifest = _ours(folder) if same and of_inputs else None
     return manifest if manifest is not None and _is_whole(folder, manifest) else None
 

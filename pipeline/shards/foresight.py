@@ -6,7 +6,7 @@ from pipeline.classes import missing_class
 from pipeline.errors import InputError
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.tally import Counts
-from pipeline.sources.files import Source
+from pipeline.sources.files import Source, refuse_pipes
 from pipeline.sources.readers import HEAD_BYTES, read_parts, read_source, scan_source
 
 _MOST_BYTES = 64 * HEAD_BYTES  # read of a source that begins with one very long line
@@ -20,14 +20,15 @@ def foresee_refusals(sources: Sequence[Source], options: BuildOptions, *, strict
     file of one word are not judged if a limit may end its reading before them, which depends on longer files before it.
 
     Raises:
-        InputError: the build would be refused.
+        InputError: the build would be refused, or a source is no file, so that its beginning could be read only once.
     """
+    refuse_pipes(sources, "a dry run")
     counts = Counts(sources, options)
     whole: set[int] = set()
     judged: set[int] = set()
     for k, source in enumerate(sources):
         is_limited = options.drawings_per_class is not None and len(whole) < k and source.declared is not None
-        if source.path.is_file() and _count(k, source, counts, strict and not is_limited):
+        if _count(k, source, counts, strict and not is_limited):
             whole.add(k)
         if not is_limited:
             judged.add(k)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import InputError
+from pipeline.storage.reading import read_named_text
 
 
 def read_key_ids(path: Path) -> tuple[int, ...]:
@@ -14,9 +15,10 @@ def read_key_ids(path: Path) -> tuple[int, ...]:
         InputError: the file cannot be read, or a line is not a key_id.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_named_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list with one key_id a line ({error})") from error
+        why = getattr(error, "strerror", error)
+        raise InputError(f"{path}: cannot be read as a list with one key_id a line ({why})") from error
     found = set()
     for number, line in enumerate(lines, 1):
         text = line.partition("#")[0].strip()

@@ -4,6 +4,7 @@ The manifest, which is copied with the shards, records only the names and hashes
 """
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,8 @@ from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.storage.commit import BUILD
 
+PIPE = -1  # for the bytes of a source that is no file
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -22,7 +25,8 @@ class Origin:
 
     Attributes:
         options: `BuildOptions.stored`.
-        sources: path, bytes, time of change in ns, and name of each.
+        sources: path, bytes, time of change in ns, and name of each. What is no file but a pipe, of which nothing shows
+            that it holds the same again, has `PIPE` for its bytes, and the time at which it was looked at.
     """
 
     options: dict[str, Any]
@@ -47,12 +51,14 @@ def options_of(fields: Mapping[str, Any]) -> BuildOptions:
 
 
 def origin_of(sources: Sequence[Source], options: BuildOptions) -> Origin:
-    """The origin of a build of these sources as they are now."""
-    stats = [source.path.stat() for source in sources]
-    return Origin(
-        json.loads(json.dumps(options.stored())),
-        [(str(s.path), stat.st_size, stat.st_mtime_ns, s.name) for s, stat in zip(sources, stats, strict=True)],
-    )
+    """The origin of a build of these sources as they are now; with a pipe it equals no other."""
+    return Origin(json.loads(json.dumps(options.stored())), [(str(s.path), *_state(s), s.name) for s in sources])
+
+
+def _state(source: Source) -> tuple[int, int]:
+    """The bytes and the time of change of a source."""
+    stat = source.path.stat()
+    return (stat.st_size, stat.st_mtime_ns) if source.is_file else (PIPE, time.time_ns())
 
 
 def read_origin(folder: Path) -> Origin | None:

@@ -15,13 +15,13 @@ from pipeline.shards.journal import Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARDS, Manifest, SourceCount, file_hash, read_manifest
 from pipeline.shards.options import BuildOptions
-from pipeline.shards.origin import Origin, options_of, read_origin
+from pipeline.shards.origin import PIPE, Origin, options_of, read_origin
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.tally import Tally
 from pipeline.shards.verify import Damage, verify_folder
 from pipeline.shards.write import ShardWriter, vocabularies
 from pipeline.sources.chunks import BLOCK_BYTES
-from pipeline.sources.files import Source, find_sources, word_of_name
+from pipeline.sources.files import Source, find_sources, refuse_pipes, word_of_name
 from pipeline.sources.readers import read_source
 from pipeline.storage.commit import locked
 from pipeline.storage.files import sync
@@ -60,7 +60,7 @@ def repair_folder(
         if origin is None:
             raise ShardError(f"{folder}: its manifest is damaged, and there is no record of its sources; build it anew")
         options = options_of(origin.options)
-        sources = find_sources(inputs, options.classes) if inputs else _sources_of(origin, options)
+        sources = _given(inputs, options) if inputs else _sources_of(origin, options)
         build_folder(sources, folder, options, workers=workers, force=True, progress=progress)
         return damaged
     manifest = read_manifest(folder)
@@ -70,10 +70,19 @@ def repair_folder(
     return damaged
 
 
+def _given(inputs: Sequence[str], options: BuildOptions) -> list[Source]:
+    """The sources that the user names."""
+    sources = find_sources(inputs, options.classes)
+    refuse_pipes(sources, "a repair")
+    return sources
+
+
 def _sources_of(origin: Origin, options: BuildOptions) -> list[Source]:
     """The sources of the last build, at the paths that it recorded."""
     known = (*WORDS, *(options.classes or ()))
-    for path, *_ in origin.sources:
+    for path, size, *_ in origin.sources:
+        if size == PIPE:
+            raise InputError(f"{path}: was a pipe, whose content is gone; build the shards anew")
         if not Path(path).is_file():
             raise _gone(path)
     return [Source(Path(path), name, word_of_name(name, known)) for path, _, _, name in origin.sources]
@@ -87,7 +96,7 @@ def _matched(manifest: Manifest, origin: Origin | None, inputs: Sequence[str]) -
         return _sources_of(origin, options)
     if not inputs:
         raise _gone(names[0])
-    known, there = (*WORDS, *(options.classes or ())), find_sources(inputs, options.classes)
+    known, there = (*WORDS, *(options.classes or ())), _given(inputs, options)
     matched = []
     for count in manifest.sources:
         source = _most_like(count, there)

@@ -3,6 +3,7 @@
 Formats: RFC 1952 (gzip), RFC 8878 (zstd). A piece is some bytes that follow the last piece, at most 256 KiB.
 """
 
+import os
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import zstandard
 
 from pipeline.errors import InputError
+from pipeline.storage.reading import UnfitFileError, open_readable
 from pipeline.wording import counted
 
 MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` accepts without an option
@@ -26,15 +28,26 @@ class BrokenStreamError(Exception):
 
 
 class RawFile:
-    """The bytes of a file as they are on disk, and how many of them were read."""
+    """The bytes of a file, a pipe or a terminal as they are, and how many of them were read.
+
+    It is opened once, and looked at when it is open.
+
+    Attributes:
+        seekable: whether it is a file, which can be read twice.
+        size: how many bytes it has on disk; 0 if it is no file.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self._file = path.open("rb", buffering=_INPUT_BYTES)
+            self._file = open_readable(path, _INPUT_BYTES)
+            self.size = os.fstat(self._file.fileno()).st_size
+        except UnfitFileError as error:
+            raise InputError(f"{path}: {error.strerror}; expected a file, a pipe or a terminal") from error
         except OSError as error:
             raise self._unreadable(error) from error
         self.seekable = self._file.seekable()
+        self._ended = False  # a terminal can be read on after its end
         self.offset, self._ahead = 0, b""  # `_ahead` was looked at and not read yet: a pipe cannot seek back
         try:
             self.format = _format_of(self.peek(4))
@@ -46,9 +59,10 @@ class RawFile:
         """The next `count` bytes, fewer only at the end."""
         ahead, self._ahead = self._ahead[:count], self._ahead[count:]
         try:
-            read = self._file.read(count - len(ahead))
+            read = b"" if self._ended else self._file.read(count - len(ahead))
         except OSError as error:
             raise self._unreadable(error) from error
+        self._ended = self._ended or (len(read) < count - len(ahead) and not self.seekable)
         read = ahead + read if ahead else read
         self.offset += len(read)
         return read
@@ -58,9 +72,11 @@ class RawFile:
         ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
         view[: len(ahead)] = ahead
         try:
-            count = len(ahead) + int(self._file.readinto(view[len(ahead) :]))  # type: ignore[attr-defined] # BinaryIO's lacks it
+            count = 0 if self._ended else self._file.readinto(view[len(ahead) :])
         except OSError as error:
             raise self._unreadable(error) from error
+        self._ended = self._ended or (count < len(view) - len(ahead) and not self.seekable)
+        count += len(ahead)
         self.offset += count
         return count
 

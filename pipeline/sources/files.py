@@ -1,8 +1,9 @@
 """Finds the files that a build reads, in a fixed order, and the classes that their names declare."""
 
-import glob
+import functools
 import os
 import re
+import stat
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pipeline.classes import WORDS, declared_word, plain_stem, stem_and_ending
 from pipeline.errors import InputError
 from pipeline.sources.converters.sketch_rnn import sketch_rnn_word
 from pipeline.sources.kinds import holds_drawings
+from pipeline.sources.walk import broken_link, entries_below, kind_at, matches_of
 from pipeline.storage.local import local_path
 from pipeline.wording import counted
 
@@ -23,6 +25,7 @@ _ENDINGS = tuple(f"{kind}{end}" for kind in (".ndjson", ".jsonl", ".bin") for en
 # Files that mark folders of sketchpipe's own, and what else is in them that is no source, although it ends like one.
 _OWN = {"manifest.json": "rejects.ndjson", "run.json": "metrics.jsonl"}
 _MADE = (*_OWN, "pictures.json", "bitmaps.json")
+_DECLARING = (".bin", ".npz", ".npy")  # hold no words
 _MOST_KINDS = 6  # named in a message
 
 
@@ -39,6 +42,11 @@ class Source:
     path: Path
     name: str
     declared: str | None
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it can be read twice: anything else, such as a pipe, is opened only to be read to its end."""
+        return self.path.is_file()
 
     @property
     def is_binary(self) -> bool:
@@ -78,6 +86,20 @@ def refuse_unfit(source: Source, drawings: int, rejected: int, first_reject: obj
         )
 
 
+def refuse_pipes(sources: Sequence[Source], what: str) -> None:
+    """Raise an error for the first source that is no file; `what` reads sources more than once, or not to their end.
+
+    Raises:
+        InputError: a source is no file.
+    """
+    for source in sources:
+        if not source.is_file:
+            raise InputError(
+                f"{source.path}: is a pipe or a device, which can be read only once, and {what} reads only files; "
+                f"write it to a file first, and name that"
+            )
+
+
 def find_sources(
     inputs: Sequence[str],
     classes: Sequence[str] | None = None,
@@ -86,7 +108,9 @@ def find_sources(
     """The files that paths, folders and globs name, each once, in the order of their names.
 
     Args:
-        inputs: paths, folders, which are searched for the files that `is_source` takes, and globs.
+        inputs: paths, folders, which are searched for the files that `is_source` takes, and globs. Links to folders are
+            followed, each folder is searched once, and a file that several paths reach is read once, under the first
+            of its names.
         classes: words that the names of files may declare beside Google's.
         tell: is called with a message for each folder that holds other files too.
 
@@ -123,28 +147,55 @@ def find_files(
 
     Args:
         inputs: paths and globs.
-        is_wanted: whether a file below a folder is to be taken.
+        is_wanted: whether a file below a folder is to be taken. It is called with regular files and broken links.
         wanted: what such a file is called in messages.
         hint: what to do about an input that does not exist.
-        tell: is called with a message for each folder that holds other files too.
+        tell: is called with a message for each folder that holds other files too, and with one about files that links
+            reach by several paths.
 
     Raises:
-        InputError: something does not exist, or a folder holds no wanted file.
+        InputError: something does not exist or cannot be read, or a folder holds no wanted file.
         UsageError: an input is an address of an object store or a web page.
     """
     found: dict[Path, str] = {}
     for text in (str(local_path(one)) for one in inputs):
-        matches = [text] if Path(text).exists() else sorted(glob.glob(text))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        matches = matches_of(text)
         if not matches:
             raise InputError(f"{text}: no such file or folder; {hint}")
         for match in matches:
             path = Path(os.path.abspath(match))  # noqa: PTH100 - a link keeps its own name, which resolve() would lose
-            files = _files_below(path, match, is_wanted, wanted, tell) if path.is_dir() else [path]
+            kind = kind_at(path)
+            if kind is None:
+                raise broken_link(path)
+            files = _files_below(path, match, is_wanted, wanted, tell) if kind == stat.S_IFDIR else [path]
             for file in files:
                 inside = file.relative_to(path if file != path else path.parent).as_posix()
                 name = f"{(path if file != path else path.parent).name}/{inside}"
                 found[file] = min(name, found.get(file, name))  # the first would depend on the order of inputs
-    return sorted((printable(name), path) for path, name in found.items())
+    return _each_once(sorted((printable(name), path) for path, name in found.items()), tell)
+
+
+def _each_once(files: Sequence[tuple[str, Path]], tell: Callable[[str], object]) -> list[tuple[str, Path]]:
+    """The first of the names and paths of each file, which links may reach by several paths; tells the others.
+
+    A file whose name declares its class is read once for each class.
+    """
+    first: dict[tuple[str, str], str] = {}
+    once, again = [], []
+    real_folder = functools.cache(os.path.realpath)  # there may be many files in few folders
+    for name, path in files:
+        real = os.path.realpath(path) if path.is_symlink() else f"{real_folder(path.parent)}/{path.name}"
+        declares = stem_and_ending(path.name)[1].startswith(_DECLARING) and path.is_file()
+        key = real, plain_stem(path.name) if declares else ""
+        if key in first:
+            again.append(f"{name} (the file of {first[key]})")
+        else:
+            first[key] = name
+            once.append((name, path))
+    if again:
+        more = f" and {len(again) - 1:,} more" * (len(again) > 1)
+        tell(f"passed over, because read under another name: {again[0]}{more}")
+    return once
 
 
 def _files_below(
@@ -152,37 +203,44 @@ def _files_below(
 ) -> list[Path]:
     """The wanted files below a folder, which the user gave as `given`; tells how many others there are, by kind.
 
-    Hidden files, and those in hidden folders, are not looked at. Links to folders are not followed, but told.
+    Raises:
+        InputError: there is no wanted file, or what cannot be read may be one or hold some.
     """
-    below = [folder, *folder.rglob("*")]
-    below = [path for path in below if not any(part.startswith(".") for part in path.relative_to(folder).parts)]
-    paths = [path for path in below[1:] if path.is_symlink() or not path.is_dir()]
-    for path in below:
-        if path.is_dir() and not path.is_symlink() and not os.access(path, os.R_OK | os.X_OK):
-            raise InputError(f"{path}: this folder cannot be read; change its permissions, or name other files")
-    there = [path for path in paths if path.is_file()]
+    kinds = dict(entries_below(folder))
+    there = [path for path, kind in kinds.items() if kind == stat.S_IFREG]
     own = {file.with_name(_OWN[file.name]) for file in there if file.name in _OWN}
     made = {file.parent for file in there if file.name in _MADE}
-    special = sum(not path.is_file() and not made.intersection(path.parents) for path in paths)
+    special = [path for path, kind in kinds.items() if kind != stat.S_IFREG and not made.intersection(path.parents)]
+    for path in special:
+        if kinds[path] is None and _may_be(path, is_wanted):
+            raise broken_link(path)
     taken = {file for file in there if is_wanted(file)}
     files = sorted(taken - own)
     others = [file for file in there if not (file in taken or made.intersection(file.parents))]
     if not files:
         if any(stem_and_ending(file.name)[1] == _BITMAPS for file in others):
             raise InputError(f"{given}: holds bitmaps, which have no strokes; see `sketchpipe render bitmaps --help`")
-        only = f", only {_by_kind(there, special)}" if paths else ""
+        only = f", only {_by_kind(there, len(special))}" if kinds else ""
         remedy = "name a file itself, and it is read or refused with the reason" if there else "give another folder"
         raise InputError(f"{given}: holds no {wanted}{only}; {remedy}")
     if others or special:
-        tell(f"passed over in {given}: {_by_kind(others, special)}")
+        tell(f"passed over in {given}: {_by_kind(others, len(special))}")
     return files
+
+
+def _may_be(path: Path, is_wanted: Callable[[Path], bool]) -> bool:
+    """Whether a file that is not there would be wanted, by its name."""
+    try:
+        return is_wanted(path)
+    except InputError:  # its content would be looked at
+        return True
 
 
 def _by_kind(files: Sequence[PurePath], special: int = 0) -> str:
     """How many files of each kind there are, as text, and how many others that are neither file nor folder.
 
     >>> _by_kind([PurePath("a.CSV"), PurePath("b.csv"), PurePath("sun.ndjson.zip"), PurePath("README")], 1)
-    '2 .csv, 1 .zip, 1 without an ending, 1 pipe, broken link or link to a folder'
+    '2 .csv, 1 .zip, 1 without an ending, 1 pipe, device or broken link'
     """
     endings = Counter(file.suffix.lower() for file in files)
     plain = {end: count for end, count in endings.items() if re.fullmatch(r"\.\w{1,12}", end, re.ASCII)}
@@ -193,9 +251,7 @@ def _by_kind(files: Sequence[PurePath], special: int = 0) -> str:
     if rest := len(files) - endings[""] - sum(plain[end] for end in most):
         texts.append(f"{rest:,} of other kinds")
     if special:
-        texts.append(
-            counted(special, "pipe, broken link or link to a folder", "pipes, broken links or links to folders")
-        )
+        texts.append(counted(special, "pipe, device or broken link", "pipes, devices or broken links"))
     return ", ".join(texts)
 
 

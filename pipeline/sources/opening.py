@@ -23,6 +23,11 @@ def open_source(source: Source) -> Stream:
         if source.is_binary:
             pass
         elif is_npz(begin):
+            if source.declared is None and not source.is_file:
+                raise InputError(
+                    f"{source.path}: sketch-rnn's npz holds no class, and this pipe's name declares none; write it to "
+                    "a file <class>.npz, and name that"
+                )
             word = source.declared or sketch_rnn_word(source.name)
             stream.convert(partial(sketch_rnn_lines, where=str(source.path), word=word, note=stream.note_converted))
             return stream

@@ -1,13 +1,18 @@
 """Reads drawings outside of a build: sources as a whole into memory, or named files and stdin a chunk at a time."""
 
+import contextlib
+import io
+import os
 import shutil
+import stat
 import sys
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import IO
 
 import numpy as np
 
@@ -18,6 +23,7 @@ from pipeline.sources.files import Source, find_sources, no_drawing_in, word_of_
 from pipeline.sources.notes import told
 from pipeline.sources.readers import read_parts
 from pipeline.sources.rejects import Reject
+from pipeline.sources.walk import kind_at
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
 from pipeline.wording import counted
@@ -88,16 +94,21 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     found = False
     files = [name if name == "-" else str(local_path(name)) for name in files]
     names = {name: "stdin" if name == "-" else name for name in files}
+    seen = set()
     for name in files:
-        if name != "-" and (Path(name).is_dir() or not Path(name).exists()):  # it may be a pipe, as of <(command)
-            folder = Path(name).is_dir()
-            raise InputError(f"{name}: {'a folder, not a file; name the files in it' if folder else 'no such file'}")
+        real = os.path.realpath("/dev/stdin" if name == "-" else name)
+        if real in seen and (name == "-" or Path(name).is_fifo()):
+            raise InputError(f"{names[name]}: is named twice, and can be read only once")
+        seen.add(real)
+    for name in files:
+        kind = None if name == "-" else kind_at(Path(name))  # it may be a pipe, as of <(command)
+        if name != "-" and kind in (None, stat.S_IFDIR):
+            raise InputError(f"{name}: {'a folder, not a file; name the files in it' if kind else 'no such file'}")
         with tempfile.NamedTemporaryFile() as copy:
             if name == "-":
-                shutil.copyfileobj(sys.stdin.buffer, copy)
-                copy.flush()
+                _copy_stdin(copy)
             path = Path(copy.name if name == "-" else name)
-            source = Source(path, names[name], word_of_name(path.name, WORDS))
+            source = Source(path, names[name], word_of_name(path.name, WORDS) or PurePath(names[name]).name)
             try:
                 for drawings in read_parts(source, reject, needs_word=False):
                     found = True
@@ -109,6 +120,21 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
             f"{', '.join(map(names.__getitem__, files))}: no drawing to predict; expected ndjson with a drawing a "
             "line, or another format that `sketchpipe shards` takes"
         )
+
+
+def _copy_stdin(copy: IO[bytes]) -> None:
+    """Copy what comes through stdin into a file, to its end.
+
+    Raises:
+        InputError: stdin is closed, or is a device that may have no end.
+    """
+    if sys.stdin is None:
+        raise InputError("stdin: is closed; give a file, or a pipe as stdin")
+    with contextlib.suppress(io.UnsupportedOperation):  # a program may have put a stream without a file there
+        if stat.S_ISCHR(os.fstat(sys.stdin.fileno()).st_mode) and not sys.stdin.isatty():
+            raise InputError("stdin: is a device, not a file; expected a file, a pipe or a terminal")
+    shutil.copyfileobj(sys.stdin.buffer, copy)
+    copy.flush()
 
 
 def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:

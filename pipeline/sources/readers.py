@@ -101,30 +101,25 @@ def read_parts(
 
 
 def is_compressed(source: Source) -> bool:
-    """Whether a source is compressed or converted, so that its size on disk tells less; False for a pipe.
-
-    A pipe can be read only once.
+    """Whether a file is compressed or converted, so that its size on disk tells less; a pipe must not be asked.
 
     Raises:
         InputError: it cannot be read.
     """
-    if not source.path.is_file():
-        return False
     with open_source(source) as stream:
         return not stream.is_plain
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
-    """The first chunk of a source, and how many bytes the source has, decompressed: an estimate if it is compressed."""
+    """The first chunk of a file, and how many bytes the file has, decompressed: an estimate if it is compressed."""
     with open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head
                 break
-        size = source.path.stat().st_size
         if stream.is_plain:
-            return chunk, size
+            return chunk, stream.size
         while stream.offset < 64 * HEAD_BYTES and stream.file_offset < 4 * HEAD_BYTES:
             if not stream.read(HEAD_BYTES):
                 return chunk, stream.offset
-        return chunk, size * stream.offset // stream.file_offset
+        return chunk, stream.size * stream.offset // stream.file_offset

@@ -24,6 +24,7 @@ class Stream:
     Attributes:
         path: the file.
         format: "plain", "gzip" or "zstd".
+        size: how many bytes the file had on disk when it was opened; 0 if it is a pipe or a terminal.
         offset: how many decompressed and converted bytes were read or skipped.
         damage: what is wrong with the compressed file, once reading has reached the damage; None until then. zstd
             detects changed bytes only in files with checksums, which the `zstd` command writes by default.
@@ -35,7 +36,7 @@ class Stream:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = RawFile(path)
-        self.format = self._file.format
+        self.format, self.size = self._file.format, self._file.size
         self._converter: Converter | None = None
         self._converted: int | None = None
         self.offset = 0

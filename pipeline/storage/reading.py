@@ -1,9 +1,11 @@
-"""Opens files of sketchpipe's own for reading: regular files only, never waiting for one, and no more than is allowed.
+"""Opens files for reading: those of sketchpipe's own only if they are regular files, and no more than is allowed.
 
-A pipe or a device where such a file belongs would be waited for, or read until memory ends.
+A pipe or a device where such a file belongs would be waited for, or read until memory ends. Only what the user names to
+be read may be a pipe or a terminal.
 """
 
 import errno
+import io
 import os
 import stat
 from pathlib import Path
@@ -51,6 +53,46 @@ def open_regular(path: Path, *, link: bool) -> BinaryIO:
     except BaseException:
         os.close(descriptor)
         raise
+
+
+def open_readable(path: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
+    """Open a regular file, a pipe or a terminal for reading; of a named pipe without a writer, wait for one.
+
+    Args:
+        path: the path, which may be a link.
+        buffer_bytes: the size of the buffer.
+
+    Raises:
+        UnfitFileError: it is another device or a socket, or became something else while it was opened.
+        OSError: it cannot be opened, or is a folder.
+    """
+    kind = stat.S_IFMT(os.stat(path).st_mode)  # noqa: PTH116 - as `os.open` below
+    wait = 0 if kind == stat.S_IFIFO else os.O_NONBLOCK  # a pipe that is opened without waiting may seem to be empty
+    if kind in (stat.S_IFSOCK, stat.S_IFBLK):
+        raise _unfit(path, f"is {_KINDS[kind]}, not a file")
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOCTTY | wait)
+    try:
+        opened = stat.S_IFMT(os.fstat(descriptor).st_mode)
+        if opened != kind:
+            raise _unfit(path, "changed while it was opened")
+        if kind == stat.S_IFCHR and not os.isatty(descriptor):
+            raise _unfit(path, f"is {_KINDS[kind]}, not a file")
+        os.set_blocking(descriptor, True)
+        return io.BufferedReader(io.FileIO(descriptor, "rb"), buffer_bytes)
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def read_named_text(path: Path) -> str:
+    """The text of a list that the user names, which may come through a pipe; a byte order mark is dropped.
+
+    Raises:
+        OSError: as `open_readable`, or it cannot be read.
+        UnicodeDecodeError: it is not UTF-8.
+    """
+    with open_readable(path) as file:
+        return file.read().decode("utf-8-sig")
 
 
 def read_limited(path: Path, limit: int, *, link: bool) -> bytes:

@@ -84,6 +84,34 @@ def test_what_was_compiled_is_used_only_as_it_was_written(tmp_path: Path) -> Non
     assert {path.name for path in tmp_path.iterdir()} == {"whole-cache", "whole-cache.sha256"}
 
 
+@pytest.mark.parametrize("name", ["entry-cache", "entry-cache.sha256"])
+def test_any_flipped_bit_removes_the_entry(tmp_path: Path, name: str) -> None:
+    (tmp_path / "entry-cache").write_bytes(bytes(range(60)))
+    write_checksums(tmp_path)
+    whole = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    remove_unverified(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    for bit in range(8 * len(whole[name])):
+        for path, content in whole.items():
+            (tmp_path / path).write_bytes(content)
+        flipped = bytearray(whole[name])
+        flipped[bit // 8] ^= 1 << bit % 8
+        (tmp_path / name).write_bytes(flipped)
+        remove_unverified(tmp_path)
+        assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["entry-cache", "entry-cache.sha256"])
+def test_a_pipe_or_a_link_in_the_cache_is_removed(tmp_path: Path, name: str) -> None:
+    for make in (lambda path: os.mkfifo(path), lambda path: path.symlink_to("/dev/zero")):
+        (tmp_path / "entry-cache").write_bytes(bytes(100))
+        write_checksums(tmp_path)
+        (tmp_path / name).unlink()
+        make(tmp_path / name)
+        remove_unverified(tmp_path)
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_process_that_ends_at_once_keeps_what_it_compiled(tmp_path: Path) -> None:
     script = (
         "import jax, os, model.compute.compile_cache as c; c.keep_compiled(); jax.jit(lambda x: x + 1)(1); os._exit(0)"

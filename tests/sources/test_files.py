@@ -1,6 +1,9 @@
 """Which files are found, what is told of the others, and which words their names declare."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -34,21 +37,123 @@ def test_what_a_folder_holds_beside_sources_is_told_by_kind_and_number(tmp_path:
     assert told == [f"passed over in {tmp_path}: 2 .csv, 1 .part, 1 .zip, 1 without an ending"]
 
 
-def test_links_to_folders_broken_links_and_pipes_are_told(tmp_path: Path) -> None:
-    touch(tmp_path, "mine/cat.ndjson", "other/bee.ndjson")
-    (tmp_path / "mine/more").symlink_to(tmp_path / "other")
+def test_pipes_devices_and_broken_links_are_told(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/cat.ndjson")
+    (tmp_path / "mine/notes.txt").symlink_to(tmp_path / "nowhere.txt")
     told: list[str] = []
     find_sources([str(tmp_path / "mine")], tell=told.append)
-    (tmp_path / "mine/dog.ndjson").symlink_to(tmp_path / "nowhere.ndjson")
-    os.mkfifo(tmp_path / "mine/ant.ndjson")
+    (tmp_path / "mine/dog.ndjson").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "mine/ant.csv")
+    (tmp_path / "mine/bee.npz").symlink_to("ant.csv")
     assert len(find_sources([str(tmp_path / "mine")], tell=told.append)) == 1
     assert told == [
-        f"passed over in {tmp_path / 'mine'}: 1 pipe, broken link or link to a folder",
-        f"passed over in {tmp_path / 'mine'}: 3 pipes, broken links or links to folders",
+        f"passed over in {tmp_path / 'mine'}: 1 pipe, device or broken link",
+        f"passed over in {tmp_path / 'mine'}: 4 pipes, devices or broken links",
     ]
     (tmp_path / "mine/cat.ndjson").unlink()
-    with pytest.raises(InputError, match="only 3 pipes, broken links or links to folders; give another folder"):
+    with pytest.raises(InputError, match="only 4 pipes, devices or broken links; give another folder"):
         find_sources([str(tmp_path / "mine")])
+
+
+def test_links_to_folders_are_followed_and_loops_end(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/cat.ndjson", "other/deep/bee.ndjson", "other/.hidden/ant.ndjson", "third/sun.bin")
+    (tmp_path / "mine/more").symlink_to("../other")
+    (tmp_path / "mine/self").symlink_to(".")
+    (tmp_path / "other/up").symlink_to(tmp_path)  # everything once more, and the third folder
+    (tmp_path / "third/more").symlink_to("../other/deep")
+    told: list[str] = []
+    names = [source.name for source in find_sources([str(tmp_path / "mine")], tell=told.append)]
+    assert names == ["mine/cat.ndjson", "mine/more/deep/bee.ndjson", "mine/more/up/third/sun.bin"]
+    assert told == []
+
+
+def test_a_folder_that_two_links_reach_has_the_name_of_the_first(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/real/cat.ndjson", "mine/z.ndjson", "mine/b/ant.ndjson")
+    (tmp_path / "mine/link").symlink_to("real")
+    (tmp_path / "mine/b/again").symlink_to("../real")
+    names = [source.name for source in find_sources([str(tmp_path / "mine")])]
+    assert names == ["mine/b/again/cat.ndjson", "mine/b/ant.ndjson", "mine/z.ndjson"]
+
+
+def test_a_file_that_several_paths_reach_is_read_once_and_told(tmp_path: Path) -> None:
+    touch(tmp_path, "mine/cat.ndjson", "mine/dog.bin", "other/cat.ndjson")
+    (tmp_path / "mine/a.ndjson").symlink_to("cat.ndjson")
+    (tmp_path / "link").symlink_to("mine")
+    told: list[str] = []
+    inputs = [str(tmp_path / name) for name in ("mine", "mine/cat.ndjson", "link", "other")]
+    for given in (inputs, inputs[::-1]):
+        told.clear()
+        names = [source.name for source in find_sources(given, tell=told.append)]
+        assert names == ["link/a.ndjson", "link/dog.bin", "other/cat.ndjson"]
+        assert told == [
+            "passed over, because read under another name: link/cat.ndjson (the file of link/a.ndjson) and 3 more"
+        ]
+    (tmp_path / "mine/cow.bin").symlink_to("dog.bin")  # another class
+    declared = [source.declared for source in find_sources([str(tmp_path / "mine")])]
+    assert declared == [None, "cow", "dog"]
+
+
+@pytest.mark.parametrize("name", ["dog.ndjson", "dog.ndjson.gz", "dog.bin", "dog.csv", "dog.npz"])
+def test_a_broken_link_that_may_be_a_source_is_an_error(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "mine/cat.ndjson")
+    for target in ("nowhere", name):
+        (tmp_path / "mine" / name).symlink_to(target)
+        for given in (tmp_path / "mine", tmp_path / "mine" / name, tmp_path / "mine/*"):
+            message = f"^{tmp_path}/mine/{name}: is a link to {target}, which leads to no file; restore the file"
+            with pytest.raises(InputError, match=message):
+                find_sources([str(given)])
+        (tmp_path / "mine" / name).unlink()
+    (tmp_path / "mine/dog.npy").symlink_to("nowhere")
+    assert len(find_sources([str(tmp_path / "mine")])) == 1
+    with pytest.raises(InputError, match=r"dog\.npy: is a link to nowhere"):
+        find_bitmaps([str(tmp_path / "mine")])
+
+
+def test_what_may_not_be_read_is_an_error() -> None:
+    """In another process, whose user is not root, who may read everything."""
+    program = """
+import os, sys
+from pathlib import Path
+from pipeline.sources.files import find_sources
+folder = sys.argv[1]
+for case in sys.argv[2:]:
+    name, mode, pattern = case.split(":")
+    closed = Path(folder, name)
+    closed.chmod(int(mode, 8))
+    root = os.geteuid() == 0
+    if root:
+        os.seteuid(65534)
+    try:
+        find_sources([f"{folder}/{pattern}"])
+    except Exception as error:
+        print(f"{type(error).__name__}: {error}")
+    if root:
+        os.seteuid(0)
+    closed.chmod(0o755)
+"""
+    cases = {
+        "mine/deep/more:000:mine": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep/more:311:mine": "mine/deep/more: this folder cannot be read (Permission denied)",
+        "mine/deep:644:mine": "mine/deep/more: cannot be read (Permission denied)",
+        "closed:000:mine": "mine/inside: cannot be read (Permission denied)",  # a link to a file in it
+        "closed:311:mine": "mine/linked: this folder cannot be read (Permission denied)",
+        "dog.csv:000:mine": "mine/dog.csv: cannot be read (Permission denied)",
+        "dog.npz:000:mine": "mine/dog.npz: cannot be read (Permission denied)",
+        "mine/deep:000:mine/*/*/*.ndjson": "mine/deep: this folder cannot be read (Permission denied)",
+        "mine/deep:644:mine/*/more/*": "mine/deep: this folder cannot be read (Permission denied)",
+        "mine/deep:000:mine/*.ndjson": "",
+    }
+    with tempfile.TemporaryDirectory() as name:  # pytest's own may not be searched by others
+        folder = Path(name)
+        folder.chmod(0o755)
+        touch(folder, "mine/cat.ndjson", "mine/deep/more/dog.ndjson", "closed/bee.ndjson", "dog.csv", "dog.npz")
+        for link, target in (("inside", "closed/bee.ndjson"), ("linked", "closed"), ("dog.csv",) * 2, ("dog.npz",) * 2):
+            (folder / "mine" / link).symlink_to(folder / target)
+        command = [sys.executable, "-c", program, name, *cases]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+    told = [expected for expected in cases.values() if expected]
+    for said, expected in zip(done.stdout.splitlines(), told, strict=True):
+        assert said.startswith(f"InputError: {folder}/{expected}")
 
 
 def test_a_folder_without_drawings_is_an_error_that_names_what_is_there(tmp_path: Path) -> None:

@@ -1,11 +1,12 @@
 """Files are opened without waiting, looked at, and read up to a limit."""
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
-from pipeline.storage.reading import UnfitFileError, open_regular, read_limited
+from pipeline.storage.reading import UnfitFileError, open_readable, open_regular, read_limited, read_named_text
 
 
 def test_a_regular_file_is_read(tmp_path: Path) -> None:
@@ -54,3 +55,33 @@ def test_pipes_devices_and_folders_are_refused_at_once(tmp_path: Path, link: boo
 def test_a_missing_file_is_reported_as_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         open_regular(tmp_path / "missing", link=False)
+
+
+def test_a_list_may_come_through_a_pipe_and_not_from_a_device(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, "\ufeffcat\nkäse\n".encode())
+    os.close(writing)
+    assert read_named_text(Path(f"/dev/fd/{reading}")) == "cat\nkäse\n"
+    os.close(reading)
+    (tmp_path / "link").symlink_to("/dev/zero")
+    for device in (Path("/dev/zero"), tmp_path / "link"):
+        with pytest.raises(UnfitFileError, match="is a device, not a file"):
+            read_named_text(device)
+
+
+def test_a_terminal_is_read_to_its_end() -> None:
+    terminal, keyboard = os.openpty()
+    os.write(terminal, b"cat\n\x04dog\n")  # Ctrl-D ends the text, though more could be read
+    with open_readable(Path(os.ttyname(keyboard))) as opened:
+        assert opened.read() == b"cat\n"
+    os.close(terminal)
+    os.close(keyboard)
+
+
+def test_what_can_be_read_is_neither_a_socket_nor_a_folder(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "socket"))
+        with pytest.raises(UnfitFileError, match="is a socket, not a file"):
+            open_readable(tmp_path / "socket")
+    with pytest.raises(IsADirectoryError):
+        open_readable(tmp_path)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from pipeline.errors import InputError
 from pipeline.sources.compressed import BrokenStreamError
+from pipeline.storage.reading import open_regular
 
 SPLITS = ("test", "valid", "train")  # the small ones first: a build is estimated from the first lines
 _FILE_BYTES = 1 << 30  # the largest of Google's is below a tenth of that
@@ -53,12 +54,21 @@ def sketch_rnn_word(name: str) -> str:
 
 
 def is_sketch_rnn(path: Path) -> bool:
-    """Whether a file is a zip file that holds the arrays of sketch-rnn."""
+    """Whether a file is a zip file that holds the arrays of sketch-rnn.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
     try:
-        with zipfile.ZipFile(path) as archive:
-            return bool(_members(archive))
-    except _DAMAGE + _NO_PICKLE:
-        return False
+        file = open_regular(path, link=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    with file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                return bool(_members(archive))
+        except _DAMAGE + _NO_PICKLE:
+            return False
 
 
 def sketch_rnn_lines(pieces: Iterator[bytes], where: str, word: str, note: Callable[[int], object]) -> Iterator[bytes]:
