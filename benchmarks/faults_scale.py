@@ -106,15 +106,14 @@ def sources(world: World) -> Iterator[Row]:
     """Builds of very many files, of a fifth as many too, so that what is quadratic shows."""
     row, started = Row("many: source files"), time.monotonic()
     most = FILES // 50 if world.is_sample else FILES
-    drawing = next(ndjson("cat", 1, 0)).replace('"cat"', '"{}"')
+    line = json.loads(next(ndjson("cat", 1, 0)))
     folder = world.made("many-files")
     measured = {}
     for count in (most // 5, most):
         inside = folder / f"in-{count}"
         inside.mkdir()
         for number in range(count):
-            line = json.loads(drawing)
-            line.update(word=f"word {number % 50}", key_id=str(number << 21))
+            line |= {"word": f"word {number % 50}", "key_id": str(number << 21)}
             (inside / f"{number:06}.ndjson").write_text(json.dumps(line) + "\n")
         for told, arguments in {
             "shards": ("shards", inside.name, "--to", f"set-{count}"),
@@ -141,14 +140,15 @@ def entries(world: World) -> Iterator[Row]:
     for name in ("runs", "to", "pictures"):
         (folder / name).mkdir()
         for number in range(most):
-            (folder / name / f"{number:06}").touch()
+            entry = folder / name / f"{number:06}-sketchnet"
+            entry.mkdir() if name == "runs" else entry.touch()
     for told, arguments, codes in (
         ("runs", ("runs",), (0, 3)),
         ("predict", ("predict", "--random"), (3,)),
         ("shards", ("shards", str(world.sources), "--to", "to"), (6,)),
         ("render pictures", ("render", "pictures", "to", "--to", "pictures"), (3, 6)),
         ("download", ("download", "cat", "--to", "to", "--source", "http://127.0.0.1:9/"), (3, 6)),
-        ("clean sources", ("shards", "to", "--to", "made"), (3,)),
+        ("shards of empty files", ("shards", "to", "--to", "made"), (3,)),
     ):
         _measured(row, told, most, arguments, folder, None, codes)
     row.seconds = time.monotonic() - started
