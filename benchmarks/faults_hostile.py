@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from faults_rot import DAMAGE
-from faults_trials import Arm, Ended, Row, command, replaced
+from faults_trials import Arm, Ended, Row, command, replaced, visible
 from faults_world import World, loaded
 
 SECONDS = 20.0  # of a command on a small set; a longer one waits for a pipe or reads without end
@@ -87,8 +87,9 @@ def _tried(
     commands: dict[str, Callable[[Path], Ended]],
     most: int,
     kinds: tuple[str, ...] = tuple(KINDS),
+    right: dict[str, str] | None = None,
 ) -> None:
-    """Each kind in place of each victim, before each command."""
+    """Each kind in place of each victim, before each command, which with exit code 0 makes `right` if that is given."""
     state = start()
     names = [path.relative_to(state) for path in victims(state)]
     every = [(name, kind, told) for name in names for kind in kinds for told in commands]
@@ -105,9 +106,16 @@ def _tried(
             fault = foul
         elif ended.peak_bytes > PEAK_BYTES:
             fault = f"it took {ended.peak_bytes / 1e9:.1f} GB of memory"
+        elif right is not None and ended.code == 0 and not _holds(state, right):
+            fault = "exit code 0 with other files"
         if _everything(outside) != before:
             fault = f"{fault or ''} files outside of the folder were changed"
         row.add(kind, f"exit {ended.code}", f"{kind} as {name}, {told}: {fault}" if fault else None)
+
+
+def _holds(state: Path, right: dict[str, str]) -> bool:
+    """Whether a folder holds these files; a sparse one is not read."""
+    return all(path.stat().st_size < PEAK_BYTES for path in state.glob("set/*")) and visible(state) == right
 
 
 def _everything(folder: Path) -> dict[str, tuple[int, int]]:
@@ -168,7 +176,7 @@ def builds(world: World) -> Iterator[Row]:
     state = replaced(world.state, world.built)
     world.report.unlink(missing_ok=True)
     command(build, state, before=lambda: world.shim.arm(Arm("list", 0, state), world.report))
-    operations = len(world.report.read_text().splitlines())
+    operations, right = len(world.report.read_text().splitlines()), visible(state)
     for share in (0.4, 0.7, 0.8, 0.85, 0.9, 0.95):  # in the first pass, the second, and the commit
         number = int(operations * share)
         replaced(state, world.built)
@@ -183,6 +191,7 @@ def builds(world: World) -> Iterator[Row]:
             lambda state: sorted((state / "set" / ".build").rglob("*")),
             {f"the next build, {number}": _run(*build)},
             80,
+            right=right,
         )
     row.seconds = time.monotonic() - started
     yield row
