@@ -115,7 +115,7 @@ def _tried(
 
 def _holds(state: Path, right: dict[str, str]) -> bool:
     """Whether a folder holds these files; a sparse one is not read."""
-    return all(path.stat().st_size < PEAK_BYTES for path in state.glob("set/*")) and visible(state) == right
+    return all(path.lstat().st_size < PEAK_BYTES for path in state.glob("set/*")) and visible(state) == right
 
 
 def _everything(folder: Path) -> dict[str, tuple[int, int]]:
