@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
 from model.config import IMAGE_SIZE, TrainConfig, default_batch, default_epochs
-from model.specs import LayerRow, network_spec
+from model.specs import LayerRow, network_shapes, network_spec
 
 
 def halve(x: jax.Array) -> jax.Array:
@@ -227,6 +227,20 @@ def parameter_table(
         shape = leaf.shape if path[-1] in ("kernel", "scale") else row.shape
         rows[layer] = LayerRow(layer, shape, row.parameters + leaf.size)
     return list(rows.values()), sum(row.parameters for row in rows.values())
+
+
+def array_shapes(config: TrainConfig) -> dict[str, tuple[int, ...]]:
+    """The shape of each parameter and statistic of a configuration's network, all float32, by its name in a checkpoint.
+
+    For images of the usual size they are read from a file.
+    """
+    size, channels, classes = config.image_size, config.render_config().channels, len(config.classes)
+    if size == IMAGE_SIZE:
+        return network_shapes(config.network, classes, channels)
+    images = jax.ShapeDtypeStruct((1, size, size, channels), jnp.uint8)
+    init = partial(make_network(config.network, classes).init, train=False)
+    leaves = flatten_dict(jax.eval_shape(init, jax.random.key(0), images), sep="/")
+    return {name: leaf.shape for name, leaf in leaves.items()}
 
 
 def forward_flops(name: str, classes: int, *, image_size: int = IMAGE_SIZE, channels: int = 3) -> int:

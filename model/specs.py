@@ -2,10 +2,12 @@
 
 import dataclasses
 import difflib
+import functools
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from model.config import EPOCHS, Recipe
 from pipeline.errors import UsageError
@@ -76,8 +78,34 @@ def network_cost(name: str, classes: int) -> tuple[list[LayerRow], int, float]:
     >>> network_cost("sketch-classifier", 19)[0][-1]
     LayerRow(layer='dense', shape=(1352, 19), parameters=25707)
     """
-    cost = json.loads(COSTS.read_text())[name]
+    cost = _costs()[name]
     rows = [LayerRow(layer, tuple(shape), parameters) for layer, shape, parameters in cost["layers"]]
     layer, inputs = cost["last"]  # whose outputs are the classes
     rows.append(LayerRow(layer, (inputs, classes), (inputs + 1) * classes))
     return rows, sum(row.parameters for row in rows), cost["flops"] + cost["flops_per_class"] * classes
+
+
+def network_shapes(name: str, classes: int, channels: int) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a network for images of 64 x 64 pixels, by its name in a checkpoint.
+
+    This is what `model.networks.array_shapes` computes, derived from the layers on file: tracing takes a second.
+
+    >>> network_shapes("sketch-classifier", 19, 1)["params/conv1/kernel"]
+    (5, 5, 1, 4)
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    for place, (layer, shape, parameters) in enumerate(network_cost(name, classes)[0]):
+        if len(shape) == 1:  # batch norm
+            shapes |= dict.fromkeys((f"params/{layer}/scale", f"params/{layer}/bias"), shape)
+            shapes |= dict.fromkeys((f"batch_stats/{layer}/mean", f"batch_stats/{layer}/var"), shape)
+            continue
+        shapes[f"params/{layer}/kernel"] = shape if place else (*shape[:2], channels, shape[3])
+        if parameters > math.prod(shape):
+            shapes[f"params/{layer}/bias"] = shape[-1:]
+    return shapes
+
+
+@functools.cache
+def _costs() -> dict[str, Any]:
+    costs: dict[str, Any] = json.loads(COSTS.read_text())
+    return costs

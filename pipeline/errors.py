@@ -1,10 +1,16 @@
 """`SketchpipeError` and its children; the command line turns each into one line and an exit code."""
 
+from pipeline.wording import visible
+
 
 class SketchpipeError(Exception):
     """Base of every error that a user can act on; its message is one line that says what, where and what to do."""
 
     exit_code = 3
+
+    def __str__(self) -> str:
+        """The message as a terminal only shows it, whoever prints it."""
+        return visible(super().__str__())
 
 
 class UsageError(SketchpipeError, ValueError):

@@ -101,7 +101,7 @@ def cache_folder(source: Path) -> Path | None:
         base = Path(chosen) if chosen else user_cache("numba")
         folder = base / digest_of(source)
         folder.mkdir(parents=True, exist_ok=True)
-        if not os.access(folder, os.W_OK):
+        if folder.is_symlink() or not os.access(folder, os.W_OK):
             return None
         if time.time() - folder.stat().st_mtime > _TOUCH_SECONDS:
             os.utime(folder)
@@ -173,7 +173,8 @@ def _imported_by(source: Path) -> tuple[Path, ...]:
 @functools.cache
 def _remove_unused(base: Path) -> None:
     """Remove, once in a process, the folders unused for a month, unless another process is doing so now."""
-    with (base / ".lock").open("a") as lock, contextlib.suppress(BlockingIOError):
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # neither through a link nor waiting for a pipe
+    with os.fdopen(os.open(base / ".lock", flags, 0o666), "wb") as lock, contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         for folder in base.iterdir():
             if folder.is_dir() and time.time() - folder.stat().st_mtime > UNUSED_SECONDS:

@@ -40,20 +40,22 @@ def json_text(value: object, *, indent: int | None = 1) -> str:
 
 
 def columns_of(text: str) -> int:
-    r"""The columns that a terminal needs for a text: two for each wide character, none for a combining one.
+    r"""The columns that a terminal needs for a `visible` text: two for each wide character, none for a combining one.
 
     >>> columns_of("cat"), columns_of("\u732b"), columns_of("e\u0301")
     (3, 2, 1)
     """
+    text = visible(text)
     return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def aligned(text: str, columns: int, *, right: bool = False) -> str:
-    r"""A text with spaces up to so many columns of a terminal, to the left of it if `right`.
+    r"""The `visible` text with spaces up to so many columns of a terminal, to the left of it if `right`.
 
     >>> aligned("\u732b", 4), aligned("cat", 5, right=True)
     ('猫  ', '  cat')
     """
+    text = visible(text)
     spaces = " " * (columns - columns_of(text))
     return spaces + text if right else text + spaces
 

@@ -45,7 +45,7 @@ def metadata_of(loaded: LoadedRun) -> dict[str, str]:
         "temperature": f"{loaded.temperature:g}",
         "synthetic": json.dumps(run.card.synthetic),
         "attribution": SYNTHETIC if run.card.synthetic else ATTRIBUTION,
-        "sketchpipe": run.card.versions["sketchpipe"],
+        "sketchpipe": run.card.versions.get("sketchpipe", "unknown"),
     }
 
 

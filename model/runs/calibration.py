@@ -6,13 +6,29 @@ The file also records the drawings and the checkpoint that it was fitted for, an
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from model.runs.card import LIMIT
+from model.runs.checkpoint import CHECKPOINT_NAME
 from pipeline.errors import CheckpointError, MismatchError
+from pipeline.storage.fields import SHA256, real, record, text, whole
 from pipeline.storage.files import write_atomically, writing
+from pipeline.storage.reading import read_limited
 from pipeline.storage.sealed import seal, unseal
 
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1
 COLDEST, HOTTEST = 0.05, 20.0  # the lowest and the highest temperature that may be fitted
+_FIELDS = record(
+    {
+        "format_version": whole(),
+        "temperature": real(COLDEST, HOTTEST),
+        "checkpoint": text(pattern=CHECKPOINT_NAME),
+        "arrays_sha256": SHA256,
+        "shards_checksum": text(64),  # is only recorded
+        "drawings": whole(),
+        **dict.fromkeys(("nll_before", "nll_after"), real(0)),
+        **dict.fromkeys(("ece_before", "ece_after"), real(0, 1)),
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -62,17 +78,20 @@ def read_calibration(folder: Path) -> Calibration | None:
     path = folder / CALIBRATION
     remedy = "fit it again with `sketchpipe evaluate --calibrate`"
     try:
-        fields, is_whole = unseal(path.read_text(encoding="utf-8"))
-        version = fields.pop("format_version")
-        if is_whole and version != FORMAT_VERSION:
+        fields, is_whole = unseal(read_limited(path, LIMIT, link=False).decode())
+        if not is_whole:
+            raise ValueError("it does not match its checksum")
+        version = fields.get("format_version")
+        whole()("format_version", version)
+        if version != FORMAT_VERSION:
             raise MismatchError(f"{path}: format {version}, but this version reads {FORMAT_VERSION}; {remedy}")
-        calibration = Calibration(**fields)
-        if not (is_whole and COLDEST <= calibration.temperature <= HOTTEST):
-            raise ValueError("its checksum is wrong, or its temperature is out of range")
+        _FIELDS("", fields)
     except FileNotFoundError:
         return None
     except MismatchError:
         raise
-    except (ValueError, KeyError, TypeError, IsADirectoryError) as error:
-        raise CheckpointError(f"{path}: damaged; {remedy}, or remove it") from error
-    return calibration
+    except (ValueError, OSError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointError(f"{path}: damaged ({why}); {remedy}, or remove it") from error
+    del fields["format_version"]
+    return Calibration(**fields)

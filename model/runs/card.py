@@ -5,13 +5,28 @@ It imports neither JAX nor kernels, so that many runs are listed in a fraction o
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import CheckpointError, MismatchError
+from pipeline.storage.fields import (
+    FLAG,
+    PATH,
+    SHA256,
+    Check,
+    FieldError,
+    each,
+    optional,
+    real,
+    record,
+    text,
+    values,
+    whole,
+)
 from pipeline.storage.files import write_atomically
+from pipeline.storage.reading import UnfitFileError, read_limited
 from pipeline.storage.sealed import CHECKSUM, seal, unseal
 from pipeline.wording import counted
 
@@ -21,7 +36,31 @@ if TYPE_CHECKING:
 CARD, CONFIG = "run.json", "config.json"
 FORMAT_VERSION = 5  # of a run's folder. 5: `added` in run.json, sums of an epoch in position.json
 READABLE = (4, FORMAT_VERSION)  # 4: run.json has its own checksum and that of config.json
-_KINDS = {"network": str, "classes": list, "epochs": int}  # what every format's configuration has
+LIMIT = 1 << 26  # bytes of a JSON file of a run; one with the words of 345 classes has 6,000
+MOST_EPOCHS = 10**9
+_ADDED = record({"epochs": whole(1, MOST_EPOCHS), "lr": real(0, 1), "warmup": real(0, 0.9)})
+_FIELDS = record(
+    {
+        "shards": PATH,
+        "shards_path": PATH,
+        "shards_checksum": text(64),  # is only compared
+        "synthetic": FLAG,
+        "versions": values(text(100)),
+        "finished": FLAG,
+        "splits": optional(text(100)),
+        "diverged": optional(text(1000)),
+        "format_version": whole(),
+        "added": each(_ADDED, most=10_000),
+        "config_sha256": SHA256,
+    },
+    may_lack=("added",),  # in format 4
+)
+# What every format's configuration has; `TrainConfig` checks the rest, and all of it more closely.
+_SETTINGS: Mapping[str, Check] = {
+    "network": text(100),
+    "classes": each(text(), most=1 << 16),  # labels have 16 bits
+    "epochs": whole(1, MOST_EPOCHS),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +106,6 @@ class RunCard:
     format_version: int = FORMAT_VERSION
     added: tuple[Added, ...] = ()
 
-    def __post_init__(self) -> None:
-        added = (Added(**one) if isinstance(one, dict) else one for one in self.added)
-        object.__setattr__(self, "added", tuple(added))
-
 
 @dataclass(frozen=True)
 class StoredCard:
@@ -106,20 +141,43 @@ def write_card(folder: Path, card: RunCard, config: "TrainConfig") -> None:
 
 
 def read_stored(folder: Path) -> StoredCard:
-    """Read `run.json` and `config.json`, and compare their checksums; formats before 4 have none."""
-    fields, text, is_whole, fault = _read_object(folder / CARD)
-    if not fault and "format_version" not in fields:
-        fault = "names no format_version"
+    """Read `run.json` and `config.json`, and check their fields and their checksums, which formats before 4 lack."""
+    fields, content, is_whole, fault = _read_object(folder / CARD)
     version = fields.get("format_version")
     # A file of a format before 4 has no checksum. If there is one, it must be right.
-    if not fault and (version in READABLE or f'"{CHECKSUM}"' in text) and not is_whole:
+    if not fault and (version in READABLE or f'"{CHECKSUM}"' in content) and not is_whole:
         fault = "does not match its checksum"
+    if not fault and "format_version" not in fields:
+        fault = "names no format_version"
+    if not fault:
+        fault = _fault_of(lambda: whole()("format_version", version))
+    if not fault and version in READABLE:
+        fault = _fault_of(lambda: _FIELDS("", fields))
     settings, config, _, settings_fault = _read_object(folder / CONFIG)
-    if not settings_fault and any(not isinstance(settings.get(name), kind) for name, kind in _KINDS.items()):
-        settings, settings_fault = {}, f"lacks {', '.join(_KINDS)}, or has them with another type"
+    if not settings_fault:
+        settings_fault = _fault_of(lambda: check_settings(settings))
+        settings = {} if settings_fault else settings
     if not settings_fault and version in READABLE and _sha256(config) != fields.get("config_sha256"):
         settings_fault = f"does not match the SHA-256 in {CARD}"
-    return StoredCard(fields, fault, settings, config, settings_fault)
+    return StoredCard({} if fault else fields, fault, settings, config, settings_fault)
+
+
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Check the fields of a `config.json` of any format: that nothing in it is too large to be shown or compared.
+
+    Raises:
+        FieldError: one is missing, or of another type, or out of range.
+    """
+    for name in _SETTINGS:
+        if name not in settings:
+            raise FieldError(f"{name} is missing")
+    for name, value in settings.items():
+        if name in _SETTINGS:
+            _SETTINGS[name](name, value)
+        elif isinstance(value, bool | str | None):
+            optional(text(2000))(name, None if isinstance(value, bool) else value)
+        else:
+            real()(name, value)
 
 
 def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
@@ -129,7 +187,8 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
         CheckpointError: one of the files is damaged.
         MismatchError: the run is of a format that this version does not read.
     """
-    from model.config import TrainConfig  # which imports kernels
+    from model.config import TrainConfig  # which imports kernels, as the next one does
+    from model.specs import network_spec
 
     stored = read_stored(folder)
     if stored.is_other_format:
@@ -138,11 +197,21 @@ def read_card(folder: Path) -> "tuple[RunCard, TrainConfig]":
             "train a new run, or use the version of sketchpipe that made it"
         )
     fields = {name: value for name, value in stored.fields.items() if name != "config_sha256"}
+    fields["added"] = added_of(stored)
     remedy = "copy it from another run of the same configuration and shards, or train a new run"
     with _damage_said(folder / CARD, stored.fault, remedy):
         card = RunCard(**fields)
     with _damage_said(folder / CONFIG, stored.settings_fault, f"copy the {CONFIG} of one of its checkpoints over it"):
-        return card, TrainConfig.from_json(stored.settings_text)
+        config = TrainConfig.from_json(stored.settings_text)
+        network_spec(config.network)
+        return card, config
+
+
+def added_of(stored: StoredCard) -> tuple[Added, ...]:
+    """What `run.json` says was added to the epochs; nothing if it is damaged or of another format."""
+    return (
+        () if stored.fault or stored.is_other_format else tuple(Added(**one) for one in stored.fields.get("added", ()))
+    )
 
 
 def other_format(version: object) -> str:
@@ -170,14 +239,25 @@ def _damage_said(path: Path, fault: str, remedy: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: damaged ({error}); {remedy}") from error
 
 
+def _fault_of(check: Callable[[], None]) -> str:
+    """What a check finds wrong, for the end of a sentence that begins with the name of the file."""
+    try:
+        check()
+    except FieldError as error:
+        return f"has a field that is wrong ({error})"
+    return ""
+
+
 def _read_object(path: Path) -> tuple[dict[str, Any], str, bool, str]:
     """A file's JSON object, its text, whether its checksum is right, and what is wrong with the file, if anything."""
     try:
-        text = path.read_bytes().decode()  # not read_text, which changes line ends
-        fields, is_whole = unseal(text)
-        return fields, text, is_whole, ""
+        content = read_limited(path, LIMIT, link=False).decode()
+        fields, is_whole = unseal(content)
+        return fields, content, is_whole, ""
     except FileNotFoundError:
         fault = "is missing"
+    except UnfitFileError as error:
+        fault = str(error.strerror)
     except OSError as error:
         fault = f"cannot be read ({error.strerror})"
     except ValueError:

@@ -9,6 +9,7 @@ config.json         the run's whole configuration: recipe, classes, render setti
 manifest.json       the SHA-256 of these three files
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -19,17 +20,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from model.runs.card import CONFIG
+from model.runs.card import CONFIG, LIMIT, MOST_EPOCHS, check_settings
 from pipeline.errors import CheckpointError, OutputError
+from pipeline.storage.fields import SHA256, optional, real, record, text, whole
 from pipeline.storage.files import sync, write_file
-from pipeline.storage.sealed import seal, unseal
+from pipeline.storage.reading import UnfitFileError, read_limited
+from pipeline.storage.sealed import parse_object, seal, unseal
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
 
 _Parsed = TypeVar("_Parsed")
 CHECKPOINTS = "checkpoints"  # the folder of checkpoints in that of a run
-CHECKPOINT_NAME = re.compile(r"\d{5,}-\d{7,}")  # its epoch and its step
+CHECKPOINT_NAME = re.compile(r"[0-9]{5,10}-[0-9]{7,18}")  # its epoch and its step
 ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
 
 
@@ -56,6 +59,22 @@ class Position:
     best: str | None = None
     loss_sum: float | None = None
     accuracy_sum: float | None = None
+
+
+_FIELDS = record(
+    {
+        "epoch": whole(0, MOST_EPOCHS),
+        "step": whole(),
+        "seconds": real(0),
+        "validation_top1": optional(real(0, 1)),
+        "best_top1": optional(real(0, 1)),
+        "best": optional(text(pattern=CHECKPOINT_NAME)),
+        "loss_sum": optional(real()),
+        "accuracy_sum": optional(real()),
+    },
+    may_lack=("loss_sum", "accuracy_sum"),  # in format 4
+)
+_HASHES = record(dict.fromkeys((ARRAYS, POSITION, CONFIG), SHA256))
 
 
 def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:
@@ -99,7 +118,7 @@ def load_position(folder: Path) -> Position:
     Raises:
         CheckpointError: its file is missing or damaged.
     """
-    return _parsed(folder, POSITION, lambda text: Position(**json.loads(text)))
+    return _parsed(folder, POSITION, _position)
 
 
 def load_config(folder: Path) -> "TrainConfig":
@@ -110,7 +129,11 @@ def load_config(folder: Path) -> "TrainConfig":
     """
     from model.config import TrainConfig  # which imports kernels
 
-    return _parsed(folder, CONFIG, TrainConfig.from_json)
+    def parse(content: str) -> TrainConfig:
+        check_settings(parse_object(content))
+        return TrainConfig.from_json(content)
+
+    return _parsed(folder, CONFIG, parse)
 
 
 def digest_of(folder: Path) -> str:
@@ -122,41 +145,51 @@ def digest_of(folder: Path) -> str:
     return _hash_in(folder, ARRAYS)
 
 
-def read_checked(folder: Path, name: str) -> bytes:
-    """Read a file of a checkpoint, and check it against the manifest.
+def read_checked(folder: Path, name: str, limit: int = LIMIT) -> bytes:
+    """Read a file of a checkpoint, which has at most `limit` bytes, and check it against the manifest.
 
     Raises:
         CheckpointError: the file or the manifest is missing or damaged.
     """
     expected = _hash_in(folder, name)
-    content = _read(folder, name)
+    content = _read(folder, name, limit)
     if hashlib.sha256(content).hexdigest() != expected:
         raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {remedy(folder)}")
     return content
+
+
+def _position(content: str) -> Position:
+    fields = parse_object(content)
+    _FIELDS("", fields)
+    return Position(**fields)
 
 
 def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed:
     content = read_checked(folder, name)
     try:
         return parse(content.decode())
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise CheckpointError(f"{folder / name}: damaged ({error}); {remedy(folder)}") from error
 
 
 def _hash_in(folder: Path, name: str) -> str:
     """The hash of a file in the manifest, after the manifest's own checksum was checked."""
     try:
-        hashes, is_whole = unseal(_read(folder, MANIFEST).decode())
-    except ValueError:
-        is_whole = False
-    if not is_whole or name not in hashes:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged; {remedy(folder)}")
+        hashes, is_whole = unseal(_read(folder, MANIFEST, LIMIT).decode())
+        if not is_whole:
+            raise ValueError("it does not match its checksum")
+        _HASHES("", hashes)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / MANIFEST}: damaged ({error}); {remedy(folder)}") from error
     return str(hashes[name])
 
 
-def _read(folder: Path, name: str) -> bytes:
+def _read(folder: Path, name: str, limit: int) -> bytes:
     try:
-        return (folder / name).read_bytes()
+        for link in (folder.parent, folder):
+            if link.is_symlink():
+                raise UnfitFileError(errno.ELOOP, f"{link.name} is a link where a folder belongs")
+        return read_limited(folder / name, limit, link=False)
     except OSError as error:
         what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
         raise CheckpointError(f"{folder / name}: {what}; {remedy(folder)}") from error

@@ -10,6 +10,7 @@ lock             locked by the process that trains the run
 """
 
 import contextlib
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -121,8 +122,9 @@ class Run:
 
         Raises:
             LockedError: another process is training it. The lock of a process that has ended does not count.
-            OutputError: the lock file cannot be written.
+            OutputError: the lock file cannot be written, or something in the run's folder is a link.
         """
+        _refuse_links(self.folder)
         with contextlib.ExitStack() as held:
             with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
                 held.enter_context(locked_file(self.folder / LOCK, self._busy))
@@ -146,7 +148,7 @@ class Run:
         found = [
             folder
             for folder in (named, Path(self.card.shards_path), *(parent / named for parent in around))
-            if folder.is_dir()
+            if os.path.isdir(folder)  # noqa: PTH112 - Path.is_dir raises an error if the path is too long
         ]
         for folder in found:
             with contextlib.suppress(SketchpipeError):
@@ -294,6 +296,23 @@ def open_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no run here; train one with `sketchpipe train`")
     card, config = read_card(folder)
     return Run(folder, config, card)
+
+
+def _refuse_links(folder: Path) -> None:
+    """Refuse links in a run's folder, through which something would be written or removed elsewhere.
+
+    The folder itself may be a link, because the user named it.
+
+    Raises:
+        OutputError: there is one.
+    """
+    for place in (folder, folder / CHECKPOINTS):
+        for entry in place.iterdir() if place.is_dir() else ():
+            if entry.is_symlink():
+                raise OutputError(
+                    f"{entry}: is a link, and nothing is written in a run with links; replace it by a copy of what it "
+                    "points to"
+                )
 
 
 def is_free(folder: Path) -> bool:

@@ -8,9 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from model.runs.card import MOST_EPOCHS
 from pipeline.storage.files import write_atomically
+from pipeline.storage.reading import read_limited
 
-_EPOCHS = 10**9  # more than any run has, and few enough for a chart's axis
+_LIMIT = 1 << 28  # bytes of a `metrics.jsonl`; that of 1,000 epochs has 600,000
 
 
 def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
@@ -19,7 +21,7 @@ def append_metrics(path: Path, metrics: dict[str, Any]) -> None:
     Raises:
         OSError: it cannot be written; the file is unchanged.
     """
-    lines = path.read_bytes().splitlines() if path.exists() else []
+    lines = read_limited(path, _LIMIT, link=False).splitlines() if path.exists() else []
     kept = [line for line in lines if (read := _read(line)) is None or read["epoch"] < metrics["epoch"]]
     write_atomically(path, b"".join(line + b"\n" for line in [*kept, json.dumps(metrics).encode()]))
 
@@ -32,7 +34,7 @@ def read_log(path: Path) -> tuple[list[dict[str, Any]], list[int]]:
     """
     epochs: list[dict[str, Any]] = []
     skipped = []
-    for count, line in enumerate(path.read_bytes().splitlines(), start=1):
+    for count, line in enumerate(read_limited(path, _LIMIT, link=False).splitlines(), start=1):
         read = _read(line)
         if read is not None and (not epochs or read["epoch"] > epochs[-1]["epoch"]):
             epochs.append(read)
@@ -48,4 +50,4 @@ def _read(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):  # a UnicodeDecodeError is a ValueError
         return None
     epoch = read.get("epoch") if isinstance(read, dict) else None
-    return read if type(epoch) is int and 0 <= epoch < _EPOCHS else None
+    return read if type(epoch) is int and 0 <= epoch < MOST_EPOCHS else None

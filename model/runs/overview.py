@@ -4,7 +4,6 @@ Only the checksums of `run.json` and `config.json` are compared here, so that a 
 and `predict` check the files that they read.
 """
 
-import contextlib
 import math
 import re
 import struct
@@ -13,14 +12,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from model.runs.card import CARD, CONFIG, Added, other_format, read_stored, stretches
+from model.runs.card import CARD, CONFIG, Added, added_of, other_format, read_stored, stretches
 from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
 from pipeline.storage.locks import holder_of
+from pipeline.storage.reading import UnfitFileError, open_regular
 
-_HEADER_BYTES = 100_000_000  # of a safetensors file, at most: its specification's own limit
+_HEADER_BYTES = 1 << 24  # of a safetensors file, at most; that of sketchnet-large has 20,000
 _PARAMETERS = 2**63  # more than any network has
-_SHAPE = re.compile(rb'"params/[^"]*":\{[^{}]*"shape":\[((?:\d{1,19},?)*)\]')
+# At most eight axes, and no two ways to match one text: a header that means harm is searched as quickly as any other.
+_SHAPE = re.compile(rb'"params/[^"]*":\{[^{}]*"shape":\[((?:\d{1,19}(?:,\d{1,19}){0,7})?)\]')
 _NAMED = 5  # the most skipped lines of metrics.jsonl that are listed
 
 
@@ -124,7 +125,7 @@ def summarize(folder: Path) -> RunSummary:
         state, note = "diverged", str(card["diverged"])
     else:
         state, note = "unfinished", f"resume it with `sketchpipe train --resume --run {folder}`"
-    added = _added(card.get("added"))
+    added = added_of(stored)
     trained = stretches(stored.settings["epochs"], added) if added and stored.settings else ""
     note = "; ".join(part for part in (note, trained, skipped) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
@@ -150,6 +151,8 @@ def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, s
         epochs, numbers = read_log(path)
     except FileNotFoundError:
         return [], "is missing" if finished else "", ""  # or no epoch is done yet
+    except UnfitFileError as error:
+        return [], str(error.strerror), ""
     except OSError as error:
         return [], f"cannot be read ({error.strerror})", ""
     if finished and not epochs:
@@ -161,15 +164,6 @@ def _epochs(path: Path, *, finished: bool) -> tuple[list[dict[str, Any]], str, s
     return epochs, "", f"{path.name}: skipped {lines}, not the metrics of an epoch"
 
 
-def _added(stored: object) -> list[Added]:
-    """What `run.json` says was added; what this version does not understand is left out."""
-    found = []
-    for one in stored if isinstance(stored, list) else ():
-        with contextlib.suppress(TypeError):
-            found.append(Added(**one))
-    return [one for one in found if type(one.epochs) is int and isinstance(one.lr, int | float)]
-
-
 def _parameters(folder: Path) -> int | None:
     """The number of parameters, from the header of a checkpoint's arrays (https://github.com/huggingface/safetensors).
 
@@ -177,7 +171,7 @@ def _parameters(folder: Path) -> int | None:
     """
     for path in sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")):
         try:
-            with path.open("rb") as file:
+            with open_regular(path, link=False) as file:
                 (length,) = struct.unpack("<Q", file.read(8))
                 header = file.read(length) if length <= _HEADER_BYTES else b""
         except (OSError, struct.error):

@@ -5,27 +5,27 @@ from typing import Any
 
 from model.runs.comparison import SHOWN, Setting, best_of, listed_settings, standard_error, value_texts
 from model.runs.overview import RunSummary, number
-from pipeline.wording import aligned, columns_of, counted, visible
+from pipeline.wording import aligned, columns_of, counted
 
 _WORDS = {"run", "shards", "network", "state"}  # columns that are aligned to the left
 
 
-def table(rows: Sequence[Mapping[str, str]]) -> str:
-    """A table with the names of the fields as its head; columns of numbers are aligned to the right.
+def table(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    r"""The lines of a table with the names of the fields as its head; columns of numbers are aligned to the right.
 
-    >>> print(table([{"run": "a", "lr": "0.1"}, {"run": "bc", "lr": "1"}]))
+    >>> print(*table([{"run": "a", "lr": "0.1"}, {"run": "bc", "lr": "1"}]), sep="\n")
     run   lr
     a    0.1
     bc     1
     """
     names = list(rows[0])
-    lines = [{name: visible(line[name]) for name in names} for line in ({name: name for name in names}, *rows)]
+    lines = [{name: name for name in names}, *rows]
     widths = {name: max(columns_of(line[name]) for line in lines) for name in names}
     left = {name for name in names if name.strip() in _WORDS or name == ""}
-    return "\n".join(
+    return [
         "  ".join(aligned(line[name], widths[name], right=name not in left) for name in names).rstrip()
         for line in lines
-    )
+    ]
 
 
 def percent(share: float | None) -> str:
@@ -37,7 +37,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.1%}"
 
 
-def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] | None = None) -> str:
+def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] | None = None) -> list[str]:
     """Runs with their scores and states.
 
     Args:
@@ -61,7 +61,7 @@ def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] |
     )
 
 
-def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
+def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> list[str]:
     """Every run of a sweep; the best setting comes first and is marked."""
     marked = [
         (place == 0 and setting.mean is not None, run)
@@ -79,7 +79,7 @@ def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> str:
     return table(rows)
 
 
-def seeds_table(settings: Sequence[Setting]) -> str:
+def seeds_table(settings: Sequence[Setting]) -> list[str]:
     """For each setting the mean, the lowest and the highest top-1 over its seeds."""
     texts = {name: value_texts([one.values[name] for one in settings]) for name in settings[0].values}
     return table(
@@ -96,10 +96,10 @@ def seeds_table(settings: Sequence[Setting]) -> str:
     )
 
 
-def sweep_text(
+def sweep_lines(
     settings: Sequence[Setting], swept: Mapping[str, Sequence[Any]], scores: Sequence[Mapping[str, Any]] | None = None
-) -> str:
-    """The text about a sweep: its runs, the means over seeds, a grid of two settings, the best, and its test scores.
+) -> list[str]:
+    """The lines about a sweep: its runs, the means over seeds, a grid of two settings, the best, and its test scores.
 
     Args:
         settings: `ranked`.
@@ -107,19 +107,19 @@ def sweep_text(
         scores: the scores of the best setting's runs on the test split, each with the name of its `run`.
     """
     shown = [name for name in SHOWN if name in swept or name in ("lr", "batch")]
-    parts = [sweep_table(settings, shown)]
+    lines = sweep_table(settings, shown)
     if "seed" in swept:
-        parts.append(seeds_table(settings))
+        lines += ["", *seeds_table(settings)]
     axes = [(name, swept[name]) for name in (*SHOWN, "epochs") if name in swept and name != "seed"]
     if len(axes) == 2:
-        parts.append("validation top-1\n" + grid(settings, *axes))
-    parts.append(_best_text(settings))
+        lines += ["", "validation top-1", *grid(settings, *axes)]
+    lines += ["", _best_text(settings)]
     if scores is not None:
-        parts.append(_test_text(scores))
-    return "\n\n".join(parts)
+        lines += ["", _test_text(scores)]
+    return lines
 
 
-def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> str:
+def grid(settings: Sequence[Setting], down: tuple[str, Sequence[Any]], across: tuple[str, Sequence[Any]]) -> list[str]:
     """A grid of validation top-1 by two settings, each a name and its values; of several seeds the mean."""
     cells = {(repr(one.values[down[0]]), repr(one.values[across[0]])): one for one in settings}
     rows = []
@@ -158,8 +158,8 @@ def _test_text(scores: Sequence[Mapping[str, Any]]) -> str:
     mean = sum(one["top1"] for one in scores) / len(scores)
     text = f"test: top-1 {percent(mean)} on {counted(scores[0]['drawings'], 'drawing')}"
     if len(scores) == 1:
-        return f"{text} ({visible(scores[0]['run'])})"
-    each = ", ".join(f"{percent(one['top1'])} ({visible(one['run'])})" for one in scores)
+        return f"{text} ({scores[0]['run']})"
+    each = ", ".join(f"{percent(one['top1'])} ({one['run']})" for one in scores)
     return f"{text}, the mean of {each}"
 
 
@@ -169,7 +169,7 @@ def _best_text(settings: Sequence[Setting]) -> str:
     if best is None or best.mean is None:
         return "no run has finished"
     texts = {name: value_texts([one.values[name] for one in settings])[0] for name in best.values}
-    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or visible(str(best.runs[0].folder))
+    values = ", ".join(f"{name} {text}" for name, text in texts.items()) or str(best.runs[0].folder)
     text = f"best: {values}: validation top-1 {percent(best.mean)}"
     drawings = number(best.runs[0].epochs[-1], "validation_drawings")
     if drawings is None or drawings < 1:

@@ -15,7 +15,8 @@ from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import read_manifest
 from pipeline.wording import counted
 
-FIT_DRAWINGS = 100_000  # the most: their logits take 140 MB for 345 classes; more would not change the temperature
+FIT_DRAWINGS = 100_000  # the most; more would not change the temperature
+FIT_LOGITS = 345 * FIT_DRAWINGS  # the most: 140 MB; of more classes fewer drawings are predicted
 FEWEST_DRAWINGS = 100  # a temperature fitted on 29 drawings tripled the calibration error of all others
 
 
@@ -60,13 +61,14 @@ def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) 
             f"{FEWEST_DRAWINGS}; {stands}. Train on shards with more drawings, or with a larger validation split "
             "(--splits)"
         )
+    limit = min(FIT_DRAWINGS, max(FEWEST_DRAWINGS, FIT_LOGITS // len(loaded.run.config.classes)))
     logits, labels, done = [], [], 0
-    with contextlib.closing(predict_split(loaded, folder, "validation", limit=FIT_DRAWINGS)) as predicted:
+    with contextlib.closing(predict_split(loaded, folder, "validation", limit=limit)) as predicted:
         for split, found in predicted:
             logits.append(found.logits[0])
             labels.append(found.labels)
             done += len(found.labels)
-            progress("calibration", done, min(len(split), FIT_DRAWINGS), unit="drawings")
+            progress("calibration", done, min(len(split), limit), unit="drawings")
     z, own = np.concatenate(logits), np.concatenate(labels)
     temperature = fit_temperature(z, own)
     if temperature in (COLDEST, HOTTEST):

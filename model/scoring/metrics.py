@@ -18,14 +18,15 @@ class Scores:
 
     Attributes:
         classes: the words in label order.
-        confusion: (K, K) int64, drawings by their true and their predicted label.
+        cells: parts of the confusion matrix, so that adding a batch needs no array of K^2. Each is (2, M) int64: places
+            in the matrix, read row by row, which rise, and how many drawings are there.
         in_top3: drawings whose true label is among the three most probable.
         reciprocal3: the sum of 1, 1/2 or 1/3 for a true label in first, second or third place.
         cross_entropy: the sum of -ln p of the true labels.
     """
 
     classes: tuple[str, ...]
-    confusion: NDArray[np.int64]
+    cells: tuple[NDArray[np.int64], ...]
     in_top3: int
     reciprocal3: float
     cross_entropy: float
@@ -33,12 +34,12 @@ class Scores:
     @classmethod
     def of_none(cls, classes: tuple[str, ...]) -> Self:
         """The scores of no drawings, to which others are added."""
-        return cls(classes, np.zeros((len(classes), len(classes)), np.int64), 0, 0.0, 0.0)
+        return cls(classes, (), 0, 0.0, 0.0)
 
     def __add__(self, other: "Scores") -> "Scores":
         return Scores(
             self.classes,
-            self.confusion + other.confusion,
+            _joined(*self.cells, *other.cells),
             self.in_top3 + other.in_top3,
             self.reciprocal3 + other.reciprocal3,
             self.cross_entropy + other.cross_entropy,
@@ -47,12 +48,29 @@ class Scores:
     @property
     def drawings(self) -> NDArray[np.int64]:
         """(K,) int64, drawings of each class."""
-        return self.confusion.sum(axis=1)
+        return self._by_label(only_right=False)
 
     @property
     def right(self) -> NDArray[np.int64]:
         """(K,) int64, drawings of each class that are predicted correctly."""
-        return self.confusion.diagonal()
+        return self._by_label(only_right=True)
+
+    @property
+    def confusion(self) -> NDArray[np.int64]:
+        """(K, K) int64, drawings by their true and their predicted label: 8 K^2 bytes, so for few classes only."""
+        count = len(self.classes)
+        matrix = np.zeros(count * count, np.int64)
+        for place, drawings in self.cells:
+            matrix[place] += drawings
+        return matrix.reshape(count, count)
+
+    def _by_label(self, *, only_right: bool) -> NDArray[np.int64]:
+        count = len(self.classes)
+        drawings = np.zeros(count, np.int64)
+        for place, number in self.cells:
+            true, predicted = np.divmod(place, max(1, count))
+            np.add.at(drawings, true, number * (predicted == true) if only_right else number)
+        return drawings
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -90,12 +108,24 @@ def score(
 
     The temperature, by which logits are divided before the softmax, changes only the loss.
     """
-    count = len(classes)
     rank = ranks(logits, labels)
-    pairs = labels.astype(np.int64) * count + logits.argmax(axis=1)
-    confusion = np.bincount(pairs, minlength=count * count).reshape(count, count)
+    place = labels.astype(np.int64) * len(classes) + logits.argmax(axis=1)
+    cells = np.stack(np.unique(place, return_counts=True))
     reciprocal = float((1 / (rank[rank < 3] + 1)).sum())
-    return Scores(classes, confusion, int((rank < 3).sum()), reciprocal, cross_entropy(logits, labels, temperature))
+    return Scores(classes, (cells,), int((rank < 3).sum()), reciprocal, cross_entropy(logits, labels, temperature))
+
+
+def _joined(*parts: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
+    """The same cells in few parts: each is more than twice as long as the next, so that adding a batch costs little."""
+    joined: list[NDArray[np.int64]] = []
+    for part in parts:
+        joined.append(part)
+        while len(joined) > 1 and joined[-2].shape[1] <= 2 * joined[-1].shape[1]:
+            both = np.concatenate([joined.pop(), joined.pop()], axis=1)
+            place, at = np.unique(both[0], return_inverse=True)
+            # Exact: float64 holds every whole number below 2**53.
+            joined.append(np.stack([place, np.bincount(at, both[1]).astype(np.int64)]))
+    return tuple(joined)
 
 
 def wilson(right: ArrayLike, count: ArrayLike) -> tuple[Float64Array, Float64Array]:

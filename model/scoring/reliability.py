@@ -16,7 +16,7 @@ from model.scoring.metrics import cross_entropy
 from pipeline.arrays import Float64Array
 
 BINS = 15  # of equal width, as Guo et al. have them
-_CHUNK = 4096  # drawings whose logits are converted to float64 at a time
+_CHUNK = 4096  # drawings whose logits are converted to float64 at a time, fewer if they have more than 1,024 classes
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ def _slope(logits: NDArray[np.float32], labels: NDArray[np.int32], sharpness: fl
 
 def _chunks(logits: NDArray[np.float32], labels: NDArray[np.int32]) -> Iterator[tuple[Float64Array, NDArray[np.int32]]]:
     """Logits in float64 minus the largest of each drawing, so that no exponential overflows, and labels, in chunks."""
-    for start in range(0, len(labels), _CHUNK):
-        z = logits[start : start + _CHUNK].astype(np.float64)
-        yield z - z.max(axis=1, keepdims=True), labels[start : start + _CHUNK]
+    chunk = min(_CHUNK, max(1, _CHUNK * 1024 // logits.shape[1]))
+    for start in range(0, len(labels), chunk):
+        z = logits[start : start + chunk].astype(np.float64)
+        yield z - z.max(axis=1, keepdims=True), labels[start : start + chunk]

@@ -37,25 +37,28 @@ def bench(
     import dataclasses
 
     from pipeline.bench.measure import measure_speed
+    from pipeline.cli.options import show, show_json
     from pipeline.cli.progress import Bar
     from pipeline.interrupts import unwinding
-    from pipeline.wording import json_text
 
     with unwinding(), Bar() as bar:  # so that its temporary folder is removed
         speed = measure_speed(shards, progress=bar)
-    typer.echo(json_text(dataclasses.asdict(speed)) if as_json else _as_text(speed, shards))
+    if as_json:
+        show_json(dataclasses.asdict(speed))
+    else:
+        show(*_lines_of(speed, shards))
 
 
-def _as_text(speed: "Speed", shards: Path | None) -> str:
+def _lines_of(speed: "Speed", shards: Path | None) -> list[str]:
     from pipeline.cli.options import duration, size
-    from pipeline.wording import counted, visible
+    from pipeline.wording import counted
 
     versions = ", ".join(f"{name} {number}" for name, number in speed.versions.items())
     points = f"{speed.points_per_drawing:.0f} points and {speed.bytes_per_line:.0f} bytes a drawing"
     if shards is None:
         source = f"synthetic doodles, {points}; for real drawings: --shards DIR"
     else:
-        source = visible(f"drawings of {shards}{' (synthetic)' if speed.synthetic else ''}, {points}")
+        source = f"drawings of {shards}{' (synthetic)' if speed.synthetic else ''}, {points}"
     threads = sorted({rate.threads for rate in speed.rates})
     heads = "".join(f"{counted(count, 'thread'):>14}" for count in threads)
     lines = [
@@ -79,4 +82,4 @@ def _as_text(speed: "Speed", shards: Path | None) -> str:
         "if the disk is as fast as the page cache; the network's time is not included",
         f"first calls, which compile the kernels and are not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
     ]
-    return "\n".join(lines)
+    return lines

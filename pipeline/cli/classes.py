@@ -15,6 +15,7 @@ def classes(
     Example: sketchpipe classes hotdog
     """
     from pipeline.classes import WORDS, resembling
+    from pipeline.cli.options import show
     from pipeline.errors import InputError, UsageError
 
     if text is not None and not text.strip():
@@ -22,4 +23,4 @@ def classes(
     words = list(WORDS) if text is None else resembling(text, count=20)
     if not words:
         raise InputError(f'no word resembles "{text}"; `sketchpipe classes` lists all {len(WORDS)}')
-    typer.echo("\n".join(words))
+    show(*words)

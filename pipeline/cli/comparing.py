@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from model.runs.comparison import best_of, differing, ranked, sweep_dict
 from model.runs.overview import RunSummary
-from model.runs.tables import runs_table, sweep_text
-from pipeline.cli.options import say
-from pipeline.wording import json_text
+from model.runs.tables import runs_table, sweep_lines
+from pipeline.cli.options import say, show, show_json
 
 
 def tell_sweep(
@@ -40,9 +37,9 @@ def tell_sweep(
 
         scores = scores_on_test(best, shards)
     if as_json:
-        typer.echo(json_text({"shards": str(shards), **sweep_dict(settings, swept), "test": scores}))
+        show_json({"shards": str(shards), **sweep_dict(settings, swept), "test": scores})
     else:
-        typer.echo(sweep_text(settings, swept, scores))
+        show(*sweep_lines(settings, swept, scores))
     draw_curves(runs, {name: [run.settings.get(name) for run in runs] for name in swept}, picture)
     if best is not None:  # by default other commands use the run that saved a checkpoint last
         say(f"next: sketchpipe evaluate --run {best.runs[0].folder}, sketchpipe runs")
@@ -53,9 +50,9 @@ def tell_runs(runs: Sequence[RunSummary], *, compare: bool, as_json: bool) -> No
     differ = differing(runs) if compare else None
     if as_json:
         listed = {"runs": [run.as_dict() for run in runs]}
-        typer.echo(json_text(listed if differ is None else {"differ": differ, **listed}))
+        show_json(listed if differ is None else {"differ": differ, **listed})
     else:
-        typer.echo(runs_table(runs, differ))
+        show(*runs_table(runs, differ))
         if differ == {}:
             say("no setting differs")
     if len({run.shards_checksum for run in runs if run.shards_checksum}) > 1 and compare:

@@ -41,9 +41,9 @@ def evaluate(
 
     Example: sketchpipe evaluate --split test --report report.html
     """
+    from pipeline.cli.options import show, show_json
     from pipeline.cli.progress import Bar
     from pipeline.storage.outputs import check_output_path
-    from pipeline.wording import json_text
 
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
@@ -64,7 +64,10 @@ def evaluate(
         found = evaluate_run(loaded, folder, split, mirror=mirror, visit=visit, progress=bar)
     if report is not None:
         _write_report(report, found, collector.outputs())
-    typer.echo(json_text(found.as_dict()) if as_json else _as_text(found.as_dict()))
+    if as_json:
+        show_json(found.as_dict())
+    else:
+        show(*_lines_of(found.as_dict()))
 
 
 def tell_temperature(loaded: "LoadedRun") -> None:
@@ -118,20 +121,20 @@ def _write_report(path: Path, found: "Evaluation", outputs: "Outputs") -> None:
     say(f"report: {path} ({size(len(content))})")
 
 
-def _as_text(scores: dict[str, Any]) -> str:
-    from pipeline.wording import aligned, columns_of, visible
+def _lines_of(scores: dict[str, Any]) -> list[str]:
+    from pipeline.wording import aligned, columns_of
 
     classes = sorted(
         scores["classes"].items(), key=lambda item: (item[1]["top1"] is None, -(item[1]["top1"] or 0), item[0])
     )
-    width = max(5, *(columns_of(visible(word)) for word, _ in classes))
+    width = max(5, *(columns_of(word) for word, _ in classes))
     lines = [f"{'class':<{width}}  {'top-1':>8}  {'drawings':>9}"]
     for word, one in classes:
         top1 = "too few" if one["top1"] is None else f"{one['top1']:.1%}"
-        lines.append(f"{aligned(visible(word), width)}  {top1:>8}  {one['drawings']:>9,}")
+        lines.append(f"{aligned(word, width)}  {top1:>8}  {one['drawings']:>9,}")
     lines.append("")
     lines.append(
         f"{scores['split']}: top-1 {scores['top1']:.2%}, top-3 {scores['top3']:.2%}, MAP@3 {scores['map3']:.4f}, "
-        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {counted(scores['drawings'], 'drawing')} of {visible(scores['shards'])}"
+        f"class-balanced top-1 {scores['balanced_top1']:.2%} on {counted(scores['drawings'], 'drawing')} of {scores['shards']}"
     )
-    return "\n".join(lines)
+    return lines

@@ -29,12 +29,12 @@ def export(
     from importlib.util import find_spec
 
     from model.compute.devices import choose_devices
-    from pipeline.cli.options import say, size
+    from pipeline.cli.options import say, show, show_json, size
     from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
     from pipeline.shards.manifest import read_manifest
     from pipeline.storage.outputs import check_output_path, write_output
-    from pipeline.wording import counted, json_text, visible
+    from pipeline.wording import counted
 
     if missing := [name for name in EXTRA if find_spec(name) is None]:
         raise UsageError(f"export needs {', '.join(missing)}: in sketchpipe's folder, pip install -e '.[onnx]'")
@@ -62,11 +62,11 @@ def export(
             "largest_difference": exported.difference,
             "metadata": exported.metadata,
         }
-        typer.echo(json_text(described))
+        show_json(described)
         return
     held = f"{size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes"
-    typer.echo(visible(f"{to}: {held}"))
+    show(f"{to}: {held}")
     splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
     few = f", fewer than the usual {CHECK_DRAWINGS:,}" if len(images) < CHECK_DRAWINGS else ""
     checked = f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}"
-    typer.echo(visible(f"{checked}: largest difference {exported.difference:.1e}"))
+    show(f"{checked}: largest difference {exported.difference:.1e}")

@@ -22,26 +22,29 @@ def inspect(
     """
     from dataclasses import asdict
 
+    from pipeline.cli.options import show, show_json
     from pipeline.shards.contents import read_contents
-    from pipeline.wording import json_text
 
     contents = read_contents(shards)
-    typer.echo(json_text(asdict(contents)) if as_json else _as_text(contents))
+    if as_json:
+        show_json(asdict(contents))
+    else:
+        show(*_lines_of(contents))
 
 
-def _as_text(contents: "Contents") -> str:
+def _lines_of(contents: "Contents") -> list[str]:
     from pipeline.cli.options import size
     from pipeline.shards.remarks import lookalike_remark
     from pipeline.shards.shuffle import SPLITS
     from pipeline.sources.notes import told
-    from pipeline.wording import aligned, columns_of, counted, visible
+    from pipeline.wording import aligned, columns_of, counted
 
     total = sum(contents.drawings.values())
     recognized = "" if contents.recognized is None else f", {contents.recognized:.1%} recognized"
     lines = [
-        f"{visible(contents.folder)}: {counted(total, 'drawing')} of {counted(len(contents.classes), 'class', 'classes')} in "
+        f"{contents.folder}: {counted(total, 'drawing')} of {counted(len(contents.classes), 'class', 'classes')} in "
         f"{counted(contents.shards, 'shard')}, {size(contents.bytes)} ({contents.bytes / max(total, 1):.0f} bytes a drawing)",
-        f"  {visible(contents.attribution)}",
+        f"  {contents.attribution}",
         f"  {contents.points_per_drawing:.1f} points and {contents.strokes_per_drawing:.1f} strokes a drawing{recognized}",
         f"  seed {contents.options['seed']}, splits {contents.options['splits']}, "
         f"sketchpipe {contents.writer['sketchpipe']}, pyarrow {contents.writer['pyarrow']}",
@@ -50,15 +53,14 @@ def _as_text(contents: "Contents") -> str:
     ]
     lines += [f"    {count:>8,}  {reason}" for reason, count in contents.rejects.items()]
     if remark := lookalike_remark(list(contents.classes)):
-        lines.append(f"  {visible(remark)}")
+        lines.append(f"  {remark}")
     lines += [f"  {sentence}" for sentence in told(contents.notes)]
-    width = max(5, *(columns_of(visible(word)) for word in contents.classes))
+    width = max(5, *(columns_of(word) for word in contents.classes))
     table = [("class", *SPLITS)]
     table += [(word, *(f"{of.get(split, 0):,}" for split in SPLITS)) for word, of in contents.classes.items()]
     table.append(("", *(f"{contents.drawings[split]:,}" for split in SPLITS)))
     lines.append("")
     lines += [
-        f"{aligned(visible(word), width)}  {train:>9}  {validation:>10}  {test:>9}"
-        for word, train, validation, test in table
+        f"{aligned(word, width)}  {train:>9}  {validation:>10}  {test:>9}" for word, train, validation, test in table
     ]
-    return "\n".join(lines)
+    return lines

@@ -13,6 +13,10 @@ from pipeline import interrupts
 # Of objects: so many come into being while JAX and Flax are imported, and collecting garbage then takes 0.2 s.
 _GC_THRESHOLD = 1_000_000
 
+# How a thread that cannot be started, and a library that cannot be loaded, say that there is no memory.
+_NO_MEMORY = ("start new thread", "Cannot allocate memory", "failed to map segment", "std::bad_alloc")
+_LOWER = "--workers, --batch or the number of drawings"
+
 
 def main() -> None:
     """Run the command line and end this process; expected errors become one line on stderr and an exit code."""
@@ -36,6 +40,15 @@ def run() -> None:
     Raises:
         SystemExit: always, with the exit code; expected errors are one line on stderr by then.
     """
+    try:
+        _run()
+    except (MemoryError, RuntimeError, ImportError) as error:
+        if not isinstance(error, MemoryError) and not any(said in str(error) for said in _NO_MEMORY):
+            raise
+        _stop(f"not enough memory ({str(error) or 'an allocation failed'}); close other programs, or lower {_LOWER}", 6)
+
+
+def _run() -> None:
     import io
 
     from pipeline import first_calls

@@ -15,6 +15,7 @@ def networks(classes: Annotated[int, typer.Option(help="Number of classes of the
     from dataclasses import asdict
 
     from model.specs import DEFAULT_NETWORK, NETWORKS, network_cost
+    from pipeline.cli.options import show
     from pipeline.errors import UsageError
     from pipeline.wording import counted
 
@@ -23,14 +24,12 @@ def networks(classes: Annotated[int, typer.Option(help="Number of classes of the
     for name, spec in NETWORKS.items():
         rows, total, flops = network_cost(name, classes)
         default = " (the default)" if name == DEFAULT_NETWORK else ""
-        typer.echo(
-            f"{name}{default}: {spec.description}; {total:,} parameters for {counted(classes, 'class', 'classes')}"
-        )
-        typer.echo(f"  cost: {flops / 1e6:,.1f} MFLOP for each image forward, three times that in training")
-        typer.echo(
+        show(f"{name}{default}: {spec.description}; {total:,} parameters for {counted(classes, 'class', 'classes')}")
+        show(f"  cost: {flops / 1e6:,.1f} MFLOP for each image forward, three times that in training")
+        show(
             f"  epochs: {spec.epochs} for 6,000 to 12,000 drawings; fewer drawings get more epochs, more drawings fewer"
         )
-        typer.echo("  recipe: " + ", ".join(f"{key} {value}" for key, value in asdict(spec.recipe).items()))
+        show("  recipe: " + ", ".join(f"{key} {value}" for key, value in asdict(spec.recipe).items()))
         for row in rows:
-            typer.echo(f"  {row.layer:<24} {'x'.join(map(str, row.shape)):>14} {row.parameters:>10,}")
-        typer.echo("")
+            show(f"  {row.layer:<24} {'x'.join(map(str, row.shape)):>14} {row.parameters:>10,}")
+        show("")

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import math
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,9 +15,11 @@ from typer.models import OptionInfo
 
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
-from pipeline.storage.reading import read_named_text
+from pipeline.storage.reading import read_list
 from pipeline.threads import core_count
-from pipeline.wording import visible
+from pipeline.wording import json_text, visible
+
+_HASHED = ("seed", "key_id")  # options that take unsigned numbers of 64 bits
 
 Classes = Annotated[
     str | None, typer.Option(metavar="WORDS", help='Classes to take, "cat,hot dog" or @FILE; all by default.')
@@ -50,6 +53,9 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def run(**given: Any) -> None:
         for name, value in given.items():
+            if isinstance(value, int | float):
+                with _named(parameters[name]):
+                    check_number(name, value)
             if isinstance(value, Path):
                 with _named(parameters[name]):
                     given[name] = local_path(value)
@@ -60,6 +66,18 @@ def with_local_paths(command: Callable[..., None]) -> Callable[..., None]:
         command(**given)
 
     return run
+
+
+def check_number(name: str, value: float) -> None:
+    """Refuse a number that no option can mean; each command checks its options' own ranges.
+
+    Raises:
+        UsageError: it has more than 64 bits, or is infinite or none.
+    """
+    if isinstance(value, int) and not -(1 << 63) <= value < 1 << (64 if name in _HASHED else 63):
+        raise UsageError("has more than 64 bits; expected a smaller number")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UsageError(f"{value}: expected a finite number")
 
 
 @contextmanager
@@ -84,11 +102,11 @@ def parse_list(text: str, option: str = "--classes") -> tuple[str, ...]:
     """
     if text.startswith("@"):
         try:
-            entries = read_named_text(local_path(text[1:])).splitlines()
+            entries = read_list(local_path(text[1:]))
         except UsageError as error:
             raise UsageError(f"{option} @{error}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            why = getattr(error, "strerror", error)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or error
             raise InputError(f"{text[1:]}: cannot be read as a list with one entry a line ({why})") from error
     else:
         entries = text.split(",")
@@ -113,6 +131,17 @@ def refuse_split_list(sources: Sequence[str], option: str, given: str | None) ->
 def say(message: str) -> None:
     """Print a message of one line for the user on stderr."""
     print(visible(message), file=sys.stderr, flush=True)
+
+
+def show(*lines: str, green: bool = False) -> None:
+    """Print lines of results on stdout; nothing in one of them ends it early or is obeyed by a terminal."""
+    for line in map(visible, lines):
+        typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
+
+
+def show_json(value: object, *, indent: int | None = 1) -> None:
+    """Print a value as JSON on stdout."""
+    typer.echo(json_text(value, indent=indent))
 
 
 def help_without_command(context: typer.Context) -> None:

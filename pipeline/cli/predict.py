@@ -117,14 +117,16 @@ def _read(files: list[str]) -> Iterator["Drawings"]:
 
 def _labels_shown(top: str | None) -> int | None:
     """How many classes to show; None chooses by the number of classes."""
+    import re
+
     from pipeline.errors import UsageError
 
     if top is None:
         return None
     if top == "all":
         return 1 << 30
-    if not top.isdecimal() or int(top) < 1:
-        raise UsageError(f'top "{top}": expected a number from 1, or all')
+    if not re.fullmatch(r"0*[1-9][0-9]{0,17}", top):
+        raise UsageError(f'top "{top:.60}": expected a number from 1, or all')
     return int(top)
 
 
@@ -132,22 +134,23 @@ def _print(prediction: "Prediction", shown: int | None, as_json: bool) -> None:
     import os
     import sys
 
-    from pipeline.wording import aligned, columns_of, json_text, visible
+    from pipeline.cli.options import show, show_json
+    from pipeline.wording import aligned, columns_of
 
     if as_json:
-        typer.echo(json_text(prediction.as_dict(), indent=None))
+        show_json(prediction.as_dict(), indent=None)
         return
     labels = list(prediction.labels.items())
     terminal = sys.stdout.isatty()
     count = shown or (10 if terminal and len(labels) > ALL_LABELS else len(labels))
-    width = max(columns_of(visible(word)) for word, _ in labels)
+    width = max(columns_of(word) for word, _ in labels)
     for word, probability in labels[:count]:
         mark = "  <- drawn" if word == prediction.drew else ""
-        line = f"{aligned(visible(word), width)}  {probability:7.2%}{mark}"
+        line = f"{aligned(word, width)}  {probability:7.2%}{mark}"
         green = terminal and word == prediction.predicted and not os.environ.get("NO_COLOR")
-        typer.echo(typer.style(line, fg=typer.colors.GREEN, bold=True) if green else line)
+        show(line, green=green)
     if count < len(labels):
-        typer.echo(f"... and {len(labels) - count} more (--top all)")
+        show(f"... and {len(labels) - count} more (--top all)")
     percent = f"{100 * prediction.probability:.1f} %"
     drew = "" if prediction.drew is None else f'drew "{prediction.drew}", '
-    typer.echo(visible(f'{drew}predicted "{prediction.predicted}" ({percent})'))
+    show(f'{drew}predicted "{prediction.predicted}" ({percent})')

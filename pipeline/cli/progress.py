@@ -107,7 +107,7 @@ class BuildBar(Bar):
         is_reading = unit == "B"
         if is_reading and done and step != self._step:
             self.say(f"  resuming an interrupted build after {size(done)} and {note}")
-        super().__call__(step, done, (self.input_bytes or None) if is_reading else total, unit=unit, note=note)
+        super().__call__(step, done, (self.input_bytes or total) if is_reading else total, unit=unit, note=note)
 
 
 def _parts(done: float, total: float | None, unit: str, note: str, rate: float) -> Iterator[str]:

@@ -96,7 +96,10 @@ def shards(
         bar.input_bytes = 0 if pipes else needed.input_bytes if needed else known_bytes
 
     if dry_run:
-        foreseen = foresee_build(sources, folder, options, strict=strict, force=force, tell=say)
+        with bar:
+            foreseen = foresee_build(
+                sources, folder, options, workers=workers, strict=strict, force=force, progress=bar, tell=bar.say
+            )
         if isinstance(foreseen, Estimate):
             _forecast(foreseen, folder, workers)
             return

@@ -116,8 +116,20 @@ def _lists(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
                 if isinstance(error, SketchpipeError):
                     raise
                 kind = "whole numbers" if kinds[name] is int else "numbers"
-                raise UsageError(f'--{name} "{text}": expected {kind} with commas between them') from error
+                raise UsageError(f'--{name} "{text:.60}": expected {kind} with commas between them') from error
+            for value in lists[name]:
+                if not isinstance(value, str):
+                    _check_number(name, value)
     return lists
+
+
+def _check_number(name: str, value: float) -> None:
+    from pipeline.cli.options import check_number
+
+    try:
+        check_number(name, value)
+    except UsageError as error:
+        raise UsageError(f"--{name} {error}") from None
 
 
 def _train_all(

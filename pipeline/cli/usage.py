@@ -82,9 +82,9 @@ def _found(param: Any) -> str:
     for spelled in param.opts if param is not None else ():
         for word, after in zip(sys.argv, [*sys.argv[1:], ""], strict=True):
             if word == spelled:
-                return f', found "{after}"'
+                return f', found "{after:.60}"'
             if word.startswith(f"{spelled}="):
-                return f', found "{word.partition("=")[2]}"'
+                return f', found "{word.partition("=")[2]:.60}"'
     return ""
 
 

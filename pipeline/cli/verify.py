@@ -19,17 +19,17 @@ def verify(
 
     Example: sketchpipe verify shards/quickdraw --deep
     """
-    from pipeline.cli.options import say, size
+    from pipeline.cli.options import say, show, size
     from pipeline.cli.progress import Bar
     from pipeline.errors import ShardError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.verify import verify_folder
-    from pipeline.wording import counted, visible
+    from pipeline.wording import counted
 
     with Bar() as bar:
         damaged = verify_folder(shards, deep=deep, progress=bar)
     for damage in damaged:
-        typer.echo(visible(str(damage)))
+        show(str(damage))
     if damaged:
         misplaced = all(damage.misplaced for damage in damaged)
         count = "1 file is" if len(damaged) == 1 else f"{len(damaged)} files are"
@@ -59,25 +59,25 @@ def repair(
     """Rebuild the damaged files of a folder of shards.
 
     Reads the manifest, the shards and the sources they were built from; writes only the damaged files, with the same
-    bytes as before. If the manifest is damaged, all shards must be built again.
+    bytes as before. A damaged manifest is replaced by its copy in .build/. A source that has changed is refused, and
+    then nothing is written.
 
     Example: sketchpipe repair shards/quickdraw
     """
     import contextlib
 
-    from pipeline.cli.options import say, worker_count
+    from pipeline.cli.options import say, show, worker_count
     from pipeline.cli.progress import BuildBar
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.repair import repair_folder
-    from pipeline.wording import visible
 
     bar = BuildBar()
     with contextlib.suppress(SketchpipeError):  # repair_folder reports a damaged manifest
         bar.input_bytes = sum(source.bytes for source in read_manifest(shards).sources)
     with bar:
-        damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar)
+        damaged = repair_folder(shards, sources or (), workers=worker_count(workers), progress=bar, tell=bar.say)
     for damage in damaged:
-        typer.echo(visible(f"{damage}; rebuilt"))
+        show(f"{damage}; rebuilt")
     if not damaged:
         say(f"{shards}: nothing to repair")

@@ -6,7 +6,6 @@ no md5 (cloud.google.com/storage/docs/hashes-etags).
 """
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ import google_crc32c
 from pipeline.classes import WORDS, resembling
 from pipeline.errors import InputError, UsageError
 
+_LENGTH_DIGITS = 19  # of the largest file that any file system holds
+_BRIEF = 120  # characters
 SOURCE = "https://storage.googleapis.com/quickdraw_dataset/full"
 
 
@@ -146,16 +147,20 @@ def read_version(url: str, headers: Mapping[str, str]) -> Version:
         InputError: the headers have no length, or an invalid checksum.
     """
     length = headers.get("Content-Length", "")
-    if not length.isdecimal():
+    if not (length.isascii() and length.isdecimal()):
         raise InputError(f"{url}: the server does not give its length; choose a mirror that does with --source")
+    if len(length) > _LENGTH_DIGITS:
+        raise InputError(
+            f"{url}: no file has the length that the server gives, {brief(length)}; choose a mirror with --source"
+        )
     hashes = dict(part.strip().partition("=")[::2] for part in headers.get("x-goog-hash", "").split(","))
     try:
         md5, crc32c = (base64.b64decode(hashes.get(name, ""), validate=True) for name in ("md5", "crc32c"))
         if len(md5) not in (0, 16) or len(crc32c) not in (0, 4):
-            raise binascii.Error("wrong length")
-    except binascii.Error as error:
+            raise ValueError("wrong length")
+    except ValueError as error:  # also of a character that is not ASCII
         raise InputError(
-            f"{url}: the server's x-goog-hash {headers.get('x-goog-hash')!r} is not a valid checksum ({error}); "
+            f"{url}: the server's x-goog-hash {brief(headers['x-goog-hash'])!r} is not a valid checksum ({error}); "
             "choose a mirror with --source"
         ) from error
     return Version(int(length), read_validator(headers), md5 or None, crc32c or None)
@@ -164,3 +169,8 @@ def read_version(url: str, headers: Mapping[str, str]) -> Version:
 def read_validator(headers: Mapping[str, str]) -> str | None:
     """What identifies a version of a file: its ETag, or else its date of last modification."""
     return headers.get("ETag") or headers.get("Last-Modified")
+
+
+def brief(said: str) -> str:
+    """What a server said, cut to a length that fits into a message."""
+    return said if len(said) <= _BRIEF else f"{said[:_BRIEF]}..."

@@ -5,6 +5,7 @@ process is killed, the next one requests only the rest. A whole file is checked 
 put in place; for the first lines of a file there is no checksum. The first bytes of both have to be those of drawings.
 """
 
+import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +15,12 @@ from pipeline.download.bucket import Checksum, Format, Version
 from pipeline.download.remote import CHUNK_BYTES, Remote
 from pipeline.errors import DamagedError
 from pipeline.storage.files import writing
+from pipeline.storage.reading import descriptor_of
 
 KEPT = "what was downloaded is kept: make room and run the command again"
 _MARGIN = 1.05  # factor on the estimated bytes of missing lines: one more request would cost more
 _LEAST_BYTES = 1 << 14  # of a request for lines
+_MOST_MEANS = 200  # the bytes that lines may have: so many times those of as many of Google's
 
 
 class Partial:
@@ -36,11 +39,12 @@ class Partial:
         self.path, self.version, self.form, self.lines_wanted = path, version, form, lines_wanted
         self._guess = float(form.bytes_per_line or 0)
         self._least_bytes = _LEAST_BYTES
+        self._most_bytes = version.size if lines_wanted is None else int(_MOST_MEANS * lines_wanted * self._guess)
         self.size = self.lines = 0
         self._head = b""
         self._checksum = Checksum(version)
         with writing(path, KEPT):
-            self._file = path.open("a+b", buffering=0)
+            self._file = io.FileIO(descriptor_of(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, link=False), "r+")
             self._recall()
 
     def close(self) -> None:
@@ -65,7 +69,7 @@ class Partial:
             return self.version.size
         mean = self.size / self.lines if self.lines else self._guess
         more = int((self.lines_wanted - self.lines) * mean * _MARGIN) + 1
-        return min(self.version.size, self.size + max(more, self._least_bytes))
+        return min(self.version.size, self._most_bytes + 1, self.size + max(more, self._least_bytes))
 
     def append(self, chunk: bytes) -> int:
         """Write those of the next bytes that are wanted; returns how many."""
@@ -102,6 +106,8 @@ class Partial:
 
     def kind_of_other(self) -> str | None:
         """What the file is, judged by its first bytes, if it surely holds no drawings; None if it may."""
+        if self.size > self._most_bytes and not self.is_full:
+            return f"lines of more than {self._most_bytes // (self.lines_wanted or 1):,} bytes"
         return kind_of_other(self._head, self.form, is_all=self.is_full and self.size == len(self._head))
 
     def _recall(self) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from pipeline.download.bucket import Checksum, Version
 from pipeline.download.remote import CHUNK_BYTES
 from pipeline.storage.files import sync, write_atomically
+from pipeline.storage.reading import open_regular, read_limited
 
+_RECEIPT_BYTES = 1 << 16
 DOWNLOADS = ".download"
 
 
@@ -88,7 +90,7 @@ def is_proved(path: Path, version: Version) -> bool:
     checksum = Checksum(version)
     if checksum.expected is None or not path.is_file() or path.stat().st_size != version.size:
         return False
-    with path.open("rb") as file:
+    with open_regular(path, link=True) as file:
         while chunk := file.read(CHUNK_BYTES):
             checksum.update(chunk)
     return checksum.found() == checksum.expected
@@ -96,8 +98,13 @@ def is_proved(path: Path, version: Version) -> bool:
 
 def _load(path: Path) -> Receipt | None:
     try:
-        return Receipt(**json.loads(_receipt_path(path).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):  # a damaged receipt counts as none: the file itself is checked
+        return Receipt(**json.loads(read_limited(_receipt_path(path), _RECEIPT_BYTES, link=False)))
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ):  # a damaged receipt counts as none: the file itself is checked
         return None
 
 

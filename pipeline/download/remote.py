@@ -10,25 +10,27 @@ import contextlib
 import ssl
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TypeVar
 
 import urllib3
-from urllib3.exceptions import HTTPError, InvalidHeader, LocationValueError, ProxySchemeUnknown, SSLError
+from urllib3.exceptions import HTTPError, SSLError
 from urllib3.response import BaseHTTPResponse
 
 from pipeline.download.beginnings import check_type
-from pipeline.download.bucket import Version, read_validator, read_version
+from pipeline.download.bucket import Version, brief, read_validator, read_version
+from pipeline.download.connections import open_pool
+from pipeline.download.responses import PassingError, check_extent, expect, passing
 from pipeline.download.workers import StoppedError
-from pipeline.errors import InputError, SketchpipeError, UsageError
+from pipeline.errors import InputError, SketchpipeError
 from pipeline.wording import counted
 
 CHUNK_BYTES = 1 << 18  # at most this much is read at once
-_PASSING = {408, 425, 429, 500, 502, 503, 504}
 _UNREACHED = (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.ProxyError)
+SLOWEST_BYTES = 100  # a second; a slower connection is closed and opened again
+SCANT_BYTES = 1 << 16
 _TOLD_SECONDS = 2.0  # shorter waits are not reported
 # Without this header a server may unpack a stored gzip, and then length and checksum do not match.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "sketchpipe"}
@@ -44,41 +46,32 @@ class ChangedError(SketchpipeError):
     """A file that changed on the server during its download."""
 
 
-class PassingError(Exception):
-    """A temporary failure.
-
-    Attributes:
-        final: the error to raise after the last retry.
-        why: the reason alone, in words.
-        wait_seconds: how long the server asks to wait before the next request; None if it does not say.
-    """
-
-    def __init__(self, final: SketchpipeError, why: str, wait_seconds: float | None = None) -> None:
-        super().__init__(str(final))
-        self.final, self.why, self.wait_seconds = final, why, wait_seconds
-
-
 @dataclass(frozen=True)
 class Patience:
     """How often to try, and how long to wait.
 
     Attributes:
-        tries: failures in a row, with no bytes in between, after which to give up.
+        tries: failures in a row, with no bytes in between or only very slow ones, after which to give up.
+        scant_tries: failures in a row, each after less than `SCANT_BYTES`, after which to give up.
         first_tries: the same before the first response of a server; fewer, so that the user learns of it soon.
         first_wait_seconds: the wait after the first failure; it doubles with each further one.
         longest_wait_seconds: the longest such wait.
         longest_asked_seconds: give up if the server asks for a longer wait than this (Retry-After).
         connect_seconds: the timeout for a connection.
         read_seconds: the timeout for the next bytes.
+        slow_seconds: the longest time for a head, and the time over which at least `SLOWEST_BYTES` a second of a body
+            have to come.
     """
 
     tries: int = 8
+    scant_tries: int = 100
     first_tries: int = 2
     first_wait_seconds: float = 1.0
     longest_wait_seconds: float = 30.0
     longest_asked_seconds: float = 300.0
     connect_seconds: float = 10.0
     read_seconds: float = 60.0
+    slow_seconds: float = 60.0
 
 
 class Remote:
@@ -101,7 +94,7 @@ class Remote:
         waiting: Callable[[str], None] = lambda _said: None,
     ) -> None:
         self._patience, self._stop, self._waiting = patience, stop, waiting
-        self._pool = _open_pool(source, connections)
+        self._pool = open_pool(source, connections, patience.slow_seconds)
         self._host = urllib3.util.parse_url(source).netloc
         self._has_answered = False
         self._told, self._told_until, self._telling = 0.0, 0.0, threading.Lock()
@@ -120,7 +113,7 @@ class Remote:
 
         def ask() -> Version:
             with self._answer("HEAD", url, {}) as answer:
-                _expect(url, answer, HTTPStatus.OK)
+                expect(url, answer, HTTPStatus.OK)
                 check_type(url, answer.headers)
                 return read_version(url, answer.headers)
 
@@ -141,11 +134,11 @@ class Remote:
             if version.validator and not version.validator.startswith("W/"):
                 headers["If-Range"] = version.validator
         with self._answer("GET", url, headers) as answer:
-            _expect(url, answer, HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
+            expect(url, answer, HTTPStatus.OK, HTTPStatus.PARTIAL_CONTENT)
             check_type(url, answer.headers)
             if read_validator(answer.headers) != version.validator:
                 raise ChangedError(f"{url}: changed while it was downloaded; run the same command again")
-            skip = _check_extent(url, answer, version, start, end)
+            skip = check_extent(url, answer, version, start, end)
             yield self._read(url, answer, skip, end - start)
 
     def persist(self, attempt: Callable[[], T], reached: Callable[[], int] = int) -> T:
@@ -155,18 +148,20 @@ class Remote:
             attempt: the work; raises PassingError for a temporary failure.
             reached: how far the attempts have come; if that is farther than before, the count of failures restarts.
         """
-        failures, farthest = 0, reached()
+        failures, scant, farthest = 0, 0, reached()
         while True:
             if self._stop.is_set():
                 raise StoppedError
             try:
                 return attempt()
             except PassingError as error:
-                failures = 1 if reached() > farthest else failures + 1
+                gained = reached() - farthest
+                failures = 1 if gained > 0 and not error.is_slow else failures + 1
+                scant = scant + 1 if gained < SCANT_BYTES else 0
                 farthest = max(farthest, reached())
                 wait = self._wait(failures, error)
                 tries = self._patience.tries if self._has_answered else self._patience.first_tries
-                if failures >= tries or wait is None:
+                if failures >= tries or scant >= self._patience.scant_tries or wait is None:
                     raise error.final from error
                 self._tell(error.why, wait)
                 self._stop.wait(wait)
@@ -188,6 +183,7 @@ class Remote:
 
     def _read(self, url: str, answer: BaseHTTPResponse, skip: int, left: int) -> Iterator[bytes]:
         """Read `left` bytes after skipping `skip` bytes."""
+        came, begun = 0, time.monotonic()
         while left:
             with _network(url, is_reached=True):
                 # Not read(): if the connection is cut, it would lose the bytes that came before.
@@ -195,7 +191,12 @@ class Remote:
             if self._stop.is_set():
                 raise StoppedError
             if not chunk:
-                raise _passing(url, f"the connection ended {counted(left, 'byte')} early")
+                raise passing(url, f"the connection ended {counted(left, 'byte')} early")
+            came, seconds = came + len(chunk), time.monotonic() - begun
+            if seconds >= self._patience.slow_seconds:
+                if came < SLOWEST_BYTES * seconds and len(chunk) < skip + left:
+                    raise passing(url, f"only {counted(came, 'byte')} came in {seconds:.0f} s", is_slow=True)
+                came, begun = 0, time.monotonic()
             passed = min(skip, len(chunk))
             skip -= passed
             chunk = chunk[passed : passed + left]
@@ -219,28 +220,6 @@ class Remote:
             answer.release_conn()
 
 
-def _open_pool(source: str, connections: int) -> urllib3.PoolManager:
-    """A pool of connections to `source`, through the proxy that the environment names for it, if any."""
-    try:
-        parsed = urllib3.util.parse_url(source)
-        (parsed.host or "").encode("idna")  # fails if a label is empty or over 63 characters: no resolver takes it
-    except (LocationValueError, UnicodeError):
-        parsed = urllib3.util.Url()
-    if parsed.scheme not in ("http", "https") or not parsed.host or parsed.query or parsed.fragment:
-        raise UsageError(f'source "{source}": expected https://HOST/FOLDER or http://HOST/FOLDER')
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parsed.scheme) or proxies.get("all")
-    if not proxy or urllib.request.proxy_bypass(parsed.netloc or parsed.host):
-        return urllib3.PoolManager(maxsize=connections)
-    try:
-        address = urllib3.util.parse_url(proxy if "://" in proxy else f"http://{proxy}")
-        (address.host or "").encode("idna")
-        login = urllib3.util.make_headers(proxy_basic_auth=address.auth) if address.auth else None
-        return urllib3.ProxyManager(address._replace(auth=None).url, maxsize=connections, proxy_headers=login)
-    except (LocationValueError, ProxySchemeUnknown, UnicodeError) as error:
-        raise UsageError(f"proxy {proxy}: expected http://HOST:PORT; set {parsed.scheme.upper()}_PROXY") from error
-
-
 @contextlib.contextmanager
 def _network(url: str, *, is_reached: bool) -> Iterator[None]:
     """Turn urllib3's errors into ours; `is_reached` says whether the server has responded before."""
@@ -248,7 +227,7 @@ def _network(url: str, *, is_reached: bool) -> Iterator[None]:
         yield
     except HTTPError as error:
         host = urllib3.util.parse_url(url).netloc
-        why = str(error.args[-1] if error.args else error).rpartition("): ")[2]
+        why = brief(str(error.args[-1] if error.args else error).rpartition("): ")[2])
         if isinstance(error, SSLError) and isinstance(error.args[0], ssl.SSLCertVerificationError):
             raise UnreachableError(
                 f"{host}: its certificate cannot be verified ({error.args[0].verify_message}); "
@@ -258,50 +237,4 @@ def _network(url: str, *, is_reached: bool) -> Iterator[None]:
             raise PassingError(UnreachableError(
                 f"{host}: cannot be reached ({why}); check the network and HTTPS_PROXY, or name a mirror with --source"
             ), why) from error  # fmt: skip
-        raise _passing(url, why) from error
-
-
-def _passing(url: str, why: str, wait_seconds: float | None = None) -> PassingError:
-    final = InputError(f"{url}: gave up ({why}); what was downloaded is kept: run the same command again later")
-    return PassingError(final, why, wait_seconds)
-
-
-def _expect(url: str, answer: BaseHTTPResponse, *wanted: int) -> None:
-    """Raise the error that a status means, unless it is one of `wanted`."""
-    status = answer.status
-    if status in wanted:
-        return
-    said = f"{status} {answer.reason or ''}".strip()
-    if status in _PASSING or status == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-        raise _passing(url, f"the server responded {said}", _retry_after(answer))
-    if status in (HTTPStatus.NOT_FOUND, HTTPStatus.GONE, HTTPStatus.FORBIDDEN, HTTPStatus.UNAUTHORIZED):
-        raise InputError(f"{url}: cannot be downloaded ({said}); check --source and --format")
-    if moved := answer.headers.get("Location"):
-        raise InputError(f"{url}: has moved ({said}) to {moved}; name the new address with --source")
-    raise InputError(f"{url}: the server responded {said}; choose another with --source")
-
-
-def _retry_after(answer: BaseHTTPResponse) -> float | None:
-    """The wait in seconds that the server asks for, as a number or as a date; None if it does not."""
-    try:
-        asked = answer.headers.get("Retry-After")
-        return None if asked is None else urllib3.Retry().parse_retry_after(asked)
-    except InvalidHeader:
-        return None
-
-
-def _check_extent(url: str, answer: BaseHTTPResponse, version: Version, start: int, end: int) -> int:
-    """How many bytes of the response are before `start`; raises if it does not have the requested extent."""
-    whole = answer.status == HTTPStatus.OK
-    length, extent = answer.headers.get("Content-Length"), answer.headers.get("Content-Range", "")
-    wanted = version.size if whole else end - start
-    if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise InputError(
-            f"{url}: the server sends {answer.headers['Content-Encoding']}, which was not requested; "
-            "choose a mirror with --source"
-        )
-    if not whole and extent not in (f"bytes {start}-{end - 1}/{version.size}", f"bytes {start}-{end - 1}/*"):
-        raise _passing(url, f"requested bytes {start}-{end - 1} of {version.size}, but the server sent {extent!r}")
-    if length is not None and length != str(wanted):
-        raise _passing(url, f"expected {counted(wanted, 'byte')}, but the server announced {length}")
-    return start if whole else 0
+        raise passing(url, why) from error

@@ -15,6 +15,7 @@ from numpy.lib import format as npy
 
 from pipeline.arrays import UInt8Array
 from pipeline.pictures.names import safe_name
+from pipeline.storage.reading import open_regular
 
 SUFFIX = ".npy"
 Rendered = tuple[UInt8Array, list[tuple[Any, ...]]]
@@ -56,6 +57,7 @@ def append_arrays(staged: Path, rendered: Iterable[Rendered]) -> Iterator[list[t
 def rows_of(path: Path) -> int:
     """How many pictures an array holds; 0 if it cannot be read."""
     try:
+        open_regular(path, link=True).close()  # NumPy would wait for a pipe
         return len(np.load(path, mmap_mode="r"))
     except (OSError, ValueError, TypeError):
         return 0

@@ -21,7 +21,8 @@ from pipeline.pictures.sets import PictureSet, place_set, write_picture, write_p
 from pipeline.pictures.target import BITMAPS, INDEX, PICTURES
 from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import ATTRIBUTION, file_hash
-from pipeline.shards.shuffle import SPLITS, parse_splits
+from pipeline.shards.shuffle import SPLITS, canonical_splits, parse_splits
+from pipeline.sources.identity import identity_of, refuse_change
 
 _COLUMNS = ("split", "class", "file", "source", "row")
 _MAX_SIZE = 1024  # pixels
@@ -51,7 +52,7 @@ class BitmapOptions:
     invert: bool = False
 
     def __post_init__(self) -> None:
-        parse_splits(self.splits)
+        object.__setattr__(self, "splits", canonical_splits(self.splits))  # the dataclass is frozen
         if self.drawings_per_class is not None and self.drawings_per_class < 1:
             raise UsageError(f"drawings_per_class {self.drawings_per_class}: expected 1 or more")
         if not 0 <= self.seed < 1 << 64:
@@ -98,14 +99,19 @@ def write_folders(
         tell: is called with a message for each folder of inputs that holds other files too.
 
     Raises:
-        SketchpipeError: the pictures cannot be made; the folder is unchanged.
+        SketchpipeError: the pictures cannot be made, or a file changed meanwhile; the folder is unchanged.
     """
     PICTURES.finish_pending(folder)
     files = _selected(find_bitmaps(inputs, tell), options)
-    made_of = {"options": dataclasses.asdict(options), "sources": [_stat(file) for file in files]}
+    identities = [identity_of(file.path) for file in files]
+    sources = [[str(file.path), *is_now.recorded()] for file, is_now in zip(files, identities, strict=True)]
+    made_of = {"options": dataclasses.asdict(options), "sources": sources}
 
     def write(staged: Path) -> PictureSet:
-        return _write(files, staged, options, workers, progress)
+        made = _write(files, staged, options, workers, progress)
+        for file, before in zip(files, identities, strict=True):
+            refuse_change(file.path, before)
+        return made
 
     return place_set(folder, BITMAPS, made_of, write, force=force)
 
@@ -170,8 +176,3 @@ def _write_block(block: _Block, staged: Path, options: BitmapOptions) -> list[tu
         write_picture(staged, place, pictures[k])
         rows.append((split, word, place, block.file.name, block.start + k))
     return rows
-
-
-def _stat(file: BitmapFile) -> list[object]:
-    stat = file.path.stat()
-    return [str(file.path), stat.st_size, stat.st_mtime_ns]

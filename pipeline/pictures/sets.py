@@ -3,7 +3,8 @@
     train/<class>/<class>-<number>.png   <class> is `safe_name` of the class, the number has seven digits or more
     train/<class>.npy                    instead, if the set is one of arrays
     validation/, test/                   missing if they have no pictures
-    index.csv                            a line for each picture: its split, its class, and more columns
+    index.csv                            a line for each picture: its split, its class, and more columns; a class that
+                                         begins as a formula of spreadsheets has an apostrophe in front
     bitmaps.json or pictures.json        options, counts and sources; without it the folder is not sketchpipe's
 
 The set is made in the hidden `.build/` of the folder and moved into place when it is complete. If a process dies while
@@ -30,9 +31,12 @@ from pipeline.progress import Progress
 from pipeline.shards.manifest import file_hash
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, locked, refuse_foreign
+from pipeline.storage.files import write_file
+from pipeline.storage.reading import OWN_BYTES, read_limited
 from pipeline.threads import ordered_map
 
 FORMAT_VERSION = 1
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20", "'")
 Block = TypeVar("Block")
 
 
@@ -95,7 +99,7 @@ def place_set(
         PICTURES.discard(folder)
         staged = PICTURES.prepare(folder)
         made = write(staged)
-        (staged / mark).write_text(made.dump(FORMATS[mark]), encoding="utf-8")
+        write_file(staged / mark, made.dump(FORMATS[mark]))
         PICTURES.commit(folder, PICTURES.names or (), _origin(made_of, staged / mark))
         return made, True
 
@@ -159,12 +163,21 @@ def write_index(
         index = csv.writer(text, lineterminator="\n")
         index.writerow(columns)
         for rows in rows_of_blocks:
-            index.writerows(rows)
+            index.writerows(map(_harmless, rows))
             for split, word, *_ in rows:
                 counts[split][word] += 1
             done += len(rows)
             progress("writing", done, total, unit="pictures")
     return {split: tuple(of[word] for word in classes) for split, of in counts.items() if of}
+
+
+def _harmless(row: tuple[Any, ...]) -> list[Any]:
+    """A line of the index in which no text is a formula for a spreadsheet.
+
+    A text that begins with a sign of a formula, or with an apostrophe, gets an apostrophe in front
+    (owasp.org/www-community/attacks/CSV_Injection).
+    """
+    return ["'" + cell if isinstance(cell, str) and cell.startswith(_FORMULA) else cell for cell in row]
 
 
 def write_picture(staged: Path, place: str, image: UInt8Array) -> None:
@@ -182,9 +195,10 @@ def _origin(made_of: Mapping[str, Any], mark: Path) -> str:
 def _standing(folder: Path, mark: str, made_of: Mapping[str, Any]) -> PictureSet | None:
     """The set in the folder, if it is complete and was made from exactly this; else None."""
     try:
-        if (folder / BUILD / PICTURES.origin).read_text(encoding="utf-8") != _origin(made_of, folder / mark):
+        recorded = read_limited(folder / BUILD / PICTURES.origin, OWN_BYTES, link=False)
+        if recorded != _origin(made_of, folder / mark).encode():
             return None
-    except (FileNotFoundError, UnicodeDecodeError):
+    except FileNotFoundError:
         return None
     fields = json.loads((folder / mark).read_text(encoding="utf-8"))  # its hash proved that it is as it was written
     made = PictureSet(**{field.name: fields[field.name] for field in dataclasses.fields(PictureSet)})

@@ -13,6 +13,7 @@ from pipeline.errors import OutputError
 from pipeline.pictures.names import safe_name
 from pipeline.shards.shuffle import SPLITS
 from pipeline.storage.commit import BUILD, HARMLESS, LOCK, SetCommit, foreign_entries, refuse_foreign
+from pipeline.storage.reading import OWN_BYTES, read_limited
 
 INDEX = "index.csv"
 BITMAPS, DRAWINGS = "bitmaps.json", "pictures.json"  # the marks, which say what a set was made from
@@ -59,8 +60,8 @@ def _is_mark(path: Path, kind: str) -> bool:
 def _fields_of(mark: Path) -> dict[str, Any]:
     """The fields of a mark; empty if it is none."""
     try:
-        fields = json.loads(mark.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        fields = json.loads(read_limited(mark, OWN_BYTES, link=False))
+    except (OSError, ValueError, RecursionError):
         return {}
     return fields if isinstance(fields, dict) else {}
 

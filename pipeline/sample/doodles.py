@@ -6,6 +6,7 @@ https://github.com/googlecreativelab/quickdraw-dataset (the simplified drawing f
 
 import datetime
 import hashlib
+import io
 import itertools
 import json
 import os
@@ -18,6 +19,7 @@ from pipeline.errors import UsageError
 from pipeline.progress import Progress, untold
 from pipeline.sample.figures import FIGURES
 from pipeline.sample.pen import Dice, Figure, Stroke, direction, dot, line, tremble, zigzag
+from pipeline.storage.files import Output
 
 SAMPLE_WORDS = tuple(FIGURES)
 
@@ -285,10 +287,10 @@ def replace_file(path: Path, lines: Iterator[str]) -> None:
     """Write lines to a hidden file beside `path`, sync it to the disk, and rename it to `path`."""
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
+        with Output(partial) as output, io.TextIOWrapper(io.BufferedWriter(output), "utf-8", newline="\n") as file:
             file.writelines(lines)
             file.flush()
-            os.fsync(file.fileno())
+            output.sync()
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -6,6 +6,10 @@ from pipeline.errors import OutputError, UsageError
 from pipeline.progress import Progress, untold
 from pipeline.sample.doodles import SAMPLE_WORDS, write_sample
 from pipeline.sources.files import SAMPLE_MARK
+from pipeline.storage.files import write_atomically
+from pipeline.storage.reading import read_limited
+
+_MARK_BYTES = 1 << 12
 
 
 def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, progress: Progress = untold) -> bool:
@@ -23,20 +27,26 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, prog
     """
     mark, wanted = to / SAMPLE_MARK, f"{drawings_per_class} drawings a class, seed {seed}\n"
     files = [to / f"{word}.ndjson" for word in SAMPLE_WORDS]
-    if mark.exists() and mark.read_text() == wanted and all(file.exists() for file in files):
+    try:
+        marked = read_limited(mark, _MARK_BYTES, link=False)
+    except FileNotFoundError:
+        marked = None
+    except OSError as error:
+        raise OutputError(f"{mark}: {error.strerror}; remove it, or choose another folder with --to") from error
+    if marked == wanted.encode() and all(file.exists() for file in files):
         return False
-    others = [] if mark.exists() else [file for file in files if file.exists()]
+    others = [] if marked is not None else [file for file in files if file.exists()]
     if others:
         raise OutputError(f"{others[0]}: exists, but is not of a sample; choose another folder with --to")
     if drawings_per_class < 1:
         raise UsageError(f"drawings_per_class {drawings_per_class}: expected 1 or more")
-    if seed < 0:
-        raise UsageError(f"seed {seed}: expected 0 or more")
+    if not 0 <= seed < 1 << 64:
+        raise UsageError(f"seed {seed}: expected a whole number from 0 to 2**64 - 1")
     try:
         to.mkdir(parents=True, exist_ok=True)
-        mark.write_text("unfinished\n")
+        write_atomically(mark, "unfinished\n")
         write_sample(to, drawings_per_class=drawings_per_class, seed=seed, progress=progress)
-        mark.write_text(wanted)
+        write_atomically(mark, wanted)
     except OSError as error:
         raise OutputError(f"{to}: cannot be written ({error.strerror or error}); choose another with --to") from error
     return True

@@ -11,10 +11,11 @@ from pipeline.jit import kernel
 
 @dataclass
 class Vocabulary:
-    """Strings numbered in order of appearance."""
+    """Strings numbered in order of appearance, at most `most` of them; None sets no limit."""
 
     strings: list[str] = field(default_factory=list)
     ids: dict[str, int] = field(default_factory=dict)
+    most: int | None = None
 
     def number(self, string: str) -> int:
         """The number of `string`; a new string gets the next number."""
@@ -28,12 +29,14 @@ class Vocabulary:
     ) -> NDArray[np.int32]:
         """Translate a column of indices into `strings`, -1 for null, into numbers of this vocabulary.
 
-        Only strings that occur in the column, in rows that `keep` marks, get numbers; the others become -1.
+        Only strings that occur in the column, in rows that `keep` marks, get numbers; the others become -1, and so do
+        new strings when there are `most`.
         """
         counted = np.bincount((column if keep is None else column[keep]) + 1, minlength=len(strings) + 1)
         table = np.full(len(strings) + 1, -1, np.int32)
         for k in np.flatnonzero(counted[1:]).tolist():
-            table[k] = self.number(strings[k])
+            if len(self.strings) != self.most or strings[k] in self.ids:
+                table[k] = self.number(strings[k])
         return table[column]
 
 

@@ -22,6 +22,7 @@ from pipeline.shards.journal import Journal
 from pipeline.shards.layout import ShardPlan, plan_shards
 from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
+from pipeline.shards.origin import Watch
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import RANGES, SpillReader
 from pipeline.shards.twins import Twins
@@ -51,6 +52,7 @@ class Build:
         sizes: BuildSizes = USUAL_SIZES,
         work: dict[str, Any] | None = None,
         progress: Progress = untold,
+        watch: Watch | None = None,
     ) -> None:
         self.sources, self.options, self.sizes = sources, options, sizes
         self.synthetic, self.workers, self.progress = synthetic, workers, progress
@@ -59,7 +61,7 @@ class Build:
         self.journal = Journal(kept / "journal.ndjson", {**(work or {}), "strict": strict, **versions()})
         self.intake = Intake(
             sources, options, spill=self.spill, rejects=self.staged / REJECTS, journal=self.journal, workers=workers,
-            strict=strict, sizes=sizes, progress=progress,
+            strict=strict, sizes=sizes, progress=progress, watch=watch,
         )  # fmt: skip
 
     def run(self) -> Manifest:
@@ -83,6 +85,11 @@ class Build:
         write_file(self.staged / MANIFEST, manifest.dump())
         return manifest
 
+    @property
+    def partly(self) -> tuple[int, ...]:
+        """The numbers of the sources that were not read to their end, because no more of them was wanted."""
+        return tuple(number for number, tally in enumerate(self.intake.counts.tallies) if tally.stopped)
+
     def _remove_other_work(self) -> None:
         """Remove the files that an interrupted build of other sources or options left."""
         for file in self.staged.iterdir():
@@ -94,14 +101,14 @@ class Build:
         named = vocabularies(counts.words.strings, classes, counts.countrycodes.strings)
         writer = ShardWriter(
             spill, named, seed=self.options.seed, sources=len(self.sources), twins=twins,
-            row_group_rows=self.sizes.row_group_rows,
+            sizes=self.sizes,
         )  # fmt: skip
-        done = {entry["name"]: entry["shard"] for entry in self.journal.entries if "shard" in entry}
-        done = {name: shard for name, shard in done.items() if (self.staged / name).is_file()}
+        done = {entry["name"]: WrittenShard.load(entry["shard"]) for entry in self.journal.entries if "shard" in entry}
 
         def write(plan: ShardPlan) -> tuple[ShardPlan, WrittenShard]:
-            if plan.name in done:
-                return plan, WrittenShard.load(done[plan.name])
+            before = done.get(plan.name)
+            if before is not None and _is_there(self.staged / plan.name, before.file.sha256):
+                return plan, before
             return plan, writer.write(plan, self.staged)
 
         def note(plan: ShardPlan, shard: WrittenShard) -> None:
@@ -115,7 +122,7 @@ class Build:
         with ThreadPoolExecutor(1) as noting:  # syncs a shard to disk while the next one is written
             noted: deque[Future[None]] = deque()
             for plan, shard in ordered_map(write, plans, self.workers):
-                if plan.name not in done:
+                if shard is not done.get(plan.name):
                     noted.append(noting.submit(note, plan, shard))
                 rows += shard.file.rows
                 self.progress(WRITING, rows, total, unit="drawings")
@@ -154,11 +161,16 @@ class Build:
             files=tuple(shard.file for shard in shards),
             sources=tuple(sources),
             rejects=dict(sorted(self.intake.counts.reasons.items())),
-            rejects_sha256=file_hash(self.staged / REJECTS) if self.intake.counts.reasons else None,
+            rejects_sha256=self.intake.rejects_sha256 if self.intake.counts.reasons else None,
             left_out=self.intake.counts.left_out,
             keyless_duplicates=keyless_duplicates if self.intake.counts.takes_both else None,
             notes=self.intake.counts.noted or None,
         )
+
+
+def _is_there(path: Path, sha256: str) -> bool:
+    """Whether a shard that an earlier process staged is there as it was written."""
+    return path.is_file() and file_hash(path) == sha256
 
 
 def versions() -> dict[str, str]:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from pipeline.errors import InputError, LockedError, OutputError, SketchpipeError
@@ -13,9 +13,11 @@ from pipeline.shards.estimate import Estimate, estimate_build, refuse_lack_of_sp
 from pipeline.shards.foresight import foresee_refusals
 from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
-from pipeline.shards.origin import PIPE, Origin, origin_of, read_origin
+from pipeline.shards.origin import PIPE, Origin, Watch, origin_of, read_origin
+from pipeline.shards.proof import Claim, all_hold
 from pipeline.sources.files import SAMPLE_MARK, SKETCH_RNN, Source, find_sources
-from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign
+from pipeline.storage.commit import BUILD, LOCK, foreign_entries, locked, refuse_foreign, refuse_links
+from pipeline.storage.files import write_atomically
 from pipeline.storage.local import local_path
 from pipeline.storage.locks import holder_of
 from pipeline.storage.outputs import check_place
@@ -33,11 +35,13 @@ def build_folder(
     progress: Progress = untold,
     begin: Callable[[Sequence[Source]], object] = lambda _sources: None,
     tell: Callable[[str], object] = lambda _message: None,
+    check: Callable[[Manifest], object] = lambda _manifest: None,
 ) -> tuple[Manifest, bool]:
     """Build shards of the drawings in `inputs` into `folder`; returns the manifest and whether anything was built.
 
     A build that was killed or interrupted is resumed where it stopped, if inputs and options are still the same. If the
-    inputs no longer exist but the shards that were built from them are complete, those shards are kept.
+    inputs no longer exist but the shards that were built from them are complete, those shards are kept. A source whose
+    size, times or inode have changed since the last build is hashed; if all have the same content, nothing is built.
 
     Args:
         inputs: files, folders and globs, or the sources themselves in their order.
@@ -47,13 +51,15 @@ def build_folder(
         strict: whether the first reject is an error.
         force: whether to build even if nothing has changed.
         sizes: how much is done at a time.
-        progress: is called with the bytes read so far, and then with the drawings written so far.
+        progress: is called with the bytes hashed or read so far, and then with the drawings written so far.
         begin: is called with the sources before the build begins.
         tell: is called with a message for each folder of inputs that holds other files too, and with one about files of
             sketch-rnn's.
+        check: is called with the manifest of the new shards before they replace the old ones, which an error prevents.
 
     Raises:
-        SketchpipeError: the build failed, and the message says why; the folder is unchanged.
+        SketchpipeError: the build failed, or a source changed meanwhile, and the message says why; the folder is
+            unchanged.
     """
     folder = local_path(folder)
     SHARDS.finish_pending(folder)
@@ -65,17 +71,27 @@ def build_folder(
     with locked(folder):
         SHARDS.roll_forward(folder)
         refuse_foreign(folder, _foreign_in)
-        origin = origin_of(sources, options)
-        if not force and (before := _unchanged(folder, origin, strict)) is not None:
-            SHARDS.discard(folder)
-            return before, False
-        begin(sources)
+        watch = Watch(sources)
+        origin = origin_of(watch, options)
+        if not force and (before := _unchanged(folder, watch, origin, strict, workers, progress)) is not None:
+            manifest, recorded = before
+            with SHARDS.placing(folder):
+                if recorded.sources != origin.sources:  # their content is the same: the next build need not hash them
+                    found = replace(recorded, sources=origin.sources, manifest=manifest)
+                    write_atomically(folder / BUILD / SHARDS.origin, found.dump())
+            return manifest, False
+        with watch.watching():
+            begin(sources)
         with SHARDS.placing(folder):
-            manifest = Build(
+            build = Build(
                 sources, options, folder, synthetic=synthetic, workers=workers, strict=strict,
-                sizes=sizes, work=asdict(origin), progress=progress,
-            ).run()  # fmt: skip
-            SHARDS.commit(folder, _names(folder), json.dumps(asdict(origin)))
+                sizes=sizes, work=origin.work(), progress=progress, watch=watch,
+            )  # fmt: skip
+            with watch.watching():
+                manifest = build.run()
+                check(manifest)
+            made = replace(origin, partly=build.partly, manifest=manifest)
+            SHARDS.commit(folder, _names(folder), made.dump(), manifest.proofs)
         return manifest, True
 
 
@@ -84,8 +100,10 @@ def foresee_build(
     folder: Path,
     options: BuildOptions,
     *,
+    workers: int = 1,
     strict: bool = False,
     force: bool = False,
+    progress: Progress = untold,
     tell: Callable[[str], object] = lambda _message: None,
 ) -> Estimate | Manifest:
     """Estimate a build, or raise the error with which it would end, as far as the beginnings of its sources show.
@@ -103,10 +121,15 @@ def foresee_build(
     if isinstance(sources, Manifest):
         return sources
     refuse_foreign(folder, _foreign_in)
+    refuse_links(folder)
     if (pid := holder_of(folder / BUILD / LOCK)) is not None:
         raise LockedError(f"{folder}: process {pid} is writing it; wait for it to end")
-    if not force and (before := _unchanged(folder, origin_of(sources, options), strict)) is not None:
-        return before
+    watch = Watch(sources)
+    if (
+        not force
+        and (before := _unchanged(folder, watch, origin_of(watch, options), strict, workers, progress)) is not None
+    ):
+        return before[0]
     lock = folder / BUILD / LOCK
     try:
         check_place(lock)
@@ -136,13 +159,37 @@ def _sources_or_built(
     return sources
 
 
-def _unchanged(folder: Path, origin: Origin, strict: bool) -> Manifest | None:
-    """The manifest of the shards in `folder` if they were built from `origin` and are complete; else None."""
-    before = _ours(folder)
+def _unchanged(
+    folder: Path, watch: Watch, origin: Origin, strict: bool, workers: int, progress: Progress
+) -> tuple[Manifest, Origin] | None:
+    """The manifest of the shards in `folder` and their recorded origin, if a build would make the same shards.
+
+    Sources of which the file system does not say the same as the record are hashed.
+
+    Raises:
+        InputError: a source changed while it was hashed.
+    """
+    before, recorded = _ours(folder), read_origin(folder)
     told = strict and before is not None and (before.rejects or before.notes)  # the error must name the first line
-    if before is None or told or read_origin(folder) != origin or not _is_whole(folder, before):
+    if before is None or recorded is None or told or not _is_whole(folder, before):
         return None
-    return before
+    if recorded.options != origin.options or recorded.manifest not in (None, before) or not watch.are_files:
+        return None
+    files = [(stamp.path, stamp.name) for stamp in origin.sources]
+    if files != [(stamp.path, stamp.name) for stamp in recorded.sources] or len(files) != len(before.sources):
+        return None
+    claims = []
+    for k, (was, now, count) in enumerate(zip(recorded.sources, origin.sources, before.sources, strict=True)):
+        is_whole = k not in recorded.partly
+        if is_whole and was.size == count.bytes != now.size:  # not compressed, and longer or shorter than it was
+            return None
+        if was != now:
+            claims.append(Claim(watch.sources[k], count, is_whole))
+    if claims:
+        with watch.watching():
+            if not all_hold(claims, workers=workers, progress=progress):
+                return None
+    return before, recorded
 
 
 def _ours(folder: Path) -> Manifest | None:
@@ -160,8 +207,9 @@ def _built_of_lost(inputs: Sequence[str], folder: Path, options: BuildOptions) -
     if origin is None:
         return None
     roots = [os.path.abspath(local_path(text)) for text in inputs]  # noqa: PTH100 - as `find_files` makes the paths of sources
-    of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path, *_ in origin.sources)
-    of_files = all(size != PIPE for _, size, *_ in origin.sources)  # what comes of a pipe now may differ
+    paths = [stamp.path for stamp in origin.sources]
+    of_inputs = all(any(path == root or path.startswith(f"{root}/") for root in roots) for path in paths)
+    of_files = all(stamp.size != PIPE for stamp in origin.sources)  # what comes of a pipe now may differ
     same = origin.options == json.loads(json.dumps(options.stored())) and of_files
     manifest = _ours(folder) if same and of_inputs else None
     return manifest if manifest is not None and _is_whole(folder, manifest) else None

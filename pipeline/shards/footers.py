@@ -9,9 +9,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.shards.manifest import ShardFile
+from pipeline.storage.reading import open_regular
 from pipeline.wording import counted
 
 KEPT_ROW_GROUPS = 8192  # in the kept footers, about 8 kB each: 64 lanes return to every shard again and again
+_NAMES_DESCRIPTORS = Path("/dev/fd").is_dir()  # missing where /proc is not mounted
 
 _Identity = tuple[object, ...]
 _footers: dict[_Identity, pq.FileMetaData] = {}
@@ -25,12 +27,13 @@ def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
     It reads the file that is at `path` now; the footer is checked against the manifest.
 
     Raises:
+        UnfitFileError: it is no regular file, nor a link to one.
         OSError: the file cannot be opened.
         ValueError: its size or its footer is not the expected one.
     """
     identity = (path, expected, _state(path.stat()))
     if getattr(_opened, "last", (None,))[0] != identity:
-        source = pa.OSFile(os.fsencode(path))  # as bytes: pyarrow takes a path only in UTF-8
+        source = _open(path)
         # The identity of the file that was opened, which may have replaced the one that `stat` saw.
         identity = (path, expected, _state(os.fstat(source.fileno())))
         metadata = _kept_footer(identity) or _read_footer(source, expected, identity)
@@ -38,6 +41,16 @@ def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
         _opened.last = opened  # one assignment, so that an interruption cannot separate the two
     file: pq.ParquetFile = _opened.last[1]
     return file
+
+
+def _open(path: Path) -> pa.OSFile:
+    """Open a shard without waiting for it: pyarrow's own opening would wait for a pipe, beyond any signal.
+
+    pyarrow takes no descriptor, but the path of one, which is the very file that was looked at.
+    """
+    with open_regular(path, link=True) as looked_at:
+        # As bytes: pyarrow takes a path only in UTF-8.
+        return pa.OSFile(b"/dev/fd/%d" % looked_at.fileno() if _NAMES_DESCRIPTORS else os.fsencode(path))
 
 
 def _kept_footer(identity: _Identity) -> pq.FileMetaData | None:

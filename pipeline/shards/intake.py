@@ -5,11 +5,13 @@ With each segment of the spill, the journal records how far the sources are read
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
+from pipeline.shards.origin import Watch
 from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
 from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
@@ -28,10 +31,15 @@ from pipeline.sources.chunks import Chunk, Scanned
 from pipeline.sources.files import Source
 from pipeline.sources.readers import read_source, scan_source
 from pipeline.storage.files import Output
+from pipeline.storage.reading import open_regular
 from pipeline.threads import ordered_map
 from pipeline.wording import counted
 
+if TYPE_CHECKING:
+    from hashlib import _Hash
+
 _REJECTS_A_WRITE = 1024
+_READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,7 @@ class Intake:
         counts: the counts so far.
         segments: the segments of the spill so far.
         is_done: whether all sources are read.
+        rejects_sha256: SHA-256, in hex, of the list of rejects so far, as it was written.
     """
 
     def __init__(
@@ -77,27 +86,38 @@ class Intake:
         strict: bool = False,
         sizes: BuildSizes = USUAL_SIZES,
         progress: Progress = untold,
+        watch: Watch | None = None,
     ) -> None:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
+        self._watch = Watch(sources) if watch is None else watch
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
         self.counts = Counts(sources, options)
         self.segments: list[Segment] = []
         self.is_done = False
         self._splits = parse_splits(options.splits)
         self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
+        self._rejects_hash = hashlib.sha256()  # of the first `_rejects_bytes`
         self._bytes = self._drawings = 0  # read so far, including by earlier processes
         self._unnoted_bytes = 0  # of input, read since the last entry of the journal
 
     def resume(self) -> None:
         """Load what the journal records; if the spill or the rejects are missing or damaged, clear the journal."""
         entries = [entry for entry in self.journal.entries if "segment" in entry]
+        if not entries:
+            return
         segments = read_segments(self._spill, [entry["segment"] for entry in entries])
-        if segments is None or (entries and _size(self._rejects) < entries[-1]["rejects_bytes"]):
+        length, expected = entries[-1]["rejects"]
+        listed = _hash_of_first(self._rejects, length)
+        if segments is None or listed.hexdigest() != expected:
             self.journal.forget()
-        elif entries:
-            self.counts.load(entries)
-            self.segments, self.is_done = segments, entries[-1]["done"]
-            self._rejects_bytes = entries[-1]["rejects_bytes"]
+            return
+        self.counts.load(entries)
+        self.segments, self.is_done = segments, entries[-1]["done"]
+        self._rejects_bytes, self._rejects_hash = length, listed
+
+    @property
+    def rejects_sha256(self) -> str:  # noqa: D102 - see the class
+        return self._rejects_hash.hexdigest()
 
     def run(self) -> None:
         """Read the rest of the sources.
@@ -112,7 +132,7 @@ class Intake:
         if not self.is_done:
             with (
                 Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
-                Output(self._rejects, keep=self._rejects_bytes) as rejects,
+                Output(self._rejects, keep=self._rejects_bytes, sha256=self._rejects_hash) as rejects,
             ):
                 self._read_sources(SpillWriter(spill, self.sizes.segment_bytes), rejects)
         if self._only is None:  # what was built is repaired, whatever its sources
@@ -156,7 +176,7 @@ class Intake:
     def _entry(self, rejects: Output) -> Entry:
         """The journal's entry, to be appended once everything up to here is on disk."""
         self._unnoted_bytes = 0
-        return {"done": False, "rejects_bytes": rejects.tell(), **self.counts.dump()}
+        return {"done": False, "rejects": [rejects.tell(), rejects.sha256], **self.counts.dump()}
 
     def _write_segment(self, spill: SpillWriter, waiting: Sequence[Gathered], rejects: Output, entry: Entry) -> None:
         segment = spill.write(waiting)
@@ -166,12 +186,15 @@ class Intake:
 
     def _chunks(self) -> Iterator[tuple[int, Chunk | InputError]]:
         for index in range(self.counts.at, len(self.sources)):
-            tally = self.counts.tallies[index]
+            tally, expected = self.counts.tallies[index], self._watch.identity(index)
             try:
-                for chunk in read_source(self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes):
+                for chunk in read_source(
+                    self.sources[index], start=tally.end, chunk_bytes=self.sizes.chunk_bytes, expected=expected
+                ):
                     if tally.stopped:
                         break
                     yield index, chunk
+                self._watch.look(index)
             except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
                 yield index, error
 
@@ -203,8 +226,7 @@ class Intake:
         tally.filtered += read - int(keep.sum())
         counts.keyless += int((keep & parsed.keyless).sum())
         if keep.any():
-            # Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
-            code = counts.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
+            code = counts.number_countrycodes(drawings, keep, strict=self.strict)
             kept = dataclasses.replace(drawings, word=word, countrycode=code)
             spill.add(gathered(kept, parsed.source, np.where(keep, parsed.partition, -1)))
 
@@ -225,5 +247,11 @@ class Intake:
         return tally.rejected - before
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.exists() else 0
+def _hash_of_first(path: Path, length: int) -> "_Hash":
+    """The SHA-256 of the first bytes of a file; of fewer if it is shorter or missing."""
+    found = hashlib.sha256()
+    with contextlib.suppress(FileNotFoundError), open_regular(path, link=False) as file:
+        while length and (part := file.read(min(length, _READ_BYTES))):
+            found.update(part)
+            length -= len(part)
+    return found

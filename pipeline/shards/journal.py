@@ -4,6 +4,7 @@ Each line is the CRC-32 of its JSON in eight hexadecimal digits, a space, and th
 """
 
 import contextlib
+import io
 import json
 import zlib
 from collections.abc import Iterator
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.storage.files import Output
+from pipeline.storage.reading import OWN_BYTES, open_regular
 
 Entry = dict[str, Any]
-_VERSION = 2  # of the entries; those of another version are other work
+_VERSION = 3  # of the entries; those of another version are other work
 
 
 class Journal:
@@ -33,7 +35,7 @@ class Journal:
     def opened(self) -> Iterator[None]:
         """Read the entries of the same work, drop damaged ones and other work's, and close the file at the end."""
         whole = 0
-        if self._path.exists():
+        with contextlib.suppress(FileNotFoundError):
             entries, end = _read(self._path)
             if entries and entries[0] == json.loads(json.dumps(self._work)):
                 self.entries, whole = entries[1:], end
@@ -64,10 +66,11 @@ class Journal:
 def _read(path: Path) -> tuple[list[Entry], int]:
     """The entries before the first damaged one, and the byte after the last of them."""
     entries, end = [], 0
-    for line in path.read_bytes().splitlines(keepends=True):
-        text = line[9:-1]
-        if line != b"%08x %s\n" % (zlib.crc32(text), text):
-            break
-        end += len(line)
-        entries.append(json.loads(text))
+    with io.BufferedReader(open_regular(path, link=False)) as file:
+        while line := file.readline(OWN_BYTES):
+            text = line[9:-1]
+            if line != b"%08x %s\n" % (zlib.crc32(text), text):
+                break
+            end += len(line)
+            entries.append(json.loads(text))
     return entries, end

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import InputError
-from pipeline.storage.reading import read_named_text
+from pipeline.storage.reading import read_list
 
 
 def read_key_ids(path: Path) -> tuple[int, ...]:
@@ -15,9 +15,9 @@ def read_key_ids(path: Path) -> tuple[int, ...]:
         InputError: the file cannot be read, or a line is not a key_id.
     """
     try:
-        lines = read_named_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", error)
+        lines = read_list(path)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: cannot be read as a list with one key_id a line ({why})") from error
     found = set()
     for number, line in enumerate(lines, 1):

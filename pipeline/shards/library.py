@@ -13,6 +13,7 @@ from pipeline.shards.manifest import Manifest
 from pipeline.shards.options import BuildOptions
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
+from pipeline.wording import visible
 
 
 class BuildSettings(TypedDict, total=False):
@@ -70,5 +71,5 @@ def build_shards(
         begin=lambda found: check_space(folder, found, options), tell=messages.append,
     )  # fmt: skip
     for message in messages:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(visible(message), stacklevel=2)
     return manifest

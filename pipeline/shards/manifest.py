@@ -1,16 +1,22 @@
 """`manifest.json`: what a folder of shards holds, what it was built from, and the hashes of its files."""
 
 import hashlib
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, get_args
 
-from pipeline.errors import InputError, MismatchError, ShardError
-from pipeline.storage.commit import SetCommit
+from pipeline.choices import Split
+from pipeline.errors import InputError, LockedError, MismatchError, ShardError
+from pipeline.storage.commit import BUILD, LOCK, SetCommit
+from pipeline.storage.fields import FLAG, PATH, SHA256, each, optional, record, values, whole
+from pipeline.storage.fields import text as check_text
+from pipeline.storage.locks import holder_of
+from pipeline.storage.reading import OWN_BYTES, UnfitFileError, open_regular, read_limited
 from pipeline.storage.sealed import checksum_of, seal, unseal
-from pipeline.wording import counted
+from pipeline.wording import counted, visible
 
 MANIFEST = "manifest.json"
 REJECTS = "rejects.ndjson"
@@ -26,10 +32,91 @@ SHARDS = SetCommit(
     staged="new",
     journal="commit.json",
     origin="sources.json",
-    remedy="remove {build} and build anew with --force",
+    remedy="remove {journal} and run `sketchpipe shards` again",
     work="work",
 )
-SHARD_NAME = re.compile(r"(train|validation|test)-\d{5,}-of-\d{5,}\.parquet")
+SHARD_NAME = re.compile(r"(train|validation|test)-[0-9]{5,9}-of-[0-9]{5,9}\.parquet")
+MOST_SHARDS = 99_999  # of the training split
+_SPLITS: tuple[str, ...] = get_args(Split)
+_OPTIONS = record(
+    {
+        "classes": optional(each(check_text())),
+        "drawings_per_class": optional(whole(1)),
+        "skip_per_class": whole(),
+        "recognized_only": FLAG,
+        "leave_out": each(whole(0, 2**64 - 1)),
+        "num_shards": optional(whole(1, MOST_SHARDS)),
+        "splits": check_text(200),
+        "seed": whole(0, 2**64 - 1),
+    },
+    may_lack=("leave_out",),
+)
+
+
+def check_options(name: str, value: Any) -> None:
+    """Check the options of a build as files store them.
+
+    Raises:
+        ValueError: they are not what `BuildOptions.stored` gives.
+    """
+    from pipeline.shards.shuffle import parse_splits  # with numba, which a list of runs does not need
+
+    _OPTIONS(name, value)
+    parse_splits(value["splits"])
+
+
+_COUNTS = values(whole())
+_FIELDS = record(
+    {
+        "synthetic": FLAG,
+        "attribution": check_text(1000),
+        "writer": values(check_text(100)),
+        "options": check_options,
+        "classes": each(check_text(), most=1 << 16),  # labels have 16 bits
+        "counts": record(dict.fromkeys(_SPLITS, each(whole())), may_lack=_SPLITS),  # those without rows
+        "same_key": whole(),
+        "files": each(
+            record(
+                {
+                    "name": check_text(pattern=SHARD_NAME),
+                    "split": check_text(20),
+                    "rows": whole(),
+                    "bytes": whole(),
+                    "sha256": SHA256,
+                    "footer_sha256": SHA256,
+                    "footer_bytes": whole(8),
+                }
+            )
+        ),
+        "sources": each(
+            record(
+                {
+                    "name": PATH,
+                    "hash": SHA256,
+                    **dict.fromkeys(("bytes", "read", "written", "duplicates", "filtered", "rejected"), whole()),
+                }
+            )
+        ),
+        "rejects": _COUNTS,
+        "rejects_sha256": optional(SHA256),
+        "left_out": whole(),
+        "keyless_duplicates": optional(whole()),
+        "notes": optional(_COUNTS),
+    },
+    may_lack=("left_out", "keyless_duplicates", "notes"),
+)
+
+
+class ManifestError(ShardError):
+    """A manifest that is damaged.
+
+    Attributes:
+        why: what is wrong with it, as a part of a sentence.
+    """
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -132,6 +219,13 @@ class Manifest:
         """SHA-256 of everything else in `manifest.json`."""
         return checksum_of(self._fields())
 
+    @property
+    def proofs(self) -> dict[str, str]:
+        """The SHA-256, in hex, of each file of the folder, `manifest.json` included."""
+        rejects = {} if self.rejects_sha256 is None else {REJECTS: self.rejects_sha256}
+        own = hashlib.sha256(self.dump().encode()).hexdigest()
+        return {MANIFEST: own, **rejects, **{file.name: file.sha256 for file in self.files}}
+
     def dump(self) -> str:
         """The canonical text of `manifest.json`, with the checksum of the rest of it."""
         return seal(self._fields())
@@ -152,53 +246,88 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if SHARDS.is_pending(folder):
-        raise ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
+        raise _half_placed(folder)
     try:
-        text = path.read_text(encoding="utf-8")
-    except IsADirectoryError as error:
-        raise _damaged(path) from error
+        text = read_limited(path, OWN_BYTES, link=False).decode()
+    except UnfitFileError as error:
+        why = str(error.strerror)
+        raise ManifestError(f"{path}: {why}; put the manifest itself there, or build anew", why) from error
     except (FileNotFoundError, NotADirectoryError) as error:
+        if SHARDS.is_pending(folder):  # a build has begun to put its files in place since then
+            raise _half_placed(folder) from error
         if folder.is_dir() and any(SHARD_NAME.fullmatch(file.name) for file in folder.iterdir()):
             raise ShardError(
-                f"{folder}: {MANIFEST} is lost, without which no shard is read; build the shards again"
+                f"{folder}: {MANIFEST} is lost, without which no shard is read; restore it with `sketchpipe repair "
+                f"{folder}`, or build the shards again"
             ) from error
         raise InputError(
             f"{folder}: no shards here ({MANIFEST} is missing); make them with `sketchpipe shards`"
         ) from error
     except UnicodeDecodeError as error:
-        raise _damaged(path) from error
+        raise _damaged(path, "it is not UTF-8") from error
+    return parse_manifest(text, path)
+
+
+def parse_manifest(text: str, path: Path) -> Manifest:
+    """The manifest whose text, in the file `path`, this is.
+
+    Raises:
+        ShardError: it is damaged.
+        MismatchError: it has a format that this version does not read.
+    """
     try:
         fields, _ = unseal(text)  # the whole text is compared below
-        kind, version = fields.pop("format"), fields.pop("format_version")
-    except (ValueError, KeyError) as error:
-        raise _damaged(path) from error
+        check_text(50)("format", kind := fields.pop("format", None))
+        whole()("format_version", version := fields.pop("format_version", None))
+    except ValueError as error:
+        raise _damaged(path, error) from error
     if kind != FORMAT or version != FORMAT_VERSION:
         raise MismatchError(f"{path}: format {kind} {version}, but this version reads {FORMAT} {FORMAT_VERSION}")
     try:
+        _FIELDS("", fields)
         fields["classes"] = tuple(fields["classes"])
         fields["counts"] = {split: tuple(counts) for split, counts in fields["counts"].items()}
         fields["files"] = tuple(ShardFile(**file) for file in fields["files"])
         fields["sources"] = tuple(SourceCount(**source) for source in fields["sources"])
         manifest = Manifest(**fields)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise _damaged(path) from error
-    if manifest.dump() != text or not _is_sound(manifest):
-        raise _damaged(path)
+        if manifest.dump() != text:
+            raise ValueError("its text does not match its checksum")
+        _check_sums(manifest)
+    except ValueError as error:
+        raise _damaged(path, error) from error
     return manifest
 
 
-def _is_sound(manifest: Manifest) -> bool:
-    """Whether its files have names of shards, so that no name leads outside the folder, whoever made the manifest."""
-    names = [file.name for file in manifest.files]
-    matches = [SHARD_NAME.fullmatch(name) for name in names]
-    of_split = all(match and match[1] == file.split for match, file in zip(matches, manifest.files, strict=True))
-    numbers = [number for file in manifest.files for number in (file.rows, file.bytes, file.footer_bytes)]
-    return of_split and len(set(names)) == len(names) and all(type(number) is int for number in numbers)
+def _check_sums(manifest: Manifest) -> None:
+    """Check that the numbers of a manifest agree with each other, and that its names are what they say.
+
+    Raises:
+        ValueError: they do not.
+    """
+    split_of = {file.name: file.split for file in manifest.files}
+    if len(split_of) < len(manifest.files) or any(not name.startswith(split) for name, split in split_of.items()):
+        raise ValueError("a file is listed twice, or in another split than its name says")
+    if len(set(manifest.classes)) < len(manifest.classes):
+        raise ValueError("a class is listed twice")
+    if any(file.split not in manifest.counts for file in manifest.files):
+        raise ValueError("it has no counts of the split of a file")
+    for split, counts in manifest.counts.items():
+        if len(counts) != len(manifest.classes) or sum(counts) != manifest.rows(split):
+            raise ValueError(f"the counts of the {split} split are not those of its classes and files")
+    for file in manifest.files:
+        # A row takes more than a byte: otherwise readers would make room for rows that cannot be there.
+        if file.rows > file.bytes or file.footer_bytes > file.bytes:
+            raise ValueError(f"{file.name} has more rows than bytes, or a footer that is longer than the file")
+    if sum(source.written for source in manifest.sources) != sum(file.rows for file in manifest.files):
+        raise ValueError("its files have other rows than its sources gave")
+    for source in manifest.sources:
+        if source.read != source.written + source.duplicates + source.filtered + source.rejected:
+            raise ValueError(f"the counts of the source {visible(source.name)} do not add up")
 
 
 def file_hash(path: Path) -> str:
-    """SHA-256, in hex, of a file."""
-    with path.open("rb") as file:
+    """SHA-256, in hex, of a regular file."""
+    with open_regular(path, link=True) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -212,5 +341,13 @@ def footer_hash(file: BinaryIO) -> tuple[str, int]:
     return hashlib.sha256(file.read(length)).hexdigest(), length
 
 
-def _damaged(path: Path) -> ShardError:
-    return ShardError(f"{path}: damaged; repair the folder with `sketchpipe repair {path.parent}`")
+def _half_placed(folder: Path) -> ShardError | LockedError:
+    """The error of a folder whose build has begun to put its files in place."""
+    holder = holder_of(folder / BUILD / LOCK)
+    if holder is not None and holder != os.getpid():
+        return LockedError(f"{folder}: process {holder} is putting a build in place; run the command again in a moment")
+    return ShardError(f"{folder}: a build was cut off in its last step; run `sketchpipe shards` again to finish it")
+
+
+def _damaged(path: Path, why: object) -> ShardError:
+    return ManifestError(f"{path}: damaged ({why}); repair the folder with `sketchpipe repair {path.parent}`", str(why))

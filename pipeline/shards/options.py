@@ -4,7 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.shuffle import parse_splits
+from pipeline.shards.manifest import MOST_SHARDS
+from pipeline.shards.shuffle import canonical_splits
 from pipeline.sources.chunks import CHUNK_BYTES
 
 
@@ -19,7 +20,7 @@ class BuildOptions:
         recognized_only: leave out drawings that Google's network did not recognize, or for which that is unknown.
         leave_out: key_ids of drawings to leave out, in ascending order.
         num_shards: shards of the training split; None makes one for each million drawings.
-        splits: shares of train, validation and test.
+        splits: shares of train, validation and test, in the form of `canonical_splits`.
         seed: the seed of the order; the splits do not depend on it.
     """
 
@@ -33,15 +34,17 @@ class BuildOptions:
     leave_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        parse_splits(self.splits)
+        object.__setattr__(self, "splits", canonical_splits(self.splits))  # the dataclass is frozen
         for name, least in (("drawings_per_class", 1), ("skip_per_class", 0), ("num_shards", 1)):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name} {value}: expected {least} or more")
+            if value is not None and value >= 1 << 63:
+                raise UsageError(f"{name} {value}: expected less than 2**63")
         if not 0 <= self.seed < 1 << 64:
             raise UsageError(f"seed {self.seed}: expected a whole number from 0 to 2**64 - 1")
-        if self.num_shards is not None and self.num_shards > 99_999:
-            raise UsageError(f"num_shards {self.num_shards}: expected at most 99999")
+        if self.num_shards is not None and self.num_shards > MOST_SHARDS:
+            raise UsageError(f"num_shards {self.num_shards}: expected at most {MOST_SHARDS}")
         if self.classes is not None and not self.classes:
             raise UsageError("classes: expected one or more, or None for all")
         if self.classes is not None and len(set(self.classes)) < len(self.classes):
@@ -59,7 +62,7 @@ class BuildOptions:
 
 @dataclass(frozen=True)
 class BuildSizes:
-    """How much a build does at a time. Only `row_group_rows` changes a byte of the shards.
+    """How much a build does at a time. Only the two sizes of row groups change a byte of the shards.
 
     Attributes:
         chunk_bytes: how many bytes of a source are read at a time, a multiple of `BLOCK_BYTES`.
@@ -67,13 +70,17 @@ class BuildSizes:
             spill.
         segment_input_bytes: how many bytes of input are read at most between two entries of the journal, however few
             of their drawings are kept.
+        range_bytes: how many bytes of records of one range of hashes are held; a larger range is read in pieces.
         row_group_rows: drawings in each row group but the last.
+        row_group_bytes: the most in a row group of fewer drawings: one counts 40 bytes, 2 a point and 16 a stroke.
     """
 
     chunk_bytes: int = CHUNK_BYTES
     segment_bytes: int = 16 << 20
     segment_input_bytes: int = 256 << 20
+    range_bytes: int = 32 << 20
     row_group_rows: int = 8192
+    row_group_bytes: int = 24 << 20
 
 
 USUAL_SIZES = BuildSizes()

@@ -25,8 +25,9 @@ from pipeline.shards.find import existing_folder
 from pipeline.shards.footers import open_shard
 from pipeline.shards.manifest import Manifest, ShardFile, file_hash, read_manifest
 from pipeline.shards.remarks import why_empty
-from pipeline.shards.schema import SCHEMA, from_table, pack_table
+from pipeline.shards.schema import SCHEMA, check_values, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS
+from pipeline.storage.reading import UnfitFileError
 from pipeline.wording import counted
 
 STROKE_COLUMNS = ("label", "x", "y", "stroke_end")
@@ -124,7 +125,9 @@ class ShardSplit:
         shard = int(self.row_groups[group, 0])
         try:
             _prove(self.folder / self.files[shard].name, self.files[shard])
-            return self._read(group, columns)
+            table = self._read(group, columns)
+            check_values(table)
+            return table
         except (pa.ArrowException, OSError, ValueError) as error:
             raise self._unreadable(group, error) from error
 
@@ -152,7 +155,10 @@ class ShardSplit:
     def _read(self, group: int, columns: Sequence[str]) -> pa.Table:
         shard, number = self.row_groups[group].tolist()
         file = open_shard(self.folder / self.files[shard].name, self.files[shard])
-        return file.read_row_group(number, columns=list(columns), use_threads=False)
+        table = file.read_row_group(number, columns=list(columns), use_threads=False)
+        if table.num_rows != self.rows_in(group):
+            raise ValueError(f"{counted(table.num_rows, 'row')} in a row group of {self.rows_in(group):,}")
+        return table
 
     def _unreadable(self, group: int, error: Exception) -> ShardError:
         """The error for a row group that could not be read: it is damaged, or there are other shards now.
@@ -205,7 +211,8 @@ def _open_first(path: Path, expected: ShardFile) -> pq.ParquetFile:
         raise ShardError(f"{path}: the shard is missing; {_REMEDY}") from error
     except (pa.ArrowException, OSError, ValueError) as error:
         raise ShardError(_damaged(path, error)) from error
-    if opened.metadata.num_rows != expected.rows or not opened.schema_arrow.equals(SCHEMA):
+    rows = [opened.metadata.row_group(number).num_rows for number in range(opened.metadata.num_row_groups)]
+    if sum(rows) != expected.rows or min(rows, default=0) < 0 or not opened.schema_arrow.equals(SCHEMA):
         raise ShardError(_damaged(path, "its rows or columns are not those of the manifest"))
     return opened
 
@@ -230,4 +237,6 @@ _REMEDY = "repair the folder with `sketchpipe repair`"
 
 
 def _damaged(path: Path, why: Any) -> str:
+    if isinstance(why, UnfitFileError):
+        return f"{path}: {why.strerror}; {_REMEDY}"
     return f"{path}: damaged ({' '.join(str(why).split())}); {_REMEDY}"

@@ -66,6 +66,26 @@ def duplicates(blob: UInt64Array, start: Int64Array) -> tuple[NDArray[np.bool_],
     return again, int(same_key)
 
 
+def sizes_of(blob: UInt64Array, start: Int64Array) -> Int64Array:
+    """(N,) int64, the bytes of the records that begin at the bytes `start`, (N,) int64."""
+    return blob.view(np.int32)[start // 4 + 4].astype(np.int64)
+
+
+def memory_of(blob: UInt64Array, start: Int64Array) -> Int64Array:
+    """(N,) int64, the bytes that each record takes as a drawing: an end of a stroke takes four times as many there."""
+    u16 = blob.view(np.uint16)
+    strokes, points = (u16[start // 2 + place].astype(np.int64) for place in (16, 17))
+    return HEADER_BYTES + 2 * points + 16 * strokes
+
+
+def compacted(blob: UInt64Array, start: Int64Array) -> tuple[UInt64Array, Int64Array]:
+    """A blob of only the records that begin at the bytes `start`, (N,) int64, in that order, and where they begin."""
+    ends = np.cumsum(sizes_of(blob, start))
+    compact = np.empty(int(ends[-1]) // 8 if len(ends) else 0, np.uint64)
+    _compact(blob, start, ends, compact)
+    return compact, np.concatenate([np.zeros(1, np.int64), ends])[: len(ends)]
+
+
 def gather(pieces: Sequence[tuple[UInt64Array, Int64Array]], like: Drawings) -> tuple[Drawings, Int32Array]:
     """The drawings whose records begin at the given bytes of each blob, in order, and their sources, (N,) int32.
 
@@ -202,6 +222,16 @@ def _duplicates(u64: UInt64Array, i32: Int32Array, u8: UInt8Array, start: Int64A
         else:
             same_key += 1
     return same_key
+
+
+@kernel
+def _compact(u64: UInt64Array, start: Int64Array, ends: Int64Array, compact: UInt64Array) -> None:
+    to = 0
+    for record in range(len(start)):
+        at = start[record] // 8 - to
+        while to < ends[record] // 8:
+            compact[to] = u64[at + to]
+            to += 1
 
 
 @kernel

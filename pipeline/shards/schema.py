@@ -104,6 +104,7 @@ def pack_table(table: pa.Table) -> PackedDrawings:
         ValueError: its strokes and points do not belong together. No checksum covers page headers: some of their
             bits change the number of strokes that Arrow reads; no bit changes anything else without an error.
     """
+    check_nulls(table)
     first_point, x = _bytes(table.column("x"))
     first_y, y = _bytes(table.column("y"))
     ends = _whole(table.column("stroke_end"))
@@ -114,6 +115,30 @@ def pack_table(table: pa.Table) -> PackedDrawings:
     if not (np.array_equal(first_point, first_y) and packed.is_sound()):
         raise ValueError("its strokes and points do not belong together")
     return packed
+
+
+def check_nulls(table: pa.Table) -> None:
+    """Check that no value is missing in columns of `SCHEMA` that must have one, because nobody looks for it later.
+
+    Raises:
+        ValueError: one is missing.
+    """
+    for field in SCHEMA:
+        if field.nullable or field.name not in table.column_names:
+            continue
+        for chunk in table.column(field.name).chunks:
+            if chunk.null_count or (field.name == "stroke_end" and chunk.flatten().null_count):
+                raise ValueError(f"{field.name} is missing in a row")
+
+
+def check_values(table: pa.Table) -> None:
+    """Check every value of a table of `SCHEMA`: texts are UTF-8, and no word or countrycode points outside its list.
+
+    Raises:
+        ValueError, ArrowException: a value cannot be used.
+    """
+    table.validate(full=True)
+    check_nulls(table)
 
 
 def integers(column: pa.ChunkedArray | pa.Array, dtype: type[Integer]) -> NDArray[Integer]:

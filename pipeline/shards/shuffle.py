@@ -1,6 +1,8 @@
 """Computes split, shard and place of a drawing from hashes of its key_id; no input or output."""
 
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 from fractions import Fraction
 from typing import get_args
 
@@ -16,6 +18,7 @@ from pipeline.jit import kernel
 SPLITS: tuple[str, ...] = get_args(Split)
 _LOW = np.uint64(0xFFFFFFFF)
 _HALF = np.uint64(32)
+_SHARE = re.compile(r"[+-]?[0-9.]{1,40}(/[0-9]{1,40})?([eE][+-]?[0-9]{1,2})?")  # larger exponents would take for ever
 
 
 def order_hash(key_id: UInt64Array, seed: int) -> UInt64Array:
@@ -76,10 +79,28 @@ def parse_splits(text: str) -> tuple[Fraction, ...]:
     Raises:
         UsageError: they are not three such numbers, or the share of train is 0.
     """
+    parts = [part.strip() for part in text.split(",")]
     try:
-        splits = tuple(Fraction(part.strip()) for part in text.split(","))
+        splits = tuple(map(Fraction, parts)) if all(map(_SHARE.fullmatch, parts)) else ()
     except (ValueError, ZeroDivisionError):
         splits = ()
     if len(splits) != len(SPLITS) or min(splits) < 0 or sum(splits) != 1 or splits[0] == 0:
         raise UsageError(f'splits "{text}": expected three shares that sum to 1, such as 0.8,0.1,0.1')
     return splits
+
+
+def canonical_splits(text: str) -> str:
+    """The one text for all spellings of the same shares, so that options can be compared.
+
+    >>> canonical_splits("0.80, .1,1e-1"), canonical_splits("1/2,1/3,1/6")
+    ('0.8,0.1,0.1', '0.5,1/3,1/6')
+
+    Raises:
+        UsageError: as `parse_splits`.
+    """
+    return ",".join(map(_share_text, parse_splits(text)))
+
+
+def _share_text(share: Fraction) -> str:
+    decimal = Decimal(share.numerator) / Decimal(share.denominator)
+    return f"{decimal:f}" if Fraction(decimal) == share else str(share)

@@ -143,18 +143,22 @@ class SpillReader:
         for segment in segments:
             self.rows += segment.rows
 
-    def read(self, partition: int) -> UInt64Array:
-        """(B,) uint64, the records of a partition in the order in which they were added."""
-        spans = []
-        for segment in self._segments:
-            start = int(segment.ends[partition - 1]) if partition else 0
-            spans.append((segment.offset + start, int(segment.ends[partition]) - start))
-        blob = np.empty(sum(length for _, length in spans) // 8, np.uint64)
-        view, place = blob.view(np.uint8).data, 0
-        for offset, length in spans:
-            self._read_into(view[place : place + length], offset)
-            place += length
-        return blob
+    def bytes_of(self, partition: int) -> int:
+        """How many bytes of records a partition has."""
+        return sum(span.bytes for span in self._spans(partition))
+
+    def parts(self, partition: int, most: int) -> Iterator[tuple[UInt64Array, int]]:
+        """The records of a partition in the order in which they were added, and their number, some at a time.
+
+        A part has at most `most` bytes, or is what one segment has of the partition. There is one part or more.
+        """
+        waiting: list[Piece] = []
+        for span in self._spans(partition):
+            if waiting and sum(one.bytes for one in waiting) + span.bytes > most:
+                yield self._read(waiting)
+                waiting = []
+            waiting.append(span)
+        yield self._read(waiting)
 
     def pieces(self) -> Iterator[Piece]:
         """All records in the order of the file, in pieces of about `_PIECE_BYTES`."""
@@ -166,13 +170,27 @@ class SpillReader:
 
     def read_piece(self, piece: Piece) -> UInt64Array:
         """(B,) uint64, the records of a piece."""
-        blob = np.empty(piece.bytes // 8, np.uint64)
-        self._read_into(blob.view(np.uint8).data, piece.offset)
-        return blob
+        return self._read([piece])[0]
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _spans(self, partition: int) -> Iterator[Piece]:
+        """Where each segment has records of a partition."""
+        for segment in self._segments:
+            start = int(segment.ends[partition - 1]) if partition else 0
+            length = int(segment.ends[partition]) - start
+            if length:
+                yield Piece(segment.offset + start, length, int(segment.rows[partition]))
+
+    def _read(self, pieces: Sequence[Piece]) -> tuple[UInt64Array, int]:
+        blob = np.empty(sum(piece.bytes for piece in pieces) // 8, np.uint64)
+        view, place = blob.view(np.uint8).data, 0
+        for piece in pieces:
+            self._read_into(view[place : place + piece.bytes], piece.offset)
+            place += piece.bytes
+        return blob, sum(piece.rows for piece in pieces)
 
     def _read_into(self, view: memoryview, offset: int) -> None:
         place = 0

@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.classes import missing_class
+from pipeline.drawings import Drawings
 from pipeline.errors import InputError
 from pipeline.shards.admit import Admission, Vocabulary
 from pipeline.shards.journal import Entry
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.chunks import BLOCK_BYTES, Scanned
 from pipeline.sources.files import Source, no_drawing_in, refuse_unfit
-from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
+from pipeline.sources.limits import MAX_CLASSES, MAX_COUNTRYCODES
+from pipeline.sources.notes import CROWDED, UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.rejects import DAMAGED, Reject
-
-MAX_CLASSES = 1 << 16  # labels are uint16
 
 
 @dataclass
@@ -79,13 +79,14 @@ class Counts:
 
     def __init__(self, sources: Sequence[Source], options: BuildOptions) -> None:
         self.sources, self.options = sources, options
-        self.words, self.countrycodes = Vocabulary(), Vocabulary()
+        self.words, self.countrycodes = Vocabulary(), Vocabulary(most=MAX_COUNTRYCODES)
         classes = None if options.classes is None else frozenset(options.classes)
         self.admission = Admission(
             classes, options.skip_per_class, options.drawings_per_class, options.recognized_only, self.words
         )
         declared = [None if source.declared is None else self.words.number(source.declared) for source in sources]
         self.tallies = [Tally(declared=word) for word in declared]
+        self._known = None if classes is None else classes.union(self.words.strings)
         self.reasons: Counter[str] = Counter()
         self._leave_out = np.array(options.leave_out, np.uint64)
         self.left_out = 0
@@ -116,12 +117,12 @@ class Counts:
             the byte of the source up to which it was read.
 
         Raises:
-            InputError: the source has strokes that may be misread; or, if `strict`, a line up to where reading stops is
-                rejected or something is noted of it.
+            InputError: the source has strokes that may be misread, or one word more than there may be; or, if `strict`,
+                a line up to where reading stops is rejected or something is noted of it.
         """
         self.at = source
         tally, drawings = self.tallies[source], scanned.drawings
-        word = self.words.numbers(drawings.words, drawings.word)
+        word = self._number_words(drawings)
         left_out = np.isin(drawings.key_id, self._leave_out) if len(self._leave_out) else None
         keep, read = self.admission.admit(word, drawings.recognized, tally.declared, left_out)
         self.left_out += 0 if left_out is None else int(left_out[:read].sum())
@@ -136,6 +137,41 @@ class Counts:
         tally.forms.look(scanned, read, name, tally.lines)
         count_notes(scanned, read, self.notes)
         return word, keep, read, end
+
+    def _number_words(self, drawings: Drawings) -> NDArray[np.int32]:
+        """(N,) int32, the number of each drawing's word.
+
+        With classes to choose, words that are none of them and that no file's name declares share the number of "".
+
+        Raises:
+            InputError: there are more words than there may be classes.
+        """
+        words, known = drawings.words, self._known
+        if known is not None:
+            words = [word if word in known else "" for word in words]
+        numbers = self.words.numbers(words, drawings.word)
+        if known is None and len(self.words.strings) > MAX_CLASSES:
+            name = self.sources[self.at].name
+            raise InputError(f"{name}: more than {MAX_CLASSES:,} words, the most classes: choose with --classes")
+        return numbers
+
+    def number_countrycodes(
+        self, drawings: Drawings, keep: NDArray[np.bool_], *, strict: bool = False
+    ) -> NDArray[np.int32]:
+        """(N,) int32, the number of each kept drawing's country code; -1 for null and for one code too many.
+
+        Only of the kept drawings: otherwise the codes of the others would be in the shards' dictionaries.
+
+        Raises:
+            InputError: if `strict`, there is one code too many.
+        """
+        numbers = self.countrycodes.numbers(drawings.countrycodes, drawings.countrycode, keep)
+        if lost := np.count_nonzero(keep & (drawings.countrycode >= 0) & (numbers < 0)):
+            if strict:
+                name = self.sources[self.at].name
+                raise InputError(f"{name}: more than {MAX_COUNTRYCODES:,} different country codes (--strict)")
+            self.notes[CROWDED] += int(lost)
+        return numbers
 
     def refuse_unfit(self, which: Collection[int] | None = None) -> None:
         """Raise an error for a source of other content, among all or those with these numbers, or if none has a line.
@@ -157,14 +193,12 @@ class Counts:
         """The classes in label order, once all sources are read.
 
         Raises:
-            InputError: a class has no drawing, or there are no classes or too many.
+            InputError: a class has no drawing, or there are no classes.
         """
         found = [word for word, count in zip(self.words.strings, self.admission.accepted, strict=False) if count]
         chosen = self.options.classes
         if chosen is None and not found:
             raise InputError("no drawing is left: the options filter out all of them")
-        if chosen is None and len(found) > MAX_CLASSES:
-            raise InputError(f"{len(found):,} words, but at most {MAX_CLASSES:,} classes: choose with --classes")
         for word in chosen or ():
             if word not in found:
                 raise InputError(missing_class(word, found))

@@ -65,7 +65,9 @@ class Twins:
             start: (N,) int64, the byte at which each record begins.
             key_id: (N,) uint64, the key_id of each record.
         """
-        twin = np.isin(key_id, self._hashes.read(partition))
+        twin = np.zeros(len(key_id), np.bool_)
+        for hashes, _ in self._hashes.parts(partition, _HELD * HASH_BYTES):
+            twin |= np.isin(key_id, hashes)
         if twin.any():  # unless its own hash is its key_id, a drawing has a key_id that only happens to be that hash
             drawings, _ = gather([(blob, start[twin])], self._like)
             twin[twin] = content_hash(drawings, self._salts) == drawings.key_id

@@ -11,7 +11,6 @@ import pyarrow.parquet as pq
 
 from pipeline.arrays import UInt64Array
 from pipeline.drawings import Drawings, content_hash, word_salts
-from pipeline.errors import ShardError
 from pipeline.progress import Progress, untold
 from pipeline.shards.find import existing_folder
 from pipeline.shards.layout import ShardPlan
@@ -21,14 +20,16 @@ from pipeline.shards.manifest import (
     SHARD_NAME,
     SHARDS,
     Manifest,
+    ManifestError,
     ShardFile,
     file_hash,
     footer_hash,
     read_manifest,
 )
 from pipeline.shards.read import STROKE_COLUMNS
-from pipeline.shards.schema import SCHEMA, from_table
+from pipeline.shards.schema import SCHEMA, check_values, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of
+from pipeline.storage.reading import UnfitFileError, open_regular
 from pipeline.wording import counted
 
 _HELD = 1 << 21  # content hashes in memory at a time
@@ -74,8 +75,13 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
         read_manifest(folder)  # raises the error that says so
     try:
         manifest = read_manifest(folder)
-    except ShardError:
-        return [Damage(MANIFEST, "its text does not match its checksum")]
+    except ManifestError as error:
+        return [Damage(MANIFEST, error.why)]
+    return damaged_files(folder, manifest, deep=deep, progress=progress)
+
+
+def damaged_files(folder: Path, manifest: Manifest, *, deep: bool = False, progress: Progress = untold) -> list[Damage]:
+    """Find which files of a folder are not those of a manifest; the arguments are those of `verify_folder`."""
     found = []
     read, total = 0, sum(file.bytes for file in manifest.files)
     rows = _Rows(manifest) if deep else None
@@ -95,7 +101,7 @@ def verify_folder(folder: Path, *, deep: bool = False, progress: Progress = unto
     if manifest.rejects_sha256 is not None:
         rejects = folder / REJECTS
         if not rejects.is_file():
-            found.append(Damage(REJECTS, "missing"))
+            found.append(Damage(REJECTS, _what_is(rejects)))
         elif file_hash(rejects) != manifest.rejects_sha256:
             found.append(Damage(REJECTS, "its SHA-256 does not match the manifest"))
     return found
@@ -178,13 +184,13 @@ def _repeated(folder: Path, manifest: Manifest, rows: _Rows, progress: Progress)
 
 def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | None) -> Damage | None:
     if not path.is_file():
-        return Damage(file.name, "a folder, not a file" if path.is_dir() else "missing")
+        return Damage(file.name, _what_is(path))
     size = path.stat().st_size
     if size != file.bytes:
         return Damage(file.name, f"{counted(size, 'byte')}, but {file.bytes:,} in the manifest")
     if file_hash(path) != file.sha256:
         return Damage(file.name, "its SHA-256 does not match the manifest")
-    with path.open("rb") as opened:
+    with open_regular(path, link=True) as opened:
         if footer_hash(opened) != (file.footer_sha256, file.footer_bytes):
             return Damage(file.name, "its footer's SHA-256 does not match the manifest")
     try:
@@ -194,11 +200,25 @@ def _damage_of(path: Path, file: ShardFile, manifest: Manifest, rows: _Rows | No
     return Damage(file.name, what, misplaced=True) if what else None
 
 
+def _what_is(path: Path) -> str:
+    """What is at a path that is no regular file."""
+    try:
+        open_regular(path, link=True).close()
+    except UnfitFileError as error:
+        return str(error.strerror)
+    except OSError:
+        pass
+    return "missing"
+
+
 def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Rows | None) -> str | None:
     """Read all pages, which checks their checksums; with `gathered`, also check each row and add it there."""
     last: tuple[UInt64Array, UInt64Array] = (np.empty(0, np.uint64), np.empty(0, np.uint64))
     rows = 0
     for table in _row_groups(path):
+        check_values(table)
+        if pack_table(table).label.max(initial=0) >= len(manifest.classes):
+            return "a label without a class"
         drawings = from_table(table)
         rows += len(drawings)
         if gathered is None:
@@ -216,12 +236,16 @@ def _read_through(path: Path, file: ShardFile, manifest: Manifest, gathered: _Ro
 
 
 def _row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    with path.open("rb") as opened:
+    with open_regular(path, link=True) as opened:
         parquet = pq.ParquetFile(opened, page_checksum_verification=True)
         if not parquet.schema_arrow.equals(SCHEMA):
             raise ValueError("its columns are not those of a shard")
         for number in range(parquet.num_row_groups):
-            yield parquet.read_row_group(number, columns=columns, use_threads=False)
+            table = parquet.read_row_group(number, columns=columns, use_threads=False)
+            expected = parquet.metadata.row_group(number).num_rows
+            if table.num_rows != expected:
+                raise ValueError(f"{counted(table.num_rows, 'row')} in a row group of {expected:,}")
+            yield table
 
 
 def _misplaced(
@@ -238,14 +262,9 @@ def _misplaced(
     ordered = np.concatenate([last, hashes])
     if (ordered[1:] < ordered[:-1]).any():
         return "rows are not in order"
-    if len(drawings) and drawings.word.max() >= len(manifest.classes):
-        return "a label without a class"
     words = [manifest.classes[label] for label in drawings.word.tolist()]
     if table.column("word").to_pylist() != words:
         return "words and labels differ"
-    ends = np.concatenate([[0], drawings.stroke_end])
-    if (np.diff(ends) <= 0).any() or (len(ends) > 1 and not ends[-1] == len(drawings.x) == len(drawings.y)):
-        return "strokes without points, or points without strokes"
     return None
 
 

@@ -1,6 +1,6 @@
 """Pass 2: reads a shard's ranges from the spill, sorts them, drops duplicates, and writes row groups."""
 
-from collections import deque
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -9,21 +9,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from pipeline.arrays import Int32Array, Int64Array, UInt64Array
-from pipeline.drawings import Drawings, content_hash, from_strokes
+from pipeline.arrays import Int32Array, Int64Array
+from pipeline.drawings import Drawings, from_strokes
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import ShardFile, footer_hash
-from pipeline.shards.options import USUAL_SIZES
-from pipeline.shards.records import duplicates, gather, index
+from pipeline.shards.options import USUAL_SIZES, BuildSizes
+from pipeline.shards.ranges import Dropped, RangeReader, Records
+from pipeline.shards.records import gather, memory_of
 from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
-from pipeline.shards.shuffle import SPLITS, first_of_part, order_hash, part_of
-from pipeline.shards.spill import RANGES, SpillReader
+from pipeline.shards.shuffle import SPLITS
+from pipeline.shards.spill import SpillReader
 from pipeline.shards.twins import Twins
 from pipeline.storage.files import Output
-
-_Piece = tuple[UInt64Array, Int64Array]  # a blob of records, and the bytes at which the wanted ones begin, in order
+from pipeline.storage.reading import open_regular
 
 
 @dataclass(frozen=True)
@@ -89,21 +88,6 @@ def vocabularies(words: Sequence[str], classes: Sequence[str], countrycodes: Seq
     )
 
 
-@dataclass
-class _Dropped:
-    """What `ShardWriter._unique` drops and finds.
-
-    Attributes:
-        duplicates: (F,) int64, records from each source that were dropped.
-        keyless: how many of them were dropped because a drawing with a key_id has the same word and strokes.
-        same_key: records that share their key_id with another, but not its word or strokes.
-    """
-
-    duplicates: Int64Array
-    keyless: int = 0
-    same_key: int = 0
-
-
 class ShardWriter:
     """Writes shards of one finished spill, in row groups of `row_group_rows`; threads may share it.
 
@@ -118,12 +102,12 @@ class ShardWriter:
         seed: int,
         sources: int,
         twins: Twins | None = None,
-        row_group_rows: int = USUAL_SIZES.row_group_rows,
+        sizes: BuildSizes = USUAL_SIZES,
     ) -> None:
         # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
         pa.set_memory_pool(pa.system_memory_pool())
-        self._spill, self._named, self._seed, self._sources = spill, named, seed, sources
-        self._twins, self._row_group_rows = twins, row_group_rows
+        self._named, self._sources, self._sizes = named, sources, sizes
+        self._ranges = RangeReader(spill, self._gather, named.classes, seed, sizes.range_bytes, twins)
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
 
@@ -131,11 +115,11 @@ class ShardWriter:
         """Write one shard into `folder`; the caller syncs it to disk."""
         path = folder / plan.name
         classes = np.zeros(len(self._named.classes), np.int64)
-        written, dropped = np.zeros(self._sources, np.int64), _Dropped(np.zeros(self._sources, np.int64))
+        written, dropped = np.zeros(self._sources, np.int64), Dropped(np.zeros(self._sources, np.int64))
         rows = 0
         # An open file: pyarrow tries a path as a URI first, which fails if the path is not UTF-8.
-        with Output(path, hashed=True) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
-            for pieces in _row_groups(self._unique(plan, dropped), self._row_group_rows):
+        with Output(path, sha256=hashlib.sha256()) as file, pq.ParquetWriter(file, SCHEMA, **WRITER_OPTIONS) as writer:
+            for pieces in _row_groups(self._ranges.unique(plan, dropped), self._sizes):
                 drawings, source = self._gather(pieces)
                 written += np.bincount(source, minlength=len(written))
                 classes += np.bincount(drawings.word, minlength=len(classes))
@@ -143,88 +127,37 @@ class ShardWriter:
                 writer.write_table(to_table(drawings))
             if not rows:
                 writer.write_table(to_table(self._like))
-        with path.open("rb") as shard:
+        with open_regular(path, link=False) as shard:
             footer, footer_bytes = footer_hash(shard)
         entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)
         return WrittenShard(entry, classes, written, dropped.duplicates, dropped.same_key, dropped.keyless)
 
-    def _gather(self, pieces: Sequence[_Piece]) -> tuple[Drawings, Int32Array]:
+    def _gather(self, pieces: Sequence[Records]) -> tuple[Drawings, Int32Array]:
         """The drawings of some records, with their final labels and codes, and their sources."""
         drawings, source = gather(pieces, self._like)
         word, code = self._named.label[drawings.word], self._named.code[drawings.countrycode]
         return replace(drawings, word=word, countrycode=code), source
 
-    def _unique(self, plan: ShardPlan, dropped: _Dropped) -> Iterator[_Piece]:
-        """The records of a shard in their order, one range of hashes at a time, without duplicates.
 
-        What is left out is counted in `dropped`, in place.
-        """
-        first, last = first_of_part(plan.index, plan.count), first_of_part(plan.index + 1, plan.count) - 1
-        for part in range(first * RANGES >> 64, (last * RANGES >> 64) + 1):
-            partition = plan.split * RANGES + part
-            if not self._spill.rows[partition]:
-                continue
-            blob = self._spill.read(partition)
-            start, key_id = index(blob, int(self._spill.rows[partition]))
-            hashes = order_hash(key_id, self._seed)
-            mine = part_of(hashes, plan.count) == plan.index  # some of this range may belong to another shard
-            if self._twins is not None:
-                twin = mine & self._twins.of_keyed(partition, blob, start, key_id)
-                dropped.keyless += self._count(blob, start, twin, dropped)
-                mine &= ~twin
-            if not mine.all():
-                start, hashes = start[mine], hashes[mine]
-            start = start.take(self._order(blob, start, hashes))
-            again, same_key = duplicates(blob, start)
-            dropped.same_key += same_key
-            if self._count(blob, start, again, dropped):
-                start = start[~again]
-            yield blob, start
+def _row_groups(pieces: Iterator[Records], sizes: BuildSizes) -> Iterator[list[Records]]:
+    """Regroup pieces so that each group has `row_group_rows` rows, or fewer if these exceed `row_group_bytes`.
 
-    def _count(self, blob: UInt64Array, start: Int64Array, which: NDArray[np.bool_], dropped: _Dropped) -> int:
-        """Count the records that `which`, (N,) bool, marks as duplicates of their sources; returns how many."""
-        if not which.any():
-            return 0
-        _, source = gather([(blob, start[which])], self._like)
-        dropped.duplicates += np.bincount(source, minlength=len(dropped.duplicates))
-        return len(source)
-
-    def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:
-        """The order of records: by hash; for equal hashes by content, the other columns with nulls last, and source."""
-        order = np.argsort(hashes, kind="stable")
-        ordered = hashes[order]
-        if not (ordered[1:] == ordered[:-1]).any():
-            return order
-        drawings, source = self._gather([(blob, start)])
-        nulls_last = [  # as unsigned, -1 is the largest; NaT, the smallest int64, less 1 is above all times after 1970
-            drawings.timestamp.view(np.int64).view(np.uint64) - np.uint64(1),
-            drawings.countrycode.view(np.uint32),
-            drawings.recognized.view(np.uint8),
-        ]
-        return np.lexsort((source, *nulls_last, content_hash(drawings), hashes))
-
-
-def _row_groups(pieces: Iterator[_Piece], rows: int) -> Iterator[list[_Piece]]:
-    """Regroup pieces so that each group has `rows` rows, the last one the remaining rows."""
-    waiting: deque[_Piece] = deque()
-    count = 0
+    The last one has the remaining rows.
+    """
+    waiting: list[Records] = []
+    room_rows, room_bytes = sizes.row_group_rows, sizes.row_group_bytes
     for blob, start in pieces:
-        waiting.append((blob, start))
-        count += len(start)
-        while count >= rows:
-            yield _taken(waiting, rows)
-            count -= rows
-    if count:
-        yield list(waiting)
-
-
-def _taken(waiting: deque[_Piece], rows: int) -> list[_Piece]:
-    """Remove the first `rows` rows from `waiting` and return them."""
-    taken = []
-    while rows:
-        blob, start = waiting.popleft()
-        taken.append((blob, start[:rows]))
-        if len(start) > rows:
-            waiting.appendleft((blob, start[rows:]))
-        rows -= min(rows, len(start))
-    return taken
+        ends, first = np.cumsum(memory_of(blob, start)), 0
+        while first < len(start):
+            before = int(ends[first - 1]) if first else 0
+            fit = int(np.searchsorted(ends, before + room_bytes, side="right"))
+            last = min(first + room_rows, max(fit, first + (not waiting)))
+            if last > first:
+                waiting.append((blob, start[first:last]))
+                room_rows, room_bytes = room_rows - (last - first), room_bytes - (int(ends[last - 1]) - before)
+                first = last
+            if not room_rows or first < len(start):
+                yield waiting
+                waiting, room_rows, room_bytes = [], sizes.row_group_rows, sizes.row_group_bytes
+    if waiting:
+        yield waiting

@@ -20,14 +20,14 @@ from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
 from pipeline.jit import kernel
 from pipeline.sources.chunks import BLOCK_BYTES, CHUNK_BYTES, Chunk, Scanned
+from pipeline.sources.limits import MAX_LINE_BYTES, MAX_POINTS
 from pipeline.sources.rejects import Reject
-from pipeline.sources.scanner.faults import MAX_POINTS
 from pipeline.sources.streams import Stream
 
 HEADER = np.dtype(
     [("key_id", "<u8"), ("countrycode", "<u2"), ("recognized", "i1"), ("timestamp", "<u4"), ("strokes", "<u2")]
 )  # packed
-MAX_RECORD_BYTES = 1 << 20  # the same limit as for a line
+MAX_RECORD_BYTES = MAX_LINE_BYTES
 _HEADER_BYTES = 17
 _LEAST_RECORD_BYTES, _LEAST_STROKE_BYTES = 21, 4
 _WHOLE, _NO_STROKES, _NO_POINTS, _TOO_MANY, _COUNTRYCODE, _RECOGNIZED, _TOO_LONG, _CUT = range(8)

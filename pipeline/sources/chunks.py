@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings
+from pipeline.sources.limits import MAX_LINE_BYTES
 from pipeline.sources.rejects import Reject
-from pipeline.sources.scanner.faults import MAX_LINE_BYTES
 from pipeline.sources.streams import Stream
 
 BLOCK_BYTES = 1 << 20  # of which a source's hash is made, however large chunks are

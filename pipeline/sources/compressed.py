@@ -11,10 +11,11 @@ from pathlib import Path
 import zstandard
 
 from pipeline.errors import InputError
+from pipeline.sources.identity import Identity
+from pipeline.sources.limits import MAX_WINDOW_BYTES
 from pipeline.storage.reading import UnfitFileError, open_readable
 from pipeline.wording import counted
 
-MAX_WINDOW_BYTES = 1 << 27  # what `zstd --long=27` needs, and the most that `zstd -d` accepts without an option
 PIECE_BYTES = 1 << 18
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
@@ -101,6 +102,10 @@ class RawFile:
             if not self.read(min(left, PIECE_BYTES)):
                 break
         return self.offset - start
+
+    def identity(self) -> Identity:
+        """What the file system says of the open file."""
+        return Identity.of(os.fstat(self._file.fileno()))
 
     def close(self) -> None:
         """Close the file."""
@@ -209,7 +214,9 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         raise BrokenStreamError(f"its zstd stream is damaged near byte {start}: {error}") from error
     if frame.window_size > MAX_WINDOW_BYTES:
         needs = f"needs a window of {frame.window_size >> 20:,} MiB, more than {MAX_WINDOW_BYTES >> 20}"
-        raise BrokenStreamError(f"its zstd frame at byte {start} {needs}; compress it anew with --long=27 or less")
+        raise InputError(
+            f"{file.path}: its zstd frame at byte {start} {needs}; compress it anew with --long=27 or less"
+        )
     if frame.dict_id:
         raise BrokenStreamError(f"its zstd frame at byte {start} needs a dictionary; compress it anew without one")
     contents = decompressor.decompressobj()

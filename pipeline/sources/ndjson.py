@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from pipeline.arrays import UInt8Array
 from pipeline.drawings import Drawings, content_hash
 from pipeline.sources.chunks import BLOCK_BYTES, Chunk, Scanned
+from pipeline.sources.limits import MAX_LINE_BYTES
 from pipeline.sources.rejects import Reject, reason_and_message
 from pipeline.sources.scanner import columns
 from pipeline.sources.scanner import lines as nd
-from pipeline.sources.scanner.faults import MAX_LINE_BYTES, TOO_LONG
+from pipeline.sources.scanner.faults import TOO_LONG
 from pipeline.sources.scanner.raw_strokes import make_scratch
 from pipeline.sources.scanner.spans import intern_spans
 

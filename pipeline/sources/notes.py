@@ -8,12 +8,14 @@ import numpy as np
 
 from pipeline.errors import InputError
 from pipeline.sources.chunks import Scanned
+from pipeline.sources.limits import MAX_COUNTRYCODE_BYTES, MAX_COUNTRYCODES, MAX_KEY_ID_BYTES
 from pipeline.sources.rejects import POINTS_OF_THREE, Reject
 from pipeline.sources.scanner import faults
 from pipeline.wording import counted
 
 CANVAS = "canvas-coordinates"
 UNSURE = "files-of-unsure-strokes"
+CROWDED = f"countrycode-beyond-{MAX_COUNTRYCODES}-others"
 _WHY = {
     faults.UNREADABLE: "unreadable",
     faults.EMPTY: "empty",
@@ -33,6 +35,8 @@ _KINDS = {  # the name of each bit that is counted, and what `--strict` says of 
         )
         for reason, why in _WHY.items()
     },
+    faults.LONG_COUNTRYCODE: ("countrycode-too-long", f'"countrycode" is longer than {MAX_COUNTRYCODE_BYTES} bytes'),
+    faults.LONG_KEY_ID: ("key_id-too-long", f'"key_id" is a text longer than {MAX_KEY_ID_BYTES} bytes'),
     faults.CANVAS: (CANVAS, "a coordinate is not a whole number from 0 to 255, and the strokes have no times"),
 }
 _COUNTED = sum(_KINDS)

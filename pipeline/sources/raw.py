@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.arrays import Float64Array, UInt8Array
 from pipeline.errors import UsageError
-from pipeline.sources.scanner.faults import MAX_POINTS
+from pipeline.sources.limits import MAX_POINTS
 from pipeline.sources.scanner.simplify import MAX_SAMPLES, TOO_LONG_PATH, simplify_strokes
 
 

@@ -26,7 +26,7 @@ from pipeline.sources.rejects import Reject
 from pipeline.sources.walk import kind_at
 from pipeline.storage.local import local_path
 from pipeline.threads import core_count
-from pipeline.wording import counted
+from pipeline.wording import counted, visible
 
 
 def read_drawings(
@@ -59,7 +59,7 @@ def read_drawings(
     messages: list[str] = []
     sources = find_sources(texts, wanted, messages.append)
     for message in messages:
-        warnings.warn(message, stacklevel=2)
+        warnings.warn(visible(message), stacklevel=2)
     for one in sources:
         for part in _read_chunks(one, strict):
             seen.update(part.words)
@@ -148,6 +148,7 @@ def _read_chunks(source: Source, strict: bool) -> Iterator[Drawings]:
 
     yield from read_parts(source, note, core_count(), strict=strict, notes=notes)
     if first is not None:
-        warnings.warn(f"{source.path}: {counted(rejected, source.unit)} rejected; the first: {first}", stacklevel=3)
+        message = f"{source.path}: {counted(rejected, source.unit)} rejected; the first: {first}"
+        warnings.warn(visible(message), stacklevel=3)
     if notes:
-        warnings.warn(f"{source.path}: {'; '.join(told(notes))}", stacklevel=3)
+        warnings.warn(visible(f"{source.path}: {'; '.join(told(notes))}"), stacklevel=3)

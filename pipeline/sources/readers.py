@@ -12,6 +12,7 @@ from pipeline.errors import InputError
 from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.files import Source, refuse_unfit
+from pipeline.sources.identity import Identity, refuse_change
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.opening import open_source
@@ -21,13 +22,17 @@ from pipeline.threads import ordered_map
 HEAD_BYTES = 128 << 10  # of a source's beginning, enough to estimate the rest
 
 
-def read_source(source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Chunk]:
+def read_source(
+    source: Source, *, start: int = 0, chunk_bytes: int = CHUNK_BYTES, expected: Identity | None = None
+) -> Iterator[Chunk]:
     """Yield the chunks of a source from byte `start` on, where a line or record begins; the last may be only damage.
 
     Raises:
-        InputError: it cannot be read.
+        InputError: it cannot be read, or is not the file with the `expected` identity.
     """
     with open_source(source) as stream:
+        if expected is not None:
+            refuse_change(source.path, expected, stream.identity())
         read = read_binary_chunks if source.is_binary else read_chunks
         end = start
         for chunk in read(stream, start=start, chunk_bytes=chunk_bytes):

@@ -98,6 +98,7 @@ REASONS: dict[int, tuple[str, _Sentence]] = {
     faults.MISSING: ("field-missing", lambda a, *_: _missing(a)),
     faults.WRONG_TYPE: ("wrong-type", lambda a, *_: _wrong_type(a)),
     faults.EMPTY_WORD: ("empty-word", lambda *_: '"word" is empty'),
+    faults.LONG_WORD: ("word-too-long", lambda a, *_: f'"word" is longer than {a} bytes'),
     faults.NO_STROKES: ("no-strokes", lambda *_: "the drawing has no strokes"),
     faults.NOT_STROKE: ("not-a-stroke", _not_stroke),
     faults.LIST_COUNT: ("list-count", lambda a, b, _: f"stroke {a}: expected two lists, x and y, found {b}"),

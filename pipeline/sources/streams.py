@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, RawFile, gunzip, unzstd
+from pipeline.sources.identity import Identity
 
 Converter = Callable[[Iterator[bytes]], Iterator[bytes]]
 """Makes other bytes of the pieces of a file, and raises `BrokenStreamError` where these are damaged."""
@@ -131,6 +132,10 @@ class Stream:
     def file_offset(self) -> int:
         """How many bytes of the file on disk were read, for progress against its size on disk."""
         return self._file.offset if self._converted is None else self._converted
+
+    def identity(self) -> Identity:
+        """What the file system says of the open file."""
+        return self._file.identity()
 
     def close(self) -> None:
         """Close the file; it cannot be read afterwards."""

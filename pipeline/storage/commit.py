@@ -5,16 +5,17 @@ set is committed: if this process dies, the next one finishes the moves. Before 
 """
 
 import contextlib
-import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from pipeline.errors import DamagedError, OutputError
 from pipeline.storage.files import sync, write_atomically
 from pipeline.storage.locks import locked_file
+from pipeline.storage.moves import Moves, digest, is_as_written
+from pipeline.storage.reading import UnfitFileError, refuse_unfit_entries, refuse_unfit_folder
 
 BUILD = ".build"
 LOCK = "lock"  # in .build/
@@ -32,13 +33,17 @@ def locked(folder: Path, hidden: str = BUILD, doing: str = "is writing it; wait 
 
     Raises:
         LockedError: another process holds the lock. A process that has died holds none.
-        OutputError: the folder cannot be created or written.
+        OutputError: the folder cannot be created or written, or the hidden folder or something in it is a link, a pipe,
+            a device or a socket.
     """
     is_new = not folder.exists()
     with contextlib.ExitStack() as stack:
         try:
             (folder / hidden).mkdir(parents=True, exist_ok=True)
-            stack.enter_context(locked_file(folder / hidden / LOCK, lambda pid: f"{folder}: process {pid} {doing}"))
+            with _unfit_is_not_written():
+                refuse_unfit_folder(folder / hidden)
+                stack.enter_context(locked_file(folder / hidden / LOCK, lambda pid: f"{folder}: process {pid} {doing}"))
+                refuse_unfit_entries(folder / hidden)  # now that no other process moves what is in it
         except FileExistsError as error:
             raise OutputError(
                 f"{error.filename}: is not a folder; move it, or choose another folder with --to"
@@ -52,6 +57,25 @@ def locked(folder: Path, hidden: str = BUILD, doing: str = "is writing it; wait 
         finally:
             if is_new and [entry.name for entry in folder.rglob("*")] == [hidden, LOCK]:
                 shutil.rmtree(folder)
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise the error that `locked` would raise for a `.build` that is a link, or that has one in it.
+
+    Raises:
+        OutputError: something there is a link, a pipe, a device or a socket.
+    """
+    with _unfit_is_not_written(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        refuse_unfit_folder(folder / BUILD)
+        refuse_unfit_entries(folder / BUILD)
+
+
+@contextlib.contextmanager
+def _unfit_is_not_written() -> Iterator[None]:
+    try:
+        yield
+    except UnfitFileError as error:
+        raise OutputError(f"{error.filename}: {error.strerror}; remove it, and run the command again") from error
 
 
 def refuse_foreign(folder: Path, foreign_in: Callable[[Path], list[str]]) -> None:
@@ -89,7 +113,7 @@ class SetCommit:
         staged: the folder in `.build/` in which the new set is made.
         journal: the file in `.build/` that says which files a commit moves.
         origin: the file in `.build/` that records what the set was made from.
-        remedy: what to do if the journal is damaged; {folder} and {build} are replaced by paths.
+        remedy: what to do if the journal or a staged file is damaged; {folder} and {journal} are replaced by paths.
         names: all names that the files of a set can have; None if they are not fixed. An old journal that does not
             name the files to remove means all of these.
         aside: the folder in `.build/` into which the old set is moved before it is removed, for sets of folders; None
@@ -177,33 +201,58 @@ class SetCommit:
             raise
         self.discard(folder)
 
-    def commit(self, folder: Path, remove: Collection[str], origin: str) -> None:
+    def commit(
+        self, folder: Path, remove: Collection[str], origin: str, proofs: Mapping[str, str] | None = None
+    ) -> None:
         """Replace the files `remove` by the staged set, and then write `origin` to the file `self.origin`.
 
-        Once the journal is written the new set is committed, even if the process dies the moment after.
+        Once the journal is written the new set is committed, even if the process dies the moment after. The process
+        that finishes the commit then proves by the journal's hashes that what is staged is as it was written.
+
+        Args:
+            folder: the locked folder.
+            remove: the names of the old set.
+            origin: what the new set was made from.
+            proofs: the SHA-256, in hex, of each file of the new set as it was written; None: everything that is staged
+                is the set, and is read once more for its hashes.
         """
         staged = self.staged_path(folder)
-        add = sorted(entry.name for entry in staged.iterdir())
+        if proofs is None:
+            proofs = {entry.name: digest(entry.path) for entry in os.scandir(staged)}
+        add = sorted(proofs)
         if self.aside is None:
             for name in add:
                 sync(staged / name)
             sync(staged)
         else:
             os.sync()  # all at once: to sync each of millions of small files by itself would take hours
-        moves = {"remove": list(remove), "add": add, "origin": origin}
-        write_atomically(folder / BUILD / self.journal, json.dumps(moves))
-        self.roll_forward(folder)
+        moves = Moves(list(remove), add, origin, dict(proofs))
+        write_atomically(folder / BUILD / self.journal, moves.dump())
+        self._move(folder, moves)
 
     def roll_forward(self, folder: Path) -> None:
         """Finish a commit whose journal is written, in a locked folder; does nothing if there is no journal.
 
         Raises:
-            DamagedError: the journal is damaged.
+            DamagedError: the journal or a staged file is damaged.
         """
         if not self.is_pending(folder):
             return
-        build = folder / BUILD
-        remove, add, origin = self._read_journal(folder)
+        journal, staged = folder / BUILD / self.journal, self.staged_path(folder)
+        remedy = self.remedy.format(folder=folder, journal=journal)
+        try:
+            moves = Moves.read(journal, self.marks, self.names)
+        except UnfitFileError as error:
+            raise DamagedError(f"{journal}: {error.strerror}; {remedy}") from error
+        except ValueError as error:
+            raise DamagedError(f"{journal}: damaged; {remedy}") from error
+        for name, proof in moves.proofs.items():
+            if os.path.lexists(staged / name) and not is_as_written(staged / name, proof):
+                raise DamagedError(f"{staged / name}: damaged; {remedy}")
+        self._move(folder, moves)
+
+    def _move(self, folder: Path, moves: Moves) -> None:
+        build, remove, add = folder / BUILD, moves.remove, moves.add
         staged, aside = self.staged_path(folder), None if self.aside is None else build / self.aside
         if aside is not None:
             aside.mkdir(exist_ok=True)
@@ -215,33 +264,17 @@ class SetCommit:
             if (staged / name).exists():
                 (staged / name).replace(folder / name)
         sync(folder)
-        write_atomically(build / self.origin, origin)
+        write_atomically(build / self.origin, moves.origin)
         for done in (staged, aside):
             if done is not None and done.exists():
                 shutil.rmtree(done)
         (build / self.journal).unlink()
         sync(build)
 
-    def _read_journal(self, folder: Path) -> tuple[list[str], list[str], str]:
-        """The names that are removed, the names that are moved into the folder, and the text of the origin."""
-        journal = folder / BUILD / self.journal
-        try:
-            moves = json.loads(journal.read_text(encoding="utf-8"))
-            add = [str(name) for name in moves["add"]]
-            remove = [str(name) for name in moves.get("remove", self.names or ())]
-            if any(name in ("", "..") or PurePath(name).name != name for name in (*add, *remove)):
-                raise ValueError("a name outside the folder")
-            if len(set(add) & set(self.marks)) != 1 or not set(add) <= set(self.names or add):
-                raise ValueError("not the names of a set")
-            return remove, add, str(moves["origin"])
-        except (ValueError, KeyError, TypeError) as error:
-            remedy = self.remedy.format(folder=folder, build=journal.parent)
-            raise DamagedError(f"{journal}: damaged; {remedy}") from error
-
 
 def _remove(path: Path, aside: Path | None) -> None:
     """Remove a file, or move a file or folder aside."""
     if aside is None:
         path.unlink(missing_ok=True)
-    elif path.exists():
+    elif os.path.lexists(path):
         path.replace(aside / path.name)

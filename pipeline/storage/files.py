@@ -1,29 +1,36 @@
 """Writes files whole or reports an error: unbuffered, synced, and renamed into place."""
 
 import contextlib
-import hashlib
 import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import OutputError
+from pipeline.storage.reading import descriptor_of
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 
 class Output(io.RawIOBase):
     """A file that is written from byte `keep` on; what it held after that byte is removed.
 
-    Unlike Python's own files it has no buffer, so that a full disk is reported by the write itself. With `hashed` it
-    hashes what is written.
+    Unlike Python's own files it has no buffer, so that a full disk is reported by the write itself. It is never written
+    through a link. With `sha256`, the hash of the first `keep` bytes, it hashes what is written.
+
+    Raises:
+        UnfitFileError: the path is a link, a pipe, a device, a socket or a folder.
+        OSError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, *, keep: int = 0, hashed: bool = False) -> None:
+    def __init__(self, path: Path, *, keep: int = 0, sha256: "_Hash | None" = None) -> None:
         super().__init__()
-        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o666)
+        self._descriptor = descriptor_of(path, os.O_WRONLY | os.O_CREAT, link=False)
         os.ftruncate(self._descriptor, keep)
         self._place = os.lseek(self._descriptor, keep, os.SEEK_SET)
-        self._sha256 = hashlib.sha256() if hashed else None
+        self._sha256 = sha256
 
     def write(self, content: Any) -> int:
         """Write all of `content`; returns its length in bytes."""
@@ -50,7 +57,7 @@ class Output(io.RawIOBase):
 
     @property
     def sha256(self) -> str:
-        """SHA-256, in hex, of what was written to a file that was opened with `hashed`."""
+        """SHA-256, in hex, of a file that was opened with `sha256`, as it was written."""
         assert self._sha256 is not None
         return self._sha256.hexdigest()
 
@@ -63,7 +70,7 @@ class Output(io.RawIOBase):
 
 def sync(path: Path) -> None:
     """Sync a file or a folder to disk."""
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     try:
         os.fsync(descriptor)
     finally:

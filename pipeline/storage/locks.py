@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import LockedError
+from pipeline.storage.reading import descriptor_of, open_regular
 
 
 @contextlib.contextmanager
@@ -21,14 +22,15 @@ def locked_file(path: Path, busy: Callable[[str], str]) -> Iterator[None]:
 
     Raises:
         LockedError: another process holds the lock, or has just removed the file with its folder.
-        OSError: the file cannot be created, or its file system has no locks.
+        OSError: the file cannot be created, its file system has no locks, or the path is a link or no regular file.
     """
-    with path.open("a+", encoding="ascii", errors="replace") as lock:
+    descriptor = descriptor_of(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, link=False)
+    with open(descriptor, "r+", encoding="ascii", errors="replace") as lock:  # noqa: PTH123 - of a descriptor
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
-            raise LockedError(busy(lock.read().strip() or "?")) from error
+            raise LockedError(busy(lock.read(20).strip() or "?")) from error
         # A holder that failed may have removed its new folder: then this file has no name, and its lock is useless.
         if not _is_at(path, lock.fileno()):
             raise LockedError(busy("?"))
@@ -44,7 +46,7 @@ def holder_of(path: Path) -> int | None:
     The lock is tried only if the process that the file names is alive, so that a new holder is not blocked.
     """
     try:
-        with path.open(encoding="ascii", errors="replace") as lock:
+        with open_regular(path, link=False) as lock:
             pid = int(lock.read(20))
             if not _lives(pid):
                 return None

@@ -1,7 +1,7 @@
 """Opens files for reading: those of sketchpipe's own only if they are regular files, and no more than is allowed.
 
-A pipe or a device where such a file belongs would be waited for, or read until memory ends. Only what the user names to
-be read may be a pipe or a terminal.
+A pipe or a device where such a file belongs would be waited for, or read until memory ends; through a link a file of
+somebody else would be written. Only what the user names to be read may be a pipe or a terminal.
 """
 
 import errno
@@ -9,7 +9,11 @@ import io
 import os
 import stat
 from pathlib import Path
-from typing import BinaryIO
+
+OWN_BYTES = 1 << 28  # the most that a manifest or a file in `.build/` that is read whole may have
+LIST_BYTES = 1 << 28  # the most that a list of words or key_ids may have
+
+_PART_BYTES = 1 << 20  # read at a time: a pipe's whole limit would be set aside in memory
 
 _KINDS = {
     stat.S_IFIFO: "a pipe",
@@ -25,7 +29,7 @@ class UnfitFileError(OSError):
     """A path names something else than a regular file, or a file that is too long; `strerror` says what."""
 
 
-def open_regular(path: Path, *, link: bool) -> BinaryIO:
+def open_regular(path: str | Path, *, link: bool) -> io.FileIO:
     """Open a regular file for reading, without a buffer.
 
     Args:
@@ -36,23 +40,64 @@ def open_regular(path: Path, *, link: bool) -> BinaryIO:
         UnfitFileError: it is a pipe, a device, a socket, a folder or, without `link`, a link.
         OSError: it cannot be opened.
     """
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if link else os.O_NOFOLLOW)
+    return io.FileIO(descriptor_of(path, os.O_RDONLY, link=link))
+
+
+def descriptor_of(path: str | Path, flags: int, *, link: bool) -> int:
+    """A descriptor of a regular file that is opened with these flags of `os.open`; the caller closes it.
+
+    Raises:
+        UnfitFileError: it is a pipe, a device, a socket, a folder or, without `link`, a link.
+        OSError: it cannot be opened.
+    """
+    flags |= os.O_NONBLOCK | os.O_CLOEXEC | (0 if link else os.O_NOFOLLOW)
     try:
-        descriptor = os.open(path, flags)
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        if error.errno == errno.ELOOP and not link and path.is_symlink():
+        if error.errno == errno.ELOOP and not link and os.path.islink(path):  # noqa: PTH114 - a text makes no Path of millions of names
             raise _unfit(path, "is a link where a file belongs") from error
-        if error.errno == errno.ENXIO:
-            raise _unfit(path, "is a socket or a device, not a file") from error
+        if error.errno == errno.ENXIO:  # a pipe that nobody reads, opened for writing
+            raise _unfit(path, "is a pipe, a socket or a device, not a file") from error
         raise
-    try:
-        mode = os.fstat(descriptor).st_mode
-        if not stat.S_ISREG(mode):
-            raise _unfit(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file")
-        return open(descriptor, "rb", buffering=0)  # noqa: PTH123 - of a descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return descriptor
+    os.close(descriptor)
+    raise _unfit(path, f"is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file")
+
+
+def refuse_unfit_folder(folder: Path) -> None:
+    """Refuse a path that is a link or something else than a folder.
+
+    Raises:
+        UnfitFileError: it is.
+        OSError: there is nothing, or it cannot be looked at.
+    """
+    mode = folder.lstat().st_mode
+    if not stat.S_ISDIR(mode):
+        raise _unfit(folder, f"is {_KINDS.get(stat.S_IFMT(mode), 'a file')}, not a folder")
+
+
+def refuse_unfit_entries(folder: Path) -> None:
+    """Refuse an entry of a folder, or of the folders in it, that is neither a regular file nor a folder.
+
+    Raises:
+        UnfitFileError: there is a link, a pipe, a device or a socket.
+        OSError: the folder cannot be listed.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            _refuse_unfit_entry(entry)
+            if entry.is_dir(follow_symlinks=False):
+                with os.scandir(entry) as below:
+                    for each in below:
+                        _refuse_unfit_entry(each)
+
+
+def _refuse_unfit_entry(entry: os.DirEntry[str]) -> None:
+    if entry.is_symlink() or not (entry.is_file(follow_symlinks=False) or entry.is_dir(follow_symlinks=False)):
+        mode = entry.stat(follow_symlinks=False).st_mode
+        raise _unfit(Path(entry), f"is {_KINDS.get(stat.S_IFMT(mode), 'no file')}, not a file")
 
 
 def open_readable(path: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> io.BufferedReader:
@@ -84,15 +129,20 @@ def open_readable(path: Path, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> io.
         raise
 
 
-def read_named_text(path: Path) -> str:
-    """The text of a list that the user names, which may come through a pipe; a byte order mark is dropped.
+def read_list(path: Path) -> list[str]:
+    """The lines of a list that the user names, which may come through a pipe; UTF-8, perhaps with a byte order mark.
 
     Raises:
-        OSError: as `open_readable`, or it cannot be read.
-        UnicodeDecodeError: it is not UTF-8.
+        OSError: as `open_readable`, or it cannot be read, or is longer than `LIST_BYTES`.
+        ValueError: it is not UTF-8; the error names the first line that is not.
     """
     with open_readable(path) as file:
-        return file.read().decode("utf-8-sig")
+        content = read_at_most(file, LIST_BYTES)
+    try:
+        return content.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line:,} is not UTF-8") from error
 
 
 def read_limited(path: Path, limit: int, *, link: bool) -> bytes:
@@ -106,13 +156,23 @@ def read_limited(path: Path, limit: int, *, link: bool) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > limit:
             raise _unfit(path, f"has {size:,} bytes, more than the {limit:,} that such a file may have")
-        content = bytearray()
-        while part := file.read(limit + 1 - len(content)):
-            content += part
-            if len(content) > limit:  # it grew, or lies in /proc, where sizes are 0
-                raise _unfit(path, f"has more than the {limit:,} bytes that such a file may have")
-        return bytes(content)
+        return read_at_most(file, limit)  # it may grow, or lie in /proc, where sizes are 0
 
 
-def _unfit(path: Path, why: str) -> UnfitFileError:
+def read_at_most(file: io.RawIOBase | io.BufferedIOBase, limit: int) -> bytes:
+    """The bytes of an open file or pipe, of which there must be at most `limit`.
+
+    Raises:
+        UnfitFileError: there are more.
+        OSError: it cannot be read.
+    """
+    content = bytearray()
+    while part := file.read(min(limit + 1 - len(content), _PART_BYTES)):
+        content += part
+        if len(content) > limit:
+            raise UnfitFileError(errno.EINVAL, f"has more than the {limit:,} bytes that such a file may have")
+    return bytes(content)
+
+
+def _unfit(path: str | Path, why: str) -> UnfitFileError:
     return UnfitFileError(errno.EINVAL, why, str(path))

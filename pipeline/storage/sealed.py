@@ -30,15 +30,25 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     Raises:
         ValueError: the text is not a JSON object.
     """
+    fields = parse_object(text)
+    fields.pop(CHECKSUM, None)
+    rest = text[: text.rfind(",")] + _END
+    return fields, text == rest.removesuffix(_END) + _last_field(rest)
+
+
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """The fields of a JSON object.
+
+    Raises:
+        ValueError: the text is not a JSON object, or Python cannot hold it.
+    """
     try:
         fields = json.loads(text)
     except RecursionError as error:
         raise ValueError("its JSON is nested too deep") from error
     if not isinstance(fields, dict):
-        raise ValueError(f"expected a JSON object, found {type(fields).__name__}")
-    fields.pop(CHECKSUM, None)
-    rest = text[: text.rfind(",")] + _END
-    return fields, text == rest.removesuffix(_END) + _last_field(rest)
+        raise ValueError("it is no JSON object")
+    return fields
 
 
 def _last_field(rest: str) -> str:

@@ -1,15 +1,18 @@
 """Ctrl-C and SIGTERM end the command at any moment: one line, exit code 130 or 143, and never a traceback."""
 
+import os
 import random
 import re
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from pipeline import interrupts
 from tests.small import SMALL, sample_shards, sample_sketches, trained
 
 SKETCHPIPE = Path(sys.executable).with_name("sketchpipe")
@@ -93,6 +96,20 @@ def commands(factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]]:
     }
 
 
+def hear_interrupts() -> None:
+    """Undo what a shell does for a job in the background, which ignores SIGINT."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.parametrize("first", interrupts.SIGNALS)
+@pytest.mark.parametrize("second", interrupts.SIGNALS)
+@pytest.mark.parametrize("block", ["if True:\n  ", "with interrupts.unwinding():\n  "], ids=["at once", "unwinding"])
+def test_three_signals_at_once_are_one_line(block: str, first: int, second: int) -> None:
+    program = f"try:\n {block}{READY}  time.sleep(60)\nexcept BaseException: interrupts.end(interrupts.raised())"
+    code, said = ended(program, first, second, first)
+    assert (code, said) in [(130, "sketchpipe: interrupted\n"), (143, "sketchpipe: terminated\n")], said
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["train", "predict", "shards", "sweep"])
 def test_every_moment_ends_in_one_line_or_complete(
@@ -104,15 +121,23 @@ def test_every_moment_ends_in_one_line_or_complete(
         work = tmp_path / str(k)
         work.mkdir()
         start = time.perf_counter()
-        with subprocess.Popen(arguments, cwd=work, stderr=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            arguments, cwd=work, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear_interrupts
+        ) as process:
             if k:  # the first one is not disturbed
                 time.sleep(0.3 + dice.random() * seconds)  # Python's own start is over after 0.3 s
-                process.send_signal(signal.SIGINT)
+                for _ in range(dice.randint(1, 3)):  # of both kinds, also while the first is handled
+                    if dice.random() < 0.5:
+                        process.send_signal(dice.choice(interrupts.SIGNALS))
+                    else:
+                        with suppress(ProcessLookupError):
+                            os.killpg(process.pid, dice.choice(interrupts.SIGNALS))
+                    time.sleep(dice.choice([0, 0, 0.001, 0.05, 0.3]))
             said = process.communicate(timeout=120)[1]
         seconds = seconds or time.perf_counter() - start
         lines = [line for line in said.splitlines() if line.startswith("sketchpipe: ")]
         assert not re.search("Traceback|Exception ignored|Fatal", said)
-        assert (process.returncode, len(lines)) in ([(0, 0), (130, 1)] if k else [(0, 0)]), said
+        assert (process.returncode, len(lines)) in ([(0, 0), (130, 1), (143, 1)] if k else [(0, 0)]), said
 
 
 @pytest.mark.parametrize("name", ["train", "predict", "inspect"])

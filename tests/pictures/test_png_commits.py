@@ -220,3 +220,33 @@ def test_whatever_step_fails_the_set_that_stands_is_told_truly(tmp_path: Path, e
         assert files_of(to) == new
     assert step > 20
     assert len(told) == (2 if isinstance(error, OSError) else 0)
+
+
+def test_pictures_that_were_altered_before_their_commit_is_finished_are_not_put_in_place(
+    source: Path, pending: Path
+) -> None:
+    staged = pending / ".build" / "pictures-new"
+    for path in (next(staged.rglob("*.png")), staged / "index.csv"):
+        content = path.read_bytes()
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        with pytest.raises(DamagedError, match=r"pictures-new/.*: damaged; remove .*out and make the pictures again"):
+            write(source, pending, seed=1)
+        path.write_bytes(content)
+    assert not write(source, pending, seed=1)[1]
+
+
+@pytest.mark.parametrize("name", ["", "pictures-new", "pictures-old", "lock", "pictures-commit.json"])
+def test_pictures_are_not_written_through_a_link(source: Path, tmp_path: Path, name: str) -> None:
+    write(source, tmp_path / "out")
+    victim = tmp_path / "victim"
+    (victim / "pictures-new").mkdir(parents=True)
+    (victim / "pictures-new" / "precious.txt").write_text("precious")
+    place = tmp_path / "out" / ".build" / name
+    if place.is_dir():
+        shutil.rmtree(place)
+    place.unlink(missing_ok=True)
+    place.symlink_to(victim)
+    before = everything_in(victim), files_of(tmp_path / "out")
+    with pytest.raises(OutputError, match=f"^{place}: is a link.*; remove it, and run the command again"):
+        write(source, tmp_path / "out", seed=1)
+    assert (everything_in(victim), files_of(tmp_path / "out")) == before

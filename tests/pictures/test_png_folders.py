@@ -56,6 +56,37 @@ def test_the_same_bitmaps_give_the_same_files_whatever_the_threads(source: Path,
     assert {path: path.stat().st_mtime_ns for path in times} != times
 
 
+def overwrite(file: Path) -> None:
+    """Change a bitmap, and put the time back."""
+    before = file.stat()
+    with file.open("r+b") as opened:
+        opened.seek(-5, os.SEEK_END)
+        opened.write(b"other")
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_bitmaps_that_were_overwritten_are_written_again_though_their_time_was_put_back(
+    source: Path, tmp_path: Path
+) -> None:
+    write(source, tmp_path / "out")
+    overwrite(source / "cat.npy")
+    assert write(source, tmp_path / "out")[1]
+    assert not write(source, tmp_path / "out")[1]
+
+
+def test_bitmaps_that_change_while_they_are_read_replace_nothing(source: Path, tmp_path: Path) -> None:
+    write(source, tmp_path / "out", drawings_per_class=3)
+    before = files_of(tmp_path / "out")
+
+    def progress(_step: str, done: float, _total: float | None = None, /, **_how: str) -> None:
+        if done:
+            overwrite(source / "cat.npy")
+
+    with pytest.raises(InputError, match=r"cat\.npy: was changed while it was being read"):
+        write_folders([str(source)], tmp_path / "out", BitmapOptions(), progress=progress)
+    assert files_of(tmp_path / "out") == before
+
+
 def test_another_seed_divides_otherwise_and_the_whole_folder_is_replaced(source: Path, tmp_path: Path) -> None:
     write(source, tmp_path / "out")
     before = files_of(tmp_path / "out")

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from model.networks import make_config
-from model.runs.card import FORMAT_VERSION
+from model.runs.card import FORMAT_VERSION, RunCard
 from pipeline.storage.sealed import seal
 
 
@@ -16,7 +17,8 @@ def made(folder: Path, *scores: float, card: dict[str, Any] | None = None, **cha
     folder.mkdir(parents=True)
     settings = json.dumps({**json.loads(config.to_json()), **changes}).encode()
     (folder / "config.json").write_bytes(settings)
-    fields = {"shards": "shards/a", "shards_checksum": "aa", "finished": True, "format_version": FORMAT_VERSION}
+    named = RunCard("shards/a", "/shards/a", "aa", True, {}, finished=True, format_version=FORMAT_VERSION)
+    fields = asdict(named)
     proof = {"config_sha256": hashlib.sha256(settings).hexdigest()}
     (folder / "run.json").write_text(seal({**fields, **proof, **(card or {})}))
     lines = [

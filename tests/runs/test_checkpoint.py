@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from flax.traverse_util import unflatten_dict
+from safetensors.numpy import load
 
 from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_checkpoint
 from model.runs.find import find_runs, new_folder, newest_run
@@ -17,6 +19,7 @@ from model.runs.state import load_checkpoint, pack_state
 from model.training.choose import Plan, newest_unfinished, unfinished_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import seal
+from tests.runs.fresh_runs import fresh_run
 from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, state_of
 
 
@@ -32,10 +35,19 @@ def test_a_checkpoint_gives_back_every_array_of_the_state_and_the_position(saved
     assert position == AT
 
 
-def test_without_a_state_to_compare_it_gives_the_arrays_as_nested_dictionaries(saved: Path) -> None:
-    found, _ = load_checkpoint(saved)
-    assert_same(found["params"], state_of().params)
-    assert_same(found["batch_stats"], state_of().batch_stats)
+def test_without_a_state_to_compare_it_gives_the_arrays_as_nested_dictionaries(tmp_path: Path) -> None:
+    last = fresh_run(tmp_path / "run", "sketchnet").last_checkpoint()
+    assert last is not None
+    found, _ = load_checkpoint(last)
+    arrays = load((last / ARRAYS).read_bytes())
+    nested = unflatten_dict(arrays, sep="/")
+    assert_same(found["params"], nested["params"])
+    assert_same(found["batch_stats"], nested["batch_stats"])
+
+
+def test_without_a_state_to_compare_a_network_of_other_shapes_is_refused_too(saved: Path) -> None:
+    with pytest.raises(MismatchError, match=r"batch_stats/.* in the file, .* expected.*use the version of sketchpipe"):
+        load_checkpoint(saved)
 
 
 def test_a_checkpoint_of_another_network_is_refused(saved: Path) -> None:

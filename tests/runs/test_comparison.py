@@ -102,7 +102,7 @@ def test_settings_are_ranked_by_their_mean_over_seeds(tmp_path: Path) -> None:
     first, second = ranked(seeded(tmp_path), ["lr", "seed"])
     assert (first.values, first.mean) == ({"lr": 0.001}, pytest.approx(0.75))
     assert (second.values, second.mean) == ({"lr": 0.01}, pytest.approx(0.7))
-    assert [line.split() for line in seeds_table([first, second]).splitlines()] == [
+    assert [line.split() for line in seeds_table([first, second])] == [
         ["lr", "mean", "top-1", "lowest", "highest", "seeds"],
         ["0.001", "75.0%", "70.0%", "80.0%", "2", "of", "2"],
         ["0.01", "70.0%", "50.0%", "90.0%", "2", "of", "2"],
@@ -134,7 +134,7 @@ def test_a_setting_of_which_a_seed_diverged_comes_after_those_that_are_whole(tmp
     for one in settings:
         one.values["batch"] = 32  # type: ignore[index] # a dictionary here
     table = grid(settings, ("lr", [0.01, 0.001]), ("batch", [32, 64]))
-    assert [line.split() for line in table.splitlines()] == [
+    assert [line.split() for line in table] == [
         ["lr", "\\", "batch", "32", "64"],
         ["0.01", "70.0%,", "1", "diverged", "-"],
         ["0.001", "75.0%", "-"],

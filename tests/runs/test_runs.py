@@ -162,10 +162,13 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             "damaged: run.json does not match its checksum",
         ),
         (overwrite("run.json", b"[" * 100_000), "damaged: run.json is no JSON object"),
-        (in_place_of("run.json"), "damaged: run.json cannot be read (Is a directory)"),
+        (in_place_of("run.json"), "damaged: run.json is a folder, not a file"),
         (lambda run: (run / "run.json").unlink(), "damaged: run.json is missing"),
         (lambda run: (run / "config.json").unlink(), "damaged: config.json is missing"),
-        (overwrite("config.json", b'{"network": 3}'), "damaged: config.json lacks network, classes, epochs"),
+        (
+            overwrite("config.json", b'{"network": 3}'),
+            "damaged: config.json has a field that is wrong (classes is missing)",
+        ),
         (lambda run: (run / "metrics.jsonl").unlink(), "damaged: metrics.jsonl is missing"),
         (
             overwrite("metrics.jsonl", b'{"epoch": 0}\n{"ep'),
@@ -176,7 +179,7 @@ def in_place_of(name: str) -> Callable[[Path], object]:
             "finished: metrics.jsonl: skipped lines 2, 3, 4, not the metrics of an epoch",
         ),
         (overwrite("metrics.jsonl", b"\n"), "damaged: metrics.jsonl has no line of an epoch"),
-        (in_place_of("metrics.jsonl"), "damaged: metrics.jsonl cannot be read (Is a directory)"),
+        (in_place_of("metrics.jsonl"), "damaged: metrics.jsonl is a folder, not a file"),
         (lambda run: flip(run / "run.json", b"finished"), "damaged: run.json does not match its checksum"),
         (
             lambda run: flip(run / "config.json", b"palette"),

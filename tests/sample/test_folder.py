@@ -34,3 +34,13 @@ def test_numbers_that_are_too_small_make_no_folder(tmp_path: Path, wrong: dict[s
     with pytest.raises(UsageError, match="expected"):
         make_sample(tmp_path / "s", **wrong)
     assert not (tmp_path / "s").exists()
+
+
+@pytest.mark.parametrize("mark", [b"\xff", b"", b"x" * 100_000])
+def test_a_mark_that_is_no_text_of_ours_means_that_the_sample_is_made_anew(tmp_path: Path, mark: bytes) -> None:
+    assert make_sample(tmp_path, drawings_per_class=1)
+    whole = (tmp_path / SAMPLE_MARK).read_bytes()
+    (tmp_path / SAMPLE_MARK).write_bytes(mark)
+    assert make_sample(tmp_path, drawings_per_class=1)
+    assert (tmp_path / SAMPLE_MARK).read_bytes() == whole
+    assert not make_sample(tmp_path, drawings_per_class=1)

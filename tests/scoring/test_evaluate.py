@@ -2,6 +2,7 @@ import itertools
 import json
 import math
 import shutil
+import tracemalloc
 from pathlib import Path
 
 import jax
@@ -84,6 +85,32 @@ def test_scores_of_parts_add_up_to_those_of_the_whole() -> None:
     for name in ("loss", "map3"):  # summed in another order
         assert found.pop(name) == pytest.approx(whole.pop(name))
     assert found == whole
+
+
+def test_the_confusions_of_many_batches_are_those_of_all_drawings() -> None:
+    dice = np.random.default_rng(2)
+    logits, labels = dice.normal(size=(900, 4)).astype(np.float32), dice.integers(0, 4, 900).astype(np.int32)
+    cuts = [0, *np.sort(dice.integers(0, 900, 60)).tolist(), 900]
+    found = sum((score(logits[a:b], labels[a:b], WORDS) for a, b in itertools.pairwise(cuts)), Scores.of_none(WORDS))
+    confusion = np.zeros((4, 4), np.int64)
+    np.add.at(confusion, (labels, logits.argmax(axis=1)), 1)
+    assert found.confusion.tolist() == confusion.tolist()
+    assert found.drawings.tolist() == confusion.sum(axis=1).tolist()
+    assert found.right.tolist() == confusion.diagonal().tolist()
+    assert len(found.cells) < 5
+
+
+def test_scoring_10_000_classes_takes_no_memory_for_each_pair_of_classes() -> None:
+    classes, dice = tuple(str(k) for k in range(10_000)), np.random.default_rng(3)
+    logits = [dice.normal(size=(16, 10_000)).astype(np.float32) for _ in range(4)]
+    labels = dice.integers(0, 10_000, 16).astype(np.int32)
+    tracemalloc.start()
+    try:
+        found = sum((score(one, labels, classes) for one in logits), Scores.of_none(classes))
+        assert found.as_dict()["drawings"] == 64
+        assert tracemalloc.get_traced_memory()[1] < 30e6  # a matrix takes 800 MB
+    finally:
+        tracemalloc.stop()
 
 
 def test_labels_whose_probabilities_are_all_0_keep_their_order_in_a_mirror_too() -> None:

@@ -1,6 +1,8 @@
 """Sources of a few lines, builds of them, and what is in a folder of shards as pyarrow alone reads it."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -103,3 +105,17 @@ def counts_of(manifest: Manifest) -> dict[str, tuple[int, int, int, int, int]]:
         )
         for source in manifest.sources
     }
+
+
+def peak_bytes(*arguments: str) -> tuple[int, int, str]:
+    """The exit code of a command, the most memory that it had, and what it said."""
+    # Not ru_maxrss, which on Linux begins with the size of whoever started the process.
+    program = (
+        "import atexit, pathlib\n"
+        "from pipeline.cli.main import main\n"
+        "status = pathlib.Path('/proc/self/status')\n"
+        "atexit.register(lambda: print(status.read_text().split('VmHWM:')[1].split()[0]))\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    return done.returncode, 1024 * int(done.stdout), done.stderr

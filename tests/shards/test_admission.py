@@ -245,5 +245,5 @@ def test_what_is_taken_is_what_the_slow_rule_takes(tmp_path: Path, seed: int) ->
 def test_more_words_than_labels_can_number_are_an_error(tmp_path: Path) -> None:
     lines = b"".join(record(f"word {number}", number) for number in range((1 << 16) + 1))
     source = write(tmp_path / "words", many=lines)
-    with pytest.raises(InputError, match="65,537 words, but at most 65,536 classes"):
+    with pytest.raises(InputError, match=r"many\.ndjson: more than 65,536 words, the most classes: choose with --c"):
         build(source, tmp_path / "out")

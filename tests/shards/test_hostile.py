@@ -26,7 +26,7 @@ NAMES = [
     "a/b",
     "a\\b",
     "nul\0byte",
-    "x" * 300,
+    "x" * 256,
     "CON",
     "con.txt",
     "😀 emoji 👩‍🚀",

@@ -110,13 +110,13 @@ def parse_line(line: bytes) -> dict[str, Any]:
     if len(fields) < sum(name in KNOWN for name, _ in pairs):
         raise ValueError("a field twice")
     word = fields.get("word")
-    if not is_string(word) or not word:
+    if not is_string(word) or not word or len(word.encode()) > 256:
         raise ValueError("word")
     drawing = parse_drawing(fields.get("drawing"), text)
     country, key_id = fields.get("countrycode"), parse_key_id(fields.get("key_id"))
     return {
         "word": word,
-        "countrycode": country if is_string(country) else None,
+        "countrycode": country if is_string(country) and len(country.encode()) <= 8 else None,
         "recognized": parse_recognized(fields.get("recognized")),
         "timestamp": parse_timestamp(fields.get("timestamp"), text),
         "key_id": content_hash(word, drawing) if key_id is None else key_id,
@@ -218,6 +218,8 @@ def parse_key_id(value: Any) -> int | None:
         return None
     if re.fullmatch("[0-9]+", value) and int(value) < 1 << 64:
         return int(value)
+    if len(value.encode()) > 256:
+        return None
     return int.from_bytes(hashlib.blake2b(value.encode(), digest_size=8).digest(), "little")
 
 

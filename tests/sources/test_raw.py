@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UsageError
+from pipeline.sources.limits import MAX_POINTS, MAX_RAW_POINTS
 from pipeline.sources.raw import simplify
 from pipeline.sources.scanner import faults
 from pipeline.sources.scanner import raw_strokes as rk
@@ -191,15 +192,15 @@ def test_a_line_too_long_to_sample_is_refused_and_needs_no_more_memory() -> None
 
 
 def test_more_points_than_a_shard_can_count_are_refused() -> None:
-    dots = faults.MAX_POINTS // 2
+    dots = MAX_POINTS // 2
     assert len(scan(b"[" + b",".join([b"[[1],[2],[3]]"] * dots) + b"]")[0]) == dots
     refused = scan(b"[" + b",".join([b"[[1],[2],[3]]"] * (dots + 1)) + b"]")[1]
-    assert refused == (faults.TOO_MANY, faults.MAX_POINTS, 0, 0)
+    assert refused == (faults.TOO_MANY, MAX_POINTS, 0, 0)
 
 
-def test_more_points_than_a_line_can_hold_are_refused() -> None:
-    ones = b"1," * rk.MAX_RAW_POINTS + b"1"
-    assert scan(b"[[[" + b"],[".join([ones] * 3) + b"]]]")[1] == (faults.TOO_LONG, faults.MAX_LINE_BYTES, 0, 0)
+def test_more_points_than_a_raw_drawing_may_have_are_refused() -> None:
+    ones = b"1," * MAX_RAW_POINTS + b"1"
+    assert scan(b"[[[" + b"],[".join([ones] * 3) + b"]]]")[1] == (faults.TOO_MANY, MAX_RAW_POINTS, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.errors import InputError
 from tests.sources.compressed_files import LARGE, LEGAL, TEXT, flushed, read_all, zstd
 
 pytestmark = pytest.mark.long
@@ -129,11 +130,9 @@ def test_a_window_beyond_128_mib_and_a_dictionary_are_refused_with_a_remedy(path
     assert zstandard.get_frame_parameters(bytes(frame)).window_size == len(LARGE)  # one segment needs no more
     # A frame header without content size: descriptor 0, and a window of 2**28.
     path.write_bytes(b"\x28\xb5\x2f\xfd\x00" + bytes([(28 - 10) << 3]) + b"\x01\0\0")
-    content, damage, _ = read_all(path)
-    assert (content, damage) == (
-        b"",
-        "its zstd frame at byte 0 needs a window of 256 MiB, more than 128; compress it anew with --long=27 or less",
-    )
+    too_large = "its zstd frame at byte 0 needs a window of 256 MiB, more than 128; compress it anew with --long=27"
+    with pytest.raises(InputError, match=too_large):
+        read_all(path)
     path.write_bytes(b"\x28\xb5\x2f\xfd\x00" + bytes([(27 - 10) << 3]) + b"\x01\0\0")
     assert read_all(path) == (b"", None, "zstd")
     dictionary = zstandard.train_dictionary(2000, [TEXT[k : k + 100] for k in range(0, 1000, 7)] * 20)
@@ -148,7 +147,10 @@ def test_any_bytes_behind_a_magic_number_end_in_damage_or_a_stream(
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "anything"
     path.write_bytes(magic + rest)
-    content, damage, kind = read_all(path)
+    try:
+        content, damage, kind = read_all(path)
+    except InputError:  # a window of more than 128 MiB
+        return
     assert kind in ("gzip", "zstd")
     if kind == "gzip" and damage is None:
         assert content == gzip.decompress(magic + rest)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.storage.reading import UnfitFileError, open_readable, open_regular, read_limited, read_named_text
+from pipeline.storage.reading import UnfitFileError, open_readable, open_regular, read_limited, read_list
 
 
 def test_a_regular_file_is_read(tmp_path: Path) -> None:
@@ -61,12 +61,12 @@ def test_a_list_may_come_through_a_pipe_and_not_from_a_device(tmp_path: Path) ->
     reading, writing = os.pipe()
     os.write(writing, "\ufeffcat\nkäse\n".encode())
     os.close(writing)
-    assert read_named_text(Path(f"/dev/fd/{reading}")) == "cat\nkäse\n"
+    assert read_list(Path(f"/dev/fd/{reading}")) == ["cat", "käse"]
     os.close(reading)
     (tmp_path / "link").symlink_to("/dev/zero")
     for device in (Path("/dev/zero"), tmp_path / "link"):
         with pytest.raises(UnfitFileError, match="is a device, not a file"):
-            read_named_text(device)
+            read_list(device)
 
 
 def test_a_terminal_is_read_to_its_end() -> None:

@@ -22,8 +22,10 @@ from google.protobuf.message import DecodeError
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 
 from pipeline.storage.files import Output, sync, write_file
+from pipeline.storage.reading import read_limited
 
 _NAME = re.compile(r"events\.out\.tfevents\.(\d{6})")  # TensorBoard looks for "tfevents"
+_LIMIT = 1 << 30  # bytes of an event file; that of ten epochs with pictures has 5,000,000
 _HEAD = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
 
@@ -65,7 +67,7 @@ def read_events(folder: Path, until: int) -> list[Any]:
         return []
     events = []
     with contextlib.suppress(DecodeError):  # a complete record that is not an event
-        for content in _contents(files[-1].read_bytes()):
+        for content in _contents(read_limited(files[-1], _LIMIT, link=False)):
             events.append(Event.FromString(content))  # noqa: PERF401 - events before the error are kept
     return [event for event in events if event.HasField("summary") and event.step <= until]
 
@@ -76,6 +78,8 @@ def write_events(folder: Path, events: Sequence[Any]) -> EventFile:
     Raises:
         OSError: it cannot be written; the old file is unchanged.
     """
+    if folder.is_symlink():
+        raise FileExistsError(None, "is a link where a folder belongs", str(folder))
     folder.mkdir(exist_ok=True)  # without its parents: the run's folder may have been removed
     old = _files(folder)
     number = int(old[-1].name[-6:]) + 1 if old else 1
@@ -102,7 +106,7 @@ def _files(folder: Path) -> list[Path]:
     """The event files in a folder, the newest last; there are several if a process was killed while it rewrote one."""
     if not folder.is_dir():
         return []
-    return sorted(entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name) and entry.is_file())
+    return sorted(entry for entry in folder.iterdir() if _NAME.fullmatch(entry.name) and not entry.is_symlink())
 
 
 def _record(event: Any) -> bytes:

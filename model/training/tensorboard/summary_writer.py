@@ -62,6 +62,7 @@ POINTS = 20  # points per epoch of the curves within an epoch
 PICTURES = 8  # the most epochs with pictures, not counting the first: TensorBoard shows ten of a tag
 DRAWINGS = 30  # drawings in a picture
 CONFUSIONS = 20  # rows in the table of confusions
+MATRIX_CLASSES = 1024  # with more classes there is no matrix, whose picture would take more than 12 MB
 
 
 class SummaryWriter(Writer):
@@ -140,8 +141,9 @@ class SummaryWriter(Writer):
             validation = _scalars("validation", metrics)
             if scores is not None and self._has_pictures(epoch):
                 words = self._run.config.classes
-                validation.append(_image("pictures/confusion", matrix_picture(scores.confusion, words)))
-                validation.append(_text("confusions", confusions_table(scores.confusion, words)))
+                if len(words) <= MATRIX_CLASSES:
+                    validation.append(_image("pictures/confusion", matrix_picture(scores.confusion, words)))
+                    validation.append(_text("confusions", confusions_table(scores.confusion, words)))
                 if self._validated is not None:
                     validation.append(_image("pictures/drawings", self._validated))
             self._validated = None

@@ -15,7 +15,7 @@ import numpy as np
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
 from pipeline.sources.compressed import BrokenStreamError
-from pipeline.sources.scanner.faults import MAX_LINE_BYTES
+from pipeline.sources.limits import MAX_LINE_BYTES
 
 _BOM = b"\xef\xbb\xbf"
 _DRAWING, _RECOGNIZED, _TIMESTAMP, _WORD, _TEXT = range(5)  # how a column is written

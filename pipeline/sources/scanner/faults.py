@@ -7,7 +7,7 @@ shows. `rejects.py` holds the message of each code.
 # JSON itself.
 SYNTAX, TRUNCATED, NOT_UTF8, CONTROL, ESCAPE, SURROGATE, NUMBER, DEPTH = range(1, 9)
 # The object, and fields other than the drawing.
-NOT_OBJECT, TWICE, MISSING, WRONG_TYPE, EMPTY_WORD = range(20, 25)
+NOT_OBJECT, TWICE, MISSING, WRONG_TYPE, EMPTY_WORD, LONG_WORD = range(20, 26)
 # The drawing.
 NO_STROKES, NOT_STROKE, LIST_COUNT, RAW_STROKE, NO_POINTS, LENGTHS, NOT_INTEGER, OUT_OF_RANGE, TOO_MANY = range(30, 39)
 TOO_LONG = 40
@@ -24,10 +24,6 @@ OTHER_FORM = 60
 # points of three numbers. The last two are of a whole drawing: lists of numbers without strokes, three each or not.
 RAW, LISTS, PAIRS, LIST_OBJECTS, POINT_OBJECTS, TRIPLES, NO_STROKE, NO_STROKE_TRIPLES = range(8)
 
-MAX_DEPTH = 64
-MAX_POINTS = 65_535  # a shard stores the ends of strokes as uint16
-MAX_LINE_BYTES = 1 << 20  # Google's longest raw line has 37,210 bytes
-
 FIELDS = ("word", "countrycode", "timestamp", "recognized", "key_id", "drawing")
 WORD, COUNTRYCODE, TIMESTAMP, RECOGNIZED, KEY_ID, DRAWING, UNKNOWN = range(7)
 
@@ -37,3 +33,4 @@ UNREADABLE, EMPTY, NOT_A_NUMBER, OTHER_TYPE = range(4)
 CANVAS = 1 << 16  # the coordinates are neither raw nor whole and in 0-255, and were simplified
 TWO_EACH, THREE_EACH = 1 << 17, 1 << 18  # every stroke has two points, or three, so that it could be a list of points
 POINTS = 1 << 19  # every stroke is a list of [x, y] points, which no list of x and list of y can be
+LONG_COUNTRYCODE, LONG_KEY_ID = 1 << 21, 1 << 22  # the value is longer than its limit and was read as null

@@ -77,6 +77,25 @@ def field_of(buf: UInt8Array, i: int) -> int:
 
 
 @inner_kernel
+def is_longer(buf: UInt8Array, i: int, end: int, limit: int) -> bool:
+    """Whether the validated text of a string from `i` to before `end` has more than `limit` bytes of UTF-8."""
+    if end - i <= limit:  # an escape is never shorter than what it stands for
+        return False
+    count = int64(0)
+    while i < end and count <= limit:
+        size = 1
+        if buf[i] == 92:
+            size = 2
+            if buf[i + 1] == 117:
+                size = 6
+                code = scan_hex4(buf, i + 2)
+                count += int64(code >= 0x80) + int64(code >= 0x800 and not 0xD800 <= code < 0xE000)  # a pair has 4
+        i += size
+        count += 1
+    return count > limit
+
+
+@inner_kernel
 def scan_key_id(buf: UInt8Array, i: int, key_ids: UInt64Array, row: int) -> int:
     """Read a key_id, a string of digits or a whole number of up to 64 bits, into `key_ids[row]`; else return -1."""
     quoted = buf[i] == QUOTE

@@ -12,11 +12,11 @@ from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inner_kernel
+from pipeline.sources.limits import MAX_DEPTH
 from pipeline.sources.scanner.faults import (
     CONTROL,
     DEPTH,
     ESCAPE,
-    MAX_DEPTH,
     NOT_UTF8,
     NUMBER,
     SURROGATE,

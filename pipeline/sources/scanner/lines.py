@@ -5,6 +5,7 @@ from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inlined_kernel, inner_kernel, kernel
+from pipeline.sources.limits import MAX_COUNTRYCODE_BYTES, MAX_LINE_BYTES, MAX_WORD_BYTES
 from pipeline.sources.scanner.columns import (
     COUNTRY_END,
     COUNTRY_START,
@@ -24,7 +25,8 @@ from pipeline.sources.scanner.faults import (
     DRAWING,
     EMPTY_WORD,
     KEY_ID,
-    MAX_LINE_BYTES,
+    LONG_COUNTRYCODE,
+    LONG_WORD,
     MISSING,
     NOT_OBJECT,
     OTHER_FORM,
@@ -39,6 +41,7 @@ from pipeline.sources.scanner.fields import (
     NAME_BYTES,
     NO_TIMESTAMP,
     field_of,
+    is_longer,
     plain_name,
     scan_key_id,
     scan_plain_timestamp,
@@ -96,7 +99,9 @@ def scan_field(
                 return j
     elif c == QUOTE:
         j = scan_string(buf, i, start, fault)
-        if j >= 0:
+        if j >= 0 and is_longer(buf, i + 1, j - 1, MAX_COUNTRYCODE_BYTES):
+            rows[ROW_NOTES, row] |= LONG_COUNTRYCODE
+        elif j >= 0:
             rows[COUNTRY_START, row] = i + 1
             rows[COUNTRY_END, row] = j - 1
         return j
@@ -119,6 +124,8 @@ def scan_word(
     j = scan_string(buf, i, start, fault)
     if j == i + 2 and needs_word:
         return fail(fault, EMPTY_WORD)
+    if j >= 0 and is_longer(buf, i + 1, j - 1, MAX_WORD_BYTES):
+        return fail(fault, LONG_WORD, MAX_WORD_BYTES)
     rows[WORD_START, row] = i + 1
     rows[WORD_END, row] = j - 1
     return j

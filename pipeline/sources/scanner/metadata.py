@@ -9,18 +9,20 @@ from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array, UInt64Array
 from pipeline.jit import inner_kernel
+from pipeline.sources.limits import MAX_KEY_ID_BYTES
 from pipeline.sources.scanner.columns import NUMBER_KEY, ROW_KEY, ROW_NOTES, ROW_RECOGNIZED, ROW_TIMESTAMP, TEXT_KEY
 from pipeline.sources.scanner.faults import (
     COUNTRYCODE,
     EMPTY,
     KEY_ID,
+    LONG_KEY_ID,
     NOT_A_NUMBER,
     OTHER_TYPE,
     RECOGNIZED,
     TIMESTAMP,
     UNREADABLE,
 )
-from pipeline.sources.scanner.fields import NO_TIMESTAMP, micros_since_1970
+from pipeline.sources.scanner.fields import NO_TIMESTAMP, is_longer, micros_since_1970
 from pipeline.sources.scanner.json_values import MINUS, NINE, PLUS, POINT, QUOTE, ZERO, scan_constant, skip_value
 from pipeline.sources.scanner.raw_strokes import scan_float
 
@@ -200,6 +202,9 @@ def scan_other_value(
         if micros != NO_TIMESTAMP:
             return end
     elif name == KEY_ID:
+        if is_text and is_longer(buf, i + 1, end - 1, MAX_KEY_ID_BYTES):
+            rows[ROW_NOTES, row] |= LONG_KEY_ID
+            return end
         if is_text:
             rows[ROW_KEY, row] = TEXT_KEY
             key_ids[row] = (uint64(i + 1) << uint64(32)) | uint64(end - 1)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
+from pipeline.sources.limits import MAX_POINTS, MAX_RAW_POINTS
 from pipeline.sources.scanner.faults import (
     CANVAS,
     DRAWING,
@@ -17,8 +18,6 @@ from pipeline.sources.scanner.faults import (
     LIST_OBJECTS,
     LISTS,
     LONG_PATH,
-    MAX_LINE_BYTES,
-    MAX_POINTS,
     NO_POINTS,
     NO_STROKE,
     NO_STROKE_TRIPLES,
@@ -33,7 +32,6 @@ from pipeline.sources.scanner.faults import (
     RAW,
     THREE_EACH,
     THREES,
-    TOO_LONG,
     TOO_MANY,
     TRIPLES,
     TRUNCATED,
@@ -180,7 +178,7 @@ def scan_shape(
         return fail(fault, NO_STROKES)
     ends_of_strokes = stroke_end[size[0] :]
     strokes, points, count = 0, 0, 0
-    least, most = MAX_LINE_BYTES, 0  # points of a stroke
+    least, most = MAX_RAW_POINTS, 0  # points of a stroke
     while True:
         to_x, to_y = raw_x[points:], raw_y[points:]
         if shape in (RAW, LISTS):
@@ -194,7 +192,7 @@ def scan_shape(
         points += count
         least, most = min(least, count), max(most, count)
         if points > len(raw_x):
-            return fail(fault, TOO_LONG, MAX_LINE_BYTES) if shape == RAW else fail(fault, TOO_MANY, MAX_POINTS)
+            return fail(fault, TOO_MANY, MAX_RAW_POINTS)
         ends_of_strokes[strokes] = points
         strokes += 1
         i = skip_space(buf, i)

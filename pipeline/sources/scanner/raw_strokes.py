@@ -10,10 +10,10 @@ import numpy as np
 
 from pipeline.arrays import Float64Array, Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
+from pipeline.sources.limits import MAX_RAW_POINTS
 from pipeline.sources.scanner.faults import (
     LENGTHS,
     LIST_COUNT,
-    MAX_LINE_BYTES,
     NO_POINTS,
     NOT_FINITE,
     NOT_NUMBER,
@@ -47,7 +47,6 @@ Scratch = tuple[Float64Array, Float64Array, Float64Array, Float64Array, Int64Arr
 X, Y, T = range(3)
 TIMES_OF_STROKE = 3  # the number for the list of times in NOT_STROKE, where 2 means the stroke itself
 
-MAX_RAW_POINTS = MAX_LINE_BYTES // 6  # a point takes at least three digits and three commas
 ENOUGH_DIGITS = 10**17  # digits are added to a mantissa below this only, so that it stays within int64
 POWERS = np.array([float(f"1e{power}") for power in range(309)])
 EXACT_POWER = 22  # 10**22 is the largest power of ten that a float64 holds exactly

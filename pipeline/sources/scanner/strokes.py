@@ -13,11 +13,11 @@ from numpy import int64, uint64
 
 from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.jit import inlined_kernel, inner_kernel
+from pipeline.sources.limits import MAX_POINTS
 from pipeline.sources.scanner.faults import (
     DRAWING,
     LENGTHS,
     LIST_COUNT,
-    MAX_POINTS,
     NO_POINTS,
     NO_STROKES,
     NOT_INTEGER,
