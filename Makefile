@@ -24,13 +24,13 @@ SKETCHPIPE := $(BIN)/sketchpipe
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint docs bench-render bench-shards bench-feed kill clean
+.PHONY: help install sketches shards train evaluate predict test lint docs bench-render bench-shards bench-feed faults clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests, in an environment with what they need"
 	@echo "make install, sketches, shards, evaluate, predict, lint, docs, clean: one stage each"
-	@echo "make bench-render, bench-shards, bench-feed, kill: measurements, the last three on SKETCHES"
+	@echo "make bench-render, bench-shards, bench-feed: measurements, the last two on SKETCHES; make faults: trials"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
 
@@ -83,9 +83,9 @@ bench-shards: sketches
 bench-feed: sketches
 	@$(BIN)/python benchmarks/feed.py "$(SKETCHES)"
 
-# Kills builds at 100 random moments, and checks the result.
-kill: sketches
-	@$(BIN)/python benchmarks/kill.py "$(SKETCHES)"
+# Kills commands, fails disks, flips bits and sends signals, and checks what is left; takes an hour or two.
+faults: install
+	@$(BIN)/python benchmarks/faults.py
 
 # Removes caches and build folders; keeps sketches, shards and runs.
 clean:

@@ -49,15 +49,12 @@ class Finished:
         return (named or lines or [f"exit code {self.code}, no message"])[-1]
 
 
-def run_child(
-    command: Sequence[str], *, cores: int | None = None, kill_after: float | None = None, most_bytes: int | None = None
-) -> Finished:
+def run_child(command: Sequence[str], *, cores: int | None = None, most_bytes: int | None = None) -> Finished:
     """Run a command to its end.
 
     Args:
         command: the program and its arguments; Python finds the project from any working folder.
         cores: the number of cores on which it may run; None for all.
-        kill_after: the seconds after which it gets SIGKILL if it still runs.
         most_bytes: the resident memory above which it gets SIGKILL; on Linux only.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
@@ -67,18 +64,17 @@ def run_child(
             child = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
         killed = None
         try:
-            # Polled, because no other call returns a child's resource usage and has a timeout.
+            # Polled, because its memory is looked at meanwhile.
             while True:
                 pid, status, usage = os.wait4(child.pid, os.WNOHANG)
                 seconds = time.perf_counter() - start
                 if pid:
                     break
                 if killed is None:
-                    killed = _reason(child.pid, seconds, kill_after, most_bytes)
+                    killed = _reason(child.pid, most_bytes)
                     if killed is not None:
                         os.kill(child.pid, signal.SIGKILL)
-                left = _POLL_SECONDS if kill_after is None or killed else kill_after - seconds
-                time.sleep(min(_POLL_SECONDS, max(left, 0)))
+                time.sleep(_POLL_SECONDS)
         except BaseException:
             child.kill()
             child.wait()
@@ -91,10 +87,8 @@ def run_child(
     return Finished(seconds, cpu, usage.ru_maxrss * unit, child.returncode, killed, said)
 
 
-def _reason(pid: int, seconds: float, kill_after: float | None, most_bytes: int | None) -> str | None:
+def _reason(pid: int, most_bytes: int | None) -> str | None:
     """The reason to kill the process now, or None."""
-    if kill_after is not None and seconds >= kill_after:
-        return f"killed after {kill_after:.3f} s"
     if most_bytes is not None and _resident(pid) > most_bytes:
         return f"stopped: it used more than {most_bytes / 1e9:g} GB of memory"
     return None

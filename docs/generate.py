@@ -1,4 +1,4 @@
-"""Writes the generated parts of the pages: the command reference of cli.md, the layers and modules of design.md.
+"""Writes the generated parts of the pages: the commands of cli.md, the modules of design.md, the trials of trust.md.
 
 Without --check it also writes what the networks cost, to model/costs.json; tests/test_networks.py checks that file.
 
@@ -58,6 +58,7 @@ def main() -> None:
             "pipeline": lambda: modules("pipeline"),
             "model": lambda: modules("model"),
         },
+        "docs/trust.md": {"trials": trials},
     }
     stale = []
     for page, generated in parts.items():
@@ -101,6 +102,26 @@ def with_part(text: str, name: str, part: str, page: str) -> str:
     if text.count(begin) != 1 or text.count(end) != 1:
         sys.exit(f"{page}: the markers of the generated part {name!r} are missing or stand twice")
     return f"{text.partition(begin)[0]}{begin}\n{part.strip()}\n\n{end}{text.partition(end)[2]}"
+
+
+def trials() -> str:
+    """The table of trials of docs/faults.json, which benchmarks/faults.py writes."""
+    rows = json.loads((ROOT / "docs" / "faults.json").read_text(encoding="utf-8"))
+    if not rows:
+        return "No trials are recorded."
+    total = sum(row["trials"] for row in rows.values())
+    faults = sum(len(row["faults"]) for row in rows.values())
+    machines = ", ".join(sorted({row["machine"] for row in rows.values()}))
+    lines = [f"| {_cell(name)} | {' | '.join(map(_cell, row['cells'][:3]))} |" for name, row in rows.items()]
+    return "\n".join(
+        [
+            f"{total:,} trials, {faults:,} faults. {machines}.",
+            "",
+            "| piece | trials | ended | faults |",
+            "|---|---|---|---|",
+            *lines,
+        ]
+    )
 
 
 def commands() -> str:
