@@ -16,7 +16,7 @@ from pipeline.shards.build import WRITING, versions
 from pipeline.shards.find import existing_folder
 from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
-from pipeline.shards.journal import Journal
+from pipeline.shards.journal import JOURNAL, Journal, is_of_build
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
@@ -77,6 +77,7 @@ def repair_folder(
     origin = read_origin(folder)
     manifest, damaged = _damage(folder, origin)
     if not damaged:
+        _discard_leftovers(folder)
         return []
     names = {damage.name for damage in damaged}
     for name in names:
@@ -100,6 +101,13 @@ def repair_folder(
     proved = [counted(count, noun) for count, noun in ((intact, "intact shard"), (len(sources), "source")) if count]
     tell(f"{folder}: proved by hash: {' and '.join(proved) or 'the recorded manifest'}; rebuilt: {_few(names)}")
     return damaged
+
+
+def _discard_leftovers(folder: Path) -> None:
+    """Remove what a repair left that was killed after its last shard was in place, but no interrupted build's work."""
+    with locked(folder):
+        if not is_of_build(SHARDS.work_path(folder) / JOURNAL):
+            SHARDS.discard(folder)
 
 
 def _damage(folder: Path, origin: Origin | None) -> tuple[Manifest | None, list[Damage]]:
@@ -197,7 +205,7 @@ def _rebuild(
     staged, work = SHARDS.staged_path(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
     options, compares = options_of(manifest.options), bool(manifest.keyless_duplicates and plans)
-    journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
+    journal = Journal(work / JOURNAL, {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
         sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
         only=None if compares else plans, workers=workers, keep_going=bool(manifest.damaged_files), progress=progress,
