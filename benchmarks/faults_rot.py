@@ -225,7 +225,7 @@ def numba_cache(world: World) -> Iterator[Row]:
         if path not in used:
             path.unlink()
     cache.rename(whole)
-    for _ in range(world.count(300)):
+    for _ in range(world.count(120 if world.is_sample else 300)):  # each in a process that loads everything anew
         replaced(cache, whole)
         state = world.state
         shutil.rmtree(state)
