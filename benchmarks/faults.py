@@ -5,8 +5,8 @@
 A PIECE is the beginning of a name that --list prints, such as "disk:" or "flips: runs"; without one, all are run, each
 in less than ten minutes. Faults are found at disk operations by a library of faults_shim.c, compiled when it is needed;
 without a C compiler, and on macOS, these pieces are skipped. --trials bounds the trials of each kind in a piece;
---quick takes a sample in some three minutes, of all pieces but the costliest. --json adds the rows to a file, from which `make docs`
-writes the table of docs/trust.md. The exit code is 1 if a fault was found.
+--quick takes a sample in some three minutes, of all pieces but the costliest. --json adds the rows to a file, from
+which `make docs` writes the table of docs/trust.md. The exit code is 1 if a fault was found.
 """
 
 import argparse
