@@ -28,7 +28,7 @@ from faults_world import World
 from machine import machine, say
 
 PACKAGES = ("sketchpipe", "numpy", "pyarrow", "numba", "jax")
-COSTLIEST = ("disk: export", "disk: sweep", "signals: sweep")  # compile networks again and again; not in a sample
+COSTLIEST = ("disk: export", "disk: sweep", "signals: train", "signals: sweep")  # not in a sample
 MEMORY = Path("/dev/shm")  # where a sync takes no time: what was not synced is known to the shim, not to the disk
 
 
@@ -102,13 +102,12 @@ def cells(row: Row) -> list[str]:
     if row.skipped:
         return [row.what, f"skipped: {row.skipped}", "", "", ""]
     injected, outcomes = (
-        ", ".join(f"{name} {count:,}" for name, count in sorted(counter.items()))
-        for counter in (row.injected, row.outcomes)
+        [f"{name} {count:,}" for name, count in sorted(counter.items())] for counter in (row.injected, row.outcomes)
     )
     return [
         row.what,
-        f"{row.trials:,}: {injected}",
-        "; ".join(filter(None, (outcomes, row.note))),
+        f"{row.trials:,}: {', '.join(injected)}",
+        "; ".join(filter(None, (*outcomes, row.note))),
         str(len(row.faults)),
         f"{row.seconds:.0f}",
     ]

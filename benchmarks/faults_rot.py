@@ -116,7 +116,7 @@ def resumed(world: World) -> Iterator[Row]:
         elif again.code == 0 and (superfluous := sorted(hidden(state) - left)):
             fault = f"left behind: {superfluous[:3]}"
         outcome = "the right bytes" if again.code == 0 else f"exit {again.code}"
-        row.add(f"{name.strip('.')}", outcome, where + fault if fault else None)
+        row.add("staged shard" if name.endswith("parquet") else name, outcome, where + fault if fault else None)
     row.seconds = time.monotonic() - started
     yield row
 

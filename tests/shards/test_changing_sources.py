@@ -1,11 +1,11 @@
 """Sources that change while a build reads them, and between two builds."""
 
+import dataclasses
 import gzip
 import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -270,7 +270,8 @@ def test_a_record_holds_times_that_need_more_than_64_bits(tmp_path: Path, year_3
     build(folder, out)
     recorded = read_origin(out)
     assert recorded is not None
-    far = replace(recorded, sources=[replace(recorded.sources[0], mtime_ns=year_3000)])
+    stamp = dataclasses.replace(recorded.sources[0], mtime_ns=year_3000)
+    far = dataclasses.replace(recorded, sources=[stamp])
     (out / ".build" / "sources.json").write_text(far.dump())
     assert read_origin(out) == far
 
