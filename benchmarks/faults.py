@@ -40,6 +40,7 @@ def main() -> None:
     )
     folder.mkdir(parents=True, exist_ok=True)
     rows: list[Row] = []
+    code = 0
     try:
         world = World(folder.resolve(), arguments.seed, arguments.trials, arguments.quick, Shim())
         for name, piece in chosen(world, arguments).items():
@@ -50,13 +51,13 @@ def main() -> None:
                     add_to(arguments.json, row, arguments.seed)
     except KeyboardInterrupt:
         say("interrupted: the table holds what was done")
+        code = 130
     finally:
         if arguments.work is None:
             shutil.rmtree(folder, ignore_errors=True)
     print(f"{machine(PACKAGES)}; seed {arguments.seed}.\n")
     print("\n".join(table(rows)))
-    if any(row.faults for row in rows):
-        sys.exit(1)
+    sys.exit(1 if any(row.faults for row in rows) else code)
 
 
 def parse_arguments() -> argparse.Namespace:

@@ -64,7 +64,7 @@ def sources(world: World, form: str) -> Iterator[Row]:
             if ended.code
             else "the right bytes"
             if made == new
-            else "exit 0, perhaps another drawing"
+            else "exit 0, unproved"
         )
         row.add("a bit", outcome, where + fault if fault else None)
     row.seconds = time.monotonic() - started
