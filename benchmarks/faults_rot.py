@@ -59,13 +59,7 @@ def sources(world: World, form: str) -> Iterator[Row]:
             fault = f"exit code {ended.code}, and the old set is gone"
         elif not ended.code and form != "uncompressed" and made != new:
             fault = f"exit code 0 with other drawings: {ended.said.strip()[-200:]!r}"
-        outcome = (
-            f"exit {ended.code}"
-            if ended.code
-            else "the right bytes"
-            if made == new
-            else "exit 0, unproved"
-        )
+        outcome = f"exit {ended.code}" if ended.code else "the right bytes" if made == new else "exit 0, unproved"
         row.add("a bit", outcome, where + fault if fault else None)
     row.seconds = time.monotonic() - started
     yield row
