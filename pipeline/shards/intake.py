@@ -202,7 +202,11 @@ class Intake:
                     continue
                 if isinstance(parsed.scanned, InputError):
                     raise parsed.scanned
-                self._take(parsed, parsed.scanned, spill, rejects)
+                try:
+                    self._take(parsed, parsed.scanned, spill, rejects)
+                except InputError:
+                    self._look_for_damage(parsed.source)
+                    raise
                 if spill.is_full or self._unnoted_bytes > self.sizes.segment_input_bytes:
                     if written is not None:
                         written.result()
@@ -238,6 +242,14 @@ class Intake:
             )
         self.counts.at = number
         raise _UnprovedError
+
+    def _look_for_damage(self, number: int) -> None:
+        """Raise the error for damage of a source, which may be why one of its lines is refused."""
+        source, is_file = self.sources[number], self._watch.identity(number) is not None
+        if self._lost is None and is_file and (lost := find_lost(source.path)) is not None:
+            if self._keep_going:
+                raise _UnprovedError
+            raise damaged_error(source, lost, self.counts.tallies[number].unproved, LEAVE_OUT)
 
     def _tell(self) -> None:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))
