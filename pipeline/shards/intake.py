@@ -131,6 +131,7 @@ class Intake:
         self.counts.load(entries)
         self.segments, self.is_done = segments, entries[-1]["done"]
         self._rejects_bytes, self._rejects_hash = length, listed
+        Output(self._rejects, keep=length).close()  # what follows is not proved
 
     @property
     def rejects_sha256(self) -> str:  # noqa: D102 - see the class
@@ -167,10 +168,9 @@ class Intake:
         """Find what each source loses, from the one that was being read on, and forget all that was taken."""
         numbers = range(self.counts.at, len(self.sources))
         every: dict[int, Lost] = {}
-        files = [(number, self.sources[number].path) for number in numbers if self.sources[number].is_file]
-        found = ordered_map(lambda file: find_lost(file[1]), files, self.workers)
-        for done, ((number, _), lost) in enumerate(zip(files, found, strict=True)):
-            self.progress("looking for other damage", done, len(files), unit="files")
+        found = ordered_map(lambda number: find_lost(self.sources[number].path), numbers, self.workers)
+        for done, (number, lost) in enumerate(zip(numbers, found, strict=True)):
+            self.progress("looking for other damage", done, len(numbers), unit="files")
             if lost is not None:
                 every[number] = lost
         self.counts, self.segments = Counts(self.sources, self.options), []
@@ -231,7 +231,7 @@ class Intake:
             raise damaged_error(source, scanned.lost, unproved, LEAVE_OUT)
         if scanned.proved >= tally.end:
             return False
-        if pipes := [one.path for one in self.sources if not one.is_file]:
+        if pipes := [one.path for k, one in enumerate(self.sources) if self._watch.identity(k) is None]:
             raise DamagedError(
                 f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
                 f"{pipes[0]} is a pipe, which can be read only once; give a file"

@@ -49,11 +49,12 @@ def read_source(
         lost: what `find_lost` found: the source ends where that begins.
 
     Raises:
-        InputError: it cannot be read, or is not the file with the `expected` identity.
+        InputError: it cannot be read, changes meanwhile, or is not the file with the `expected` identity.
     """
     with open_source(source, lost) as stream:
+        opened = stream.identity()
         if expected is not None:
-            refuse_change(source.path, expected, stream.identity())
+            refuse_change(source.path, expected, opened)
         read = read_binary_chunks if source.is_binary else read_chunks
         chunks = read(stream, start=start, chunk_bytes=chunk_bytes)
         end = start
@@ -61,6 +62,8 @@ def read_source(
             end = chunk.end
             yield chunk if stream.proved >= end else replace(chunk, proved=stream.proved)
         stream.prove(end if last is None else last)
+        if opened.is_regular:
+            refuse_change(source.path, opened, stream.identity())
         if last is None or stream.proved < last:
             damage = stream.damage if stream.lost is None else str(stream.lost)
             if damage is not None:

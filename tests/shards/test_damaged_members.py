@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import DamagedError, SketchpipeError
+from pipeline.errors import DamagedError, InputError, SketchpipeError
 from pipeline.shards.folder import build_folder, foresee_build
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.manifest import read_manifest
@@ -256,6 +256,17 @@ def test_the_error_names_the_member_what_was_read_of_it_and_what_to_do(tmp_path:
     assert said in kept.stderr
     assert said in in_process("inspect", "out", cwd=tmp_path).stdout
     assert in_process("verify", "out", "--deep", cwd=tmp_path).returncode == 0
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_line_that_is_refused_is_not_blamed_for_damage(tmp_path: Path, workers: int) -> None:
+    given = sketches(tmp_path / "in", cat=gzip.compress(records("cat", range(70)) + b"bad\n")[:-1])
+    with pytest.raises(DamagedError, match="its gzip stream is cut short"):
+        build(given, tmp_path / "out", strict=True, workers=workers)
+    first = gzip.compress(records("cat", range(70)))
+    sketches(given, cat=first + gzip.compress(b"bad\n" * 9)[:-1])
+    with pytest.raises(InputError, match=r"gzip member 2, .* and all after it are left out"):
+        build(given, tmp_path / "out", strict=True, keep_going=True, workers=workers)
 
 
 def test_a_file_without_a_whole_member_costs_its_drawings_but_not_those_of_others(tmp_path: Path) -> None:
