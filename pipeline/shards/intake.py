@@ -173,12 +173,12 @@ class Intake:
             for parsed in ordered_map(self._parser.parse, self._chunks(), self.workers):
                 if self._is_over(parsed):
                     continue
-                if isinstance(parsed.scanned, InputError):
-                    raise parsed.scanned
                 try:
+                    if isinstance(parsed.scanned, InputError):
+                        raise parsed.scanned
                     self._take(parsed, parsed.scanned, spill, rejects)
-                except InputError:
-                    self._look_for_damage(parsed.source)
+                except InputError as error:
+                    self._blame_damage(parsed.source, error)
                     raise
                 if spill.is_full or self._unnoted_bytes > self.sizes.segment_input_bytes:
                     if written is not None:
@@ -216,13 +216,19 @@ class Intake:
         self.counts.at = number
         raise _UnprovedError
 
-    def _look_for_damage(self, number: int) -> None:
-        """Raise the error for damage of a source, which may be why one of its lines is refused."""
-        source, is_file = self.sources[number], self._watch.identity(number) is not None
-        if self._lost is None and is_file and (lost := find_lost(source.path)) is not None:
+    def _blame_damage(self, number: int, error: InputError) -> None:
+        """Raise the error of a damaged member, if its wrong bytes may be why a source is refused before their checksum.
+
+        Raises:
+            DamagedError: the source is damaged.
+        """
+        source, tally = self.sources[number], self.counts.tallies[number]
+        self._watch.look(number)
+        if self._lost is None and source.is_file and (lost := find_lost(source.path)) is not None:
             if self._keep_going:
-                raise _UnprovedError
-            raise damaged_error(source, lost, self.counts.tallies[number].unproved, LEAVE_OUT)
+                self.counts.at = number
+                raise _UnprovedError from error
+            raise damaged_error(source, lost, tally.unproved, LEAVE_OUT) from error
 
     def _tell(self) -> None:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))

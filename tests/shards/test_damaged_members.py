@@ -82,7 +82,7 @@ def test_a_flipped_bit_never_gives_a_drawing_that_is_not_in_the_file(tmp_path: P
         damaged, place = flipped(whole, dice)
         sketches(given, mixed=damaged)
         code, read = told_and_read(given / "mixed.ndjson")
-        assert code in (0, 4) or place < 4  # where a flipped bit makes a file that is no compressed one
+        assert code in (0, 4) or place < 4, code  # where a flipped bit makes a file that is no compressed one
         assert read == (keys if code == 0 else [])
         codes[code] += 1
         if trial % 20 == 0:
@@ -370,3 +370,15 @@ def test_a_frame_without_a_checksum_is_proved_by_its_structure(tmp_path: Path) -
     build(sketches(tmp_path / "in", cat=whole), tmp_path / "out")
     with pytest.raises(DamagedError, match="cut short"):
         build(sketches(tmp_path / "in", cat=whole[:-1]), tmp_path / "out")
+
+
+def test_damage_is_named_where_wrong_bytes_look_like_another_kind_of_file(tmp_path: Path) -> None:
+    (member,) = packed("gzip", [b"a table\nof other\nlines\n" * 50])
+    given = sketches(tmp_path / "in", mixed=member[:-8] + bytes(8))
+    for act in (
+        lambda: build(given, tmp_path / "out"),
+        lambda: foresee_build([str(given)], tmp_path / "out", BuildOptions()),
+        lambda: list(read_parts(Source(given / "mixed.ndjson", "mixed", None))),
+    ):
+        with pytest.raises(DamagedError, match="incorrect data check"):
+            act()
