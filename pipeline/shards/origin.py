@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import DamagedError, InputError, SketchpipeError, UsageError
-from pipeline.shards.manifest import SHARDS, Manifest, check_options, parse_manifest
+from pipeline.shards.manifest import SHARDS, Manifest, parse_manifest
+from pipeline.shards.manifest_fields import check_options
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.sources.identity import Identity, identity_of, refuse_change

@@ -21,13 +21,13 @@ from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
-    SHARD_NAME,
     SHARDS,
     Manifest,
     ManifestError,
     file_hash,
     read_manifest,
 )
+from pipeline.shards.manifest_fields import SHARD_NAME
 from pipeline.shards.moved import sources_of_manifest, sources_of_origin
 from pipeline.shards.origin import Origin, options_of, read_origin
 from pipeline.shards.spill import SpillReader

@@ -15,7 +15,7 @@ from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.compressed import Lost
 from pipeline.sources.files import Source, refuse_unfit
-from pipeline.sources.identity import Identity, refuse_change
+from pipeline.sources.identity import ChangedError, Identity, refuse_change
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.opening import open_source
@@ -113,6 +113,8 @@ def blaming_damage(source: Source) -> Iterator[None]:
     """
     try:
         yield
+    except ChangedError:
+        raise
     except InputError as error:
         if source.is_file and (lost := find_lost(source.path)) is not None:
             raise damaged_error(source, lost, 0) from error

@@ -177,11 +177,12 @@ def test_a_change_is_told_before_damage_of_a_compressed_source(
         build_folder([str(folder)], out, OPTIONS, sizes=SIZES, keep_going=keep_going, progress=progress)
 
 
+@pytest.mark.parametrize("is_compressed", [False, True])
 @pytest.mark.parametrize("change", [cut, overwrite], ids=lambda change: change.__name__)
 def test_a_source_that_changes_under_another_reader_is_an_error(
-    lines: bytes, tmp_path: Path, change: Callable[[Path], None]
+    lines: bytes, tmp_path: Path, change: Callable[[Path], None], is_compressed: bool
 ) -> None:
-    folder = write(tmp_path / "in", cat=lines)
+    folder = write(tmp_path / "in", cat=gzip.compress(lines, 0) if is_compressed else lines)
     parts = read_parts(Source(folder / "cat.ndjson", "cat.ndjson", "cat"))
     next(parts)
     change(folder)
