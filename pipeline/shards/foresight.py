@@ -39,8 +39,9 @@ def foresee_refusals(
         if not is_limited:
             judged.add(k)
     counts.refuse_unfit(whole & judged)
-    for k, (source, tally) in enumerate(zip(sources, counts.tallies, strict=True)):
-        if k in judged - whole and 2 * tally.rejected > tally.read:
+    for k in sorted(judged - whole):
+        source, tally = sources[k], counts.tallies[k]
+        if 2 * tally.rejected > tally.read:
             with contextlib.suppress(*([DamagedError] if keep_going else [])):
                 for _ in read_parts(source):  # raises the error
                     pass
