@@ -124,7 +124,7 @@ def sources(world: World) -> Iterator[Row]:
         }.items():
             measured[told, count] = _measured(row, told, count, arguments, folder, measured.get((told, most // 5)))
     row.note = f"{most:,} files: " + ", ".join(
-        f"{told} {seconds:.1f} s and {peak / 1e6:.0f} MB"
+        f"{told} {seconds:.1f} s of CPU time and {peak / 1e6:.0f} MB"
         for (told, count), (seconds, peak) in measured.items()
         if count == most
     )
@@ -164,17 +164,18 @@ def _measured(
     fifth: tuple[float, int] | None,
     codes: tuple[int, ...] = (0,),
 ) -> tuple[float, int]:
-    """Run a command by a small process of its own, which knows its peak of memory; seconds and bytes."""
+    """Run a command by a small process of its own, which knows its peak of memory; seconds of CPU time, and bytes."""
     program = (
         "import resource, subprocess, sys; ended = subprocess.run(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(ended.returncode)"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN); "
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss); sys.exit(ended.returncode)"
     )
     called = [sys.executable, "-c", program, sys.executable, "-c", "from pipeline.cli.main import main; main()"]
-    start = time.monotonic()
     variables = {**os.environ, "PYTHONPATH": str(ROOT)}
     variables.pop("LD_PRELOAD", None)
     ran = subprocess.run([*called, *arguments], cwd=cwd, env=variables, capture_output=True, text=True, check=False)
-    seconds, peak = time.monotonic() - start, int(ran.stdout.splitlines()[-1]) * 1024
+    used = ran.stdout.splitlines()[-1].split()
+    seconds, peak = float(used[0]), int(used[1]) * 1024
     fault = None
     if ran.returncode not in codes or "Traceback" in ran.stderr:
         fault = f"exit code {ran.returncode}: {ran.stderr[-300:]!r}"
