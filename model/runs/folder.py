@@ -22,6 +22,7 @@ from model.runs.checkpoint import (
     CHECKPOINT_NAME,
     CHECKPOINTS,
     Position,
+    checkpoint_name,
     last_checkpoint,
     load_config,
     load_position,
@@ -183,7 +184,7 @@ class Run:
         """
         from model.runs.state import pack_state  # with JAX
 
-        name = f"{position.epoch:05d}-{position.step:07d}"
+        name = checkpoint_name(position)
         # A single rename adds the checkpoint and says which is the best, so a crash cannot separate the two.
         position = replace(position, best=name if best else position.best)
         self._refuse_gone()  # a checkpoint would bring back a part of the folder
