@@ -11,7 +11,8 @@ from pipeline.progress import Progress, untold
 from pipeline.shards.build import Build
 from pipeline.shards.estimate import Estimate, estimate_build, refuse_lack_of_space
 from pipeline.shards.foresight import foresee_refusals
-from pipeline.shards.manifest import MANIFEST, REJECTS, SHARD_NAME, SHARDS, Manifest, read_manifest
+from pipeline.shards.manifest import MANIFEST, REJECTS, SHARDS, Manifest, read_manifest
+from pipeline.shards.manifest_fields import SHARD_NAME
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import PIPE, Origin, Watch, origin_of, read_origin
 from pipeline.shards.proof import Claim, all_hold

@@ -33,9 +33,8 @@ def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
     """
     identity = (path, expected, _state(path.stat()))
     if getattr(_opened, "last", (None,))[0] != identity:
-        source = _open(path)
-        # The identity of the file that was opened, which may have replaced the one that `stat` saw.
-        identity = (path, expected, _state(os.fstat(source.fileno())))
+        source, state = _open(path)
+        identity = (path, expected, state)  # of the file that was opened, which may have replaced the one before
         metadata = _kept_footer(identity) or _read_footer(source, expected, identity)
         opened = identity, pq.ParquetFile(source, metadata=metadata, page_checksum_verification=True)
         _opened.last = opened  # one assignment, so that an interruption cannot separate the two
@@ -43,14 +42,15 @@ def open_shard(path: Path, expected: ShardFile) -> pq.ParquetFile:
     return file
 
 
-def _open(path: Path) -> pa.OSFile:
-    """Open a shard without waiting for it: pyarrow's own opening would wait for a pipe, beyond any signal.
+def _open(path: Path) -> tuple[pa.OSFile, tuple[int, ...]]:
+    """Open a shard, and say which file it is, without waiting: pyarrow would wait for a pipe, beyond any signal.
 
     pyarrow takes no descriptor, but the path of one, which is the very file that was looked at.
     """
     with open_regular(path, link=True) as looked_at:
         # As bytes: pyarrow takes a path only in UTF-8.
-        return pa.OSFile(b"/dev/fd/%d" % looked_at.fileno() if _NAMES_DESCRIPTORS else os.fsencode(path))
+        name = b"/dev/fd/%d" % looked_at.fileno() if _NAMES_DESCRIPTORS else os.fsencode(path)
+        return pa.OSFile(name), _state(os.fstat(looked_at.fileno()))
 
 
 def _kept_footer(identity: _Identity) -> pq.FileMetaData | None:

@@ -9,7 +9,7 @@ from pipeline.shards.intake import LEAVE_OUT
 from pipeline.shards.options import BuildOptions
 from pipeline.shards.tally import Counts
 from pipeline.sources.files import Source, refuse_pipes
-from pipeline.sources.readers import HEAD_BYTES, damaged_error, read_parts, read_source, scan_source
+from pipeline.sources.readers import HEAD_BYTES, blaming_damage, damaged_error, read_parts, read_source, scan_source
 
 _MOST_BYTES = 64 * HEAD_BYTES  # read of a source that begins with one very long line
 
@@ -33,8 +33,9 @@ def foresee_refusals(
     judged: set[int] = set()
     for k, source in enumerate(sources):
         is_limited = options.drawings_per_class is not None and len(whole) < k and source.declared is not None
-        if _count(k, source, counts, strict and not is_limited, keep_going):
-            whole.add(k)
+        with blaming_damage(source):
+            if _count(k, source, counts, strict and not is_limited, keep_going):
+                whole.add(k)
         if not is_limited:
             judged.add(k)
     counts.refuse_unfit(whole & judged)

@@ -12,59 +12,32 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.arrays import Int64Array
 from pipeline.errors import DamagedError, InputError
 from pipeline.progress import Progress, untold
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import Watch
-from pipeline.shards.shuffle import order_hash, parse_splits, part_of, partition_of, split_of
-from pipeline.shards.spill import RANGES, Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
+from pipeline.shards.parse import Parsed, Parser
+from pipeline.shards.shuffle import parse_splits
+from pipeline.shards.spill import Gathered, Segment, SpillReader, SpillWriter, gathered, read_segments
 from pipeline.shards.tally import Counts
-from pipeline.shards.twins import Twins, find_twins, keyless_in
+from pipeline.shards.twins import Twins, find_twins
 from pipeline.sources.chunks import Chunk, Scanned
 from pipeline.sources.compressed import Lost
 from pipeline.sources.files import Source
-from pipeline.sources.readers import damaged_error, read_source, scan_source
+from pipeline.sources.readers import damaged_error, read_source
 from pipeline.sources.streams import find_lost
-from pipeline.storage.files import Output
-from pipeline.storage.reading import open_regular
+from pipeline.storage.files import Output, hash_of_first
 from pipeline.threads import ordered_map
 from pipeline.wording import counted
 
-if TYPE_CHECKING:
-    from hashlib import _Hash
-
 LEAVE_OUT = ", or build without this member and all after it: `sketchpipe shards --keep-going`"
 _REJECTS_A_WRITE = 1024
-_READ_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class _Parsed:
-    """A chunk after a worker has parsed it.
-
-    Attributes:
-        source: the number of its source.
-        scanned: its drawings and rejects, or the error if the source cannot be read.
-        partition: (N,) int64, the partition of the spill that each drawing belongs to.
-        keyless: (N,) bool, which drawings have their content hash for a key_id.
-        blocks: the XXH64 of each block that was read for it, in hex.
-    """
-
-    source: int
-    scanned: Scanned | InputError
-    partition: Int64Array
-    keyless: NDArray[np.bool_]
-    blocks: list[str]
 
 
 class _UnprovedError(Exception):
@@ -100,6 +73,7 @@ class Intake:
         watch: Watch | None = None,
     ) -> None:
         self.sources, self.options, self.journal, self._only = sources, options, journal, only
+        self._parser = Parser(sources, options, only)
         self._watch = Watch(sources) if watch is None else watch
         self.workers, self.strict, self.sizes, self.progress = workers, strict, sizes, progress
         self._keep_going = keep_going
@@ -107,7 +81,6 @@ class Intake:
         self.counts = Counts(sources, options)
         self.segments: list[Segment] = []
         self.is_done = False
-        self._splits = parse_splits(options.splits)
         self._spill, self._rejects, self._rejects_bytes = spill, rejects, 0
         self._rejects_hash = hashlib.sha256()  # of the first `_rejects_bytes`
         self._bytes = self._drawings = 0  # read so far, including by earlier processes
@@ -123,7 +96,7 @@ class Intake:
             return
         segments = read_segments(self._spill, [entry["segment"] for entry in entries])
         length, expected = entries[-1]["rejects"]
-        listed = _hash_of_first(self._rejects, length)
+        listed = hash_of_first(self._rejects, length)
         if segments is None or listed.hexdigest() != expected:
             self.journal.forget()
             self._lost = None
@@ -131,6 +104,7 @@ class Intake:
         self.counts.load(entries)
         self.segments, self.is_done = segments, entries[-1]["done"]
         self._rejects_bytes, self._rejects_hash = length, listed
+        Output(self._rejects, keep=length).close()  # what follows is not proved
 
     @property
     def rejects_sha256(self) -> str:  # noqa: D102 - see the class
@@ -167,10 +141,9 @@ class Intake:
         """Find what each source loses, from the one that was being read on, and forget all that was taken."""
         numbers = range(self.counts.at, len(self.sources))
         every: dict[int, Lost] = {}
-        files = [(number, self.sources[number].path) for number in numbers if self.sources[number].is_file]
-        found = ordered_map(lambda file: find_lost(file[1]), files, self.workers)
-        for done, ((number, _), lost) in enumerate(zip(files, found, strict=True)):
-            self.progress("looking for other damage", done, len(files), unit="files")
+        found = ordered_map(lambda number: find_lost(self.sources[number].path), numbers, self.workers)
+        for done, (number, lost) in enumerate(zip(numbers, found, strict=True)):
+            self.progress("looking for other damage", done, len(numbers), unit="files")
             if lost is not None:
                 every[number] = lost
         self.counts, self.segments = Counts(self.sources, self.options), []
@@ -188,8 +161,8 @@ class Intake:
         path, words = self._spill.with_name("hashes"), self.counts.words.strings
         with contextlib.closing(
             find_twins(
-                spill, words, path, seed=self.options.seed, splits=self._splits, workers=self.workers,
-                progress=self.progress,
+                spill, words, path, seed=self.options.seed, splits=parse_splits(self.options.splits),
+                workers=self.workers, progress=self.progress,
             )
         ) as twins:  # fmt: skip
             yield twins
@@ -197,12 +170,16 @@ class Intake:
     def _read_sources(self, spill: SpillWriter, rejects: Output) -> None:
         with ThreadPoolExecutor(1) as writing:  # writes segments while the next drawings are parsed
             written: Future[None] | None = None
-            for parsed in ordered_map(self._parse, self._chunks(), self.workers):
+            for parsed in ordered_map(self._parser.parse, self._chunks(), self.workers):
                 if self._is_over(parsed):
                     continue
-                if isinstance(parsed.scanned, InputError):
-                    raise parsed.scanned
-                self._take(parsed, parsed.scanned, spill, rejects)
+                try:
+                    if isinstance(parsed.scanned, InputError):
+                        raise parsed.scanned
+                    self._take(parsed, parsed.scanned, spill, rejects)
+                except InputError as error:
+                    self._blame_damage(parsed.source, error)
+                    raise
                 if spill.is_full or self._unnoted_bytes > self.sizes.segment_input_bytes:
                     if written is not None:
                         written.result()
@@ -211,7 +188,7 @@ class Intake:
                 written.result()
         self._write_segment(spill, spill.take(), rejects, {**self._entry(rejects), "done": True})
 
-    def _is_over(self, parsed: _Parsed) -> bool:
+    def _is_over(self, parsed: Parsed) -> bool:
         """Whether a chunk comes after the last line of its source that is needed; raises an error for damage."""
         number, scanned, tally = parsed.source, parsed.scanned, self.counts.tallies[parsed.source]
         if isinstance(scanned, InputError):
@@ -227,7 +204,7 @@ class Intake:
             raise damaged_error(source, scanned.lost, unproved, LEAVE_OUT)
         if scanned.proved >= tally.end:
             return False
-        if pipes := [one.path for one in self.sources if not one.is_file]:
+        if pipes := [one.path for k, one in enumerate(self.sources) if self._watch.identity(k) is None]:
             raise DamagedError(
                 f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
                 f"{pipes[0]} is a pipe, which can be read only once; give a file"
@@ -238,6 +215,20 @@ class Intake:
             )
         self.counts.at = number
         raise _UnprovedError
+
+    def _blame_damage(self, number: int, error: InputError) -> None:
+        """Raise the error of a damaged member, if its wrong bytes may be why a source is refused before their checksum.
+
+        Raises:
+            DamagedError: the source is damaged.
+        """
+        source, tally = self.sources[number], self.counts.tallies[number]
+        self._watch.look(number)
+        if self._lost is None and source.is_file and (lost := find_lost(source.path)) is not None:
+            if self._keep_going:
+                self.counts.at = number
+                raise _UnprovedError from error
+            raise damaged_error(source, lost, tally.unproved, LEAVE_OUT) from error
 
     def _tell(self) -> None:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))
@@ -266,20 +257,7 @@ class Intake:
             except InputError as error:  # found by reading ahead, perhaps after the last line that is needed
                 yield index, error
 
-    def _parse(self, item: tuple[int, Chunk | InputError]) -> _Parsed:
-        index, chunk = item
-        if isinstance(chunk, InputError):
-            return _Parsed(index, chunk, np.empty(0, np.int64), np.empty(0, np.bool_), [])
-        scanned = scan_source(self.sources[index], chunk)
-        key_id = scanned.drawings.key_id
-        partition = partition_of(key_id, self.options.seed, self._splits, RANGES)
-        if self._only is not None:
-            hashes, split = order_hash(key_id, self.options.seed), split_of(key_id, self._splits)
-            wanted = [(split == plan.split) & (part_of(hashes, plan.count) == plan.index) for plan in self._only]
-            partition[~np.any(wanted, axis=0)] = -1
-        return _Parsed(index, scanned, partition, keyless_in(scanned), chunk.block_hashes())
-
-    def _take(self, parsed: _Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
+    def _take(self, parsed: Parsed, scanned: Scanned, spill: SpillWriter, rejects: Output) -> None:
         """Admit and spill the drawings of a chunk, and list its rejects, up to where reading stops."""
         counts, tally, drawings = self.counts, self.counts.tallies[parsed.source], scanned.drawings
         word, keep, read, end = counts.admit(parsed.source, scanned, strict=self.strict)
@@ -314,13 +292,3 @@ class Intake:
         if listed:
             rejects.write("".join(listed).encode())
         return tally.rejected - before
-
-
-def _hash_of_first(path: Path, length: int) -> "_Hash":
-    """The SHA-256 of the first bytes of a file; of fewer if it is shorter or missing."""
-    found = hashlib.sha256()
-    with contextlib.suppress(FileNotFoundError), open_regular(path, link=False) as file:
-        while length and (part := file.read(min(length, _READ_BYTES))):
-            found.update(part)
-            length -= len(part)
-    return found

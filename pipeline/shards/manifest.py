@@ -2,17 +2,16 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, BinaryIO, get_args
+from typing import Any, BinaryIO
 
-from pipeline.choices import Split
 from pipeline.errors import InputError, LockedError, MismatchError, ShardError
+from pipeline.shards.manifest_fields import FIELDS, SHARD_NAME
 from pipeline.storage.commit import BUILD, LOCK, SetCommit
-from pipeline.storage.fields import FLAG, PATH, SHA256, each, optional, record, values, whole
 from pipeline.storage.fields import text as check_text
+from pipeline.storage.fields import whole
 from pipeline.storage.locks import holder_of
 from pipeline.storage.reading import OWN_BYTES, UnfitFileError, open_regular, read_limited
 from pipeline.storage.sealed import checksum_of, seal, unseal
@@ -34,77 +33,6 @@ SHARDS = SetCommit(
     origin="sources.json",
     remedy="remove {journal} and run `sketchpipe shards` again",
     work="work",
-)
-SHARD_NAME = re.compile(r"(train|validation|test)-[0-9]{5,9}-of-[0-9]{5,9}\.parquet")
-MOST_SHARDS = 99_999  # of the training split
-_SPLITS: tuple[str, ...] = get_args(Split)
-_OPTIONS = record(
-    {
-        "classes": optional(each(check_text())),
-        "drawings_per_class": optional(whole(1)),
-        "skip_per_class": whole(),
-        "recognized_only": FLAG,
-        "leave_out": each(whole(0, 2**64 - 1)),
-        "num_shards": optional(whole(1, MOST_SHARDS)),
-        "splits": check_text(200),
-        "seed": whole(0, 2**64 - 1),
-    },
-    may_lack=("leave_out",),
-)
-
-
-def check_options(name: str, value: Any) -> None:
-    """Check the options of a build as files store them.
-
-    Raises:
-        ValueError: they are not what `BuildOptions.stored` gives.
-    """
-    from pipeline.shards.shuffle import parse_splits  # with numba, which a list of runs does not need
-
-    _OPTIONS(name, value)
-    parse_splits(value["splits"])
-
-
-_COUNTS = values(whole())
-_FIELDS = record(
-    {
-        "synthetic": FLAG,
-        "attribution": check_text(1000),
-        "writer": values(check_text(100)),
-        "options": check_options,
-        "classes": each(check_text(), most=1 << 16),  # labels have 16 bits
-        "counts": record(dict.fromkeys(_SPLITS, each(whole())), may_lack=_SPLITS),  # those without rows
-        "same_key": whole(),
-        "files": each(
-            record(
-                {
-                    "name": check_text(pattern=SHARD_NAME),
-                    "split": check_text(20),
-                    "rows": whole(),
-                    "bytes": whole(),
-                    "sha256": SHA256,
-                    "footer_sha256": SHA256,
-                    "footer_bytes": whole(8),
-                }
-            )
-        ),
-        "sources": each(
-            record(
-                {
-                    "name": PATH,
-                    "hash": SHA256,
-                    **dict.fromkeys(("bytes", "read", "written", "duplicates", "filtered", "rejected"), whole()),
-                }
-            )
-        ),
-        "rejects": _COUNTS,
-        "rejects_sha256": optional(SHA256),
-        "left_out": whole(),
-        "keyless_duplicates": optional(whole()),
-        "damaged_files": optional(whole()),
-        "notes": optional(_COUNTS),
-    },
-    may_lack=("left_out", "keyless_duplicates", "notes", "damaged_files"),
 )
 
 
@@ -289,7 +217,7 @@ def parse_manifest(text: str, path: Path) -> Manifest:
     if kind != FORMAT or version != FORMAT_VERSION:
         raise MismatchError(f"{path}: format {kind} {version}, but this version reads {FORMAT} {FORMAT_VERSION}")
     try:
-        _FIELDS("", fields)
+        FIELDS("", fields)
         fields["classes"] = tuple(fields["classes"])
         fields["counts"] = {split: tuple(counts) for split, counts in fields["counts"].items()}
         fields["files"] = tuple(ShardFile(**file) for file in fields["files"])

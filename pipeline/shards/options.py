@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pipeline.errors import UsageError
-from pipeline.shards.manifest import MOST_SHARDS
+from pipeline.shards.manifest_fields import MOST_SHARDS
 from pipeline.shards.shuffle import canonical_splits
 from pipeline.sources.chunks import CHUNK_BYTES
 from pipeline.threads import core_count

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import InputError, SketchpipeError, UsageError
-from pipeline.shards.manifest import SHARDS, Manifest, check_options, parse_manifest
+from pipeline.errors import DamagedError, InputError, SketchpipeError, UsageError
+from pipeline.shards.manifest import SHARDS, Manifest, parse_manifest
+from pipeline.shards.manifest_fields import check_options
 from pipeline.shards.options import BuildOptions
 from pipeline.sources.files import Source
 from pipeline.sources.identity import Identity, identity_of, refuse_change
@@ -117,7 +118,7 @@ class Watch:
         """
         try:
             yield
-        except (InputError, OSError):
+        except (InputError, DamagedError, OSError):
             self._look_at_all()
             raise
         self._look_at_all()

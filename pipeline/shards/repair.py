@@ -21,13 +21,13 @@ from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
-    SHARD_NAME,
     SHARDS,
     Manifest,
     ManifestError,
     file_hash,
     read_manifest,
 )
+from pipeline.shards.manifest_fields import SHARD_NAME
 from pipeline.shards.moved import sources_of_manifest, sources_of_origin
 from pipeline.shards.origin import Origin, options_of, read_origin
 from pipeline.shards.spill import SpillReader
@@ -72,33 +72,20 @@ def repair_folder(
         OutputError: the folder cannot be written.
     """
     existing_folder(folder)
-    with locked(folder):
+    with locked(folder):  # to the end, so that no other build takes the place of what was looked at
         SHARDS.roll_forward(folder)
-    origin = read_origin(folder)
-    manifest, damaged = _damage(folder, origin)
-    if not damaged:
-        return []
-    names = {damage.name for damage in damaged}
-    for name in names:
-        if (folder / name).is_dir():
-            raise OutputError(f"{folder / name}: is a folder where a file belongs; remove it")
-    if manifest is None:
-        assert origin is not None
-        tell(f"{folder}: {_remake(folder, origin, inputs, workers, progress)}")
-        return damaged
-    if MANIFEST in names:
-        _refuse_others(folder, names)
-    sources = [] if names == {MANIFEST} else sources_of_manifest(manifest, origin, inputs)
-    with locked(folder), SHARDS.placing(folder, "nothing was changed"):
-        SHARDS.prepare(folder)
-        if sources:
-            _rebuild(folder, manifest, sources, names - {MANIFEST}, workers, progress)
-        if MANIFEST in names:
-            write_file(SHARDS.staged_path(folder) / MANIFEST, manifest.dump())
-        _put_in_place(folder, names)
-    intact = sum(file.name not in names for file in manifest.files)
-    proved = [counted(count, noun) for count, noun in ((intact, "intact shard"), (len(sources), "source")) if count]
-    tell(f"{folder}: proved by hash: {' and '.join(proved) or 'the recorded manifest'}; rebuilt: {_few(names)}")
+        origin = read_origin(folder)
+        manifest, damaged = _damage(folder, origin)
+        names = {damage.name for damage in damaged}
+        for name in names:
+            if (folder / name).is_dir():
+                raise OutputError(f"{folder / name}: is a folder where a file belongs; remove it")
+        if manifest is not None:
+            if damaged:
+                tell(f"{folder}: {_restore(folder, manifest, origin, names, inputs, workers, progress)}")
+            return damaged
+    assert origin is not None
+    tell(f"{folder}: {_remake(folder, origin, inputs, workers, progress)}")
     return damaged
 
 
@@ -124,6 +111,31 @@ def _damage(folder: Path, origin: Origin | None) -> tuple[Manifest | None, list[
     return manifest, damaged + [damage for damage in damaged_files(folder, manifest) if not damage.misplaced]
 
 
+def _restore(
+    folder: Path,
+    manifest: Manifest,
+    origin: Origin | None,
+    names: set[str],
+    inputs: Sequence[str],
+    workers: int,
+    progress: Progress,
+) -> str:
+    """Rebuild the files with these names in a locked folder; returns what was proved and rebuilt."""
+    if MANIFEST in names:
+        _refuse_others(folder, names)
+    sources = [] if names == {MANIFEST} else sources_of_manifest(manifest, origin, inputs)
+    with SHARDS.placing(folder, "no undamaged file was changed"):
+        SHARDS.prepare(folder)
+        if sources:
+            _rebuild(folder, manifest, sources, names - {MANIFEST}, workers, progress)
+        if MANIFEST in names:
+            write_file(SHARDS.staged_path(folder) / MANIFEST, manifest.dump())
+        _put_in_place(folder, names)
+    intact = sum(file.name not in names for file in manifest.files)
+    proved = [counted(count, noun) for count, noun in ((intact, "intact shard"), (len(sources), "source")) if count]
+    return f"proved by hash: {' and '.join(proved) or 'the recorded manifest'}; rebuilt: {_few(names)}"
+
+
 def _refuse_others(folder: Path, names: Collection[str]) -> None:
     """Raise an error if one of these shards, which the recorded manifest does not describe, is undamaged.
 
@@ -145,9 +157,10 @@ def _remake(folder: Path, origin: Origin, inputs: Sequence[str], workers: int, p
         ShardError: an undamaged shard would be replaced by another one.
     """
     sources = sources_of_origin(origin, inputs)
-    whole = {path.name: file_hash(path) for path in folder.iterdir() if _is_undamaged(path)}
+    whole: dict[str, str] = {}
 
-    def check(manifest: Manifest) -> None:
+    def check(manifest: Manifest) -> None:  # while the folder is locked
+        whole.update((path.name, file_hash(path)) for path in folder.iterdir() if _is_undamaged(path))
         hashes = {file.name: file.sha256 for file in manifest.files}
         for name, sha256 in whole.items():
             if hashes.get(name) != sha256:

@@ -17,7 +17,6 @@ from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
     REJECTS,
-    SHARD_NAME,
     SHARDS,
     Manifest,
     ManifestError,
@@ -26,6 +25,7 @@ from pipeline.shards.manifest import (
     footer_hash,
     read_manifest,
 )
+from pipeline.shards.manifest_fields import SHARD_NAME
 from pipeline.shards.read import STROKE_COLUMNS
 from pipeline.shards.schema import SCHEMA, check_values, from_table, pack_table
 from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, split_of

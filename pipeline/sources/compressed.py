@@ -5,24 +5,18 @@ file is made of members, a zstd file of frames. The checksum and the length of a
 pieces are proved only there; a frame without a checksum is proved by its structure alone.
 """
 
-import os
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import zstandard
 
 from pipeline.errors import InputError
-from pipeline.sources.identity import Identity
+from pipeline.sources.file_bytes import GZIP, INPUT_BYTES, ZSTD, RawFile, is_skippable
 from pipeline.sources.limits import MAX_WINDOW_BYTES
-from pipeline.storage.reading import UnfitFileError, open_readable
 from pipeline.wording import counted
 
 PIECE_BYTES = 1 << 18
-_GZIP = b"\x1f\x8b"
-_ZSTD = b"\x28\xb5\x2f\xfd"
-_INPUT_BYTES = 1 << 17
 _BLOCK_BYTES = 1 << 17  # the longest zstd block
 _RLE, _RESERVED = 1, 3
 
@@ -64,118 +58,13 @@ class BrokenStreamError(Exception):
         self.lost = lost
 
 
-class RawFile:
-    """The bytes of a file, a pipe or a terminal as they are, and how many of them were read.
-
-    It is opened once, and looked at when it is open.
-
-    Attributes:
-        seekable: whether it is a file, which can be read twice.
-        size: how many bytes it has on disk; 0 if it is no file.
-        members: how many gzip members or zstd frames are proved; skippable frames are not counted.
-        proved: the byte after the last of them.
-    """
-
-    members = proved = 0
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            self._file = open_readable(path, _INPUT_BYTES)
-            self.size = os.fstat(self._file.fileno()).st_size
-        except UnfitFileError as error:
-            raise InputError(f"{path}: {error.strerror}; expected a file, a pipe or a terminal") from error
-        except OSError as error:
-            raise self._unreadable(error) from error
-        self.seekable = self._file.seekable()
-        self._ended = False  # a terminal can be read on after its end
-        self.offset, self._ahead = 0, b""  # `_ahead` was looked at and not read yet: a pipe cannot seek back
-        try:
-            self.format = _format_of(self.peek(4))
-        except InputError:
-            self._file.close()
-            raise
-
-    def read(self, count: int) -> bytes:
-        """The next `count` bytes, fewer only at the end."""
-        ahead, self._ahead = self._ahead[:count], self._ahead[count:]
-        try:
-            read = b"" if self._ended else self._file.read(count - len(ahead))
-        except OSError as error:
-            raise self._unreadable(error) from error
-        self._ended = self._ended or (len(read) < count - len(ahead) and not self.seekable)
-        read = ahead + read if ahead else read
-        self.offset += len(read)
-        return read
-
-    def read_into(self, view: memoryview) -> int:
-        """Fill `view`, or only its first part at the end; returns how many bytes were written."""
-        ahead, self._ahead = self._ahead[: len(view)], self._ahead[len(view) :]
-        view[: len(ahead)] = ahead
-        try:
-            count = 0 if self._ended else self._file.readinto(view[len(ahead) :])
-        except OSError as error:
-            raise self._unreadable(error) from error
-        self._ended = self._ended or (count < len(view) - len(ahead) and not self.seekable)
-        count += len(ahead)
-        self.offset += count
-        return count
-
-    def peek(self, count: int) -> bytes:
-        """The next `count` bytes, fewer only at the end; they stay to be read."""
-        begin = self.read(count)
-        self.offset, self._ahead = self.offset - len(begin), begin + self._ahead
-        return begin
-
-    def seek(self, offset: int) -> None:
-        """Go to a byte of the file."""
-        if not self.seekable:
-            raise InputError(f"{self.path}: is a pipe, which can be read only once; give a file")
-        self._file.seek(offset)
-        self.offset, self._ahead = offset, b""
-        self.members = self.proved = 0
-
-    def pass_over(self, count: int | None) -> int:
-        """Read and drop `count` bytes, or the rest if that is None; returns how many there were."""
-        start = self.offset
-        while count is None or self.offset - start < count:
-            left = PIECE_BYTES if count is None else count - (self.offset - start)
-            if not self.read(min(left, PIECE_BYTES)):
-                break
-        return self.offset - start
-
-    def identity(self) -> Identity:
-        """What the file system says of the open file."""
-        return Identity.of(os.fstat(self._file.fileno()))
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-    def _unreadable(self, error: OSError) -> InputError:
-        return InputError(f"{self.path}: cannot be read ({error.strerror or error}); is it a file that you may read?")
-
-
-def _format_of(begin: bytes) -> str:
-    """The format of a file that begins with these 4 bytes, or fewer if it is shorter."""
-    if begin.startswith(_GZIP):
-        return "gzip"
-    if _is_skippable(begin) or (len(begin) > 1 and _ZSTD.startswith(begin)):
-        return "zstd"
-    return "plain"
-
-
-def _is_skippable(begin: bytes) -> bool:
-    return len(begin) >= 4 and begin[0] & 0xF0 == 0x50 and begin[1:4] == b"\x2a\x4d\x18"
-
-
 def gunzip(file: RawFile) -> Iterator[bytes]:
     """The decompressed pieces of a gzip file.
 
     Raises:
         BrokenStreamError: the file is damaged; raised after the last piece that could be decompressed.
     """
-    held = file.read(_INPUT_BYTES)
+    held = file.read(INPUT_BYTES)
     while True:
         inflate = zlib.decompressobj(wbits=31)
         while not inflate.eof:
@@ -188,21 +77,21 @@ def gunzip(file: RawFile) -> Iterator[bytes]:
                 raise
             if piece:
                 yield piece
-            held = inflate.unconsumed_tail or (b"" if inflate.eof else file.read(_INPUT_BYTES))
+            held = inflate.unconsumed_tail or (b"" if inflate.eof else file.read(INPUT_BYTES))
             if not held and not piece and not inflate.eof:
                 raise _cut_short(file)
         held = inflate.unused_data
         file.members, file.proved = file.members + 1, file.offset - len(held)
         while not held.strip(b"\0"):
-            held = file.read(_INPUT_BYTES)
+            held = file.read(INPUT_BYTES)
             if not held:
                 return
         held = held.lstrip(b"\0")
-        if len(held) < len(_GZIP):
-            held += file.read(_INPUT_BYTES)
-        if held == _GZIP[:1]:
+        if len(held) < len(GZIP):
+            held += file.read(INPUT_BYTES)
+        if held == GZIP[:1]:
             raise _cut_short(file)
-        if not held.startswith(_GZIP):
+        if not held.startswith(GZIP):
             raise _garbage(file, file.proved, "gzip")
 
 
@@ -233,15 +122,15 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
         begin = file.read(4)
         if not begin:
             return
-        if _is_skippable(begin):
+        if is_skippable(begin):
             count = int.from_bytes(_read_whole(file, 4), "little")
             if file.pass_over(count) < count:
                 raise _cut_short(file)
             file.proved = file.offset
-        elif begin == _ZSTD:
+        elif begin == ZSTD:
             yield from _unzstd_frame(file, start, decompressor)
             file.members, file.proved = file.members + 1, file.offset
-        elif len(begin) < 4 and _ZSTD.startswith(begin):
+        elif len(begin) < 4 and ZSTD.startswith(begin):
             raise _cut_short(file)
         else:
             raise _garbage(file, start, "zstd")
@@ -249,7 +138,7 @@ def unzstd(file: RawFile) -> Iterator[bytes]:
 
 def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompressor) -> Iterator[bytes]:
     """The decompressed blocks of the frame that began at byte `start`; its magic number is already read."""
-    header = _ZSTD + _read_whole(file, 1)
+    header = ZSTD + _read_whole(file, 1)
     header += _read_whole(file, _header_bytes(header[4]) - len(header))
     try:
         frame = zstandard.get_frame_parameters(header)

@@ -8,6 +8,10 @@ from pathlib import Path
 from pipeline.errors import InputError
 
 
+class ChangedError(InputError):
+    """A source that changed while it was read."""
+
+
 @dataclass(frozen=True)
 class Identity:
     """What a file system says of a file; any change of the file changes at least one of these.
@@ -65,7 +69,7 @@ def refuse_change(path: Path, before: Identity, now: Identity | None = None) -> 
         now: its present identity; None looks at the path.
 
     Raises:
-        InputError: the file was removed, replaced or changed.
+        ChangedError: the file was removed, replaced or changed.
     """
     if now is None:
         try:
@@ -90,8 +94,8 @@ def _difference(before: Identity, now: Identity) -> str:
     return "it was written to and its time was put back, or its attributes or links were changed"
 
 
-def _changed(path: Path, how: str) -> InputError:
-    return InputError(
+def _changed(path: Path, how: str) -> ChangedError:
+    return ChangedError(
         f"{path}: was changed while it was being read: {how}; what was built before is unchanged; run the command "
         "again when no program changes this file"
     )

@@ -1,5 +1,6 @@
 """Reads every kind of source in the same way: chunks in order, each of which any thread can parse."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -14,11 +15,12 @@ from pipeline.sources.binary import read_binary_chunks, scan_binary_chunk
 from pipeline.sources.chunks import CHUNK_BYTES, Chunk, Scanned, read_chunks
 from pipeline.sources.compressed import Lost
 from pipeline.sources.files import Source, refuse_unfit
-from pipeline.sources.identity import Identity, refuse_change
+from pipeline.sources.identity import ChangedError, Identity, refuse_change
 from pipeline.sources.ndjson import scan_chunk
 from pipeline.sources.notes import UNSURE, StrokeForms, count_notes, first_fault
 from pipeline.sources.opening import open_source
 from pipeline.sources.rejects import DAMAGED, Reject
+from pipeline.sources.streams import find_lost
 from pipeline.threads import ordered_map
 from pipeline.wording import counted
 
@@ -47,11 +49,12 @@ def read_source(
         lost: what `find_lost` found: the source ends where that begins.
 
     Raises:
-        InputError: it cannot be read, or is not the file with the `expected` identity.
+        InputError: it cannot be read, changes meanwhile, or is not the file with the `expected` identity.
     """
     with open_source(source, lost) as stream:
+        opened = stream.identity()
         if expected is not None:
-            refuse_change(source.path, expected, stream.identity())
+            refuse_change(source.path, expected, opened)
         read = read_binary_chunks if source.is_binary else read_chunks
         chunks = read(stream, start=start, chunk_bytes=chunk_bytes)
         end = start
@@ -59,6 +62,8 @@ def read_source(
             end = chunk.end
             yield chunk if stream.proved >= end else replace(chunk, proved=stream.proved)
         stream.prove(end if last is None else last)
+        if opened.is_regular:
+            refuse_change(source.path, opened, stream.identity())
         if last is None or stream.proved < last:
             damage = stream.damage if stream.lost is None else str(stream.lost)
             if damage is not None:
@@ -100,6 +105,22 @@ def damaged_error(source: Source, lost: Lost, drawings: int, remedy: str = "") -
     )
 
 
+@contextlib.contextmanager
+def blaming_damage(source: Source) -> Iterator[None]:
+    """Raise the error of a damaged member in place of an error about the content of a file.
+
+    Wrong bytes may look like another kind of file, or like lines that end a command, before their checksum is read.
+    """
+    try:
+        yield
+    except ChangedError:
+        raise
+    except InputError as error:
+        if source.is_file and (lost := find_lost(source.path)) is not None:
+            raise damaged_error(source, lost, 0) from error
+        raise
+
+
 def read_parts(
     source: Source,
     reject: Callable[[Reject], object] = lambda _reject: None,
@@ -127,28 +148,29 @@ def read_parts(
     """
     lines = drawings = rejected = unproved = end = 0
     first, forms = None, StrokeForms()
-    for scanned in ordered_map(partial(scan_source, source, needs_word=needs_word), read_source(source), workers):
-        read = len(scanned.drawings)
-        if scanned.lost is not None:
-            raise damaged_error(source, scanned.lost, unproved if scanned.proved < end else 0)
-        unproved, end = scanned.unproved(read, unproved, end), scanned.end
-        if strict and (fault := first_fault(scanned, read, None, source.name, lines)):
-            raise InputError(fault)
-        forms.look(scanned, read, source.name, lines)
-        for one in scanned.rejects(source.name, lines):
-            first = first or one
-            rejected += one.reason != DAMAGED
-            forms.look_at_reject(one)
-            reject(one)
-        if notes is not None:
-            count_notes(scanned, read, notes)
-        lines += scanned.lines
-        if read:
-            drawings += read
-            yield scanned.drawings
-    if notes is not None and forms.is_unsure(drawings):
-        notes[UNSURE] += 1
-    refuse_unfit(source, drawings, rejected, first)
+    with blaming_damage(source):
+        for scanned in ordered_map(partial(scan_source, source, needs_word=needs_word), read_source(source), workers):
+            read = len(scanned.drawings)
+            if scanned.lost is not None:
+                raise damaged_error(source, scanned.lost, unproved if scanned.proved < end else 0)
+            unproved, end = scanned.unproved(read, unproved, end), scanned.end
+            if strict and (fault := first_fault(scanned, read, None, source.name, lines)):
+                raise InputError(fault)
+            forms.look(scanned, read, source.name, lines)
+            for one in scanned.rejects(source.name, lines):
+                first = first or one
+                rejected += one.reason != DAMAGED
+                forms.look_at_reject(one)
+                reject(one)
+            if notes is not None:
+                count_notes(scanned, read, notes)
+            lines += scanned.lines
+            if read:
+                drawings += read
+                yield scanned.drawings
+        if notes is not None and forms.is_unsure(drawings):
+            notes[UNSURE] += 1
+        refuse_unfit(source, drawings, rejected, first)
 
 
 def is_compressed(source: Source) -> bool:
@@ -157,13 +179,13 @@ def is_compressed(source: Source) -> bool:
     Raises:
         InputError: it cannot be read.
     """
-    with open_source(source) as stream:
+    with blaming_damage(source), open_source(source) as stream:
         return not stream.is_plain
 
 
 def read_head(source: Source) -> tuple[Chunk, int]:
     """The first chunk of a file, and how many bytes the file has, decompressed: an estimate if it is compressed."""
-    with open_source(source) as stream:
+    with blaming_damage(source), open_source(source) as stream:
         read = read_binary_chunks if source.is_binary else read_chunks
         for chunk in read(stream, chunk_bytes=HEAD_BYTES):
             if len(chunk.text) or chunk.end >= 64 * HEAD_BYTES:  # a first line may be longer than a head

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 
-from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, Lost, RawFile, gunzip, unzstd
+from pipeline.sources.compressed import PIECE_BYTES, BrokenStreamError, Lost, gunzip, unzstd
+from pipeline.sources.file_bytes import RawFile
 from pipeline.sources.identity import Identity
 
 ALL = 1 << 62  # a `proved` beyond the end of any file

@@ -1,6 +1,7 @@
 """Writes files whole or reports an error: unbuffered, synced, and renamed into place."""
 
 import contextlib
+import hashlib
 import io
 import os
 import shutil
@@ -9,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import OutputError
-from pipeline.storage.reading import descriptor_of
+from pipeline.storage.reading import descriptor_of, open_regular
 
 if TYPE_CHECKING:
     from hashlib import _Hash
+
+_PART_BYTES = 1 << 20  # read at a time
 
 
 class Output(io.RawIOBase):
@@ -67,6 +70,16 @@ class Output(io.RawIOBase):
         if not self.closed:
             os.close(self._descriptor)
         super().close()
+
+
+def hash_of_first(path: Path, length: int) -> "_Hash":
+    """The SHA-256 of the first bytes of a file; of fewer if it is shorter or missing."""
+    found = hashlib.sha256()
+    with contextlib.suppress(FileNotFoundError), open_regular(path, link=False) as file:
+        while length and (part := file.read(min(length, _PART_BYTES))):
+            found.update(part)
+            length -= len(part)
+    return found
 
 
 def sync(path: Path) -> None:

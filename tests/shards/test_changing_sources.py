@@ -15,6 +15,8 @@ from pipeline.shards.manifest import Manifest
 from pipeline.shards.options import BuildOptions, BuildSizes
 from pipeline.shards.origin import read_origin
 from pipeline.shards.proof import HASHING
+from pipeline.sources.files import Source
+from pipeline.sources.readers import read_parts
 from tests.shards.builds import build, files_of, random_drawings, records, staging, write
 
 pytestmark = pytest.mark.long
@@ -156,6 +158,36 @@ def test_a_source_that_is_cut_under_a_strict_build_is_called_changed_and_no_reje
 
     with pytest.raises(InputError, match="was changed while it was being read: it had"):
         build_folder([str(folder)], out, OPTIONS, sizes=SIZES, strict=True, progress=progress)
+
+
+@pytest.mark.parametrize("keep_going", [False, True])
+@pytest.mark.parametrize("change", [cut, remove_other], ids=lambda change: change.__name__)
+def test_a_change_is_told_before_damage_of_a_compressed_source(
+    lines: bytes, tmp_path: Path, change: Callable[[Path], None], keep_going: bool
+) -> None:
+    damaged = gzip.compress(lines, 0)[:-1]
+    folder, out = write(tmp_path / "in", cat=damaged, dog=records("dog", range(50))), tmp_path / "out"
+
+    def progress(_step: str, done: float, _total: float | None = None, /, *, unit: str = "", **_note: str) -> None:
+        if unit == "B" and done > 2 * MIB and (folder / "dog.ndjson").exists():
+            change(folder)
+
+    name, _ = CHANGES[change]
+    with pytest.raises(InputError, match=rf"/{name}\.ndjson: was changed while it was being read"):
+        build_folder([str(folder)], out, OPTIONS, sizes=SIZES, keep_going=keep_going, progress=progress)
+
+
+@pytest.mark.parametrize("is_compressed", [False, True])
+@pytest.mark.parametrize("change", [cut, overwrite], ids=lambda change: change.__name__)
+def test_a_source_that_changes_under_another_reader_is_an_error(
+    lines: bytes, tmp_path: Path, change: Callable[[Path], None], is_compressed: bool
+) -> None:
+    folder = write(tmp_path / "in", cat=gzip.compress(lines, 0) if is_compressed else lines)
+    parts = read_parts(Source(folder / "cat.ndjson", "cat.ndjson", "cat"))
+    next(parts)
+    change(folder)
+    with pytest.raises(InputError, match="was changed while it was being read"):
+        list(parts)
 
 
 def test_a_file_that_is_added_under_a_build_is_read_by_the_next(lines: bytes, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.errors import DamagedError, SketchpipeError
+from pipeline.errors import DamagedError, InputError, SketchpipeError
 from pipeline.shards.folder import build_folder, foresee_build
 from pipeline.shards.journal import Entry, Journal
 from pipeline.shards.manifest import read_manifest
@@ -82,7 +82,7 @@ def test_a_flipped_bit_never_gives_a_drawing_that_is_not_in_the_file(tmp_path: P
         damaged, place = flipped(whole, dice)
         sketches(given, mixed=damaged)
         code, read = told_and_read(given / "mixed.ndjson")
-        assert code in (0, 4) or place < 4  # where a flipped bit makes a file that is no compressed one
+        assert code in (0, 4) or place < 4, code  # where a flipped bit makes a file that is no compressed one
         assert read == (keys if code == 0 else [])
         codes[code] += 1
         if trial % 20 == 0:
@@ -258,6 +258,17 @@ def test_the_error_names_the_member_what_was_read_of_it_and_what_to_do(tmp_path:
     assert in_process("verify", "out", "--deep", cwd=tmp_path).returncode == 0
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_line_that_is_refused_is_not_blamed_for_damage(tmp_path: Path, workers: int) -> None:
+    given = sketches(tmp_path / "in", cat=gzip.compress(records("cat", range(70)) + b"bad\n")[:-1])
+    with pytest.raises(DamagedError, match="its gzip stream is cut short"):
+        build(given, tmp_path / "out", strict=True, workers=workers)
+    first = gzip.compress(records("cat", range(70)))
+    sketches(given, cat=first + gzip.compress(b"bad\n" * 9)[:-1])
+    with pytest.raises(InputError, match=r"gzip member 2, .* and all after it are left out"):
+        build(given, tmp_path / "out", strict=True, keep_going=True, workers=workers)
+
+
 def test_a_file_without_a_whole_member_costs_its_drawings_but_not_those_of_others(tmp_path: Path) -> None:
     cut = gzip.compress(records("dog", range(100)))[:-1]
     given = sketches(tmp_path / "in", cat=records("cat", range(50)), dog=cut)
@@ -359,3 +370,15 @@ def test_a_frame_without_a_checksum_is_proved_by_its_structure(tmp_path: Path) -
     build(sketches(tmp_path / "in", cat=whole), tmp_path / "out")
     with pytest.raises(DamagedError, match="cut short"):
         build(sketches(tmp_path / "in", cat=whole[:-1]), tmp_path / "out")
+
+
+def test_damage_is_named_where_wrong_bytes_look_like_another_kind_of_file(tmp_path: Path) -> None:
+    (member,) = packed("gzip", [b"a table\nof other\nlines\n" * 50])
+    given = sketches(tmp_path / "in", mixed=member[:-8] + bytes(8))
+    for act in (
+        lambda: build(given, tmp_path / "out"),
+        lambda: foresee_build([str(given)], tmp_path / "out", BuildOptions()),
+        lambda: list(read_parts(Source(given / "mixed.ndjson", "mixed", None))),
+    ):
+        with pytest.raises(DamagedError, match="incorrect data check"):
+            act()

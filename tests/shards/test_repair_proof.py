@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.errors import InputError, ShardError, SketchpipeError
-from pipeline.shards.manifest import MANIFEST, REJECTS, read_manifest
+from pipeline.errors import InputError, LockedError, ShardError, SketchpipeError
+from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
 from pipeline.shards.repair import repair_folder
-from pipeline.shards.verify import verify_folder
+from pipeline.shards.verify import Damage, damaged_files, verify_folder
 from tests.shards.builds import build, files_of, records, staging, write
 from tests.shards.test_changing_sources import make_old_record
 
@@ -200,6 +200,21 @@ def test_a_repair_that_died_is_not_resumed_with_other_drawings(
     repair_folder(out)  # what the first repair had read and proved is not read again
     assert files_of(out) == whole
     assert verify_folder(out, deep=True) == []
+
+
+def test_no_build_may_replace_the_shards_that_a_repair_has_looked_at(
+    out: Path, whole: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looked_at(folder: Path, manifest: Manifest) -> list[Damage]:
+        found = damaged_files(folder, manifest)
+        with pytest.raises(LockedError):
+            build(out.parent / "in" / "dog.ndjson", out)
+        return found
+
+    monkeypatch.setattr("pipeline.shards.repair.damaged_files", looked_at)
+    flip(out / SHARD)
+    repair_folder(out)
+    assert files_of(out) == whole
 
 
 @pytest.mark.long

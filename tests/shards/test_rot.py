@@ -111,6 +111,15 @@ def test_a_staged_file_that_was_altered_is_made_anew(
     assert files_of(out) == whole
 
 
+def test_what_follows_the_proved_rejects_is_removed(sources: Path, whole: dict[str, bytes], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build_until(lambda _, call: call.endswith("/.commit.json.partial"), sources, out)
+    with (out / ".build" / "new" / REJECTS).open("ab") as rejects:
+        rejects.write(b"more\n")
+    build(sources, out, **SETTINGS)
+    assert files_of(out) == whole
+
+
 @pytest.mark.parametrize("name", ["commit.json", "new/manifest.json", "new/train-00001-of-00003.parquet"])
 def test_a_commit_that_was_altered_before_it_is_finished_ends_in_one_line_whose_remedy_works(
     sources: Path, whole: dict[str, bytes], tmp_path: Path, name: str

@@ -335,7 +335,9 @@ def test_a_repair_that_cannot_write_says_so_and_changes_nothing(copy: Path, monk
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(OutputError, match=r"cannot be written \(No space left on device\); nothing was changed"):
+    with pytest.raises(
+        OutputError, match=r"cannot be written \(No space left on device\); no undamaged file was changed"
+    ):
         repair_folder(copy)
     assert files_of(copy) == before
     assert staging(copy) == ["lock", "sources.json"]
