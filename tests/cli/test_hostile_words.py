@@ -165,6 +165,7 @@ def test_no_command_prints_what_a_terminal_obeys_of_words_folders_and_runs(tmp_p
         assert ran.returncode == code or words[0] == "export", (words, ran.stderr)  # export may lack its extra
         assert obeyed(ran.stdout + ran.stderr) == [], words
         assert code == 0 or len(ran.stderr.splitlines()) < 5, ran.stderr
+    assert obeyed((tmp_path / f"{EVIL}.html").read_text()) == []
     shard = next((tmp_path / shards).glob("train-*.parquet"))
     shard.write_bytes(shard.read_bytes()[:-9])
     for words in (("verify", shards), ("inspect", shards), ("repair", shards)):

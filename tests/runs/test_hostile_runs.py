@@ -267,7 +267,10 @@ def test_nothing_is_read_written_or_removed_through_a_link_in_a_run(folder: Path
     run = open_run(folder)
     assert "is a link where a folder belongs" in refusals(folder)[0]
     with (
-        pytest.raises(OutputError, match=f"{name}: is a link, and nothing is written in a run with links"),
+        pytest.raises(
+            OutputError,
+            match=f"{name}: is a link, not a file; nothing is written in a run that holds",
+        ),
         run.locked(),
     ):
         pass
