@@ -10,7 +10,6 @@ from pipeline.arrays import Int64Array, UInt8Array
 from pipeline.drawings import Drawings, concat
 from pipeline.pictures.png import encode_png
 from pipeline.rendering.render import RenderConfig, render
-from pipeline.wording import visible
 
 
 def read_drawings(outputs: Outputs, chosen: Int64Array) -> Drawings:
@@ -72,6 +71,5 @@ def _countries_of(outputs: Outputs, chosen: Int64Array) -> dict[int, str | None]
         for group in np.unique(groups).tolist():
             column = split.read_table(group, ("countrycode",)).column("countrycode")
             for place in places[groups == group].tolist():
-                country = column[int(outputs.row[place] - split.row_starts[group])].as_py()
-                found[place] = country and visible(country)
+                found[place] = column[int(outputs.row[place] - split.row_starts[group])].as_py()
     return found
