@@ -7,6 +7,9 @@ from pipeline.errors import UsageError
 from pipeline.shards.manifest_fields import MOST_SHARDS
 from pipeline.shards.shuffle import canonical_splits
 from pipeline.sources.chunks import CHUNK_BYTES
+from pipeline.threads import core_count
+
+_MOST_WORKERS = 512  # each holds inputs and results in memory; more threads than cores gain nothing
 
 
 @dataclass(frozen=True)
@@ -84,3 +87,16 @@ class BuildSizes:
 
 
 USUAL_SIZES = BuildSizes()
+
+
+def worker_count(workers: int | None) -> int:
+    """How many threads to use: as many as asked for, or the machine's cores.
+
+    Raises:
+        UsageError: `workers` is below 1 or above 512.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
+    if workers is not None and workers > _MOST_WORKERS:
+        raise UsageError(f"workers {workers}: expected at most {_MOST_WORKERS}")
+    return workers or core_count()

@@ -177,6 +177,7 @@ def test_a_sample_cut_off_is_made_whole(run: Command) -> None:
         (["--splits", "1,1,1"], 'splits "1,1,1": expected three shares'),
         (["--seed", "-1"], "seed -1: expected a whole number"),
         (["--workers", "0"], "workers 0: expected 1 or more"),
+        (["--workers", "1000000000000"], "workers 1000000000000: expected at most 512"),
         (["--classes", "cat,cat"], "a class is named twice"),
     ],
 )
