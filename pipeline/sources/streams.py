@@ -164,7 +164,9 @@ class Stream:
         return self._file.identity()
 
     def close(self) -> None:
-        """Close the file; it cannot be read afterwards."""
+        """Close the file, and free what decompresses it: up to 128 MiB; it cannot be read afterwards."""
+        self._pieces = self._raw = iter(())  # generators that refer to this object, which would keep both alive
+        self._piece = memoryview(b"")
         self._file.close()
 
     def __enter__(self) -> "Stream":
