@@ -165,7 +165,8 @@ class Stream:
 
     def close(self) -> None:
         """Close the file, and free what decompresses it: up to 128 MiB; it cannot be read afterwards."""
-        self._pieces = self._raw = iter(())  # generators that refer to this object, which would keep both alive
+        nothing: Iterator[bytes] = iter(())
+        self._pieces = self._raw = nothing  # these were generators that refer to this object, so that both stayed alive
         self._piece = memoryview(b"")
         self._file.close()
 
