@@ -69,7 +69,7 @@ class BuildSizes:
 
     Attributes:
         chunk_bytes: how many bytes of a source are read at a time, a multiple of `BLOCK_BYTES`.
-        segment_bytes: how many bytes of records, about 100,000 drawings, are gathered before they are written to the
+        segment_bytes: how many bytes of memory drawings take, about 45,000 of them, before they are written to the
             spill.
         segment_input_bytes: how many bytes of input are read at most between two entries of the journal, however few
             of their drawings are kept.
@@ -79,7 +79,7 @@ class BuildSizes:
     """
 
     chunk_bytes: int = CHUNK_BYTES
-    segment_bytes: int = 16 << 20
+    segment_bytes: int = 8 << 20
     segment_input_bytes: int = 256 << 20
     range_bytes: int = 32 << 20
     row_group_rows: int = 8192
