@@ -150,16 +150,18 @@ class Trials:
         self.new, self.hidden, self.out = task.tree(state), hidden(state), ended.out
 
     def chosen(self, kinds: tuple[str, ...]) -> list[tuple[str, int]]:
-        """The operations to disturb, and how: every one in one of the ways, as far as their number allows."""
-        dice = self.world.dice
+        """The operations to disturb, and how: each in each way, or as many as are wanted, spread evenly over them."""
         every = [
             (kind, number)
-            for kind in kinds
             for number, operation in enumerate(self.operations, 1)
+            for kind in kinds
             if operation == "write" or kind not in ("kill in a write", "short write")
         ]
         count = self.world.count(self.task.trials)
-        return every if len(every) <= count else sorted(dice.sample(every, count))
+        if len(every) <= count:
+            return every
+        share = len(every) / count
+        return [every[int((number + self.world.dice.random()) * share)] for number in range(count)]
 
     def _run(self, arm: Arm | None = None) -> Ended:
         before = None if arm is None else lambda: self.world.shim.arm(arm, self.world.report)

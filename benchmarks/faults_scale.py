@@ -123,8 +123,8 @@ def sources(world: World) -> Iterator[Row]:
             "verify": ("verify", f"set-{count}"),
         }.items():
             measured[told, count] = _measured(row, told, count, arguments, folder, measured.get((told, most // 5)))
-    row.note = "; ".join(
-        f"{told} {seconds:.1f} s, {peak / 1e6:.0f} MB"
+    row.note = f"{most:,} files: " + ", ".join(
+        f"{told} {seconds:.1f} s and {peak / 1e6:.0f} MB"
         for (told, count), (seconds, peak) in measured.items()
         if count == most
     )

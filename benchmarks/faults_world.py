@@ -2,9 +2,11 @@
 
 import contextlib
 import gc
+import importlib
 import io
 import json
 import os
+import pkgutil
 import random
 import shutil
 import sys
@@ -13,6 +15,8 @@ from functools import cached_property
 from pathlib import Path
 
 from faults_trials import Ended, Shim, command, flip, forked
+
+import pipeline
 
 NETWORK = ("--network", "sketch-classifier", "--batch", "64", "--device", "cpu")
 SMALL_SEGMENTS = 48 << 10  # bytes; a build of a few thousand drawings then has some twenty, as one of millions has
@@ -99,10 +103,11 @@ class World:
         if "pipeline" in self._warm:
             return
         self._warm.add("pipeline")
-        from pipeline.shards import options
+        for module in pkgutil.walk_packages(pipeline.__path__, "pipeline."):
+            importlib.import_module(module.name)
 
         for name, value in (("segment_bytes", SMALL_SEGMENTS), ("chunk_bytes", 1 << 20), ("row_group_rows", 512)):
-            object.__setattr__(options.USUAL_SIZES, name, value)
+            object.__setattr__(pipeline.shards.options.USUAL_SIZES, name, value)
         folder = self.folder / "warm"
         folder.mkdir()
         (folder / "in").mkdir()

@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
-from pipeline.shards.journal import Journal
+from pipeline.shards.journal import JOURNAL, Journal
 from pipeline.shards.layout import ShardPlan, plan_shards
 from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
@@ -60,7 +60,7 @@ class Build:
         self.folder, self.staged, kept = folder, SHARDS.staged_path(folder), SHARDS.work_path(folder)
         self.spill = kept / "spill"
         how = {"strict": strict, "keep_going": keep_going, **versions()}
-        self.journal = Journal(kept / "journal.ndjson", {**(work or {}), **how})
+        self.journal = Journal(kept / JOURNAL, {**(work or {}), **how})
         self.intake = Intake(
             sources, options, spill=self.spill, rejects=self.staged / REJECTS, journal=self.journal, workers=workers,
             strict=strict, keep_going=keep_going, sizes=sizes, progress=progress, watch=watch,

@@ -15,6 +15,7 @@ from pipeline.storage.files import Output
 from pipeline.storage.reading import OWN_BYTES, open_regular
 
 Entry = dict[str, Any]
+JOURNAL = "journal.ndjson"  # in the folder for the work of a build or a repair
 _VERSION = 3  # of the entries; those of another version are other work. Version 2 took rows that no checksum proved
 
 
@@ -61,6 +62,15 @@ class Journal:
     def _write(self, entry: Entry) -> None:
         text = json.dumps(entry).encode()
         self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+
+
+def is_of_build(path: Path) -> bool:
+    """Whether a file is the journal of an interrupted build, and not of a repair, missing or damaged."""
+    try:
+        entries, _ = _read(path)
+    except OSError:
+        return False
+    return bool(entries) and "repair" not in entries[0]
 
 
 def _read(path: Path) -> tuple[list[Entry], int]:

@@ -185,7 +185,8 @@ def _check_stamp(name: str, value: Any) -> None:
         check(name, one)
 
 
-_STAMP = (PATH, whole(PIPE), whole(-MOST), PATH, optional(whole(-MOST)), optional(whole(0, 2**64 - 1)))
+_TIME = whole(-MOST * 10**9, MOST * 10**9)  # in nanoseconds; file systems count 64 bits of seconds
+_STAMP = (PATH, whole(PIPE), _TIME, PATH, optional(_TIME), optional(whole(0, 2**64 - 1)))
 _FIELDS = record(
     {
         "options": check_options,

@@ -16,7 +16,7 @@ from pipeline.shards.build import WRITING, versions
 from pipeline.shards.find import existing_folder
 from pipeline.shards.folder import build_folder
 from pipeline.shards.intake import Intake
-from pipeline.shards.journal import Journal
+from pipeline.shards.journal import JOURNAL, Journal, is_of_build
 from pipeline.shards.layout import ShardPlan
 from pipeline.shards.manifest import (
     MANIFEST,
@@ -83,6 +83,8 @@ def repair_folder(
         if manifest is not None:
             if damaged:
                 tell(f"{folder}: {_restore(folder, manifest, origin, names, inputs, workers, progress)}")
+            elif not is_of_build(SHARDS.work_path(folder) / JOURNAL):
+                SHARDS.discard(folder)  # what a repair left that was killed when its last file was in place
             return damaged
     assert origin is not None
     tell(f"{folder}: {_remake(folder, origin, inputs, workers, progress)}")
@@ -210,7 +212,7 @@ def _rebuild(
     staged, work = SHARDS.staged_path(folder), SHARDS.work_path(folder)
     plans = [ShardPlan.of_name(file.name) for file in manifest.files if file.name in names]
     options, compares = options_of(manifest.options), bool(manifest.keyless_duplicates and plans)
-    journal = Journal(work / "journal.ndjson", {"repair": sorted(names), "of": manifest.checksum})
+    journal = Journal(work / JOURNAL, {"repair": sorted(names), "of": manifest.checksum})
     intake = Intake(
         sources, options, spill=work / "spill", rejects=staged / REJECTS, journal=journal,
         only=None if compares else plans, workers=workers, keep_going=bool(manifest.damaged_files), progress=progress,

@@ -1,5 +1,6 @@
 """Sources that change while a build reads them, and between two builds."""
 
+import dataclasses
 import gzip
 import json
 import os
@@ -293,6 +294,18 @@ def make_old_record(out: Path) -> None:
     path = out / ".build" / "sources.json"
     fields = json.loads(path.read_text())
     path.write_text(json.dumps({"options": fields["options"], "sources": [one[:4] for one in fields["sources"]]}))
+
+
+@pytest.mark.parametrize("year_3000", [32_503_680_000 * 10**9, -32_503_680_000 * 10**9])
+def test_a_record_holds_times_that_need_more_than_64_bits(tmp_path: Path, year_3000: int) -> None:
+    folder, out = write(tmp_path / "in", cat=records("cat", range(90))), tmp_path / "out"
+    build(folder, out)
+    recorded = read_origin(out)
+    assert recorded is not None
+    stamp = dataclasses.replace(recorded.sources[0], mtime_ns=year_3000)
+    far = dataclasses.replace(recorded, sources=[stamp])
+    (out / ".build" / "sources.json").write_text(far.dump())
+    assert read_origin(out) == far
 
 
 @pytest.mark.parametrize("bit", range(0, 8 * 900, 1201))

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from pipeline.errors import InputError, LockedError, ShardError, SketchpipeError
+from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import MANIFEST, REJECTS, Manifest, read_manifest
+from pipeline.shards.options import BuildOptions
 from pipeline.shards.repair import repair_folder
 from pipeline.shards.verify import Damage, damaged_files, verify_folder
 from tests.shards.builds import build, files_of, records, staging, write
@@ -70,6 +72,31 @@ def test_a_damaged_manifest_is_restored_without_a_source(
     assert told == [f"{out}: proved by hash: 4 intact shards; rebuilt: manifest.json"]
     assert staging(out) == ["lock", "sources.json"]
     assert build(out.parent / "in", out, num_shards=2).classes == ("cat",)  # a build takes what is there
+
+
+def test_what_a_repair_left_that_was_killed_at_its_end_is_removed(out: Path, whole: dict[str, bytes]) -> None:
+    (out / ".build" / "new").mkdir()
+    (out / ".build" / "work").mkdir()
+    (out / ".build" / "work" / "spill").write_bytes(b"rows")
+    assert repair_folder(out) == []
+    assert staging(out) == ["lock", "sources.json"]
+    assert files_of(out) == whole
+
+
+def test_a_repair_of_whole_shards_keeps_the_work_of_an_interrupted_build(out: Path, whole: dict[str, bytes]) -> None:
+    def interrupt(_step: str, _done: float, _total: float | None = None, /, *, unit: str = "", **_note: str) -> None:
+        if unit == "drawings":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_folder([str(out.parent / "in")], out, BuildOptions(num_shards=3), progress=interrupt)
+    before = {path.name for path in (out / ".build").rglob("*")}
+    assert {"new", "work", "journal.ndjson", "spill"} <= before
+    assert repair_folder(out) == []
+    assert {path.name for path in (out / ".build").rglob("*")} == before
+    assert files_of(out) == whole
+    build(out.parent / "in", out, num_shards=3)
+    assert staging(out) == ["lock", "sources.json"]
 
 
 def test_a_damaged_manifest_and_a_changed_source_leave_a_damaged_shard_as_it_is(out: Path) -> None:
