@@ -32,7 +32,7 @@ def make_sample(to: Path, *, drawings_per_class: int = 1000, seed: int = 0, prog
     try:
         with open_regular(mark, link=False) as file:
             marked = file.read(_MARK_BYTES)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         marked = None
     except OSError as error:
         raise OutputError(f"{mark}: {error.strerror}; remove it, or choose another folder with --to") from error

@@ -5,6 +5,7 @@ import hashlib
 import io
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,5 +131,6 @@ def writing(path: Path, remedy: str) -> Iterator[None]:
 
 
 def disk_free(folder: Path) -> int:
-    """How many bytes are free on the disk of a folder, which may not exist yet."""
-    return shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists())).free
+    """How many bytes are free on the disk of a folder, which may not exist yet; if that is unknown, very many."""
+    usage = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists()))
+    return usage.free if usage.total else sys.maxsize  # /proc and its like have no size
