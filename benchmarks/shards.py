@@ -201,7 +201,7 @@ def scanner(folder: Path, work: Path) -> str:
         return f"scanner alone: WRONG: {found['drawings']:,} drawings of {lines:,} lines"
     rates = sorted(found["bytes"] / seconds / 1e9 for seconds in found["seconds"])
     return (
-        f"scanner alone, {found['bytes'] / 1e6:.0f} MB in chunks of 4 MiB: {rates[-1]:.3f} GB/s of CPU time on one "
+        f"scanner alone, {found['bytes'] / 1e6:.0f} MB in chunks of 1 MiB: {rates[-1]:.3f} GB/s of CPU time on one "
         f"core (best of {len(rates)} rounds, median {rates[len(rates) // 2]:.3f})"
     )
 

@@ -14,7 +14,7 @@ IMAGE_SIZE = 64  # pixels a side
 LINE_WIDTH = 1.25  # pixels
 EPOCHS = 32  # of sketchnet, for 6,000 to 12,000 training drawings
 MAX_EPOCHS = 60
-_MOST = 2**31 - 1  # drawings in a batch
+_MOST_IN_BATCH = 2**31 - 1  # drawings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,7 @@ class Recipe:
         _check_types(self)
         _check(0 < self.lr <= 1, "lr must be above 0 and at most 1", self.lr)
         _check(self.batch >= 1, "batch must be at least 1", self.batch)
-        _check(self.batch <= _MOST, f"batch must be at most {_MOST}", self.batch)
+        _check(self.batch <= _MOST_IN_BATCH, f"batch must be at most {_MOST_IN_BATCH}", self.batch)
         _check(0 <= self.weight_decay <= 1, "weight_decay must lie in 0..1", self.weight_decay)
         _check(0 <= self.warmup <= 0.9, "warmup must lie in 0..0.9", self.warmup)
         _check(0 <= self.label_smoothing <= 0.9, "label_smoothing must lie in 0..0.9", self.label_smoothing)

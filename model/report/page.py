@@ -30,6 +30,7 @@ from model.scoring.reliability import BINS, Reliability, reliability
 from pipeline.arrays import Int64Array
 from pipeline.pictures.names import safe_name
 from pipeline.progress import Progress, untold
+from pipeline.wording import visible
 
 SHOWN = 24  # drawings in a gallery
 LISTED = 200  # suspected labels that are listed with their key_id
@@ -223,8 +224,10 @@ def _text(name: str) -> Markup:
 
 
 def template() -> jinja2.Template:
-    """The template of the page, which escapes every word."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    """The template of the page, which escapes every word and path, for HTML and for a terminal."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, finalize=_shown
+    )
     environment.filters |= {
         "number": lambda value: f"{value:,}",
         "pct": lambda share: f"{share:.1%}",
@@ -233,3 +236,7 @@ def template() -> jinja2.Template:
         "width": lambda share: f"{100 * share:.1f}%",
     }
     return environment.from_string(_text("page.html"))
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if type(value) is str else value  # not Markup, which holds lines

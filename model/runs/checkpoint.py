@@ -116,9 +116,14 @@ def load_position(folder: Path) -> Position:
     """Read the position of a checkpoint.
 
     Raises:
-        CheckpointError: its file is missing or damaged.
+        CheckpointError: its file is missing or damaged, or is that of another checkpoint.
     """
-    return _parsed(folder, POSITION, _position)
+    position = _parsed(folder, POSITION, _position)
+    if checkpoint_name(position) != folder.name:
+        raise CheckpointError(
+            f"{folder / POSITION}: damaged (it is of checkpoint {checkpoint_name(position)}); {remedy(folder)}"
+        )
+    return position
 
 
 def load_config(folder: Path) -> "TrainConfig":
@@ -206,6 +211,11 @@ def last_checkpoint(run: Path) -> Path | None:
     entries = folder.iterdir() if folder.is_dir() else []
     found = [folder / entry.name for entry in entries if CHECKPOINT_NAME.fullmatch(entry.name)]
     return max(found, key=position_of, default=None)
+
+
+def checkpoint_name(position: Position) -> str:
+    """The name of the folder of the checkpoint at a position."""
+    return f"{position.epoch:05d}-{position.step:07d}"
 
 
 def position_of(checkpoint: Path) -> tuple[int, int]:

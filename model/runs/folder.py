@@ -22,6 +22,7 @@ from model.runs.checkpoint import (
     CHECKPOINT_NAME,
     CHECKPOINTS,
     Position,
+    checkpoint_name,
     last_checkpoint,
     load_config,
     load_position,
@@ -34,6 +35,7 @@ from pipeline.errors import InputError, LockedError, MismatchError, OutputError,
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
 from pipeline.storage.locks import locked_file
+from pipeline.storage.reading import UnfitFileError, refuse_unfit_entries
 
 if TYPE_CHECKING:  # they import JAX and kernels, which finding runs must not
     from model.compute.steps import TrainState
@@ -122,11 +124,18 @@ class Run:
 
         Raises:
             LockedError: another process is training it. The lock of a process that has ended does not count.
-            OutputError: the lock file cannot be written, or something in the run's folder is a link.
+            OutputError: the lock file cannot be written, or something in the run's folder is a link, a pipe, a device
+                or a socket. The folder itself may be a link, because the user named it.
         """
-        _refuse_links(self.folder)
         with contextlib.ExitStack() as held:
             with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
+                try:
+                    refuse_unfit_entries(self.folder)
+                except UnfitFileError as error:
+                    raise OutputError(
+                        f"{error.filename}: {error.strerror}; nothing is written in a run that holds one: remove it, "
+                        "or replace a link by a copy of what it points to"
+                    ) from error
                 held.enter_context(locked_file(self.folder / LOCK, self._busy))
             yield
 
@@ -183,7 +192,7 @@ class Run:
         """
         from model.runs.state import pack_state  # with JAX
 
-        name = f"{position.epoch:05d}-{position.step:07d}"
+        name = checkpoint_name(position)
         # A single rename adds the checkpoint and says which is the best, so a crash cannot separate the two.
         position = replace(position, best=name if best else position.best)
         self._refuse_gone()  # a checkpoint would bring back a part of the folder
@@ -296,23 +305,6 @@ def open_run(folder: Path) -> Run:
         raise InputError(f"{folder}: no run here; train one with `sketchpipe train`")
     card, config = read_card(folder)
     return Run(folder, config, card)
-
-
-def _refuse_links(folder: Path) -> None:
-    """Refuse links in a run's folder, through which something would be written or removed elsewhere.
-
-    The folder itself may be a link, because the user named it.
-
-    Raises:
-        OutputError: there is one.
-    """
-    for place in (folder, folder / CHECKPOINTS):
-        for entry in place.iterdir() if place.is_dir() else ():
-            if entry.is_symlink():
-                raise OutputError(
-                    f"{entry}: is a link, and nothing is written in a run with links; replace it by a copy of what it "
-                    "points to"
-                )
 
 
 def is_free(folder: Path) -> bool:

@@ -1,7 +1,7 @@
 """Summarizes the runs of a folder without JAX: settings, epochs and state, also of damaged and older runs.
 
-Only the checksums of `run.json` and `config.json` are compared here, so that a list of many runs is quick; `evaluate`
-and `predict` check the files that they read.
+Only the fields and checksums of `run.json` and `config.json` are checked here, so that a list of many runs is quick;
+`evaluate` and `predict` check the files that they read.
 """
 
 import math

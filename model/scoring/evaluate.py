@@ -197,6 +197,7 @@ def predict_split(
 
     Raises:
         MismatchError: the shards have classes that the run does not know, or were split in another way.
+        CheckpointError: the network computes values that are not finite.
         SketchpipeError: the shards are missing or damaged.
     """
     run, variables = loaded.run, jax.device_put(loaded.variables)
@@ -211,6 +212,8 @@ def predict_split(
         for found in predict_batches(
             loaded.step, variables, loader, labels, limit=limit, mirror=mirrored, temperature=loaded.temperature
         ):
+            for logits in found.logits:
+                loaded.finite(logits)
             yield opened, found
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from numpy.typing import NDArray
 
 from model.compute.steps import eval_step
 from model.networks import make_network
@@ -50,6 +51,19 @@ class LoadedRun:
     def temperature(self) -> float:
         """The number by which logits are divided; 1.0 if none was fitted for this checkpoint."""
         return 1.0 if self.fitted is None else self.fitted.temperature
+
+    def finite(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the network computed, if all of it is finite.
+
+        Raises:
+            CheckpointError: something is not: weights may be finite, and so large that what is computed is not.
+        """
+        if not np.isfinite(outputs).all():
+            raise CheckpointError(
+                f"{self.run.folder}: with the weights of checkpoint {self.checkpoint} the network computes values that "
+                "are not finite; train a new run, with a lower learning rate if this one diverged"
+            )
+        return outputs
 
 
 def load_best(run: Run, *, calibrated: bool = True) -> LoadedRun:

@@ -120,7 +120,8 @@ class Predictor:
             # The same shape for any number of drawings, so that the network is compiled once.
             padded = np.zeros((1 if len(images) == 1 else EVAL_BATCH, *images.shape[1:]), np.uint8)
             padded[: len(part)] = part
-            parts.append(np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)])
+            outputs = np.asarray(output(self.loaded.step(self._variables, padded)))[: len(part)]
+            parts.append(self.loaded.finite(outputs))
         return np.concatenate(parts) if parts else np.zeros((0, len(self.run.config.classes)), np.float32)
 
 

@@ -43,8 +43,9 @@ def bitmaps(
     """
     from functools import partial
 
-    from pipeline.cli.options import parse_list, refuse_split_list, say, worker_count
+    from pipeline.cli.options import parse_list, refuse_split_list, say
     from pipeline.pictures.from_bitmaps import BitmapOptions, write_folders
+    from pipeline.shards.options import worker_count
 
     options = BitmapOptions(
         classes=None if classes is None else parse_list(classes),

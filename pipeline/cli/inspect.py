@@ -40,14 +40,14 @@ def _lines_of(contents: "Contents") -> list[str]:
     from pipeline.wording import aligned, columns_of, counted
 
     total = sum(contents.drawings.values())
+    writer = ", ".join(f"{name} {version}" for name, version in contents.writer.items())
     recognized = "" if contents.recognized is None else f", {contents.recognized:.1%} recognized"
     lines = [
         f"{contents.folder}: {counted(total, 'drawing')} of {counted(len(contents.classes), 'class', 'classes')} in "
         f"{counted(contents.shards, 'shard')}, {size(contents.bytes)} ({contents.bytes / max(total, 1):.0f} bytes a drawing)",
         f"  {contents.attribution}",
         f"  {contents.points_per_drawing:.1f} points and {contents.strokes_per_drawing:.1f} strokes a drawing{recognized}",
-        f"  seed {contents.options['seed']}, splits {contents.options['splits']}, "
-        f"sketchpipe {contents.writer['sketchpipe']}, pyarrow {contents.writer['pyarrow']}",
+        f"  seed {contents.options['seed']}, splits {contents.options['splits']}, {writer}",
         f"  read {contents.read:,}: written {total:,}, duplicates {contents.duplicates:,}, "
         f"filtered {contents.filtered:,}, rejected {sum(contents.rejects.values()):,}",
     ]

@@ -16,7 +16,6 @@ from typer.models import OptionInfo
 from pipeline.errors import InputError, UsageError
 from pipeline.storage.local import local_path
 from pipeline.storage.reading import read_list
-from pipeline.threads import core_count
 from pipeline.wording import json_text, visible
 
 _HASHED = ("seed", "key_id")  # options that take unsigned numbers of 64 bits
@@ -161,17 +160,6 @@ def duration(seconds: float) -> str:
         return f"{seconds:.0f} s"
     minutes = round(seconds) // 60
     return f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def worker_count(workers: int | None) -> int:
-    """How many threads to use: as many as asked for, or the machine's cores.
-
-    Raises:
-        UsageError: `workers` is below 1.
-    """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more")
-    return workers or core_count()
 
 
 def few(names: Sequence[str], limit: int = 5) -> str:

@@ -51,8 +51,9 @@ def pictures(
     from functools import partial
 
     from pipeline.cli.bitmaps import tell_set
-    from pipeline.cli.options import parse_list, worker_count
+    from pipeline.cli.options import parse_list
     from pipeline.pictures.from_shards import PictureOptions, picture_settings, write_drawings
+    from pipeline.shards.options import worker_count
 
     options = PictureOptions(
         split=None if split == "all" else split,

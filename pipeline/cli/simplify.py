@@ -24,8 +24,9 @@ def simplify(
 
     Example: sketchpipe simplify sketches/quickdraw-raw --to sketches/simplified
     """
-    from pipeline.cli.options import say, worker_count
+    from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
+    from pipeline.shards.options import worker_count
     from pipeline.simplified import write_simplified
     from pipeline.wording import counted
 

@@ -66,10 +66,11 @@ def repair(
     """
     import contextlib
 
-    from pipeline.cli.options import say, show, worker_count
+    from pipeline.cli.options import say, show
     from pipeline.cli.progress import BuildBar
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
+    from pipeline.shards.options import worker_count
     from pipeline.shards.repair import repair_folder
 
     bar = BuildBar()

@@ -99,12 +99,8 @@ def is_proved(path: Path, version: Version) -> bool:
 def _load(path: Path) -> Receipt | None:
     try:
         return Receipt(**json.loads(read_limited(_receipt_path(path), _RECEIPT_BYTES, link=False)))
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        RecursionError,
-    ):  # a damaged receipt counts as none: the file itself is checked
+    # A damaged receipt counts as none: the file itself is checked.
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
 
 

@@ -160,10 +160,12 @@ def write_index(
     counts = {split: Counter[str]() for split in SPLITS}
     done = 0
     with (staged / INDEX).open("w", encoding="utf-8", newline="") as text:
-        index = csv.writer(text, lineterminator="\n")
-        index.writerow(columns)
+        # Readers end a line at a carriage return, which before Python 3.13 only a writer that quotes all cells quotes.
+        plain, quoting = (csv.writer(text, lineterminator="\n", quoting=q) for q in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL))
+        plain.writerow(columns)
         for rows in rows_of_blocks:
-            index.writerows(map(_harmless, rows))
+            for row in map(_harmless, rows):
+                (quoting if any("\r" in cell for cell in row if isinstance(cell, str)) else plain).writerow(row)
             for split, word, *_ in rows:
                 counts[split][word] += 1
             done += len(rows)

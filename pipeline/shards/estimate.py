@@ -1,7 +1,6 @@
 """Estimates rows, disk and time of a build from the heads of its sources."""
 
 import dataclasses
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from pipeline.sources.chunks import Scanned
 from pipeline.sources.files import Source
 from pipeline.sources.readers import is_compressed, read_head, scan_source
 from pipeline.storage.commit import BUILD
+from pipeline.storage.files import disk_free
 
 _AMPLE = 64  # times the size of plain inputs: if that much is free, every build fits
 _HEADS = 400  # at most so many sources are read; of more, evenly spaced ones represent all
@@ -138,9 +138,8 @@ def refuse_lack_of_space(folder: Path, needed: Estimate) -> None:
 
 def free_bytes(folder: Path) -> int:
     """How much is free on the disk of a folder, which may not exist yet, plus what an earlier build left in it."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     left = sum(file.stat().st_size for file in (folder / BUILD).rglob("*") if file.is_file())
-    return shutil.disk_usage(existing).free + left
+    return disk_free(folder) + left
 
 
 def _disk_bytes(sources: Sequence[Source]) -> int:

@@ -5,14 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict, Unpack
 
-from pipeline.errors import UsageError
 from pipeline.progress import Progress, untold
 from pipeline.shards.estimate import check_space
 from pipeline.shards.folder import build_folder
 from pipeline.shards.manifest import Manifest
-from pipeline.shards.options import BuildOptions
+from pipeline.shards.options import BuildOptions, worker_count
 from pipeline.storage.local import local_path
-from pipeline.threads import core_count
 from pipeline.wording import visible
 
 
@@ -63,14 +61,12 @@ def build_shards(
     Raises:
         SketchpipeError: the build failed, and the message says why; the folder is unchanged.
     """
-    if workers is not None and workers < 1:
-        raise UsageError(f"workers {workers}: expected 1 or more")
     texts = [str(one) for one in ([sources] if isinstance(sources, str | Path) else sources)]
     chosen = None if classes is None else (classes,) if isinstance(classes, str) else tuple(classes)
     options, folder = BuildOptions(chosen, **settings), local_path(to)
     messages: list[str] = []
     manifest, _ = build_folder(
-        texts, folder, options, workers=workers or core_count(), strict=strict, keep_going=keep_going, force=force,
+        texts, folder, options, workers=worker_count(workers), strict=strict, keep_going=keep_going, force=force,
         progress=progress, begin=lambda found: check_space(folder, found, options), tell=messages.append,
     )  # fmt: skip
     for message in messages:

@@ -1,6 +1,7 @@
 """Finds the sources of shards: where they were, or among the files where they are said to be now."""
 
 import itertools
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
@@ -10,7 +11,7 @@ from pipeline.errors import InputError
 from pipeline.shards.manifest import Manifest, SourceCount
 from pipeline.shards.origin import PIPE, Origin, SourceStamp, options_of
 from pipeline.shards.proof import Claim, holds
-from pipeline.sources.files import Source, find_sources, refuse_pipes, word_of_name
+from pipeline.sources.files import Source, find_sources, printable, refuse_pipes, word_of_name
 
 
 def sources_of_manifest(manifest: Manifest, origin: Origin | None, inputs: Sequence[str]) -> list[Source]:
@@ -79,25 +80,27 @@ def _found(
 
     Those whose folders have the same names as well come first.
     """
-    there: list[Source] = find_sources(inputs, classes)
-    refuse_pipes(there, "a repair")
+    sources = find_sources(inputs, classes)
+    refuse_pipes(sources, "a repair")
+    there = defaultdict(list)  # by the file's name, because there may be many
+    for source in sources:
+        there[printable(source.path.name)].append(source)
     paths = []
     for name, is_proved in zip(names, proved, strict=True):
-        like = sorted(
-            (source for source in there if _likeness(name, source)), key=lambda source: -_likeness(name, source)
-        )
+        same_name = there[PurePath(name).name]
+        like = sorted(same_name, key=partial(_likeness, name), reverse=True)
         if len(like) > 1:
             like = list(itertools.islice(filter(is_proved, like), 1))
         if not like:
             raise _gone(name)
-        there.remove(like[0])
+        same_name.remove(like[0])
         paths.append(like[0].path)
     return paths
 
 
 def _likeness(name: str, source: Source) -> int:
     """How many parts of a name, from its end, the path of a source has too."""
-    pairs = zip(reversed(PurePath(name).parts), reversed(source.path.parts), strict=False)
+    pairs = zip(reversed(PurePath(name).parts), map(printable, reversed(source.path.parts)), strict=False)
     return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 

@@ -7,6 +7,9 @@ from pipeline.errors import UsageError
 from pipeline.shards.manifest_fields import MOST_SHARDS
 from pipeline.shards.shuffle import canonical_splits
 from pipeline.sources.chunks import CHUNK_BYTES
+from pipeline.threads import core_count
+
+_MOST_WORKERS = 512  # each holds inputs and results in memory; more threads than cores gain nothing
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ class BuildSizes:
 
     Attributes:
         chunk_bytes: how many bytes of a source are read at a time, a multiple of `BLOCK_BYTES`.
-        segment_bytes: how many bytes of records, about 100,000 drawings, are gathered before they are written to the
+        segment_bytes: how many bytes of memory drawings take, about 45,000 of them, before they are written to the
             spill.
         segment_input_bytes: how many bytes of input are read at most between two entries of the journal, however few
             of their drawings are kept.
@@ -76,7 +79,7 @@ class BuildSizes:
     """
 
     chunk_bytes: int = CHUNK_BYTES
-    segment_bytes: int = 16 << 20
+    segment_bytes: int = 8 << 20
     segment_input_bytes: int = 256 << 20
     range_bytes: int = 32 << 20
     row_group_rows: int = 8192
@@ -84,3 +87,16 @@ class BuildSizes:
 
 
 USUAL_SIZES = BuildSizes()
+
+
+def worker_count(workers: int | None) -> int:
+    """How many threads to use: as many as asked for, or the machine's cores.
+
+    Raises:
+        UsageError: `workers` is below 1 or above 512.
+    """
+    if workers is not None and workers < 1:
+        raise UsageError(f"workers {workers}: expected 1 or more")
+    if workers is not None and workers > _MOST_WORKERS:
+        raise UsageError(f"workers {workers}: expected at most {_MOST_WORKERS}")
+    return workers or core_count()

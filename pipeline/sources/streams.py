@@ -165,7 +165,10 @@ class Stream:
         return self._file.identity()
 
     def close(self) -> None:
-        """Close the file; it cannot be read afterwards."""
+        """Close the file, and free what decompresses it: up to 128 MiB; it cannot be read afterwards."""
+        nothing: Iterator[bytes] = iter(())
+        self._pieces = self._raw = nothing  # these were generators that refer to this object, so that both stayed alive
+        self._piece = memoryview(b"")
         self._file.close()
 
     def __enter__(self) -> "Stream":

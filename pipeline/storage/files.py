@@ -4,6 +4,8 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,3 +128,9 @@ def writing(path: Path, remedy: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}); {remedy}") from error
+
+
+def disk_free(folder: Path) -> int:
+    """How many bytes are free on the disk of a folder, which may not exist yet; if that is unknown, very many."""
+    usage = shutil.disk_usage(next(path for path in (folder, *folder.absolute().parents) if path.exists()))
+    return usage.free if usage.total else sys.maxsize  # /proc and its like have no size

@@ -1,6 +1,7 @@
 """JSON files whose last field is a SHA-256 of the rest of their text, which is compared on reading."""
 
 import hashlib
+import io
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +13,9 @@ _END = "\n}\n"
 def seal(fields: Mapping[str, Any]) -> str:
     """The text of `fields`, one or more, and of their checksum, which is the last field."""
     text = _canonical(fields)
-    return text.removesuffix(_END) + _last_field(text)
+    last = _last_field(text)
+    text = text.removesuffix(_END)  # a manifest may have 20 MB, of which no more copies than these are held
+    return text + last
 
 
 def checksum_of(fields: Mapping[str, Any]) -> str:
@@ -60,9 +63,17 @@ def _sha256(text: str) -> str:
 
 
 def _canonical(fields: Mapping[str, Any]) -> str:
-    text = json.dumps(fields, ensure_ascii=False, indent=1)
+    text = _dumped(fields, is_ascii=False)
     try:
         text.encode()
     except UnicodeEncodeError:  # a path that is not UTF-8
-        text = json.dumps(fields, indent=1)
-    return text + "\n"
+        text = _dumped(fields, is_ascii=True)
+    return text
+
+
+def _dumped(fields: Mapping[str, Any], *, is_ascii: bool) -> str:
+    text = io.StringIO()
+    for part in json.JSONEncoder(ensure_ascii=is_ascii, indent=1).iterencode(fields):
+        text.write(part)  # json.dumps holds all parts at once, which take twice the memory of the text
+    text.write("\n")
+    return text.getvalue()

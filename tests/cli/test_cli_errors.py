@@ -104,7 +104,7 @@ def test_a_file_that_is_no_ndjson_is_an_error_with_its_first_bad_line(run: Comma
 def test_a_damaged_gzip_file_is_an_error(run: Command) -> None:
     Path("cat.ndjson.gz").write_bytes(b"\x1f\x8b\x08\0garbage")
     run("shards", "cat.ndjson.gz", "--to", "out").fails(
-        3, r"cat\.ndjson\.gz:1: its gzip stream is cut short at byte 11"
+        4, r"cat\.ndjson\.gz: its gzip stream is cut short at byte 11; .*; fetch the file anew"
     )
 
 
@@ -177,6 +177,7 @@ def test_a_sample_cut_off_is_made_whole(run: Command) -> None:
         (["--splits", "1,1,1"], 'splits "1,1,1": expected three shares'),
         (["--seed", "-1"], "seed -1: expected a whole number"),
         (["--workers", "0"], "workers 0: expected 1 or more"),
+        (["--workers", "1000000000000"], "workers 1000000000000: expected at most 512"),
         (["--classes", "cat,cat"], "a class is named twice"),
     ],
 )

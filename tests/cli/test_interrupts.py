@@ -96,11 +96,6 @@ def commands(factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]]:
     }
 
 
-def hear_interrupts() -> None:
-    """Undo what a shell does for a job in the background, which ignores SIGINT."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-
 @pytest.mark.parametrize("first", interrupts.SIGNALS)
 @pytest.mark.parametrize("second", interrupts.SIGNALS)
 @pytest.mark.parametrize("block", ["if True:\n  ", "with interrupts.unwinding():\n  "], ids=["at once", "unwinding"])
@@ -122,7 +117,7 @@ def test_every_moment_ends_in_one_line_or_complete(
         work.mkdir()
         start = time.perf_counter()
         with subprocess.Popen(
-            arguments, cwd=work, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=hear_interrupts
+            arguments, cwd=work, stderr=subprocess.PIPE, text=True, start_new_session=True
         ) as process:
             if k:  # the first one is not disturbed
                 time.sleep(0.3 + dice.random() * seconds)  # Python's own start is over after 0.3 s

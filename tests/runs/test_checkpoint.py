@@ -25,8 +25,8 @@ from tests.runs.small_runs import AT, FILES, assert_same, config_of, run_in, sta
 
 @pytest.fixture
 def saved(tmp_path: Path) -> Path:
-    save_checkpoint(tmp_path / "one", pack_state(state_of()), AT, config_of())
-    return tmp_path / "one"
+    save_checkpoint(tmp_path / "00001-0000004", pack_state(state_of()), AT, config_of())
+    return tmp_path / "00001-0000004"
 
 
 def test_a_checkpoint_gives_back_every_array_of_the_state_and_the_position(saved: Path) -> None:

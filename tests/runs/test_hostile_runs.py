@@ -23,7 +23,9 @@ from model.runs.folder import METRICS, Run, open_run
 from model.runs.overview import summarize
 from model.runs.state import load_checkpoint, pack_state
 from model.runs.tables import runs_table
+from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import load_best
+from model.scoring.predict import Predictor
 from model.specs import NETWORKS
 from model.training.tensorboard.events import read_events
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
@@ -31,6 +33,7 @@ from pipeline.storage.sealed import CHECKSUM, seal
 from tests.mutations import mutated, sealed
 from tests.runs.fresh_runs import fresh_run
 from tests.runs.small_runs import AT, config_of, state_of
+from tests.shards.builds import build, records, write
 
 pytestmark = pytest.mark.long
 
@@ -264,7 +267,10 @@ def test_nothing_is_read_written_or_removed_through_a_link_in_a_run(folder: Path
     run = open_run(folder)
     assert "is a link where a folder belongs" in refusals(folder)[0]
     with (
-        pytest.raises(OutputError, match=f"{name}: is a link, and nothing is written in a run with links"),
+        pytest.raises(
+            OutputError,
+            match=f"{name}: is a link, not a file; nothing is written in a run that holds",
+        ),
         run.locked(),
     ):
         pass
@@ -288,3 +294,34 @@ def test_events_that_are_a_pipe_or_a_link_are_not_read(tmp_path: Path) -> None:
     (tmp_path / "events.out.tfevents.000001").unlink()
     (tmp_path / "events.out.tfevents.000001").symlink_to("/dev/zero")
     assert read_events(tmp_path, 10) == []
+
+
+@pytest.mark.parametrize("changes", [{"epoch": 5}, {"step": 3}, {"epoch": 0, "step": 0}])
+def test_a_position_of_another_checkpoint_is_refused(folder: Path, changes: dict[str, int]) -> None:
+    path = last_of(open_run(folder)) / POSITION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    fit(folder)
+    for reads in (load_best, lambda run: run.checkpoint(best=True)):
+        with pytest.raises(CheckpointError, match=r"position\.json: damaged \(it is of checkpoint 0000"):
+            reads(open_run(folder))
+
+
+def test_finite_weights_that_give_no_finite_probabilities_give_no_answer(folder: Path, tmp_path: Path) -> None:
+    put_arrays(folder, **{"params/dense/kernel": np.full((1352, 5), 1e38, np.float32)})
+    predictor = Predictor(load_best(open_run(folder)))
+    for ask in (predictor.logits, predictor.probabilities):
+        with pytest.raises(CheckpointError, match="the network computes values that are not finite; train a new run"):
+            ask(np.full((2, 64, 64, 3), 255, np.uint8))
+    write(tmp_path / "in", ant=records("ant", range(40)))
+    build(tmp_path / "in", tmp_path / "shards", splits="0.5,0,0.5")
+    with pytest.raises(CheckpointError, match="values that are not finite"):
+        evaluate_run(load_best(open_run(folder)), tmp_path / "shards", "test")
+
+
+def test_a_negative_variance_gives_no_answer(tmp_path: Path) -> None:
+    run = fresh_run(tmp_path / "run", "sketchnet")
+    arrays = load((last_of(run) / ARRAYS).read_bytes())
+    name = next(one for one in arrays if one.endswith("/var"))
+    put_arrays(run.folder, **{name: -1 - arrays[name]})
+    with pytest.raises(CheckpointError, match="values that are not finite"):
+        Predictor(load_best(open_run(run.folder))).probabilities(np.full((1, 64, 64, 3), 255, np.uint8))

@@ -44,3 +44,9 @@ def test_a_mark_that_is_no_text_of_ours_means_that_the_sample_is_made_anew(tmp_p
     assert make_sample(tmp_path, drawings_per_class=1)
     assert (tmp_path / SAMPLE_MARK).read_bytes() == whole
     assert not make_sample(tmp_path, drawings_per_class=1)
+
+
+def test_a_sample_that_does_not_fit_on_the_disk_is_refused_before_it_is_begun(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"about 5,000,000,\d.* bytes are needed, .* lower --drawings-per-class"):
+        make_sample(tmp_path / "s", drawings_per_class=10**18)
+    assert not (tmp_path / "s").exists()

@@ -18,6 +18,7 @@ from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS
 from pipeline.shards.shuffle import parse_splits
 from tests.mutations import mutated, sealed
 from tests.shards.hostile_shards import SHARD, fit_manifest, refusals, small_set
+from tests.small import in_process
 
 pytestmark = pytest.mark.long
 
@@ -221,3 +222,15 @@ def test_repair_of_forged_shards_is_one_line(copy: Path) -> None:
     put(copy, CHANGES["a drawing without strokes"](pq.read_table(copy / SHARD)))
     with pytest.raises(SketchpipeError, match=r"rebuilt to other bytes|has changed"):
         repair_folder(copy)
+
+
+def test_commands_show_manifests_of_any_content_or_end_with_a_line(copy: Path) -> None:
+    manifest = copy / MANIFEST
+    changes = list(mutated(manifest.read_text()))
+    places = [*np.random.default_rng(1).permutation(len(changes))[:40].tolist()]
+    places += [place for place, (change, _) in enumerate(changes) if change.startswith("writer") or "seed" in change]
+    for change, text in (changes[place] for place in places):
+        manifest.write_bytes(sealed(text).encode(errors="replace"))
+        ran = in_process("inspect", copy.name, cwd=copy.parent)
+        lines = [line for line in ran.stderr.splitlines() if line.startswith("sketchpipe: ")]
+        assert (ran.returncode, len(lines)) in [(0, 0), (3, 1), (4, 1), (5, 1)], (change, ran.stderr)

@@ -141,6 +141,18 @@ def test_other_drawings_under_the_same_names_are_refused(
     assert files_of(out) == whole
 
 
+def test_sources_that_have_moved_are_recognized_by_names_that_are_not_utf_8(tmp_path: Path) -> None:
+    out, name = tmp_path / "out", os.fsdecode(b"caf\xe9.ndjson")
+    (write(tmp_path / "in", cat=CAT) / name).write_bytes(DOG)
+    build(tmp_path / "in", out)
+    whole = files_of(out)
+    (tmp_path / "moved").mkdir()
+    (tmp_path / "in").rename(tmp_path / "moved" / "in")
+    flip(out / REJECTS)
+    repair_folder(out, [str(tmp_path / "moved")])
+    assert files_of(out) == whole
+
+
 def test_a_manifest_without_a_record_is_refused_with_the_remedy(out: Path) -> None:
     flip(out / MANIFEST)
     flip(out / ".build" / "sources.json")
