@@ -20,7 +20,17 @@ from pipeline.progress import Progress, untold
 from pipeline.shards.intake import Intake
 from pipeline.shards.journal import JOURNAL, Journal
 from pipeline.shards.layout import ShardPlan, plan_shards
-from pipeline.shards.manifest import ATTRIBUTION, MANIFEST, REJECTS, SHARDS, SYNTHETIC, Manifest, SourceCount, file_hash
+from pipeline.shards.manifest import (
+    ATTRIBUTION,
+    MANIFEST,
+    REJECTS,
+    SHARDS,
+    SYNTHETIC,
+    Manifest,
+    ShardFile,
+    SourceCount,
+    file_hash,
+)
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
 from pipeline.shards.origin import Watch
 from pipeline.shards.shuffle import SPLITS
@@ -110,7 +120,7 @@ class Build:
 
         def write(plan: ShardPlan) -> tuple[ShardPlan, WrittenShard]:
             before = done.get(plan.name)
-            if before is not None and _is_there(self.staged / plan.name, before.file.sha256):
+            if before is not None and _is_there(self.staged / plan.name, before.file):
                 return plan, before
             return plan, writer.write(plan, self.staged)
 
@@ -172,9 +182,9 @@ class Build:
         )
 
 
-def _is_there(path: Path, sha256: str) -> bool:
+def _is_there(path: Path, shard: ShardFile) -> bool:
     """Whether a shard that an earlier process staged is there as it was written."""
-    return path.is_file() and file_hash(path) == sha256
+    return path.is_file() and path.stat().st_size == shard.bytes and file_hash(path) == shard.sha256
 
 
 def versions() -> dict[str, str]:
