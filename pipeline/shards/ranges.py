@@ -85,10 +85,12 @@ class _Range:
 
     def __init__(self, reader: RangeReader, plan: ShardPlan, partition: int, dropped: Dropped) -> None:
         self._reader, self._plan, self._partition, self._dropped = reader, plan, partition, dropped
-        self._is_small = reader.spill.bytes_of(partition) <= reader.held_bytes
 
     def read(self) -> Iterator[Records]:
         """The records in their order, without duplicates."""
+        if self._reader.spill.bytes[self._partition] <= self._reader.held_bytes:
+            yield self._whole()
+            return
         low: _Key | None = None
         last: np.uint64 | None = None  # the key_id of the record before
         while True:
@@ -103,13 +105,39 @@ class _Range:
                 return
             low = high
 
+    def _whole(self) -> Records:
+        """All records of a range that can be held as it is, which is the usual case: nothing is computed twice."""
+        reader, dropped = self._reader, self._dropped
+        ((blob, rows),) = reader.spill.parts(self._partition, reader.held_bytes)
+        start, key_id = index(blob, rows)
+        hashes = order_hash(key_id, reader.seed)
+        mine = part_of(hashes, self._plan.count) == self._plan.index  # some of this range may belong to another shard
+        if reader.twins is not None:
+            twin = mine & reader.twins.of_keyed(self._partition, blob, start, key_id)
+            dropped.keyless += self._drop(blob, start[twin])
+            mine &= ~twin
+        if not mine.all():
+            start, hashes = start[mine], hashes[mine]
+        start = start.take(self._order(blob, start, hashes))
+        again, same_key = duplicates(blob, start)
+        dropped.same_key += same_key
+        if self._drop(blob, start[again]):
+            start = start[~again]
+        return self._without_unused(blob, start) if len(start) < rows else (blob, start)
+
+    def _drop(self, blob: UInt64Array, start: Int64Array) -> int:
+        """Count records as duplicates of their sources; returns how many there are."""
+        if len(start):
+            self._dropped.duplicates += self._by_source((blob, start))
+        return len(start)
+
     def _first_from(self, low: _Key | None) -> tuple[Records, _Key | None]:
         """The first records from `low` on that can be held, and the key of the first one after them, None at the end.
 
         Their duplicates are counted.
         """
         spill, most = self._reader.spill, self._reader.held_bytes
-        piece = most if self._is_small else most // 4
+        piece = most // 4
         held: list[Records] = []
         high: _Key | None = None
         read, keyless = np.zeros_like(self._dropped.duplicates), 0
@@ -117,7 +145,7 @@ class _Range:
             records, twins = self._wanted(blob, rows, low, high, read)
             keyless += twins
             held.append(self._without_duplicates(records))
-            if sum(8 * len(one) for one, _ in held) > most and not self._is_small:
+            if sum(8 * len(one) for one, _ in held) > most:
                 records, cut = self._cut(self._merged(held))
                 held, high = [records], cut or high
         records = self._merged(held)
@@ -166,12 +194,14 @@ class _Range:
     def _without_duplicates(self, records: Records) -> Records:
         """The records in their order, of equal ones the first; in a blob of their own if others take much of theirs."""
         blob, start = records
-        start = start.take(self._order(blob, start))
+        start = start.take(self._order(blob, start, order_hash(blob[start // 8], self._reader.seed)))
         again, _ = duplicates(blob, start)
-        start = start[~again] if again.any() else start
+        return self._without_unused(blob, start[~again] if again.any() else start)
+
+    def _without_unused(self, blob: UInt64Array, start: Int64Array) -> Records:
+        """Records in a blob of their own, if others take more than half of theirs."""
         unused = 8 * len(blob) - int(sizes_of(blob, start).sum())
-        is_wasteful = unused > max(_UNUSED_BYTES, 4 * len(blob))
-        return compacted(blob, start) if is_wasteful or (unused and not self._is_small) else (blob, start)
+        return compacted(blob, start) if unused > max(_UNUSED_BYTES, 4 * len(blob)) else (blob, start)
 
     def _cut(self, records: Records) -> tuple[Records, _Key | None]:
         """The first records, which take half of what may be held, and the key of the first one after them.
@@ -202,9 +232,8 @@ class _Range:
         source = blob.view(np.int32)[start // 4 + 5]
         return np.bincount(source, minlength=len(self._dropped.duplicates))
 
-    def _order(self, blob: UInt64Array, start: Int64Array) -> Int64Array:
+    def _order(self, blob: UInt64Array, start: Int64Array, hashes: UInt64Array) -> Int64Array:
         """The order of records: by hash; for equal hashes by content, the other columns with nulls last, and source."""
-        hashes = order_hash(blob[start // 8], self._reader.seed)
         order = np.argsort(hashes, kind="stable")
         ordered = hashes[order]
         if not (ordered[1:] == ordered[:-1]).any():

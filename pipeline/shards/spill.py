@@ -141,18 +141,19 @@ class Piece:
 
 
 class SpillReader:
-    """Reads partitions of finished segments; threads may share it."""
+    """Reads partitions of finished segments; threads may share it.
+
+    Attributes:
+        rows, bytes: (PARTITIONS,) int64, how many records each partition has, and how many bytes these have.
+    """
 
     def __init__(self, path: Path, segments: Sequence[Segment]) -> None:
         self._file = path.open("rb", buffering=0)
         self._segments = segments
-        self.rows = np.zeros(PARTITIONS, np.int64)
+        self.rows, self.bytes = np.zeros(PARTITIONS, np.int64), np.zeros(PARTITIONS, np.int64)
         for segment in segments:
             self.rows += segment.rows
-
-    def bytes_of(self, partition: int) -> int:
-        """How many bytes of records a partition has."""
-        return sum(span.bytes for span in self._spans(partition))
+            self.bytes += np.diff(segment.ends, prepend=0)
 
     def parts(self, partition: int, most: int) -> Iterator[tuple[UInt64Array, int]]:
         """The records of a partition in the order in which they were added, and their number, some at a time.

@@ -147,7 +147,13 @@ def _row_groups(pieces: Iterator[Records], sizes: BuildSizes) -> Iterator[list[R
     waiting: list[Records] = []
     room_rows, room_bytes = sizes.row_group_rows, sizes.row_group_bytes
     for blob, start in pieces:
-        ends, first = np.cumsum(memory_of(blob, start)), 0
+        taken = memory_of(blob, start)
+        total = int(taken.sum())
+        if len(start) < room_rows and total <= room_bytes:
+            waiting.append((blob, start))
+            room_rows, room_bytes = room_rows - len(start), room_bytes - total
+            continue
+        ends, first = np.cumsum(taken), 0
         while first < len(start):
             before = int(ends[first - 1]) if first else 0
             fit = int(np.searchsorted(ends, before + room_bytes, side="right"))
