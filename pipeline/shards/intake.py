@@ -118,7 +118,9 @@ class Intake:
                 `strict`, a line is rejected or something is noted of it.
             DamagedError: a compressed source is damaged, unless the build keeps going.
         """
-        if not self.is_done:
+        if self.is_done:
+            self._begin()
+        else:
             try:
                 self._run()
             except _UnprovedError:
@@ -127,10 +129,14 @@ class Intake:
         if self._only is None:  # what was built is repaired, whatever its sources
             self.counts.refuse_unfit()
 
-    def _run(self) -> None:
+    def _begin(self) -> None:
+        """Tell how much earlier processes have read."""
         tallies = self.counts.tallies
         self._bytes, self._drawings = sum(tally.end for tally in tallies), sum(tally.read for tally in tallies)
         self._tell()
+
+    def _run(self) -> None:
+        self._begin()
         with (
             Output(self._spill, keep=self.segments[-1].end if self.segments else 0) as spill,
             Output(self._rejects, keep=self._rejects_bytes, sha256=self._rejects_hash) as rejects,

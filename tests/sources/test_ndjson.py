@@ -387,6 +387,7 @@ def test_every_single_byte_changed_fares_as_with_the_slow_reader() -> None:
 def test_any_words_and_columns_survive_python_s_json(rows: list[tuple[str, str | None, bool, int]]) -> None:
     names = ("word", "countrycode", "recognized", "key_id")
     rows = [row for row in rows if not any(0xD800 <= ord(char) < 0xE000 for char in row[0] + (row[1] or ""))]
+    rows = [row for row in rows if len(row[0].encode()) <= 256 and len((row[1] or "").encode()) <= 8]  # the limits
     lines = [json.dumps({**dict(zip(names, row, strict=True)), "drawing": [[[1], [2]]]}) for row in rows]
     plain = [json.dumps(json.loads(text), ensure_ascii=False) for text in lines]
     scanned = scan("".join(f"{text}\n" for text in lines + plain).encode())
