@@ -166,8 +166,7 @@ class Stream:
 
     def close(self) -> None:
         """Close the file, and free what decompresses it: up to 128 MiB; it cannot be read afterwards."""
-        nothing: Iterator[bytes] = iter(())
-        self._pieces = self._raw = nothing  # these were generators that refer to this object, so that both stayed alive
+        self._pieces = self._raw = _closed()  # these were generators that refer to this object: both stayed alive
         self._piece = memoryview(b"")
         self._file.close()
 
@@ -237,6 +236,12 @@ def find_lost(path: Path) -> Lost | None:
     with Stream(path) as stream:
         stream.prove(ALL)
         return stream.lost
+
+
+def _closed() -> Iterator[bytes]:
+    """The pieces of a closed stream."""
+    yield from ()
+    raise ValueError("the stream is closed")
 
 
 def _pieces_of(file: RawFile) -> Iterator[bytes]:

@@ -267,7 +267,7 @@ def test_a_folder_where_a_shard_belongs_is_named_and_nothing_is_lost(copy: Path)
     shard = copy / "train-00001-of-00002.parquet"
     shard.unlink()
     shard.mkdir()
-    assert [str(damage) for damage in verify_folder(copy)] == [f"{shard.name}: a folder, not a file"]
+    assert [str(damage) for damage in verify_folder(copy)] == [f"{shard.name}: is a folder, not a file"]
     with pytest.raises(OutputError, match="is a folder where a file belongs; remove it"):
         repair_folder(copy)
     before = files_of_but(copy, shard.name)
