@@ -18,6 +18,7 @@ from pipeline.wording import counted
 
 PIECE_BYTES = 1 << 18
 _BLOCK_BYTES = 1 << 17  # the longest zstd block
+_ANY_WINDOW_BYTES = 1 << 31  # the largest that zstd makes
 _RLE, _RESERVED = 1, 3
 
 
@@ -144,6 +145,8 @@ def _unzstd_frame(file: RawFile, start: int, decompressor: zstandard.ZstdDecompr
         frame = zstandard.get_frame_parameters(header)
     except zstandard.ZstdError as error:
         raise BrokenStreamError(f"its zstd stream is damaged near byte {start}: {error}") from error
+    if frame.window_size > _ANY_WINDOW_BYTES:
+        raise BrokenStreamError(f"its zstd stream is damaged near byte {start}: it names a window that no frame has")
     if frame.window_size > MAX_WINDOW_BYTES:
         needs = f"needs a window of {frame.window_size >> 20:,} MiB, more than {MAX_WINDOW_BYTES >> 20}"
         raise InputError(

@@ -69,7 +69,12 @@ def test_a_bit_flipped_anywhere_never_crashes_and_is_noticed_where_there_is_a_ch
             damaged = bytearray(whole)
             damaged[place] ^= 1 << bit
             path.write_bytes(damaged)
-            content, damage, kind = read_all(path)
+            try:
+                content, damage, kind = read_all(path)
+            except InputError as error:  # a sound frame could need such a window
+                if "needs a window of" not in str(error):
+                    raise
+                continue
             if kind == "plain":
                 assert place < 4
                 assert content == damaged
