@@ -15,7 +15,7 @@ from pipeline.sources.rejects import Reject
 from pipeline.sources.streams import ALL, Stream
 
 BLOCK_BYTES = 1 << 20  # of which a source's hash is made, however large chunks are
-CHUNK_BYTES = 2 * BLOCK_BYTES
+CHUNK_BYTES = BLOCK_BYTES
 _BOM = b"\xef\xbb\xbf"
 _NEWLINE = 10
 

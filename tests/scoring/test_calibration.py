@@ -110,10 +110,8 @@ def test_a_damaged_temperature_is_said_with_its_remedy_which_works(run: Path, tm
     for command in ("evaluate", "predict --random"):
         ran = in_process(*command.split(), cwd=tmp_path)
         assert (ran.returncode, ran.stdout) == (4, "")
-        assert (
-            f"{CALIBRATION}: damaged (it does not match its checksum); fit it again with `sketchpipe evaluate --calibrate`"
-            in ran.stderr
-        )
+        why = "damaged (it does not match its checksum); fit it again with `sketchpipe evaluate --calibrate`"
+        assert f"{CALIBRATION}: {why}" in ran.stderr
     assert in_process("evaluate", "--calibrate", cwd=tmp_path).returncode == 0
     assert (run / CALIBRATION).read_bytes() == sound
 

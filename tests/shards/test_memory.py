@@ -62,7 +62,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], Iterable[bytes]]]] = {
         "a.ndjson.gz",
         lambda: (b'{"pad":"%s","word":"cat",' % (b"x" * (MIB - 99)) + DOT for _ in range(128)),
     ),
-    "rejects": ("a.ndjson.gz", lambda: [b"{\n" * (MIB // 2), b'{"word":"cat",' + DOT]),
+    "rejects": ("a.ndjson.gz", lambda: [b"{\n" * (MIB // 4), b'{"word":"cat",' + DOT]),
     "an endless element": (
         "a.json.gz",
         lambda: [b'[{"word":"', *[b"x" * MIB] * 128, b'"},{"word":"cat",' + DOT + b"]"],
