@@ -89,7 +89,7 @@ def safely(name: str, piece: Callable[[], Iterator[Row]]) -> Iterator[Row]:
     """The rows of a piece; an error in it is a fault, and the other pieces are run all the same."""
     try:
         yield from piece()
-    except Exception:
+    except Exception:  # whatever a piece meets, its row says so and the table is still printed
         yield Row(name, faults=[traceback.format_exc()])
 
 

@@ -211,8 +211,15 @@ def sources(world: World) -> Iterator[Row]:
         "simplify": _run("simplify", "in", "--to", "simplified"),
     }
     kinds = tuple(kind for kind in KINDS if kind != "pipe")
-    victim = lambda state: [state / "in" / "cat.ndjson"]  # noqa: E731 - as the others are
-    _tried(world, row, lambda: replaced(world.state, start), victim, commands, 100, kinds)
+    _tried(
+        world,
+        row,
+        lambda: replaced(world.state, start),
+        lambda state: [state / "in" / "cat.ndjson"],
+        commands,
+        100,
+        kinds,
+    )
     row.seconds = time.monotonic() - started
     yield row
 

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from children import ROOT
@@ -62,8 +63,7 @@ def clock(world: World) -> Iterator[Row]:
                 fault = None
                 for shift in shifts:  # the second time there is nothing to do
                     reads = world.dice.randrange(40)
-                    before = lambda shift=shift, reads=reads: world.shim.shift_clock(shift, reads)  # noqa: E731
-                    ended = command(arguments, state, before=before)
+                    ended = command(arguments, state, before=partial(world.shim.shift_clock, shift, reads))
                     if foul := ended.foul(0):
                         fault = foul
                     elif negative := _NEGATIVE.search(ended.said):

@@ -138,7 +138,7 @@ class World:
 
         import model.scoring.loaded
         import model.training.sweep
-        import model.training.train  # noqa: F401
+        import model.training.train  # noqa: F401 - children that are forked find it imported
 
         assert flax.linen
         assert jax

@@ -13,7 +13,7 @@ import zstandard
 
 from pipeline.errors import DamagedError, InputError
 from pipeline.shards.manifest import read_manifest
-from tests.shards.builds import build, counts_of, files_of, keys_of, record, records, rows_of, write
+from tests.shards.builds import build, counts_of, files_of, keys_of, peak_bytes, record, records, rows_of, write
 
 pytestmark = pytest.mark.long
 
@@ -101,18 +101,9 @@ def test_a_bomb_stays_within_the_memory_that_any_file_may_take(tmp_path: Path) -
     if not Path("/proc/self/status").exists():
         pytest.skip("the peak memory of a process is read from /proc, which is not here")
     build(write(tmp_path / "warm", cat=records("cat", range(9))), tmp_path / "warmed")  # compiling takes more
-    # Not ru_maxrss, which on Linux begins with the size of whoever started the process.
-    program = (
-        "import atexit, pathlib\n"
-        "from pipeline.cli.main import main\n"
-        "status = pathlib.Path('/proc/self/status')\n"
-        "atexit.register(lambda: print(status.read_text().split('VmHWM:')[1].split()[0]))\n"
-        "main()\n"
-    )
-    command = ["shards", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--workers", "1"]
-    done = subprocess.run([sys.executable, "-c", program, *command], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) * 1024 < 400e6
+    code, peak, said = peak_bytes("shards", str(tmp_path / "in"), "--to", str(tmp_path / "out"), "--workers", "1")
+    assert code == 0, said
+    assert peak < 400e6
     assert counts_of(read_manifest(tmp_path / "out")) == {"cat.ndjson.gz": (10, 9, 0, 0, 1)}
     (line,) = (tmp_path / "out" / "rejects.ndjson").read_text().splitlines()
     assert json.loads(line)["reason"] == "line-too-long"
