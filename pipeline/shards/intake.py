@@ -210,17 +210,7 @@ class Intake:
             raise damaged_error(source, scanned.lost, unproved, LEAVE_OUT)
         if scanned.proved >= tally.end:
             return False
-        if pipes := [one.path for k, one in enumerate(self.sources) if self._watch.identity(k) is None]:
-            raise DamagedError(
-                f"{source.path}: {scanned.lost.what}; --keep-going reads all sources a second time without that, but "
-                f"{pipes[0]} is a pipe, which can be read only once; give a file"
-            )
-        if self._lost is not None:
-            raise DamagedError(
-                f"{source.path}: {scanned.lost.what}; it was not before: the file changes, or its disk fails"
-            )
-        self.counts.at = number
-        raise _UnprovedError
+        raise self._leaving_out(number, scanned.lost)
 
     def _blame_damage(self, number: int, error: InputError) -> None:
         """Raise the error of a damaged member, if its wrong bytes may be why a source is refused before their checksum.
@@ -232,9 +222,21 @@ class Intake:
         self._watch.look(number)
         if self._lost is None and source.is_file and (lost := find_lost(source.path)) is not None:
             if self._keep_going:
-                self.counts.at = number
-                raise _UnprovedError from error
+                raise self._leaving_out(number, lost) from error
             raise damaged_error(source, lost, tally.unproved, LEAVE_OUT) from error
+
+    def _leaving_out(self, number: int, lost: Lost) -> Exception:
+        """What ends pass 1, so that it begins anew without what sources lose; an error if it cannot."""
+        path = self.sources[number].path
+        if pipes := [one.path for k, one in enumerate(self.sources) if self._watch.identity(k) is None]:
+            return DamagedError(
+                f"{path}: {lost.what}; --keep-going reads all sources a second time without that, but "
+                f"{pipes[0]} is a pipe, which can be read only once; give a file"
+            )
+        if self._lost is not None:
+            return DamagedError(f"{path}: {lost.what}; it was not before: the file changes, or its disk fails")
+        self.counts.at = number
+        return _UnprovedError()
 
     def _tell(self) -> None:
         self.progress("pass 1 of 2, reading", self._bytes, unit="B", note=counted(self._drawings, "drawing"))

@@ -337,6 +337,22 @@ def test_a_pipe_cannot_be_read_again_without_what_is_damaged(tmp_path: Path) -> 
     assert files_of(tmp_path / "out") == {}
 
 
+def test_a_pipe_is_not_opened_again_for_damage_that_looks_like_another_kind_of_file(tmp_path: Path) -> None:
+    (member,) = packed("gzip", [b"a table\nof other\nlines\n" * 50])
+    given, pipe = sketches(tmp_path / "in", a=member[:-8] + bytes(8)), tmp_path / "cat.ndjson"
+    os.mkfifo(pipe)
+
+    def write() -> None:
+        with contextlib.suppress(OSError):  # nobody reads it to its end
+            pipe.write_bytes(records("cat", range(100)))
+
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    with pytest.raises(DamagedError, match="is a pipe, which can be read only once; give a file"):
+        build([pipe, given], tmp_path / "out", keep_going=True)
+    assert files_of(tmp_path / "out") == {}
+
+
 def test_repair_leaves_out_what_the_build_left_out(tmp_path: Path) -> None:
     given, _ = damaged_middle(tmp_path, "gzip")
     out = tmp_path / "out"
