@@ -43,6 +43,7 @@ class _State:
     unwinding = False
     advice = ""
     raised: int | None = None  # the signal that the handler raised an exception for
+    last_line = False  # the line that says how the command ended is being written, or was
 
 
 _state = _State()
@@ -105,6 +106,17 @@ def unwinding() -> Iterator[None]:
 
 
 @contextmanager
+def last_line() -> Iterator[None]:
+    """Inside, the line that says how the command ended is written: a signal from now on ends it without another one.
+
+    Inside it is not obeyed, so that the line is written whole; the process ends on its own then.
+    """
+    with _ending:
+        _state.last_line = True
+        yield
+
+
+@contextmanager
 def advising(advice: str) -> Iterator[None]:
     """Inside, the line that a signal writes also says `advice`, such as how the work is resumed."""
     before, _state.advice = _state.advice, advice
@@ -126,8 +138,10 @@ def delay_no_more(received: list[int]) -> None:
 
 def end(number: int) -> None:
     """Write the line of a signal and end this process at once, without `finally` blocks or exit functions."""
-    if not _ending.acquire(blocking=False):  # the other thread is ending it
+    if not _ending.acquire(blocking=False):  # the other thread is ending it, or `last_line` is being written
         return
+    if _state.last_line:
+        os._exit(128 + number)
     line = f"sketchpipe: {'interrupted' if number == signal.SIGINT else 'terminated'}"
     line += f"; {_state.advice}\n" if _state.advice else "\n"
     with suppress(OSError):  # nobody reads stderr any more

@@ -88,9 +88,12 @@ def _code_of(error: OSError) -> int:
 
 
 def _stop(message: str, code: int) -> None:
+    from contextlib import nullcontext
+
     from pipeline.cli.options import say
 
-    say(f"sketchpipe: {message}")
+    with interrupts.last_line() if interrupts.is_installed() else nullcontext():
+        say(f"sketchpipe: {message}")
     sys.exit(code)
 
 

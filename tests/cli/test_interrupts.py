@@ -86,6 +86,17 @@ interrupts.finish(3)
     assert (ran.returncode, ran.stdout, ran.stderr) == (3, "buffered, exit function\n", "")
 
 
+def test_a_signal_adds_no_line_to_the_one_that_says_how_a_command_ended() -> None:
+    program = f"""
+with interrupts.last_line():
+    {INTERRUPT}
+    print('sketchpipe: ended', file=sys.stderr, flush=True)
+"""
+    assert ended(program + "interrupts.finish(3)") == (3, "sketchpipe: ended\n")
+    assert ended(program + INTERRUPT) == (130, "sketchpipe: ended\n")
+    assert ended(program + f"gc.callbacks.append(lambda *_: {INTERRUPT}); gc.collect()") == (130, "sketchpipe: ended\n")
+
+
 def commands(factory: pytest.TempPathFactory) -> dict[str, tuple[str, ...]]:
     shards = ("--shards", str(sample_shards(factory)))
     return {
