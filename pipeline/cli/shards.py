@@ -69,9 +69,12 @@ def shards(
 
     Example: sketchpipe shards sketches/mine --to shards/mine --classes "cat,dog,The Eiffel Tower"
     """
-    from pipeline.cli.options import parse_list, refuse_split_list, say, size
+    from pipeline.cli.options import parse_list, refuse_split_list, say, size, spare_memory
     from pipeline.cli.progress import BuildBar
     from pipeline.interrupts import advising
+
+    spare_memory()
+
     from pipeline.shards.estimate import Estimate, check_space
     from pipeline.shards.folder import build_folder, foresee_build
     from pipeline.shards.leave_out import read_key_ids

@@ -66,8 +66,11 @@ def repair(
     """
     import contextlib
 
-    from pipeline.cli.options import say, show
+    from pipeline.cli.options import say, show, spare_memory
     from pipeline.cli.progress import BuildBar
+
+    spare_memory()
+
     from pipeline.errors import SketchpipeError
     from pipeline.shards.manifest import read_manifest
     from pipeline.shards.options import worker_count

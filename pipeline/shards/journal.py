@@ -61,7 +61,8 @@ class Journal:
 
     def _write(self, entry: Entry) -> None:
         text = json.dumps(entry).encode()
-        self._file.write(b"%08x %s\n" % (zlib.crc32(text), text))
+        for part in (b"%08x " % zlib.crc32(text), text, b"\n"):  # one object would hold a copy of a long text
+            self._file.write(part)
 
 
 def is_of_build(path: Path) -> bool:

@@ -40,25 +40,31 @@ WRITER_OPTIONS: dict[str, Any] = {
 }
 
 
+Dictionaries = tuple[pa.Array, pa.Array]
 Integer = TypeVar("Integer", bound=np.integer[Any])
 
 
-def to_table(drawings: Drawings) -> pa.Table:
+def to_table(drawings: Drawings, dictionaries: Dictionaries | None = None) -> pa.Table:
     """A table of `SCHEMA`; `drawings.words` are the classes in label order.
 
     Its columns are made from buffers: `pa.array` of a NumPy array imports pandas, if installed, in half a second.
+
+    Args:
+        drawings: the drawings.
+        dictionaries: `dictionaries_of(drawings)`, which tables of the same classes and codes share; None to make them.
     """
+    words, countrycodes = dictionaries or dictionaries_of(drawings)
     point_offsets, stroke_offsets = (np.empty(len(drawings) + 1, np.int32) for _ in range(2))
     within = np.empty(len(drawings.stroke_end), np.uint16)
     _to_offsets(drawings.stroke_end, drawings.drawing_end, point_offsets, stroke_offsets, within)
     recognized = np.packbits(drawings.recognized == 1, bitorder="little")
     columns = {
         "key_id": _array(pa.uint64(), drawings.key_id),
-        "word": pa.DictionaryArray.from_arrays(_array(pa.int32(), drawings.word), _strings(drawings.words)),
+        "word": pa.DictionaryArray.from_arrays(_array(pa.int32(), drawings.word), words),
         "label": _array(pa.uint16(), drawings.word.astype(np.uint16)),
         "recognized": _array(pa.bool_(), recognized, drawings.recognized >= 0),
         "countrycode": pa.DictionaryArray.from_arrays(
-            _array(pa.int32(), drawings.countrycode, drawings.countrycode >= 0), _strings(drawings.countrycodes)
+            _array(pa.int32(), drawings.countrycode, drawings.countrycode >= 0), countrycodes
         ),
         "timestamp": _array(SCHEMA.field("timestamp").type, drawings.timestamp, ~np.isnat(drawings.timestamp)),
         "x": _binary(drawings.x, point_offsets),
@@ -66,6 +72,11 @@ def to_table(drawings: Drawings) -> pa.Table:
         "stroke_end": pa.ListArray.from_arrays(_array(pa.int32(), stroke_offsets), _array(pa.uint16(), within)),
     }
     return pa.Table.from_arrays([columns[name] for name in SCHEMA.names], schema=SCHEMA)
+
+
+def dictionaries_of(drawings: Drawings) -> Dictionaries:
+    """The dictionaries of the words and of the country codes of a table of these drawings."""
+    return _strings(drawings.words), _strings(drawings.countrycodes)
 
 
 def from_table(table: pa.Table) -> Drawings:

@@ -17,7 +17,7 @@ from pipeline.shards.manifest import ShardFile, footer_hash
 from pipeline.shards.options import USUAL_SIZES, BuildSizes
 from pipeline.shards.ranges import Dropped, RangeReader, Records
 from pipeline.shards.records import gather, memory_of
-from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, to_table
+from pipeline.shards.schema import SCHEMA, WRITER_OPTIONS, dictionaries_of, to_table
 from pipeline.shards.shuffle import SPLITS
 from pipeline.shards.spill import SpillReader
 from pipeline.shards.twins import Twins
@@ -110,6 +110,7 @@ class ShardWriter:
         self._ranges = RangeReader(spill, self._gather, named.classes, seed, sizes.range_bytes, twins)
         empty = from_strokes([], [])
         self._like = replace(empty, words=named.classes, countrycodes=named.countrycodes)
+        self._dictionaries = dictionaries_of(self._like)
 
     def write(self, plan: ShardPlan, folder: Path) -> WrittenShard:
         """Write one shard into `folder`; the caller syncs it to disk."""
@@ -124,9 +125,9 @@ class ShardWriter:
                 written += np.bincount(source, minlength=len(written))
                 classes += np.bincount(drawings.word, minlength=len(classes))
                 rows += len(drawings)
-                writer.write_table(to_table(drawings))
+                writer.write_table(to_table(drawings, self._dictionaries))
             if not rows:
-                writer.write_table(to_table(self._like))
+                writer.write_table(to_table(self._like, self._dictionaries))
         with open_regular(path, link=False) as shard:
             footer, footer_bytes = footer_hash(shard)
         entry = ShardFile(plan.name, SPLITS[plan.split], rows, file.tell(), file.sha256, footer, footer_bytes)

@@ -95,7 +95,9 @@ def sync(path: Path) -> None:
 def write_file(path: Path, content: str | bytes) -> None:
     """Write a file, text as UTF-8, and sync it to disk."""
     with Output(path) as file:
-        file.write(content.encode() if isinstance(content, str) else content)
+        for start in range(0, len(content), _PART_BYTES):  # encoding all of a long text would take its size once more
+            part = content[start : start + _PART_BYTES]
+            file.write(part.encode() if isinstance(part, str) else part)
         file.sync()
 
 

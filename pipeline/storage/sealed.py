@@ -1,21 +1,21 @@
 """JSON files whose last field is a SHA-256 of the rest of their text, which is compared on reading."""
 
 import hashlib
-import io
+import itertools
 import json
 from collections.abc import Mapping
 from typing import Any
 
 CHECKSUM = "checksum"
 _END = "\n}\n"
+_PIECES = 4096  # of JSON, joined at a time
 
 
 def seal(fields: Mapping[str, Any]) -> str:
     """The text of `fields`, one or more, and of their checksum, which is the last field."""
-    text = _canonical(fields)
-    last = _last_field(text)
-    text = text.removesuffix(_END)  # a manifest may have 20 MB, of which no more copies than these are held
-    return text + last
+    parts, sha256 = _canonical(fields)
+    end = "".join(parts[-2:]).removesuffix(_END)  # which may begin in the last part but one
+    return "".join([*parts[:-2], end, _last_field(sha256)])
 
 
 def checksum_of(fields: Mapping[str, Any]) -> str:
@@ -24,7 +24,7 @@ def checksum_of(fields: Mapping[str, Any]) -> str:
     >>> checksum_of({"rows": 3})[:16]
     '134f33b07d577237'
     """
-    return _sha256(_canonical(fields))
+    return _canonical(fields)[1]
 
 
 def unseal(text: str) -> tuple[dict[str, Any], bool]:
@@ -36,7 +36,7 @@ def unseal(text: str) -> tuple[dict[str, Any], bool]:
     fields = parse_object(text)
     fields.pop(CHECKSUM, None)
     rest = text[: text.rfind(",")] + _END
-    return fields, text == rest.removesuffix(_END) + _last_field(rest)
+    return fields, text == rest.removesuffix(_END) + _last_field(hashlib.sha256(rest.encode()).hexdigest())
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
@@ -54,26 +54,23 @@ def parse_object(text: str | bytes) -> dict[str, Any]:
     return fields
 
 
-def _last_field(rest: str) -> str:
-    return f',\n "{CHECKSUM}": "{_sha256(rest)}"{_END}'
+def _last_field(sha256: str) -> str:
+    return f',\n "{CHECKSUM}": "{sha256}"{_END}'
 
 
-def _sha256(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _canonical(fields: Mapping[str, Any]) -> str:
-    text = _dumped(fields, is_ascii=False)
+def _canonical(fields: Mapping[str, Any]) -> tuple[list[str], str]:
+    """The canonical text, in parts, and its SHA-256 in hex."""
     try:
-        text.encode()
+        return _dumped(fields, is_ascii=False)
     except UnicodeEncodeError:  # a path that is not UTF-8
-        text = _dumped(fields, is_ascii=True)
-    return text
+        return _dumped(fields, is_ascii=True)
 
 
-def _dumped(fields: Mapping[str, Any], *, is_ascii: bool) -> str:
-    text = io.StringIO()
-    for part in json.JSONEncoder(ensure_ascii=is_ascii, indent=1).iterencode(fields):
-        text.write(part)  # json.dumps holds all parts at once, which take twice the memory of the text
-    text.write("\n")
-    return text.getvalue()
+def _dumped(fields: Mapping[str, Any], *, is_ascii: bool) -> tuple[list[str], str]:
+    # A manifest may have 20 MB: json.dumps would hold all pieces of it at once, and encoding the whole another copy.
+    parts, sha256, pieces = [], hashlib.sha256(), json.JSONEncoder(ensure_ascii=is_ascii, indent=1).iterencode(fields)
+    while part := "".join(itertools.islice(pieces, _PIECES)):
+        parts.append(part)
+        sha256.update(part.encode())
+    sha256.update(b"\n")
+    return [*parts[:-1], f"{parts[-1]}\n"], sha256.hexdigest()
