@@ -32,6 +32,7 @@ from pipeline.shards.shuffle import SPLITS, order_hash, parse_splits, part_of, s
 from pipeline.storage.reading import UnfitFileError, open_regular
 from pipeline.wording import counted
 
+_REJECT_BYTES = 1 << 16  # the most of a line of rejects.ndjson: a path, a message and numbers
 _HELD = 1 << 21  # content hashes in memory at a time
 
 
@@ -102,6 +103,8 @@ def damaged_files(folder: Path, manifest: Manifest, *, deep: bool = False, progr
         rejects = folder / REJECTS
         if not rejects.is_file():
             found.append(Damage(REJECTS, _what_is(rejects)))
+        elif rejects.stat().st_size > _REJECT_BYTES * sum(manifest.rejects.values()):  # not read: it may be endless
+            found.append(Damage(REJECTS, "larger than its lines can be"))
         elif file_hash(rejects) != manifest.rejects_sha256:
             found.append(Damage(REJECTS, "its SHA-256 does not match the manifest"))
     return found

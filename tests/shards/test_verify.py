@@ -111,6 +111,11 @@ def test_what_is_missing_or_cut_is_named(copy: Path) -> None:
     ]
 
 
+def test_a_list_of_rejects_without_an_end_is_not_read(copy: Path) -> None:
+    os.truncate(copy / "rejects.ndjson", 1 << 40)
+    assert [str(damage) for damage in verify_folder(copy)] == ["rejects.ndjson: larger than its lines can be"]
+
+
 def forge(folder: Path, name: str, *tables: pa.Table) -> None:
     """Put other row groups in a shard's place, with a manifest that says they belong there."""
     path = folder / name
