@@ -11,4 +11,5 @@ python=${PYTHON:-python3} venv=${VENV:-.venv-lowest}
 "$venv/bin/uv" pip compile --quiet --no-header --no-annotate --resolution lowest-direct --python "$venv/bin/python" \
   --extra tensorboard --extra onnx pyproject.toml --output-file "$venv/lowest.txt"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --editable '.[dev]' --constraints "$venv/lowest.txt"
-"$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
+# Old libraries use what newer ones deprecate.
+"$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile -W default::DeprecationWarning "$@"

@@ -27,7 +27,7 @@ _OTHER_NAMES = {
     "--precision": ("--dtype", "--mixed-precision", "--amp"),
     "--top": ("--topk", "--top-k", "--top_k"),
 }
-_NUMBER = re.compile(r"Input should be a valid (integer|number).*")
+_NUMBER = re.compile(r"(?:Input should be|'.*' is not) a valid (integer|number|float).*")  # of newer and older Typer
 
 
 def usage_message(error: Any) -> str:
@@ -43,7 +43,7 @@ def usage_message(error: Any) -> str:
     elif found := re.search(r"unexpected extra argument.*? \(([^)]+)\)\.?$", message):
         message = f"unexpected argument: {found[1]}{_place_for(found[1], context)}"
     else:
-        kinds = {"integer": "a whole number", "number": "a number"}
+        kinds = {"integer": "a whole number", "number": "a number", "float": "a number"}
         message = _NUMBER.sub(lambda match: f"expected {kinds[match[1]]}{_found(error.param)}", message)
     message = " ".join(message.split())
     return f"{message[:1].lower()}{message[1:].rstrip('.')} (see {_command(context)} --help)"
