@@ -27,7 +27,7 @@ _OTHER_NAMES = {
     "--precision": ("--dtype", "--mixed-precision", "--amp"),
     "--top": ("--topk", "--top-k", "--top_k"),
 }
-_NUMBER = re.compile(r"(?:Input should be|'.*' is not) a valid (integer|number|float).*")  # of newer and older Typer
+_NUMBER = re.compile(r"(?:Input should be|'[^']*' is not) a valid (integer|number|float).*")  # of newer and older Typer
 
 
 def usage_message(error: Any) -> str:
