@@ -211,7 +211,7 @@ def jax_cache(world: World) -> Iterator[Row]:
 def numba_cache(world: World) -> Iterator[Row]:
     """A bit in any file of numba's cache that a command uses, and then the command in a new process.
 
-    Most trials verify shards, whose two kernels are soon compiled again; each twentieth builds shards, with most kernels.
+    Most trials verify shards, whose two kernels are soon compiled again; each twentieth builds shards, with a dozen.
     """
     row, started = Row("flips: compile cache of numba"), time.monotonic()
     cache, empty = world.folder / "numba-cache", world.made("nothing-built")
