@@ -12,6 +12,7 @@ from faults_world import World, loaded
 
 DAMAGE = (3, 4, 5)  # the exit codes of input that cannot be used, damage, and what does not belong together
 SHARDS = ("shards", "in", "--to", "set", "--num-shards", "3")
+BUILDS_EACH = 20  # of so many trials with a flipped compile cache of numba, one builds shards
 
 
 def pieces(world: World) -> dict[str, Callable[[], Iterator[Row]]]:
@@ -208,37 +209,53 @@ def jax_cache(world: World) -> Iterator[Row]:
 
 
 def numba_cache(world: World) -> Iterator[Row]:
-    """A bit in any file of numba's cache that a build of shards uses, and then the build in a new process."""
-    row, started = Row("flips: compile cache of numba"), time.monotonic()
-    whole, cache = world.folder / "numba-whole", world.folder / "numba-cache"
-    environment = {"XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
-    start = world.made("cached")
-    arguments = ("shards", str(world.sources), "--to", "set")
-    from pipeline.kernel_cache import user_cache
+    """A bit in any file of numba's cache that a command uses, and then the command in a new process.
 
-    shutil.copytree(user_cache("numba"), cache / "sketchpipe" / "numba")
-    first = cold(arguments, start, environment)
-    assert first.code == 0, first
-    new = visible(start)
-    used = _used_by(arguments, replaced(world.state, world.made("uncached")), environment, cache)
-    for path in _files(cache):
-        if path not in used:
-            path.unlink()
-    cache.rename(whole)
-    for _ in range(world.count(120 if world.is_sample else 300)):  # each in a process that loads everything anew
+    Most trials verify shards, whose two kernels are soon compiled again; each twentieth builds shards, with a dozen.
+    """
+    row, started = Row("flips: compile cache of numba"), time.monotonic()
+    cache, empty = world.folder / "numba-cache", world.made("nothing-built")
+    environment = {"XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    verify, build = ("verify", "set", "--deep"), ("shards", str(world.sources), "--to", "set")
+    prepared: dict[tuple[str, ...], tuple[Path, Ended, dict[str, str]]] = {}
+    for trial in range(world.count(120 if world.is_sample else 300)):  # each in a process that loads everything anew
+        arguments, start = (build, empty) if trial % BUILDS_EACH == BUILDS_EACH - 1 else (verify, world.built)
+        if arguments not in prepared:
+            _copy_kernels(cache)
+            assert cold(arguments, replaced(world.state, start), environment).code == 0
+            used = _used_by(arguments, replaced(world.state, start), environment, cache)
+            for path in _files(cache):
+                if path not in used:
+                    path.unlink()
+            whole = Path(shutil.copytree(cache, world.folder / f"numba-{arguments[0]}"))
+            right = cold(arguments, replaced(world.state, start), environment)
+            prepared[arguments] = whole, right, visible(world.state)
+        whole, right, files = prepared[arguments]
         replaced(cache, whole)
-        state = world.state
-        shutil.rmtree(state)
-        state.mkdir()
-        victim = world.dice.choice(_files(cache))
-        where = f"{victim.relative_to(cache)}, byte {flip(victim, world.dice)}: "
+        state, victim = replaced(world.state, start), world.dice.choice(_files(cache))
+        where = f"{arguments[0]}, {victim.relative_to(cache)}, byte {flip(victim, world.dice)}: "
         ended = cold(arguments, state, environment)
         fault = ended.foul(0)
-        if fault is None and visible(state) != new:
-            fault = "other shards"
-        row.add(f"a bit ({victim.suffix or victim.name})", "the right bytes", where + fault if fault else None)
+        if fault is None and (ended.out, visible(state)) != (right.out, files):
+            fault = "another result"
+        row.add(
+            f"a bit ({victim.suffix or victim.name}), `{arguments[0]}`",
+            "the right result",
+            where + fault if fault else None,
+        )
     row.seconds = time.monotonic() - started
     yield row
+
+
+def _copy_kernels(cache: Path) -> None:
+    """Make a cache of the kernels of these sources that the user's cache holds, which need not be compiled then."""
+    import pipeline
+    from pipeline.kernel_cache import digest_of, user_cache
+
+    shutil.rmtree(cache, ignore_errors=True)
+    for name in {digest_of(path) for path in Path(pipeline.__path__[0]).rglob("*.py")}:
+        if (folder := user_cache("numba") / name).is_dir():
+            shutil.copytree(folder, cache / "sketchpipe" / "numba" / name)
 
 
 def _used_by(arguments: tuple[str, ...], cwd: Path, environment: dict[str, str], cache: Path) -> set[Path]:

@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -209,18 +206,6 @@ def test_any_bytes_are_read_as_the_slow_reader_does(content: bytes, changes: lis
         if place < len(damaged):
             damaged[place] = value
     assert_as_naive(bytes(damaged))
-
-
-def test_the_kernels_stay_within_their_arrays(tmp_path: Path) -> None:
-    if not JIT:
-        pytest.skip("interpreted kernels check bounds anyway")
-    if os.environ.get("NUMBA_BOUNDSCHECK"):
-        pytest.skip("this is the run with bounds checks")
-    checked = {**os.environ, "NUMBA_BOUNDSCHECK": "1", "NUMBA_CACHE_DIR": str(tmp_path)}
-    chosen = "any_bytes or what_is_no_binary or cut_at_any_byte"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__, "-k", chosen]
-    ran = subprocess.run(command, env=checked, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stdout
 
 
 def random_file(seed: int, size: int, *, bad: bool) -> bytes:
