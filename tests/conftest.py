@@ -1,6 +1,10 @@
+import os
 from pathlib import Path
 
 import pytest
+
+# Small networks compile in less than the second from which on JAX keeps what it compiled; set before JAX is imported.
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 QUICKDRAW = Path(__file__).parents[2] / "shared" / "quickdraw"
 

@@ -63,7 +63,7 @@ def test_a_process_killed_at_any_step_leaves_a_set_that_the_next_one_completes(t
     write(source, tmp_path / "new", seed=1)
     old, new = files_of(tmp_path / "old"), files_of(tmp_path / "new")
     killed = 0
-    for step in range(1, 200, 3):
+    for step in range(1, 200, 5):
         shutil.rmtree(to, ignore_errors=True)
         shutil.copytree(tmp_path / "old", to)
         if not killed_at(step, source, to):

@@ -16,7 +16,7 @@ from tests.shards.builds import build, files_of, keyless, records, staging, writ
 
 pytestmark = pytest.mark.long
 
-TRIALS = 60
+TRIALS = 30
 SETTINGS: dict[str, Any] = {"num_shards": 3, "seed": 1, "segment_bytes": 4000, "segment_input_bytes": 1}
 CALLS = ("write", "fsync", "replace", "unlink", "mkdir", "rmdir", "ftruncate", "open")
 
