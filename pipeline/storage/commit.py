@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from pipeline.errors import DamagedError, OutputError
 from pipeline.storage.files import sync, write_atomically
@@ -226,7 +227,8 @@ class SetCommit:
             sync(staged)
         else:
             os.sync()  # all at once: to sync each of millions of small files by itself would take hours
-        moves = Moves(list(remove), add, origin, dict(proofs))
+        sizes = {name: found.st_size for name in add if S_ISREG((found := (staged / name).lstat()).st_mode)}
+        moves = Moves(list(remove), add, origin, dict(proofs), sizes)
         write_atomically(folder / BUILD / self.journal, moves.dump())
         self._move(folder, moves)
 
@@ -247,7 +249,7 @@ class SetCommit:
         except ValueError as error:
             raise DamagedError(f"{journal}: damaged; {remedy}") from error
         for name, proof in moves.proofs.items():
-            if os.path.lexists(staged / name) and not is_as_written(staged / name, proof):
+            if os.path.lexists(staged / name) and not is_as_written(staged / name, proof, moves.sizes.get(name)):
                 raise DamagedError(f"{staged / name}: damaged; {remedy}")
         self._move(folder, moves)
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePath
 
 from pipeline.storage.reading import OWN_BYTES, UnfitFileError, descriptor_of, read_limited
@@ -22,12 +22,14 @@ class Moves:
         add: the names that are moved into the folder.
         origin: the text that records what the set was made from.
         proofs: the `digest` of each new file or folder; empty in a journal of an older version.
+        sizes: the bytes of each new file, so that an endless one in its place is not read.
     """
 
     remove: list[str]
     add: list[str]
     origin: str
     proofs: dict[str, str]
+    sizes: dict[str, int] = field(default_factory=dict)
 
     def dump(self) -> str:
         """The text of the journal."""
@@ -51,8 +53,9 @@ class Moves:
             add = [str(name) for name in fields["add"]]
             remove = [str(name) for name in fields.get("remove", names or ())]
             proofs = {str(name): str(proof) for name, proof in fields.get("proofs", {}).items()}
-            moves = Moves(remove, add, str(fields["origin"]), proofs)
-        except (KeyError, TypeError, AttributeError) as error:
+            sizes = {str(name): int(size) for name, size in fields.get("sizes", {}).items()}
+            moves = Moves(remove, add, str(fields["origin"]), proofs, sizes)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError("not a journal of a commit") from error
         if not (is_proved or fields.keys() <= _UNPROVED):
             raise ValueError("its text does not match its checksum")
@@ -93,9 +96,9 @@ def _file_digest(path: str | Path) -> str:
     return found.hexdigest()
 
 
-def is_as_written(path: Path, proof: str) -> bool:
-    """Whether a file or a folder still has the `digest` that it had when it was written."""
+def is_as_written(path: Path, proof: str, size: int | None) -> bool:
+    """Whether a file or a folder still has the `digest`, and a file the size, that it had when it was written."""
     try:
-        return digest(path) == proof
+        return size in (None, path.lstat().st_size) and digest(path) == proof
     except UnfitFileError:
         return False
