@@ -113,7 +113,8 @@ def test_mypy_sees_the_types_from_outside(tmp_path: Path) -> None:
     )  # fmt: skip
     *said, last = done.stdout.splitlines()
     said = [line.partition(": ")[2] for line in said if "Revealed" in line or "error" in line]
-    shape = "numpy.ndarray[tuple[Any, ...], numpy.dtype["
+    said = [line.replace("tuple[Any, ...]", "Any") for line in said]  # as NumPy 2.0 and 2.1 write any shape
+    shape = "numpy.ndarray[Any, numpy.dtype["
     expected = [
         'note: Revealed type is "pipeline.drawings.Drawings"',
         f'note: Revealed type is "{shape}numpy.unsignedinteger',
