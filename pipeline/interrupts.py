@@ -111,6 +111,9 @@ def last_line() -> Iterator[None]:
 
     Inside it is not obeyed, so that the line is written whole; the process ends on its own then.
     """
+    if not _state.installed:
+        yield
+        return
     with _ending:
         _state.last_line = True
         yield

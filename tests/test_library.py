@@ -10,6 +10,7 @@ import sys
 import sysconfig
 import typing
 import venv
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -113,8 +114,8 @@ def test_mypy_sees_the_types_from_outside(tmp_path: Path) -> None:
     )  # fmt: skip
     *said, last = done.stdout.splitlines()
     said = [line.partition(": ")[2] for line in said if "Revealed" in line or "error" in line]
-    said = [line.replace("tuple[Any, ...]", "Any") for line in said]  # as NumPy 2.0 and 2.1 write any shape
-    shape = "numpy.ndarray[Any, numpy.dtype["
+    is_old = np.lib.NumpyVersion(np.__version__) < "2.2.0"
+    shape = f"numpy.ndarray[{'Any' if is_old else 'tuple[Any, ...]'}, numpy.dtype["
     expected = [
         'note: Revealed type is "pipeline.drawings.Drawings"',
         f'note: Revealed type is "{shape}numpy.unsignedinteger',
@@ -207,7 +208,8 @@ def test_a_run_names_drawings_by_its_folder_or_as_the_newest(
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-5)
     for other in (model.load_run(), model.load_run(Path("runs")), model.load_run(Path.cwd() / "runs")):
         np.testing.assert_array_equal(other.predict(cats), probabilities)
-    np.testing.assert_allclose(run.predict(cats[3:4])[0], probabilities[3], rtol=1e-5)
+    rounding = 1e-6 if version("jaxlib") == "0.10.0" else 0  # the oldest computes one drawing otherwise than many
+    np.testing.assert_allclose(run.predict(cats[3:4])[0], probabilities[3], rtol=rounding)
     named = [run.classes[k] for k in probabilities.argmax(axis=1)]
     assert set(named) <= set(json.loads(Path("runs/001-sketch-classifier/config.json").read_text())["classes"])
     assert repr(run).startswith("Predictor(runs/001-sketch-classifier, sketch-classifier, 10 classes, checkpoint 0000")

@@ -88,11 +88,9 @@ def _code_of(error: OSError) -> int:
 
 
 def _stop(message: str, code: int) -> None:
-    from contextlib import nullcontext
-
     from pipeline.cli.options import say
 
-    with interrupts.last_line() if interrupts.is_installed() else nullcontext():
+    with interrupts.last_line():
         say(f"sketchpipe: {message}")
     sys.exit(code)
 

@@ -104,7 +104,8 @@ class ShardWriter:
         twins: Twins | None = None,
         sizes: BuildSizes = USUAL_SIZES,
     ) -> None:
-        # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster.
+        # pyarrow's own pool keeps 25 MB more with one worker and 40 with two, and is no faster. What Parquet's encoders
+        # take from Arrow's own pool all the same, `cli.options.spare_memory` turns to the system's.
         pa.set_memory_pool(pa.system_memory_pool())
         self._named, self._sources, self._sizes = named, sources, sizes
         self._ranges = RangeReader(spill, self._gather, named.classes, seed, sizes.range_bytes, twins)

@@ -2,6 +2,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
@@ -100,7 +101,8 @@ def test_words_of_any_kind_are_legible_and_warn_of_nothing() -> None:
     as_png(figure)  # a warning is an error here
     assert labels(figure)[:4] == ["%E7%8C%AB", "$x^2$", "кошка", "a%0Ab%E2%80%8B"]
     assert labels(figure)[4].endswith("W...")
-    assert labels(figure)[5] in ("The Great Wall of Chin...", "The Great Wall of China...")  # by version
+    has_narrow_letters = mpl.__version_info__ < (3, 11)
+    assert labels(figure)[5] == ("The Great Wall of China..." if has_narrow_letters else "The Great Wall of Chin...")
     assert all(text_width(label) <= 1.6 for label in labels(figure))
     figure.draw_without_rendering()
     for text in (*figure.axes[1].get_yticklabels(), *figure.axes[1].texts):
