@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipeline.cli.main import run
+from pipeline.jit import COMPILING
 from pipeline.sample.doodles import write_sample
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
@@ -108,7 +109,7 @@ def change_card(folder: Path, **changes: Any) -> None:
 
 
 def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """The command as `sketchpipe` runs it, but in this process, where jax is loaded already."""
+    """The command as `sketchpipe` runs it, but in this process, where jax is loaded already; `without_compiling`."""
     out, err = io.StringIO(), io.StringIO()
     code: Any = 0
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
@@ -118,7 +119,12 @@ def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
             run()
         except SystemExit as exit_:
             code = exit_.code
-    return subprocess.CompletedProcess(arguments, code or 0, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(arguments, code or 0, out.getvalue(), without_compiling(err.getvalue()))
+
+
+def without_compiling(told: str) -> str:
+    """What a command wrote to stderr, whichever kernels other tests had compiled before."""
+    return told.replace(f"{COMPILING}\n", "")
 
 
 def command(*arguments: str) -> list[str]:
@@ -127,5 +133,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def sketchpipe(*arguments: str, cwd: Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
-    """The command, run to its end in `cwd`."""
-    return subprocess.run(command(*arguments), cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
+    """The command, run to its end in `cwd`; `without_compiling`."""
+    ran = subprocess.run(command(*arguments), cwd=cwd, input=stdin, capture_output=True, text=True, check=False)
+    ran.stderr = without_compiling(ran.stderr)
+    return ran
