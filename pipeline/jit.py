@@ -60,9 +60,10 @@ def inner_kernel(function: F) -> F:
 def inlined_kernel(function: F) -> F:
     """Compile an inner kernel that LLVM inlines: for every list of a drawing a call would cost too much.
 
-    Each array argument of a call is seven numbers on the stack.
+    Each array argument of a call is seven numbers on the stack. With bounds checks, which are for tests, LLVM decides:
+    it would compile the scanner for a minute longer.
     """
-    return cast(F, _njit(**_BARE, forceinline=True)(function))
+    return cast(F, _njit(**_BARE, forceinline=not _config.BOUNDSCHECK)(function))
 
 
 def _follow_cache(cache: Any, *, is_kept: bool) -> None:
