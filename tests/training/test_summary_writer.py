@@ -8,14 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pytest
-from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
@@ -38,20 +36,6 @@ CALLS = ("loss", "top1", "learning_rate", "images_per_second", "waiting")
 @pytest.fixture(scope="session")
 def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return sample_shards(tmp_path_factory)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def compiled_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What a dozen trainings compile is the same, and most of their time."""
-    names = ("jax_compilation_cache_dir", "jax_persistent_cache_min_compile_time_secs")
-    before = {name: getattr(jax.config, name) for name in names}
-    for name, value in zip(names, (str(tmp_path_factory.mktemp("xla")), 0), strict=True):
-        jax.config.update(name, value)
-    reset_cache()
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-    reset_cache()
 
 
 @pytest.fixture(autouse=True)
@@ -94,7 +78,7 @@ def train_until(folder: Path, shards: Path, epoch: int, step: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, shards: Path, compiled_once: None) -> Path:  # noqa: ARG001 - its order
+def whole(tmp_path_factory: pytest.TempPathFactory, shards: Path) -> Path:
     """A run that was never stopped; nobody may write into it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(meter, "REPORT_SECONDS", 0.0)
