@@ -16,6 +16,7 @@ import pytest
 
 from pipeline.cli.main import run
 from pipeline.jit import COMPILING
+from pipeline.kernel_cache import user_cache
 from pipeline.sample.doodles import write_sample
 from pipeline.shards.folder import build_folder
 from pipeline.shards.options import USUAL_SIZES, BuildOptions, BuildSizes
@@ -125,6 +126,11 @@ def in_process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def without_compiling(told: str) -> str:
     """What a command wrote to stderr, whichever kernels other tests had compiled before."""
     return told.replace(f"{COMPILING}\n", "")
+
+
+def kernels_kept() -> dict[str, str]:
+    """The environment, with the kernels where they are for a process that has another `XDG_CACHE_HOME` too."""
+    return {"NUMBA_CACHE_DIR": str(user_cache("numba")), **os.environ}
 
 
 def command(*arguments: str) -> list[str]:

@@ -10,7 +10,7 @@ import pytest
 
 from model.compute.compile_cache import remove_unverified, write_checksums
 from model.compute.devices import choose_precision, devices_for
-from tests.small import SMALL, command, sample_shards
+from tests.small import SMALL, command, kernels_kept, sample_shards
 
 
 def chip(compute_capability: str) -> Any:
@@ -47,7 +47,7 @@ def test_no_gpu_stands_idle_for_a_batch_that_does_not_fit() -> None:
 
 def train(shards: Path, work: Path, run: str) -> set[str]:
     """The names in the cache of what was compiled after a training, of which nothing may be warned."""
-    environment = {name: value for name, value in os.environ.items() if name != "JAX_COMPILATION_CACHE_DIR"}
+    environment = {name: value for name, value in kernels_kept().items() if name != "JAX_COMPILATION_CACHE_DIR"}
     environment |= {"XDG_CACHE_HOME": str(work / "cache"), "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
     arguments = ("train", "--shards", str(shards), *SMALL, "--epochs", "1", "--run", run)
     ran = subprocess.run(command(*arguments), cwd=work, env=environment, capture_output=True, text=True, check=False)
