@@ -57,9 +57,9 @@ evaluate: install
 predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
 
-# Runs the test files in parallel, on up to four cores.
+# Runs the test files in parallel, on up to four cores, in the order of tests/conftest.py.
 test: install
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 lint: install
 	@$(BIN)/ruff check .
