@@ -7,7 +7,7 @@ import pytest
 # Small networks compile in less than the second from which on JAX keeps what it compiled; set before JAX is imported.
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 # With fewer of LLVM's optimizations a small network compiles in two fifths of the time and trains as fast. XLA_FLAGS=""
-# has all of them, as .ci/run does on Python 3.12.
+# has all of them, as the workflow does on Python 3.12.
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 
 # Files whose tests take half a minute and more, the longest first: no process shall be left with one at the end.
