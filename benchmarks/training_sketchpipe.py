@@ -32,6 +32,7 @@ from model.compute.feed import Feed
 from model.compute.steps import compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_config, make_network
+from model.runs.checkpoint import Position
 from model.training.meter import Meter
 from model.training.optimizer import make_tx
 from pipeline.loading.loader import Batch, Loader, LoaderConfig
@@ -101,7 +102,7 @@ class Training:
         """The training loop of `sketchpipe train`, a step at a time, epoch after epoch."""
         for epoch in itertools.count():
             feed = Feed(loader, self.compiled.put_batch, self.compiled.fused)
-            meter = Meter(self.config.batch, loader.times)
+            meter = Meter(self.config.batch, loader.times, Position(0, 0, 0.0))
             with contextlib.closing(loader.epoch(epoch)) as batches:
                 for group, arrays in feed.batches(batches):
                     self.state, metrics = self.compiled.train_steps(self.state, *arrays)
