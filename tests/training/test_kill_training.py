@@ -9,7 +9,7 @@ import pytest
 from tests.small import kernels_kept
 
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_training.py"
-KILLS = 2  # the trials of benchmarks/faults.py kill a training at its disk operations
+KILLS = 4
 
 
 @pytest.mark.long
