@@ -59,7 +59,7 @@ predict: install
 
 # Runs the test files in parallel, on up to four cores, in the order of tests/conftest.py.
 test: install
-	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
+	@$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(PYTEST)
 
 lint: install
 	@$(BIN)/ruff check .

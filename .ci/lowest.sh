@@ -12,5 +12,4 @@ python=${PYTHON:-python3} venv=${VENV:-.venv-lowest}
   --extra tensorboard --extra onnx pyproject.toml --output-file "$venv/lowest.txt"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --editable '.[dev]' --constraints "$venv/lowest.txt"
 # Old libraries use what newer ones deprecate.
-"$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
-  -W default::DeprecationWarning "$@"
+"$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile -W default::DeprecationWarning "$@"

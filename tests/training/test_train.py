@@ -319,8 +319,7 @@ def test_a_batch_that_the_devices_do_not_divide_is_refused() -> None:
 @pytest.fixture(scope="module")
 def on_eight_devices() -> dict[str, dict[str, Any]]:
     script = Path(__file__).with_name("devices_agree.py")
-    # The few optimizations of tests/conftest.py: with all of them it compiles for more than a minute.
-    flags = "--xla_backend_optimization_level=1 --xla_force_host_platform_device_count=8"
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"  # those of tests/conftest.py too
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(script.parents[2])}
     ran = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
