@@ -58,6 +58,7 @@ def run_child(command: Sequence[str], *, cores: int | None = None, most_bytes: i
         most_bytes: the resident memory above which it gets SIGKILL; on Linux only.
     """
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # else each start compiles our sources, but not those of peers
     with tempfile.TemporaryFile() as output:
         with _pinned(cores):
             start = time.perf_counter()

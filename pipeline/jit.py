@@ -7,9 +7,7 @@ by itself in very small functions only. Such a kernel can be called from Python 
 numba's cache.
 """
 
-import importlib
 import inspect
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -17,8 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
+from numba.extending import register_jitable
 
 from pipeline import first_calls
+from pipeline.inner_code import InnerCompiler
 from pipeline.kernel_cache import SealedFiles, cache_folder, not_kept
 
 COMPILING = "compiling kernels, the first time only; this may take half a minute"
@@ -52,6 +52,12 @@ def kernel(function: F) -> F:
     return cast(F, compiled)
 
 
+def lacks_code(kernel: object) -> bool:
+    """Whether the cache on disk keeps the machine code of a kernel, but has none yet."""
+    files = getattr(getattr(kernel, "_cache", None), "_cache_file", None)
+    return isinstance(files, SealedFiles) and not files.has_any()
+
+
 def inner_kernel(function: F) -> F:
     """Compile a function that only kernels call and that fills arrays of its caller."""
     return cast(F, _njit(**_BARE)(function))
@@ -64,6 +70,16 @@ def inlined_kernel(function: F) -> F:
     it would compile the scanner for a minute longer.
     """
     return cast(F, _njit(**_BARE, forceinline=not _config.BOUNDSCHECK)(function))
+
+
+def merged_kernel(function: F) -> F:
+    """Compile an inner kernel as a part of the source of each kernel that calls it: one that is called in one place."""
+    return cast(F, _njit(**_BARE, inline="always")(function))
+
+
+def formula(function: F) -> F:
+    """Let kernels call a function of numbers too; from Python it is called as any other."""
+    return register_jitable(function)
 
 
 def _follow_cache(cache: Any, *, is_kept: bool) -> None:
@@ -80,7 +96,9 @@ def _follow_cache(cache: Any, *, is_kept: bool) -> None:
     def load_overload(*arguments: Any) -> Any:
         nonlocal began
         began = time.monotonic()
-        found = load(*arguments)
+        found = _load_without_registries(cache, *arguments)
+        if found is None:
+            found = load(*arguments)
         if found is None:
             first_calls.tell_once(COMPILING if is_kept else f"compiling kernels; {not_kept()}")
         else:
@@ -97,19 +115,23 @@ def _follow_cache(cache: Any, *, is_kept: bool) -> None:
     cache.load_overload, cache.save_overload = load_overload, save_overload
 
 
-def _load_numba_without_scipy() -> None:
-    """Import the part of numba that imports scipy's BLAS, but without scipy: no kernel needs it, and it takes 0.2 s."""
-    if "scipy.linalg" in sys.modules:
-        return
-    sys.modules["scipy.linalg"] = None  # type: ignore[assignment] # makes `import scipy.linalg` fail
-    try:
-        importlib.import_module("numba.np.arraymath")
-    finally:
-        del sys.modules["scipy.linalg"]
+def _load_without_registries(cache: Any, signature: Any, target: Any) -> Any:
+    """A compiled kernel from the cache, without numba's registries, which only compiling needs; None if there is none.
+
+    numba's own `load_overload` first imports all implementations that a kernel could call and enters them into tables,
+    which takes 0.1 s.
+    """
+    if not hasattr(cache, "_load_overload"):  # a kernel that is not cached; a later numba
+        return None
+    from numba.core.runtime import rtsys  # type: ignore[attr-defined] # it is not exported
+
+    rtsys.initialize(target)  # its functions are called by the machine code
+    return cache._load_overload(signature, target)
 
 
-_load_numba_without_scipy()
 _njit: Any = numba.njit  # numba's type does not have the options below
 _setting = threading.Lock()  # held while numba's setting is another than the program's
 _config: Any = numba.config  # numba's type does not have the settings
-_BARE = {"nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_BARE = {
+    "nogil": True, "_nrt": False, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "pipeline_class": InnerCompiler
+}  # fmt: skip

@@ -2,8 +2,8 @@
 
 numba compiles a kernel again when the kernel's own file changes, but not when another file changes whose kernels or
 constants are part of the same machine code. So the machine code of each file is stored in a folder that is named by a
-digest of that file, of the files of this package that it imports, and of everything else that the machine code depends
-on.
+digest of that file, of the files of `pipeline` and `model` that it imports, and of everything else that the machine
+code depends on.
 """
 
 import contextlib
@@ -22,7 +22,6 @@ from typing import Any
 import llvmlite
 import llvmlite.binding
 import numba
-from numba.core.serialize import dumps
 
 from pipeline.storage.reading import read_limited
 
@@ -31,7 +30,7 @@ _TOUCH_SECONDS = 24 * 3600  # a folder's time of use is updated when it is older
 _MOST_BYTES = 1 << 28  # of a file of machine code; the largest has 3 MB
 _HASH_BYTES = 32
 _PACKAGE = Path(__file__).parent
-_IMPORT = re.compile(rb"^from (pipeline(?:\.\w+)*) import \(?([\w, ]*)", re.MULTILINE)
+_IMPORT = re.compile(rb"^from ((?:pipeline|model)(?:\.\w+)*) import \(?([\w, ]*)", re.MULTILINE)
 _NO_MACHINE_CODE = ("NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS")  # variables of numba that do not change the code
 
 
@@ -63,6 +62,8 @@ class SealedFiles:
         Raises:
             OSError: the folder cannot be written.
         """
+        from numba.core.serialize import dumps
+
         code: bytes = dumps((key, data))  # type: ignore[no-untyped-call]
         path = self._path(key)
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
@@ -73,6 +74,10 @@ class SealedFiles:
             with contextlib.suppress(OSError):  # a full disk needs the space
                 partial.unlink()
             raise
+
+    def has_any(self) -> bool:
+        """Whether there is a file, damaged or not."""
+        return any(self._folder.glob(f"{self._name}.*.kernel"))
 
     def flush(self) -> None:
         """Do nothing: a damaged file is written anew by `save`."""
@@ -127,9 +132,10 @@ def not_kept(why: str | None = None) -> str:
     )
 
 
+@functools.cache
 def digest_of(source: Path) -> str:
-    """The digest of a source file, of the files of this package that it imports, and of Python, numba and the CPU."""
-    return hashlib.sha256(_environment() + b"".join(map(_text_of, _imported_by(source)))).hexdigest()[:24]
+    """The digest of a source file, of the files of both packages that it imports, and of Python, numba and the CPU."""
+    return hashlib.sha256(_environment() + b"".join(map(_hash_of, _imported_by(source)))).hexdigest()[:24]
 
 
 @functools.cache
@@ -147,8 +153,13 @@ def _text_of(file: Path) -> bytes:
 
 
 @functools.cache
+def _hash_of(file: Path) -> bytes:
+    return hashlib.sha256(_text_of(file)).digest()
+
+
+@functools.cache
 def _direct_imports(file: Path) -> tuple[Path, ...]:
-    """The files of this package that one file imports at its top level."""
+    """The files of both packages that one file imports at its top level."""
     found = []
     for package, names in _IMPORT.findall(_text_of(file)):
         path = _PACKAGE.parent.joinpath(*package.decode().split("."))
@@ -159,7 +170,7 @@ def _direct_imports(file: Path) -> tuple[Path, ...]:
 
 @functools.cache
 def _imported_by(source: Path) -> tuple[Path, ...]:
-    """A file and all files of this package that it imports, directly or indirectly, sorted."""
+    """A file and all files of both packages that it imports, directly or indirectly, sorted."""
     found: dict[Path, None] = {}
     waiting = [source]
     while waiting:

@@ -214,3 +214,41 @@ def test_the_first_call_of_a_kernel_is_told_once_and_where_no_folder_can_be_writ
     assert told(NUMBA_CACHE_DIR=str(blocked / "own")).endswith(
         f"because {blocked}/own cannot be written; set NUMBA_CACHE_DIR to another folder that can"
     )
+
+
+# A kernel that Python and another kernel call.
+CALLER = """
+import sys
+import numpy as np
+from pipeline.jit import kernel
+
+@kernel
+def doubled(values, value):
+    values[0] = 2 * value
+    return value + 1
+
+@kernel
+def twice_doubled(values, value):
+    return doubled(values, doubled(values, value))
+
+values = np.zeros(1, np.int64)
+print(__file__)
+print(doubled(values, 3), "numba.np.arraymath" in sys.modules, twice_doubled(values, 3), values.tolist())
+print([sum(one.stats.cache_hits.values()) for one in (doubled, twice_doubled)])
+"""
+
+
+@pytest.mark.skipif(not JIT, reason="nothing is compiled")
+def test_a_kernel_is_compiled_that_calls_one_from_the_cache(tmp_path: Path) -> None:
+    (tmp_path / "caller.py").write_text(CALLER)
+
+    def call() -> tuple[str, str]:
+        program = f"import runpy; runpy.run_path({str(tmp_path / 'caller.py')!r}, run_name='caller')"
+        return run(PACKAGE.parent, tmp_path / "home", program)[1:]
+
+    assert call() == ("4 True 5 [8]", "[0, 0]")
+    assert call() == ("4 False 5 [8]", "[1, 1]")
+    (entry,) = (tmp_path / "home").rglob("*twice_doubled*.kernel")
+    entry.unlink()
+    assert call() == ("4 False 5 [8]", "[1, 0]")
+    assert call() == ("4 False 5 [8]", "[1, 1]")
