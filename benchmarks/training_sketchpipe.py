@@ -27,8 +27,9 @@ import numpy as np
 import optax
 from training import Rounds, serve
 
-from model.compute.devices import choose_devices, devices_for
+from model.compute.devices import choose_devices
 from model.compute.feed import Feed
+from model.compute.kernels import kernels_for, prepare, training_devices, training_network
 from model.compute.steps import compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_config, make_network
@@ -45,7 +46,7 @@ FREE = ("bias", "mean")  # leaves that may have any sign; scales and variances a
 
 def main() -> None:
     name, batch, shards, reference = sys.argv[1], int(sys.argv[2]), Path(sys.argv[3]), Path(sys.argv[4])
-    devices = devices_for(batch, choose_devices("cpu", divided=True))
+    devices = choose_devices("cpu", divided=True)
     split = open_split(shards, "train")
     config = make_config(name, split.manifest.classes, drawings=len(split), batch=batch, augment=OFF)
     loaders = {
@@ -67,20 +68,23 @@ def main() -> None:
 
 
 class Training:
-    """A network being trained on the CPU, divided over devices as `sketchpipe train` does."""
+    """A network being trained on the CPU, with the kernels and the devices that `sketchpipe train` chooses."""
 
     def __init__(self, config: TrainConfig, steps_per_epoch: int, devices: Sequence[jax.Device]) -> None:
         self.config = config
         tx = make_tx(config, steps_per_epoch)
         render = config.render_config()
+        kernels = kernels_for(config, devices)
+        prepare(kernels)
         self.compiled = compile_steps(
-            lambda axis: make_network(config.network, len(config.classes), axis_name=axis),
+            training_network(config, kernels),
             tx,
-            devices,
+            training_devices(kernels, config.batch, devices),
             batch=config.batch,
             label_smoothing=config.label_smoothing,
             seed=config.seed,
             fused=1,
+            evaluated=make_network(config.network, len(config.classes)),
         )
         network = make_network(config.network, len(config.classes))
         state = create_train_state(network, tx, seed=config.seed, image_size=render.size, channels=render.channels)

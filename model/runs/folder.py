@@ -200,6 +200,15 @@ class Run:
         self.prune(name, position.best)
         return position
 
+    def note_version(self, name: str, version: str | None) -> None:
+        """Record a version in `run.json`, if it is another than the one there.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        if version is not None and self.card.versions.get(name) != version:
+            self._rewrite_card("make room", versions={**self.card.versions, name: version})
+
     def prune(self, last: str, best: str | None) -> None:
         """Remove every checkpoint but these two, and incomplete ones of processes that were killed.
 

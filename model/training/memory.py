@@ -20,8 +20,10 @@ import jax.numpy as jnp
 from model.compute.devices import describe
 from model.compute.feed import AHEAD
 from model.compute.heap import give_heap_back
-from model.compute.steps import compile_steps, create_train_state, eval_step
+from model.compute.kernels import training_network
+from model.compute.steps import compile_steps, eval_step, train_state_shapes
 from model.config import TrainConfig
+from model.kernels.choice import LAX
 from model.networks import make_network
 from model.scoring.evaluate import EVAL_BATCH
 from model.training.optimizer import make_tx
@@ -31,7 +33,7 @@ USABLE = 0.95  # the share of a device's memory that can be used; fragmentation 
 
 
 @contextlib.contextmanager
-def explained_out_of_memory(config: TrainConfig, devices: Sequence[jax.Device]) -> Iterator[None]:
+def explained_out_of_memory(config: TrainConfig, devices: Sequence[jax.Device], kernels: str = LAX) -> Iterator[None]:
     """Turn a device's "out of memory" into an error that says which batch would fit.
 
     Raises:
@@ -42,7 +44,7 @@ def explained_out_of_memory(config: TrainConfig, devices: Sequence[jax.Device]) 
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise out_of_memory(config, devices, memory_of(devices)) from error
+        raise out_of_memory(config, devices, memory_of(devices), kernels) from error
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -50,22 +52,22 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error) or "Out of memory" in str(error)
 
 
-def out_of_memory(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> UsageError:
+def out_of_memory(config: TrainConfig, devices: Sequence[jax.Device], limit: int, kernels: str = LAX) -> UsageError:
     """The error for a batch that did not fit into devices of `limit` bytes each."""
-    needed = _bytes_needed(config, devices)
+    needed = _bytes_needed(config, devices, kernels)
     takes = "" if needed is None else f", which takes {_gigabytes(needed)}"
     batch = f"batch {config.batch}: not enough memory for a step{takes}"
     where = f"{batch}, on {describe(devices)} with {_gigabytes(limit)} usable"
     if needed is not None and needed <= limit:
         return UsageError(f"{where}; another program probably holds the memory: end it, or train another run with "
                           f"--batch {max(1, config.batch // 2)} or less")  # fmt: skip
-    fits = fitting_batch(config, devices, limit)
+    fits = fitting_batch(config, devices, limit, kernels)
     if fits is None:
         return UsageError(f"{where}; no smaller batch fits either: use a smaller network, or --device cpu")
     return UsageError(f"{where}; train another run with --batch {fits}, which would fit")
 
 
-def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int) -> int | None:
+def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int, kernels: str = LAX) -> int | None:
     """The largest of half the batch, a quarter, and so on that fits into `devices` of `limit` bytes each.
 
     Returns:
@@ -73,7 +75,7 @@ def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int
     """
     count, half = _memories(devices), config.batch // 2
     while batch := half // count * count:
-        needed = _bytes_needed(replace(config, batch=batch), devices)
+        needed = _bytes_needed(replace(config, batch=batch), devices, kernels)
         if needed is not None and needed <= limit:
             return batch
         half //= 2
@@ -81,12 +83,13 @@ def fitting_batch(config: TrainConfig, devices: Sequence[jax.Device], limit: int
 
 
 @functools.cache
-def bytes_needed(config: TrainConfig, share: int, device: jax.Device) -> int:
+def bytes_needed(config: TrainConfig, share: int, device: jax.Device, kernels: str = LAX) -> int:
     """The most bytes that training takes on a device that gets `share` drawings of each batch."""
-    network, tx, render = _network(config), make_tx(config, 1), config.render_config()
-    state = _state(config)
-    smoothing = config.label_smoothing
-    steps = compile_steps(lambda _: network, tx, [device], batch=share, label_smoothing=smoothing, seed=0)
+    tx, render, state = make_tx(config, 1), config.render_config(), _state(config)
+    network, smoothing = training_network(config, kernels), config.label_smoothing
+    steps = compile_steps(
+        network, tx, [device], batch=share, label_smoothing=smoothing, seed=0, evaluated=_network(config)
+    )
     images = [jax.ShapeDtypeStruct((share, render.size, render.size, render.channels), jnp.uint8)] * steps.fused
     labels = [jax.ShapeDtypeStruct((share,), jnp.int32)] * steps.fused
     waiting = (2 * AHEAD + 1) * sum(one.size for one in images)  # batches of the feed that lie on the device meanwhile
@@ -102,10 +105,10 @@ def memory_of(devices: Sequence[jax.Device]) -> int:
     return int(USABLE * (min(reported) if reported else _memory_of_host()))
 
 
-def _bytes_needed(config: TrainConfig, devices: Sequence[jax.Device]) -> int | None:
+def _bytes_needed(config: TrainConfig, devices: Sequence[jax.Device], kernels: str) -> int | None:
     """`bytes_needed` for an equal share of the batch; None if memory runs out while XLA compiles the step."""
     try:
-        return bytes_needed(config, config.batch // _memories(devices), devices[0])
+        return bytes_needed(config, config.batch // _memories(devices), devices[0], kernels)
     except (jax.errors.JaxRuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
@@ -134,8 +137,7 @@ def _network(config: TrainConfig) -> Any:
 def _state(config: TrainConfig) -> Any:
     """The shapes and types of a run's state."""
     network, tx, render = _network(config), make_tx(config, 1), config.render_config()
-    create = partial(create_train_state, network, tx, seed=0, image_size=render.size, channels=render.channels)
-    return jax.eval_shape(create)
+    return train_state_shapes(network, tx, image_size=render.size, channels=render.channels)
 
 
 def _bytes_of(compiled: Any, *arguments: Any) -> int:

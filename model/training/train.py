@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
 from model.compute.feed import Feed
+from model.compute.kernels import RECORD, prepare, record_of, training_network
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
+from model.kernels.choice import LAX
 from model.networks import make_network
 from model.runs.checkpoint import Position
 from model.runs.folder import Run
@@ -67,6 +68,7 @@ class Trainer:
         train: the training split.
         devices: one device computes under jit, several under pmap.
         start: another run, with whose weights this run starts; used only until this run has a checkpoint of its own.
+        kernels: what `kernels_for` chose; our own kernels compute on one device, whose threads they share.
         skip_corrupt: whether to skip row groups that cannot be read.
         report: called with a `Progress` about once a second.
         epoch_done: called after each epoch with its metrics, as they are written to `metrics.jsonl`.
@@ -78,6 +80,7 @@ class Trainer:
     devices: Sequence[jax.Device]
     skip_corrupt: bool = False
     start: LoadedRun | None = None
+    kernels: str = LAX
     report: Callable[[Progress], None] = lambda _progress: None
     epoch_done: Callable[[dict[str, Any]], None] = lambda _metrics: None
     warn: Callable[[str], None] = lambda _message: None
@@ -92,14 +95,13 @@ class Trainer:
         self._writer = Writer()
         self.tx = make_tx(config, self._steps_per_epoch, self.run.card.added)
         self.steps: CompiledSteps = compile_steps(
-            lambda axis: make_network(
-                config.network, len(config.classes), axis_name=axis, dtype=jnp.dtype(config.precision)
-            ),
+            training_network(config, self.kernels),
             self.tx,
             self.devices,
             batch=config.batch,
             label_smoothing=config.label_smoothing,
             seed=config.seed,
+            evaluated=make_network(config.network, len(config.classes)),
         )
 
     def fit(self) -> None:
@@ -112,8 +114,11 @@ class Trainer:
             SketchpipeError: the shards or the checkpoint are damaged, another process is training the run, or the
                 run's folder cannot be written.
         """
-        with self.run.locked(), stop_signals() as stopped, explained_out_of_memory(self.run.config, self.devices):
+        explained = explained_out_of_memory(self.run.config, self.devices, self.kernels)
+        with self.run.locked(), stop_signals() as stopped, explained:
+            prepare(self.kernels)
             self.run.update_format()
+            self.run.note_version(RECORD, record_of(self.run.card.versions.get(RECORD), self.kernels))
             state, position = self._start()
             step = position.epoch * self._steps_per_epoch + position.step
             self._writer = open_writer(

@@ -36,6 +36,7 @@ def bench(
     """
     import dataclasses
 
+    from model.kernels.choice import kernels_here
     from pipeline.bench.measure import measure_speed
     from pipeline.cli.options import show, show_json
     from pipeline.cli.progress import Bar
@@ -44,12 +45,13 @@ def bench(
     with unwinding(), Bar() as bar:  # so that its temporary folder is removed
         speed = measure_speed(shards, progress=bar)
     if as_json:
-        show_json(dataclasses.asdict(speed))
+        show_json({**dataclasses.asdict(speed), "training_kernels": kernels_here()})
     else:
         show(*_lines_of(speed, shards))
 
 
 def _lines_of(speed: "Speed", shards: Path | None) -> list[str]:
+    from model.kernels.choice import kernels_here
     from pipeline.cli.options import duration, size
     from pipeline.wording import counted
 
@@ -81,5 +83,6 @@ def _lines_of(speed: "Speed", shards: Path | None) -> list[str]:
         f"an epoch of augmented {side} x {side} images in {duration(speed.epoch_hours * 3600)},",
         "if the disk is as fast as the page cache; the network's time is not included",
         f"first calls, which compile the kernels and are not counted: {speed.first_calls_seconds:.1f} s; peak memory {size(speed.peak_memory_bytes)}",
+        f"kernels of a training on this CPU: {kernels_here()}",
     ]
     return lines

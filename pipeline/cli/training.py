@@ -47,7 +47,8 @@ def train_run(
         MismatchError: the run cannot start from those weights, or the shards have other classes.
         SketchpipeError: the shards are missing or damaged, or as `Trainer.fit` raises.
     """
-    from model.compute.devices import describe, devices_for
+    from model.compute.devices import describe
+    from model.compute.kernels import RECORD, kernels_for, kernels_to_resume, last_kernels, training_devices
     from model.runs.card import stretches
     from model.training.train import Trainer
     from model.training.transfer import check_start
@@ -57,7 +58,17 @@ def train_run(
     if start is not None:
         check_start(start, config)
     split = open_split(choice.shards, "train")
-    trainer = Trainer(run, split, devices_for(config.batch, devices), skip_corrupt, start)
+    kernels = kernels_for(config, devices)
+    if choice.is_new:
+        run = replace(run, card=replace(run.card, versions={**run.card.versions, RECORD: kernels}))
+    else:
+        recorded = run.card.versions.get(RECORD)
+        kernels = kernels_to_resume(recorded, kernels)
+        if kernels != last_kernels(recorded):
+            say(f"{run.folder} was trained with kernels that are not used here ({last_kernels(recorded)}); it resumes "
+                f"with others ({kernels}), and the weights will differ in their last bits")  # fmt: skip
+    used = training_devices(kernels, config.batch, devices)
+    trainer = Trainer(run, split, used, skip_corrupt, start, kernels)
     synthetic = " (synthetic sample)" if split.manifest.synthetic else ""
     doing = "training" if choice.is_new else "adding epochs to" if choice.adds_epochs else "resuming"
     say(f"{doing} {run.folder} on {describe(trainer.devices)}: "

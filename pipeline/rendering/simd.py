@@ -5,7 +5,7 @@ short loops before it tries to vectorize them; for the rows of a segment that co
 
 There are two kinds of vector, of float32 and of uint16. The operators +, -, * and, for uint16, >> take two vectors of
 one kind. The functions below are NumPy operations, valid for numbers but not for NaN, and without JIT they run as
-such on arrays of eight; compiled, each is the instruction that `_compile_as` gives it.
+such on arrays of eight; compiled, each is the instruction that `compile_as` gives it.
 """
 
 import operator
@@ -21,7 +21,7 @@ from numba.extending import models, register_model
 
 LANES = 8
 
-Vector = Any  # of type `_Lanes` in compiled code, an array of eight without JIT
+Vector = Any  # of type `Lanes` in compiled code, an array of eight without JIT
 UInt8Array = np.ndarray[Any, np.dtype[np.uint8]]
 
 
@@ -77,34 +77,40 @@ def store(array: UInt8Array, index: np.uint64, values: Vector) -> None:
     array[int(index) : int(index) + LANES] = values
 
 
-class _Lanes(types.Type):
-    """The numba type of a vector."""
+class Lanes(types.Type):
+    """The numba type of a vector of `count` numbers."""
 
-    def __init__(self, name: str, element: ir.Type) -> None:
-        self.vector = ir.VectorType(element, LANES)
+    def __init__(self, name: str, element: ir.Type, count: int = LANES) -> None:
+        self.vector = ir.VectorType(element, count)
         super().__init__(name)
 
 
-@register_model(_Lanes)
-class _LanesModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, lanes: _Lanes) -> None:
+@register_model(Lanes)
+class LanesModel(models.PrimitiveModel):
+    """How numba holds a vector: as LLVM's own type."""
+
+    def __init__(self, manager: Any, lanes: Lanes) -> None:
         super().__init__(manager, lanes, lanes.vector)
 
 
-_FLOATS, _SHORTS = _Lanes("float32 lanes", ir.FloatType()), _Lanes("uint16 lanes", ir.IntType(16))
+_ARRAY = types.Array(types.uint8, 1, "C")
+_FLOATS, _SHORTS = Lanes("float32 lanes", ir.FloatType()), Lanes("uint16 lanes", ir.IntType(16))
 _INTS, _BYTES = ir.VectorType(ir.IntType(32), LANES), ir.VectorType(ir.IntType(8), LANES)
 
 
-def _compile_as(
+def compile_as(
     function: Callable[..., Any], result: types.Type, *arguments: Any, code: Callable[[Any, Any], Any]
 ) -> None:
-    """Let kernels call `function` with these argument types: `code` emits its result with LLVM's builder and values."""
+    """Let kernels call `function` with these argument types: `code` emits its result with LLVM's builder and values.
+
+    `code` is given the address of an array's first element in place of the array.
+    """
 
     class Template(AbstractTemplate):
         def generic(self, args: Any, kws: Any) -> Any:  # noqa: ARG002 - numba's signature
             if len(args) != len(arguments) or not all(map(_fits, args, arguments)):
                 return None
-            return signature(result, *(a if k is types.Array else k for a, k in zip(args, arguments, strict=True)))
+            return signature(result, *arguments)
 
     infer_global(function)(Template)
 
@@ -119,12 +125,7 @@ def _compile_as(
 
 
 def _fits(found: types.Type, wanted: Any) -> bool:
-    """Whether an argument's type fits: a C-contiguous uint8 array for `types.Array`, any number for a scalar.
-
-    Any other wanted type must be found exactly.
-    """
-    if wanted is types.Array:
-        return bool(found == types.Array(types.uint8, 1, "C"))
+    """Whether an argument's type fits: any number for a scalar, else exactly the wanted type."""
     return found == wanted or (isinstance(wanted, types.Number) and isinstance(found, types.Number))
 
 
@@ -169,23 +170,23 @@ for _operator, _of_floats, _of_shorts in (
     (operator.sub, "fsub", "sub"),
     (operator.mul, "fmul", "mul"),
 ):
-    _compile_as(_operator, _FLOATS, _FLOATS, _FLOATS, code=_instruction(_of_floats))
-    _compile_as(_operator, _SHORTS, _SHORTS, _SHORTS, code=_instruction(_of_shorts))
-_compile_as(operator.rshift, _SHORTS, _SHORTS, _SHORTS, code=_instruction("lshr"))
-_compile_as(floats, _FLOATS, types.float32, code=_repeated(_FLOATS.vector))
-_compile_as(shorts, _SHORTS, types.uint16, code=_repeated(_SHORTS.vector))
-_compile_as(
+    compile_as(_operator, _FLOATS, _FLOATS, _FLOATS, code=_instruction(_of_floats))
+    compile_as(_operator, _SHORTS, _SHORTS, _SHORTS, code=_instruction(_of_shorts))
+compile_as(operator.rshift, _SHORTS, _SHORTS, _SHORTS, code=_instruction("lshr"))
+compile_as(floats, _FLOATS, types.float32, code=_repeated(_FLOATS.vector))
+compile_as(shorts, _SHORTS, types.uint16, code=_repeated(_SHORTS.vector))
+compile_as(
     count_up, _FLOATS, code=lambda _builder, _args: ir.Constant(_FLOATS.vector, [float(k) for k in range(LANES)])
 )
-_compile_as(least, _FLOATS, _FLOATS, _FLOATS, code=_chosen("<"))
-_compile_as(greatest, _FLOATS, _FLOATS, _FLOATS, code=_chosen(">"))
-_compile_as(magnitude, _FLOATS, _FLOATS, code=_absolute)
-_compile_as(quotient, _FLOATS, _FLOATS, _FLOATS, code=_instruction("fdiv"))
-_compile_as(
+compile_as(least, _FLOATS, _FLOATS, _FLOATS, code=_chosen("<"))
+compile_as(greatest, _FLOATS, _FLOATS, _FLOATS, code=_chosen(">"))
+compile_as(magnitude, _FLOATS, _FLOATS, code=_absolute)
+compile_as(quotient, _FLOATS, _FLOATS, _FLOATS, code=_instruction("fdiv"))
+compile_as(
     truncated,
     _SHORTS,
     _FLOATS,
     code=lambda builder, args: builder.trunc(builder.fptosi(args[0], _INTS), _SHORTS.vector),
 )
-_compile_as(load, _SHORTS, types.Array, types.uint64, code=_loaded)
-_compile_as(store, types.void, types.Array, types.uint64, _SHORTS, code=_stored)
+compile_as(load, _SHORTS, _ARRAY, types.uint64, code=_loaded)
+compile_as(store, types.void, _ARRAY, types.uint64, _SHORTS, code=_stored)

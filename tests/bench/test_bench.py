@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from model.kernels.choice import kernels_here
 from pipeline.bench import measure as speed
 from pipeline.bench.inputs import lines_of, write_text
 from pipeline.bench.measure import ALL_BYTES, ALL_DRAWINGS
@@ -72,6 +73,7 @@ def test_the_json_holds_a_rate_of_every_stage_and_hours_that_follow_from_them(te
     assert 40 < told["points_per_drawing"] < 60
     assert set(told["versions"]) == {"python", "sketchpipe", "numpy", "numba", "pyarrow"}
     assert told["peak_memory_bytes"] > 10**7
+    assert told["training_kernels"] == kernels_here()
     assert list(temporary.iterdir()) == []
 
 

@@ -14,7 +14,9 @@ import pytest
 from flax.traverse_util import unflatten_dict
 from safetensors.numpy import load_file
 
+from model.compute.kernels import kernels_to_resume, record_of
 from model.compute.steps import TrainState
+from model.kernels.choice import LAX, OWN, kernels_here
 from model.runs.folder import open_run
 from model.runs.state import load_checkpoint
 from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
@@ -285,6 +287,32 @@ def test_a_disk_that_fills_up_is_said_and_the_run_goes_on_when_there_is_room(wor
     assert "Traceback" not in ran.stderr
     assert in_process("train", "--resume", cwd=work).returncode == 0
     assert open_run(work / RUN).card.finished
+
+
+@pytest.mark.parametrize("recorded", [None, LAX, "own 0, vectors of 4", "lax; own 0, vectors of 4"])
+def test_a_run_that_goes_on_with_other_kernels_says_so_once_and_records_it(done: Path, recorded: str | None) -> None:
+    run = done / RUN
+    versions = open_run(run).card.versions
+    assert versions.pop("kernels") == kernels_here()
+    change_card(run, finished=False, versions=versions if recorded is None else {**versions, "kernels": recorded})
+    changes = recorded not in (None, LAX)
+    told = f"{RUN} was trained with kernels that are not used here (own 0, vectors of 4); it resumes with others "
+    for is_told in (changes, False):
+        ran = in_process("train", "--resume", cwd=done)
+        assert ran.returncode == 0, ran.stderr
+        assert (told in ran.stderr) == is_told
+        expected = record_of(recorded, kernels_here()) if changes else recorded
+        assert open_run(run).card.versions.get("kernels") == expected
+        unfinish(run)
+
+
+def test_the_record_of_kernels_names_each_once_and_the_last_ones_last() -> None:
+    assert record_of(None, LAX) is None
+    assert record_of(None, OWN) == f"lax; {OWN}"
+    assert record_of(f"lax; {OWN}", OWN) == f"lax; {OWN}"
+    assert record_of(f"lax; {OWN}", LAX) == f"{OWN}; lax"
+    assert kernels_to_resume(f"lax; {OWN}", OWN) == OWN
+    assert kernels_to_resume(f"{OWN}; lax", OWN) == LAX
 
 
 def test_a_run_that_another_process_trains_is_left_alone(done: Path) -> None:

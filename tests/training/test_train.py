@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+from model.compute.kernels import RECORD, kernels_for
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.networks import SketchClassifier, make_config
 from model.runs.card import RunCard
@@ -50,9 +51,10 @@ def trainer_of(folder: Path, shards: Path, **changes: Any) -> Trainer:
         settings = {"network": "sketch-classifier", "epochs": 2, "batch": 64, "image_size": 16, "augment": "shift=1"}
         settings |= changes
         config = make_config(settings.pop("network"), split.manifest.classes, drawings=len(split), **settings)
-        run = Run(folder, config, RunCard(str(shards), str(shards), split.manifest.checksum, True, {}))
+        versions = {RECORD: kernels_for(config, jax.devices())}
+        run = Run(folder, config, RunCard(str(shards), str(shards), split.manifest.checksum, True, versions))
         run.create()
-    return Trainer(run, split, jax.devices()[:1])
+    return Trainer(run, split, jax.devices()[:1], kernels=kernels_for(run.config, jax.devices()))
 
 
 def final_arrays(folder: Path) -> bytes:

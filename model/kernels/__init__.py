@@ -1,0 +1,1 @@
+"""Kernels of training steps on the CPU: convolutions, batch norm and pooling, forward and backward, in numba."""

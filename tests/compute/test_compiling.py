@@ -1,0 +1,144 @@
+"""Which kernels a training uses, and how they are compiled."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from model.compute.kernels import kernels_for, training_devices
+from model.compute.native import compiled
+from model.compute.native.compiled import begin_compiling, compiled_operations
+from model.compute.native.functions import Source, activate_and_pool, convolve, convolve_rows, first_layer, join
+from model.compute.native.operations import OPERATIONS
+from model.compute.native.plan import PHASES, Kernel
+from model.kernels import choice
+from model.kernels.choice import LAX, OWN, kernels_here
+from model.kernels.vectors import WIDTH
+from model.networks import make_config
+from pipeline.jit import lacks_code
+
+CPUS, GPUS = ([SimpleNamespace(platform=name)] * 2 for name in ("cpu", "gpu"))
+needs_kernels = pytest.mark.skipif(kernels_here() == LAX, reason="this machine computes with XLA's kernels only")
+
+
+def command_of(half: int) -> list[str]:
+    return [sys.executable, "-P", "-c", compiled._PROGRAM.format(compiled._ROOT, half)]
+
+
+def test_operations_phases_and_plans_have_the_same_kernels_in_the_same_order() -> None:
+    assert [operation.__name__ for operation in OPERATIONS] == [kernel.name.lower() for kernel in Kernel]
+    assert list(PHASES) == list(Kernel) == sorted(Kernel)
+    assert [OPERATIONS[half] for half in compiled._HALVES] == [OPERATIONS[:2], OPERATIONS[2:]]
+
+
+@needs_kernels
+def test_a_cpu_without_the_instructions_and_another_xla_have_no_kernels(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    here = kernels_here.__wrapped__
+    assert here() == OWN
+    for attribute, value in {
+        "_NEEDED": ("avx2", "no such instructions"), "_FFI_HEADER": tmp_path / "none.h",
+        "_FFI_MAJOR": "#define XLA_FFI_API_MAJOR 1\n", "_settings": SimpleNamespace(DISABLE_JIT=True),
+    }.items():  # fmt: skip
+        with monkeypatch.context() as changed:
+            changed.setattr(choice, attribute, value)
+            assert here() == LAX
+    monkeypatch.setenv("NUMBA_CPU_FEATURES", "+avx2,-fma")
+    assert here() == LAX
+
+
+def test_gpus_bfloat16_and_other_networks_use_the_kernels_of_xla() -> None:
+    def chosen(devices: Any, network: str = "sketchnet", **settings: Any) -> str:
+        return kernels_for(make_config(network, ("a", "b"), drawings=1000, **settings), devices)
+
+    assert chosen(CPUS) == kernels_here()
+    assert {chosen(GPUS), chosen(CPUS, precision="bfloat16"), chosen(CPUS, "sketchnet-base")} == {LAX}
+    assert [len(training_devices(kernels, 64, CPUS)) for kernels in (LAX, OWN)] == [2, 1]
+
+
+def test_nothing_is_started_where_nothing_is_missing_or_nothing_would_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object, **_settings: object) -> None:
+        raise AssertionError("a process was started")
+
+    assert not lacks_code(object())  # what is compiled without a cache folder has no files
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(compiled, "lacks_code", lambda _operation: False)
+    begin_compiling()
+    monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
+    monkeypatch.setattr(compiled, "core_count", lambda: 1)
+    begin_compiling()
+
+
+def test_a_process_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_settings: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
+    monkeypatch.setattr(compiled, "core_count", lambda: 2)
+    monkeypatch.setattr(subprocess, "Popen", fail)
+    begin_compiling()
+    assert not compiled._helpers
+
+
+@needs_kernels
+def test_a_process_that_hangs_is_ended_and_its_work_done_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(compiled, "_helpers", [hanging])
+    monkeypatch.setattr(compiled, "WAIT_SECONDS", 0.1)
+    assert all(address > 0 for address in compiled_operations())
+    assert hanging.returncode is not None
+
+
+def test_a_process_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
+    for name in ("model", "numba", "sys_config"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("open('imported', 'w')")
+    with subprocess.Popen(command_of(5), cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as helper:
+        assert helper.stderr is not None
+        assert b"IndexError" in helper.stderr.read()  # there is no such half
+    assert not (tmp_path / "imported").exists()
+
+
+def test_a_process_ends_with_the_one_that_started_it(tmp_path: Path) -> None:
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path), "HOME": str(tmp_path), "PATH": ""}
+    with subprocess.Popen(command_of(0), env=environment, stdin=subprocess.PIPE) as helper:
+        helper.communicate(timeout=60)  # closes its input
+    assert helper.returncode == 1
+    assert not list(tmp_path.rglob("*.kernel"))
+
+
+def ones(*shape: int) -> jax.Array:
+    return jnp.ones(shape, jnp.float32)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: convolve(Source(ones(1, 8, 8, WIDTH)), ones(5, 5, WIDTH, WIDTH)),
+        lambda: convolve(Source(ones(1, 8, 8, WIDTH)), ones(3, 3, 2 * WIDTH, WIDTH)),
+        lambda: convolve(Source(ones(1, 8, 8, WIDTH + 1)), ones(1, 1, WIDTH + 1, WIDTH)),
+        lambda: convolve_rows(Source(ones(1, 8, 8, WIDTH), ones(WIDTH), ones(WIDTH)), ones(3, 5, 4, WIDTH), True),
+        lambda: convolve_rows(Source(ones(1, 8, 8, WIDTH), ones(WIDTH), ones(WIDTH)), ones(3, 3, 4, 4), True),
+        lambda: activate_and_pool(Source(ones(1, 8, 8, 3), ones(3), ones(3))),
+        lambda: join(*(Source(ones(1, n, n, WIDTH), ones(WIDTH), ones(WIDTH)) for n in (4, 6)), pooled=False),
+        lambda: first_layer(jnp.ones((1, 8, 8, 4), jnp.uint8), ones(3, 3, 4, WIDTH), 1, True),
+        lambda: first_layer(jnp.ones((1, 8, 9, 3), jnp.uint8), ones(3, 3, 3, WIDTH), 1, True),
+    ],
+)
+def test_shapes_that_no_kernel_is_for_are_refused(call: Any) -> None:
+    with pytest.raises(ValueError, match=r"expected .*, found "):
+        call()
+
+
+@needs_kernels
+def test_other_types_than_a_kernel_takes_are_refused() -> None:
+    with pytest.raises(TypeError, match="expected float32, found bfloat16"):
+        convolve(Source(ones(1, 8, 8, WIDTH).astype(jnp.bfloat16)), ones(3, 3, WIDTH, WIDTH))
+    with pytest.raises(TypeError, match="expected uint8, found float32"):
+        first_layer(ones(1, 8, 8, 3), ones(3, 3, 3, WIDTH), 1, True)
