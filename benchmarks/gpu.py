@@ -1,7 +1,7 @@
 """Measures training on one GPU: steps alone, end to end from shards, and the chip's matrix rate.
 
     python benchmarks/gpu.py SKETCHES [--whole-pass] [--networks ...] [--batch 1024] [--drawings N] [--classes 65]
-                             [--seconds S] [--limit S] [--work DIR] [--device auto]
+                             [--seconds S] [--limit S] [--work DIR] [--to FILE] [--device auto]
 
 SKETCHES holds Google's simplified ndjson, one file for each class; the lines of the first `--classes` files are
 replicated with new key_ids (pipeline.bench.replicas) and built into shards, which `--work` keeps for the next time.
@@ -22,10 +22,13 @@ replicated with new key_ids (pipeline.bench.replicas) and built into shards, whi
   `--classes` classes: give `--classes 345` for a rate with all classes.
 
 First calls compile; nothing comes from a cache on disk. A row is reported as failed unless its steps were compiled only
-once and all their buffers were donated. After `--limit` seconds no new row is started.
+once and all their buffers were donated. After `--limit` seconds no new row is started, so that the whole takes less
+than eight minutes. `--to` writes what is printed to a file as well, line by line.
 """
 
 import argparse
+import contextlib
+import io
 import itertools
 import shutil
 import subprocess
@@ -35,7 +38,7 @@ import time
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import TextIO, get_args
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import jax
@@ -70,10 +73,28 @@ def main() -> None:
         # An empty cache folder, so that each first call compiles.
         with tempfile.TemporaryDirectory() as cache, tempfile.TemporaryDirectory() as work:
             jax.config.update("jax_compilation_cache_dir", cache)
-            measure(arguments, arguments.work or Path(work))
+            if arguments.to is None:
+                measure(arguments, arguments.work or Path(work))
+            else:
+                with arguments.to.open("w") as file, contextlib.redirect_stdout(Both(sys.stdout, file)):
+                    measure(arguments, arguments.work or Path(work))
     except SketchpipeError as error:
         print(f"gpu: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+
+
+class Both(io.TextIOBase):
+    """Writes to two files, and flushes both after each write."""
+
+    def __init__(self, *files: TextIO) -> None:
+        self._files = files
+
+    def write(self, text: str) -> int:
+        """Write text to both files."""
+        for file in self._files:
+            file.write(text)
+            file.flush()
+        return len(text)
 
 
 def measure(arguments: argparse.Namespace, work: Path) -> None:
@@ -112,8 +133,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--drawings", type=positive, help="drawings in the shards (1,000,000; --whole-pass: 9,000,000)")
     parser.add_argument("--classes", type=positive, default=65, help="classes of shards and networks (%(default)s)")
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each measurement (%(default)s)")
-    parser.add_argument("--limit", type=float, default=500.0, help="seconds after which no row begins (%(default)s)")
+    parser.add_argument("--limit", type=float, default=420.0, help="seconds after which no row begins (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder that keeps the shards")
+    parser.add_argument("--to", type=Path, metavar="FILE", help="file that gets what is printed as well")
     parser.add_argument("--whole-pass", action="store_true", help="train sketch-classifier for a whole pass")
     parser.add_argument(
         "--device", choices=get_args(Device), default="auto", help="the first device of this kind (%(default)s)"

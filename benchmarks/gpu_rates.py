@@ -24,6 +24,7 @@ from model.compute.feed import AHEAD, Feed
 from model.compute.steps import FUSED_DRAWINGS, compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_network
+from model.runs.checkpoint import Position
 from model.training.meter import Meter
 from model.training.optimizer import make_tx
 from pipeline.bench.replicas import replicate
@@ -236,7 +237,7 @@ class Training:
                 is timed too.
         """
         feed, fused = Feed(loader, self.compiled.put_batch, self.compiled.fused), self.compiled.fused
-        meter, losses = Meter(self.config.batch, loader.times), [math.nan]
+        meter, losses = Meter(self.config.batch, loader.times, Position(0, 0, 0.0)), [math.nan]
         waited, start, count = loader.times.waiting, time.perf_counter(), 0
         with contextlib.closing(loader.epoch(epoch)) as batches:
             # The rest of the epoch is not a whole group, and another length would have to be compiled.
