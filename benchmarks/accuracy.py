@@ -1,19 +1,18 @@
-"""Measures the accuracy of sketchnet and of the two reimplemented networks on real drawings, on three data sets.
+"""Measures the accuracy of sketchnet and of the two reimplemented networks on real drawings, on four data sets.
 
-    python benchmarks/accuracy.py animals|parts20|all345 QUICKDRAW [--seeds N] [--rows NAME ...] [--work FOLDER]
+    python benchmarks/accuracy.py SET QUICKDRAW [--seeds N] [--rows NAME ...] [--work FOLDER]
 
-QUICKDRAW holds excerpts of Google's data: simplified/ (all 345 classes), nokey/ (all, without key_id and recognized)
-and parts/ (20 classes, without recognized). All rows of a table use the same shards, split as `sketchpipe shards`
-splits them, and are trained by `sketchpipe train`; the seed changes weights, order and augmentation. The best
-checkpoint by validation top-1 is scored on the test split; "recognized" is the score of the same checkpoint on those
-test drawings that Google's own network recognized. Class-balanced top-1 is the mean over classes that have a test
-drawing. Minutes are those that the run reports, including compiling (unless the cache on disk has it) and all
-validations but the last. The authors' 50 epochs are meant for 6,000 to 12,000 training drawings: for other numbers
-`default_epochs` scales the epochs of all networks, and for few drawings `default_batch` halves the batches, beginning
-with sketch-classifier's of 1,024. The table shows both.
+QUICKDRAW holds excerpts of Google's data in the folders of `SETS`. nokey/ and more-nokey/ have no key_id, and neither
+they nor parts/ (20 classes) have `recognized`. all345 has 353 drawings of each class or more, most of them recognized;
+unequal345, a part of it, has 33 drawings of some classes and thousands of others.
 
-A line is printed as soon as a run is scored, the table at the end. With --work shards and runs are kept, and the same
-command resumes where it was interrupted without training anything twice.
+All rows of a table use the same shards and are trained by `sketchpipe train`; the seed changes weights, order and
+augmentation. The best checkpoint by validation top-1 is scored on the test split; "recognized" is its top-1 on those
+test drawings that Google's own network recognized. The mean over classes is of those that have a test drawing. Minutes
+are those that the run reports, including compiling (unless the cache on disk has it) and all validations but the last.
+For other numbers of training drawings than 6,000 to 12,000 `default_epochs` scales the epochs of all networks, for few
+`default_batch` halves the batches. A line is printed as soon as a run is scored, the table at the end. With --work
+shards and runs are kept, and the same command resumes where it was interrupted and trains nothing twice.
 """
 
 import argparse
@@ -88,7 +87,8 @@ class Result:
 SETS = {
     "animals": DrawingSet(("simplified",), ANIMALS, seeds=2),
     "parts20": DrawingSet(("parts",), recognized=False),
-    "all345": DrawingSet(("simplified", "nokey")),
+    "unequal345": DrawingSet(("simplified", "nokey")),
+    "all345": DrawingSet(("simplified", "nokey", "raw", "recognized", "more", "more-nokey")),
 }
 OURS = "sketchnet"
 ROWS = (
@@ -100,7 +100,7 @@ ROWS = (
 AS_AUTHORS = tuple(row.name for row in ROWS if row.recipe is None and row.network != OURS)
 OUR_RECIPE = tuple(row.name for row in ROWS if row.recipe == OURS)
 HEADINGS = (
-    "network", "parameters", "epochs", "batch", "top-1", "recognized", "top-3", "MAP@3", "balanced top-1",
+    "network", "parameters", "epochs", "batch", "top-1", "recognized", "top-3", "MAP@3", "mean over classes",
     "error / better reimplemented", "images/s", "minutes",
 )  # fmt: skip
 
@@ -205,7 +205,7 @@ def describe(result: Result) -> str:
     """The scores of a run in one line."""
     recognized = "" if result.recognized is None else f", {result.recognized:.2%} of those recognized"
     return (
-        f"top-1 {result.top1:.2%}{recognized}, top-3 {result.top3:.2%}, MAP@3 {result.map3:.4f}, class-balanced "
+        f"top-1 {result.top1:.2%}{recognized}, top-3 {result.top3:.2%}, MAP@3 {result.map3:.4f}, mean over classes "
         f"{result.balanced:.2%}; {result.epochs} epochs in {result.minutes:.1f} minutes"
     )
 

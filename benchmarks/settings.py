@@ -17,33 +17,28 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import optax
-from numpy.typing import NDArray
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
+from model.compute.heap import keep_heap
+
+keep_heap("auto")  # as `sketchpipe train` does, before the imports below start threads
+
+import jax
+import numpy as np
+import recipes_training
 from accuracy import ANIMALS, sketchpipe
 from machine import machine, say
-from settings_networks import Variant
+from recipes_scores import Predictors, as_hex, labels_of, predicted
 from settings_table import SETTINGS, Setting
 
-from model.config import TrainConfig
-from model.scoring.evaluate import EVAL_BATCH
-from model.training.optimizer import make_tx
-from pipeline.loading.loader import Loader, LoaderConfig
+from model.compute.devices import choose_devices
 from pipeline.shards.read import open_split
 
 SPLITS = "0.6,0.3,0.1"
-Bools = NDArray[np.bool_]
 
 
 def main() -> None:
@@ -59,13 +54,14 @@ def main() -> None:
         source = str(options.quickdraw.resolve() / "simplified")
         sketchpipe(work, "shards", source, "--to", "shards", "--classes", ANIMALS, "--splits", SPLITS)
         checksum = open_split(Path(work) / "shards", "train").manifest.checksum
+        devices = tuple(choose_devices("auto", divided=True))
         for seed in range(options.seeds):
             for name in options.only:
                 setting = replace(SETTINGS[name], epochs=options.epochs or SETTINGS[name].epochs)
                 run = {"name": name, "seed": seed, "setting": asdict(setting), "shards": checksum}
                 if any(run.items() <= one.items() for one in read(results)):
                     continue
-                found = train(setting, Path(work) / "shards", seed)
+                found = train(setting, Path(work) / "shards", seed, devices)
                 with results.open("a") as file:
                     file.write(json.dumps({**run, **found}) + "\n")
                 say(f"{name}, seed {seed}: {found['top1']:.2%} ({found['images_per_second']:,.0f} images/s)")
@@ -77,88 +73,23 @@ def read(results: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
 
 
-def train(setting: Setting, shards: Path, seed: int) -> dict[str, Any]:
+def train(setting: Setting, shards: Path, seed: int, devices: tuple[jax.Device, ...]) -> dict[str, Any]:
     """Train a setting and score it on the validation split."""
-    split, validation = open_split(shards, "train"), open_split(shards, "validation")
-    classes = split.manifest.classes
-    config = TrainConfig(
-        network="sketchnet", classes=tuple(classes), seed=seed, epochs=setting.epochs,
-        line_width=setting.line_width, image_size=setting.size, **setting.recipe,
-    )  # fmt: skip
-    render = config.render_config()
-    loader = Loader(split, LoaderConfig(config.batch, render=render, augmentation=config.augmentation(), seed=seed))
-    network = Variant(classes=len(classes), **setting.network)
-    tx = make_tx(config, len(loader))
-    images = jnp.zeros((1, render.size, render.size, render.channels), jnp.uint8)
-    variables = jax.jit(partial(network.init, train=False))(jax.random.key(seed), images)
-    state = (variables, tx.init(variables["params"]), jax.tree.map(jnp.copy, variables["params"]))
-    step = jax.jit(partial(train_step, network=network, tx=tx, config=config, setting=setting), donate_argnums=0)
-    start = time.perf_counter()
-    for count, (images, labels) in enumerate(batches(loader, config.epochs)):
-        state, accuracy = step(state, images, labels, count)
-        accuracy.block_until_ready()
-        if count == 0:  # the first step compiles
-            start = time.perf_counter()
-    seconds = time.perf_counter() - start
-    variables, _, average = state
-    if setting.average:
-        variables = {**variables, "params": average}
-    right = scored(network, variables, Loader(validation, LoaderConfig(EVAL_BATCH, render=render)))
+    trained = recipes_training.train(setting, shards, seed, devices)
+    validation = open_split(shards, "validation")
+    config = recipes_training.config_of(setting, open_split(shards, "train"), seed)
+    scored = trained.average if setting.average else trained.variables
+    logits = predicted(Predictors(trained.network, [scored], devices), validation, config)[0]
+    right = logits.argmax(axis=1) == labels_of(validation)
     return {
         "top1": float(right.mean()),
-        "right": np.packbits(right).tobytes().hex(),
+        "right": as_hex(right),
         "drawings": len(right),
-        "train_accuracy": float(accuracy),
-        "images_per_second": (config.epochs * len(loader) - 1) * config.batch / seconds,
-        "parameters": sum(leaf.size for leaf in jax.tree.leaves(variables["params"])),
+        "train_accuracy": trained.train_accuracy,
+        "images_per_second": trained.images_per_second,
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(scored["params"])),
         "when": time.strftime("%Y-%m-%d %H:%M"),
     }
-
-
-def batches(loader: Loader, epochs: int) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.int32]]]:
-    """The images and labels of all epochs; a batch's arrays are valid until the next batch is requested."""
-    for epoch in range(epochs):
-        for batch in loader.epoch(epoch, 0):
-            yield batch.images, batch.labels
-            loader.give_back(batch)
-
-
-def train_step(
-    state: Any, images: jax.Array, labels: jax.Array, count: jax.Array, *,
-    network: Variant, tx: optax.GradientTransformation, config: TrainConfig, setting: Setting,
-) -> tuple[Any, jax.Array]:  # fmt: skip
-    """The step of `sketchpipe train`, with mixup and a running average of the weights."""
-    variables, opt_state, average = state
-    dropout, mixing = jax.random.split(jax.random.fold_in(jax.random.key(config.seed), count))
-    x = images.astype(jnp.float32)
-    targets = optax.smooth_labels(jax.nn.one_hot(labels, len(config.classes)), config.label_smoothing)
-    if setting.mixup:
-        share = jax.random.beta(mixing, setting.mixup, setting.mixup)
-        x, targets = (share * one + (1 - share) * one[::-1] for one in (x, targets))
-
-    def loss_fn(params: Any) -> tuple[jax.Array, tuple[jax.Array, Any]]:
-        given = {**variables, "params": params}
-        logits, changed = network.apply(given, x, train=True, rngs={"dropout": dropout}, mutable=["batch_stats"])
-        return optax.softmax_cross_entropy(logits, targets).mean(), (logits, changed["batch_stats"])
-
-    (_, (logits, batch_stats)), grads = jax.value_and_grad(loss_fn, has_aux=True)(variables["params"])
-    updates, opt_state = tx.update(grads, opt_state, variables["params"])
-    params = optax.apply_updates(variables["params"], updates)
-    if setting.average:
-        decay = jnp.minimum(setting.average, (1 + count) / (10 + count))
-        average = jax.tree.map(lambda a, b: decay * a + (1 - decay) * b, average, params)
-    return ({"params": params, "batch_stats": batch_stats}, opt_state, average), (logits.argmax(-1) == labels).mean()
-
-
-def scored(network: Variant, variables: Any, loader: Loader) -> Bools:
-    """Whether each drawing of the split, in its order, is classified correctly, (N,)."""
-    logits_of = jax.jit(partial(network.apply, train=False))
-    right = []
-    for batch in loader.once(None):
-        best = np.asarray(logits_of(variables, batch.images)).argmax(axis=1)
-        right.append((best == batch.labels)[batch.mask])
-        loader.give_back(batch)
-    return np.concatenate(right)
 
 
 def table(results: list[dict[str, Any]]) -> list[str]:

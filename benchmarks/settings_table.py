@@ -16,11 +16,18 @@ class Setting:
         line_width: pixels.
         size: pixels a side.
         mixup: the parameter of mixup's beta distribution; 0 means no mixup.
-        average: the decay of a running average of the weights, which is then scored; 0 means no average. The decay
-            rises to this value from a tenth, because otherwise the first weights would stay in the average.
+        average: the decay of a running average of the weights and of batch norm's statistics, which `settings.py` then
+            scores; 0 means no average. The decay rises to this value from a tenth, because otherwise the first weights
+            would stay in the average.
+        balance: the loss of a drawing is divided by this power of the number of its class's training drawings.
+        prior: the logits in the loss are those of the network plus so many times the logarithm of the class's share of
+            the training drawings (Menon et al., arXiv:2007.07314); with 1 the network scores all classes alike.
+        teaching: the share of the loss that compares with a teacher; 0 means none.
+        temperature: by which the logits of network and teacher are divided in that comparison.
+        live: whether the teacher predicts the augmented images in each step. Otherwise it predicted each drawing once.
     """
 
-    against: str | None
+    against: str | None = None
     epochs: int = 12
     recipe: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
@@ -28,6 +35,16 @@ class Setting:
     size: int = 64
     mixup: float = 0.0
     average: float = 0.0
+    balance: float = 0.0
+    prior: float = 0.0
+    teaching: float = 0.0
+    temperature: float = 1.0
+    live: bool = False
+
+    @property
+    def taught(self) -> bool:
+        """Whether the loss needs a teacher's stored logits."""
+        return self.teaching > 0 and not self.live
 
 
 _DEEP = {"widths": (32, 128, 128), "blocks": (1, 1, 2)}
@@ -65,8 +82,8 @@ SETTINGS = {
     "with jitter": Setting("base", recipe={"augment": "jitter=2"}),
     "with line width": Setting("base", recipe={"augment": "line_width=0.7..1.4"}),
     "lines of 1.75 pixels": Setting("base", line_width=1.75),
-    "squeeze-and-excite": Setting("base", network={"squeeze": True}),
-    "depthwise": Setting("base", network={"depthwise": True, "widths": (64, 128, 256)}),
+    "squeeze-and-excite": Setting("base", network={"squeeze": (0, 1, 2)}),
+    "depthwise": Setting("base", network={"kinds": ("depthwise",) * 3, "widths": (64, 128, 256)}),
     "stem 3x3": Setting("base", network={"stem": (3, 2, 16, True)}),
     "stem 8x8, stride 4": Setting("base", network={"stem": (8, 4, 32, False)}),
     "stem 4x4, stride 4": Setting("base", network={"stem": (4, 4, 32, False)}),
