@@ -21,6 +21,7 @@ from machine import say
 from recipes_runs import Runs, member_of
 from recipes_scores import Devices, Logits, Predictors, labels_of, predicted, weights_by_class
 from recipes_training import config_of
+from scipy.special import softmax
 from settings_table import Setting
 
 from model.compute.devices import choose_devices
@@ -48,7 +49,7 @@ def main() -> None:
     total = np.zeros((len(runs.split), len(runs.split.manifest.classes)), np.float32)
     for member, both in zip(options.members, predictions(runs, members, runs.split, devices), strict=True):
         for one in both:  # added up one by one: the probabilities of 137,000 drawings take 190 MB
-            total += softmax(one) / np.float32(len(both) * len(members))
+            total += softmax(one, axis=1) / np.float32(len(both) * len(members))
         say(f"{member}: training split predicted")
     stored = np.log(np.maximum(total, 1e-12)).astype(np.float16)
     with options.file.open("wb") as file:
@@ -72,13 +73,6 @@ def worth(logits: list[Logits], labels: NDArray[np.int32]) -> float:
     """The mean over classes of the top-1 of the mean probabilities."""
     right = mean_log_probabilities(logits).argmax(axis=1) == labels
     return float(right @ weights_by_class(labels))
-
-
-def softmax(logits: Logits) -> NDArray[np.float32]:
-    """The probabilities of (N, K) logits."""
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: NDArray[np.float32] = exponentials / exponentials.sum(axis=1, keepdims=True)
-    return found
 
 
 def read_teacher(file: Path, split: ShardSplit) -> NDArray[np.float16]:

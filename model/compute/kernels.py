@@ -1,6 +1,6 @@
 """Decides whether a training computes with our own kernels (`model.kernels`) or with XLA's.
 
-Only a training with our own imports them.
+They are imported only on a CPU that uses them.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,13 +16,16 @@ from model.networks import make_network
 
 RECORD = "kernels"  # in a run's record, under `versions`: the kernels that trained it, the last ones last
 _AND = "; "
-_OWN = ("sketchnet", "sketch-classifier", "quickdraw-classifier")  # networks that have kernels of our own
 
 
 def kernels_for(config: TrainConfig, devices: Sequence[jax.Device]) -> str:
     """The kernels for a training: on a CPU those that suit it, for a network that has our own; elsewhere `LAX`."""
-    has_own = config.network in _OWN and config.precision == "float32"
-    return kernels_here() if devices[0].platform == "cpu" and has_own else LAX
+    here = kernels_here() if devices[0].platform == "cpu" and config.precision == "float32" else LAX
+    if here == LAX:
+        return LAX
+    from model.compute.own_networks import OWN_NETWORKS
+
+    return here if config.network in OWN_NETWORKS else LAX
 
 
 def kernels_to_resume(recorded: str | None, available: str) -> str:

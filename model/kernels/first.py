@@ -62,39 +62,42 @@ def share_floats(layer: Layer) -> int:
     return packed_floats(layer) + layer.rows * row_floats(layer)
 
 
+@formula
+def _packed_place(layer: Layer, i: int, column: int, c: int) -> int:
+    """Where the outputs of a kernel's number [i, column, c] are packed: by row, phase and channel, last tap first."""
+    phase = column % layer.stride
+    tap = taps_of(layer.size, layer.stride, phase) - 1 - column // layer.stride
+    segment = (i * layer.stride + phase) * layer.channels + c
+    return (segment * taps_of(layer.size, layer.stride, 0) + tap) * layer.outputs
+
+
 @inner_kernel
 def _pack_kernel(kernel: Float32Array, layer: Layer, packed: Float32Array, at: int) -> None:
-    """Pack a kernel (size, size, C, K): for each row, phase and channel the numbers of a segment, last tap first."""
-    size, stride, channels, outputs = layer.size, layer.stride, layer.channels, layer.outputs
-    most = taps_of(size, stride, 0)
-    for i in range(size):
-        for phase in range(stride):
-            taps = taps_of(size, stride, phase)
-            for c in range(channels):
-                for tap in range(taps):
-                    column = phase + stride * (taps - 1 - tap)
-                    for o in range(0, outputs, WIDTH):
-                        to = at + (((i * stride + phase) * channels + c) * most + tap) * outputs + o
-                        store(packed, to, load(kernel, ((i * size + column) * channels + c) * outputs + o))
+    """Pack a kernel (size, size, C, K)."""
+    source = 0
+    for i in range(layer.size):
+        for column in range(layer.size):
+            for c in range(layer.channels):
+                to = at + _packed_place(layer, i, column, c)
+                for o in range(0, layer.outputs, WIDTH):
+                    store(packed, to + o, load(kernel, source + o))
+                source += layer.outputs
 
 
 @inner_kernel
 def _unpack_gradient(packed: Float32Array, at: int, shares: int, step: int, layer: Layer, kernel: Float32Array) -> None:
     """The kernel's gradient from the packed ones of all shares, which are `step` apart."""
-    size, stride, channels, outputs = layer.size, layer.stride, layer.channels, layer.outputs
-    most = taps_of(size, stride, 0)
-    for i in range(size):
-        for phase in range(stride):
-            taps = taps_of(size, stride, phase)
-            for c in range(channels):
-                for tap in range(taps):
-                    column = phase + stride * (taps - 1 - tap)
-                    for o in range(0, outputs, WIDTH):
-                        source = at + (((i * stride + phase) * channels + c) * most + tap) * outputs + o
-                        total = load(packed, source)
-                        for share in range(1, shares):
-                            total = total + load(packed, source + share * step)
-                        store(kernel, ((i * size + column) * channels + c) * outputs + o, total)
+    to = 0
+    for i in range(layer.size):
+        for column in range(layer.size):
+            for c in range(layer.channels):
+                source = at + _packed_place(layer, i, column, c)
+                for o in range(0, layer.outputs, WIDTH):
+                    total = load(packed, source + o)
+                    for share in range(1, shares):
+                        total = total + load(packed, source + share * step + o)
+                    store(kernel, to + o, total)
+                to += layer.outputs
 
 
 @inlined_kernel

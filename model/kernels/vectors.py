@@ -5,7 +5,7 @@ indices are those of flat float32 arrays; compiled code does not check that they
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding
@@ -15,7 +15,7 @@ from numba import types
 from numba.core import cgutils
 
 from pipeline.arrays import Float32Array
-from pipeline.rendering.simd import Lanes, Vector, compile_as
+from pipeline.rendering.simd import Lanes, Vector, compile_as, instruction, repeated
 
 WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
 
@@ -79,6 +79,7 @@ def plain(value: int) -> int:
 _KIND, ARRAY = Lanes(f"{WIDTH} float32", ir.FloatType(), WIDTH), types.Array(types.float32, 1, "C")
 VECTOR = _KIND.vector  # LLVM's type
 ZEROS = ir.Constant(VECTOR, [0.0] * WIDTH)
+copied = repeated(VECTOR)  # emits LLVM's vector of copies of a value
 
 
 def number(value: int) -> ir.Constant:
@@ -89,13 +90,6 @@ def number(value: int) -> ir.Constant:
 def constant(value: float) -> ir.Constant:
     """LLVM's vector of copies of a float32."""
     return ir.Constant(VECTOR, [float(np.float32(value))] * WIDTH)
-
-
-def copied(builder: Any, args: Any) -> Any:
-    """LLVM's vector of copies of a value."""
-    undefined = ir.Constant(VECTOR, ir.Undefined)
-    first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH))
 
 
 def multiplied_added(builder: Any, args: Any) -> Any:
@@ -155,12 +149,8 @@ def _chosen(comparison: str) -> Any:
     return lambda builder, args: builder.select(builder.fcmp_ordered(comparison, *args[:2]), args[2], ZEROS)
 
 
-def _instruction(name: str) -> Callable[[Any, Any], Any]:
-    return lambda builder, args: getattr(builder, name)(*args)
-
-
 for _operator, _name in ((operator.add, "fadd"), (operator.sub, "fsub"), (operator.mul, "fmul")):
-    compile_as(_operator, _KIND, _KIND, _KIND, code=_instruction(_name))
+    compile_as(_operator, _KIND, _KIND, _KIND, code=instruction(_name))
 compile_as(plain, types.int64, types.int64, code=lambda _builder, args: args[0])
 compile_as(zeros, _KIND, code=lambda _builder, _args: ZEROS)
 compile_as(copies, _KIND, types.float32, code=copied)

@@ -129,11 +129,14 @@ def _fits(found: types.Type, wanted: Any) -> bool:
     return found == wanted or (isinstance(wanted, types.Number) and isinstance(found, types.Number))
 
 
-def _repeated(vector: ir.VectorType) -> Callable[[Any, Any], Any]:
+def repeated(vector: ir.VectorType) -> Callable[[Any, Any], Any]:
+    """What emits a vector of copies of a value."""
+
     def code(builder: Any, args: Any) -> Any:
         undefined = ir.Constant(vector, ir.Undefined)
         first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
-        return builder.shuffle_vector(first, undefined, ir.Constant(_INTS, [0] * LANES))
+        places = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+        return builder.shuffle_vector(first, undefined, places)
 
     return code
 
@@ -161,7 +164,8 @@ def _chosen(comparison: str) -> Callable[[Any, Any], Any]:
     return lambda builder, args: builder.select(builder.fcmp_ordered(comparison, *args), *args)
 
 
-def _instruction(name: str) -> Callable[[Any, Any], Any]:
+def instruction(name: str) -> Callable[[Any, Any], Any]:
+    """What emits an instruction of LLVM's builder."""
     return lambda builder, args: getattr(builder, name)(*args)
 
 
@@ -170,18 +174,18 @@ for _operator, _of_floats, _of_shorts in (
     (operator.sub, "fsub", "sub"),
     (operator.mul, "fmul", "mul"),
 ):
-    compile_as(_operator, _FLOATS, _FLOATS, _FLOATS, code=_instruction(_of_floats))
-    compile_as(_operator, _SHORTS, _SHORTS, _SHORTS, code=_instruction(_of_shorts))
-compile_as(operator.rshift, _SHORTS, _SHORTS, _SHORTS, code=_instruction("lshr"))
-compile_as(floats, _FLOATS, types.float32, code=_repeated(_FLOATS.vector))
-compile_as(shorts, _SHORTS, types.uint16, code=_repeated(_SHORTS.vector))
+    compile_as(_operator, _FLOATS, _FLOATS, _FLOATS, code=instruction(_of_floats))
+    compile_as(_operator, _SHORTS, _SHORTS, _SHORTS, code=instruction(_of_shorts))
+compile_as(operator.rshift, _SHORTS, _SHORTS, _SHORTS, code=instruction("lshr"))
+compile_as(floats, _FLOATS, types.float32, code=repeated(_FLOATS.vector))
+compile_as(shorts, _SHORTS, types.uint16, code=repeated(_SHORTS.vector))
 compile_as(
     count_up, _FLOATS, code=lambda _builder, _args: ir.Constant(_FLOATS.vector, [float(k) for k in range(LANES)])
 )
 compile_as(least, _FLOATS, _FLOATS, _FLOATS, code=_chosen("<"))
 compile_as(greatest, _FLOATS, _FLOATS, _FLOATS, code=_chosen(">"))
 compile_as(magnitude, _FLOATS, _FLOATS, code=_absolute)
-compile_as(quotient, _FLOATS, _FLOATS, _FLOATS, code=_instruction("fdiv"))
+compile_as(quotient, _FLOATS, _FLOATS, _FLOATS, code=instruction("fdiv"))
 compile_as(
     truncated,
     _SHORTS,
