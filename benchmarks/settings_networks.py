@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from model.compute.own_networks import FirstLayer, Norm, OwnBlock
+from model.compute.own_networks import FirstLayer, features_of
 from model.kernels.vectors import WIDTH
 from model.networks import Dropout, ResidualBlock, halve
 
@@ -87,25 +87,17 @@ class Variant(nn.Module):
     def _features_of_sketchnet(self, images: jax.Array, norm: Callable[..., Any], *, train: bool) -> jax.Array:
         """(B, last of `widths`) float32, by modules that have the same parameters with either kernels."""
         kernel, stride, width, _ = self.stem
-        own = self.own and train
-        source: Any
-        if own:
+        if self.own and train:
             y, sums = FirstLayer(kernel, width, stride, name="stem")(images)
-            source = Norm(self.axis_name, name="stem_norm")(y, sums)
-        else:
-            x = images.astype(self.dtype) / 255
-            x = nn.Conv(width, (kernel, kernel), strides=stride, use_bias=False, dtype=self.dtype, name="stem")(x)
-            source = nn.relu(norm(name="stem_norm")(halve(x)))
+            return features_of(y, sums, self.widths, self.blocks, self.axis_name)
+        x = images.astype(self.dtype) / 255
+        x = nn.Conv(width, (kernel, kernel), strides=stride, use_bias=False, dtype=self.dtype, name="stem")(x)
+        x = nn.relu(norm(name="stem_norm")(halve(x)))
         for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True), start=1):
+            x = halve(x) if stage > 1 else x
             for block in range(1, blocks + 1):
-                name, pooled = f"stage{stage}_block{block}", block == blocks and stage < len(self.widths)
-                if own:
-                    source = OwnBlock(width, self.axis_name, pooled, name=name)(source)
-                else:
-                    source = ResidualBlock(width, norm, self.dtype, name=name)(source)
-                    source = halve(source) if pooled else source
-        found: jax.Array = source.x if own else source
-        return found.mean(axis=(1, 2)).astype(jnp.float32)
+                x = ResidualBlock(width, norm, self.dtype, name=f"stage{stage}_block{block}")(x)
+        return x.mean(axis=(1, 2)).astype(jnp.float32)
 
     def _features(
         self, images: jax.Array, norm: Callable[..., Any], activation: Callable[[jax.Array], jax.Array]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from model.compute.native.functions import Source, activate_and_pool, convolve, convolve_rows, first_layer, join
 from model.kernels.vectors import WIDTH
-from model.networks import Dropout
+from model.networks import Dropout, SketchNet
 
 
 class Convolution(nn.Module):
@@ -69,22 +69,27 @@ class OwnSketchNet(nn.Module):
 
     classes: int
     axis_name: str | None = None
-    stem_width: int = 16
-    widths: Sequence[int] = (32, 64, 192)
-    blocks: Sequence[int] = (1, 1, 1)
+    stem_width: int = SketchNet.stem_width
+    widths: Sequence[int] = SketchNet.widths
+    blocks: Sequence[int] = SketchNet.blocks
 
     @nn.compact
     def __call__(self, images: jax.Array, *, train: bool) -> jax.Array:  # noqa: ARG002 - as the other networks
         """Logits `(B, K) float32` of images `(B, H, W, C) uint8`."""
         y, sums = FirstLayer(5, self.stem_width, 2, name="stem")(images)
-        source = Norm(self.axis_name, name="stem_norm")(y, sums)
-        for stage, (width, blocks) in enumerate(zip(self.widths, self.blocks, strict=True), start=1):
-            for block in range(1, blocks + 1):
-                pooled = block == blocks and stage < len(self.widths)
-                name = f"stage{stage}_block{block}"
-                source = OwnBlock(width, self.axis_name, pooled, name=name)(source)
-        x = source.x.mean(axis=(1, 2))
-        return nn.Dense(self.classes, name="dense")(x)
+        return nn.Dense(self.classes, name="dense")(features_of(y, sums, self.widths, self.blocks, self.axis_name))
+
+
+def features_of(
+    y: jax.Array, sums: jax.Array, widths: Sequence[int], blocks: Sequence[int], axis_name: str | None
+) -> jax.Array:
+    """(B, last of `widths`), what a residual network makes of its stem's outputs; its modules are the caller's."""
+    source = Norm(axis_name, name="stem_norm")(y, sums)
+    for stage, (width, count) in enumerate(zip(widths, blocks, strict=True), start=1):
+        for block in range(1, count + 1):
+            pooled = block == count and stage < len(widths)
+            source = OwnBlock(width, axis_name, pooled, name=f"stage{stage}_block{block}")(source)
+    return source.x.mean(axis=(1, 2))
 
 
 class OwnBlock(nn.Module):

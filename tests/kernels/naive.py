@@ -11,6 +11,11 @@ def random_floats(rng: np.random.Generator, *shape: int) -> Float32Array:
     return rng.standard_normal(shape).astype(np.float32)
 
 
+def unwritten(*shape: int) -> Float32Array:
+    """float32 that would be seen if it were read before it is written."""
+    return np.full(shape, np.nan, np.float32)
+
+
 def is_close(found: NDArray[np.generic], expected: Float64Array, tolerance: float) -> bool:
     """Whether the root mean square error is at most `tolerance` of the expected numbers' root mean square."""
     error = np.sqrt(np.mean((found - expected) ** 2))

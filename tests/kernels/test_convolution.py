@@ -10,7 +10,7 @@ from model.kernels.pixels import Source
 from model.kernels.vectors import WIDTH
 from pipeline.arrays import Float32Array
 from pipeline.jit import kernel
-from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats
+from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats, unwritten
 
 PHASES = 4
 TOLERANCE = 5e-6  # of the error's root mean square, as a share; it grows with the number of channels
@@ -64,11 +64,8 @@ def test_outputs_sums_and_gradients_are_those_of_the_definition(
     scale, shift = random_floats(rng, inputs), random_floats(rng, inputs)
     gradient, added, factor = random_floats(rng, batch, height, width, outputs), *random_floats(rng, 2, outputs) / 10
     source = Source(x.reshape(-1), scale, shift, int(active))
-    scratch = np.full(scratch_floats(layout, shares), np.nan, np.float32)  # nothing may be read before it is written
-    y, totals = (
-        np.full((batch, height, width, outputs), np.nan, np.float32),
-        np.full((shares, 2, outputs), np.nan, "f4"),
-    )
+    scratch = unwritten(scratch_floats(layout, shares))  # nothing may be read before it is written
+    y, totals = unwritten(batch, height, width, outputs), unwritten(shares, 2, outputs)
     for phase in range(PHASES):
         for share in shares_in(rng, shares):
             forward(
@@ -80,11 +77,7 @@ def test_outputs_sums_and_gradients_are_those_of_the_definition(
     assert is_close(totals.sum(0)[0], y.sum((0, 1, 2), dtype=np.float64), 1e-5)
     assert is_close(totals.sum(0)[1], np.square(y, dtype=np.float64).sum((0, 1, 2)), 1e-5)
 
-    dx, d_kernel, totals = (
-        np.full_like(x, np.nan),
-        np.full_like(weights, np.nan),
-        np.full((shares, 2, inputs), np.nan, "f4"),
-    )
+    dx, d_kernel, totals = unwritten(*x.shape), unwritten(*weights.shape), unwritten(shares, 2, inputs)
     scratch[:] = np.nan
     for phase in range(PHASES):
         for share in shares_in(rng, shares):

@@ -9,7 +9,7 @@ from model.kernels.pixels import Source
 from model.kernels.vectors import WIDTH
 from pipeline.arrays import Float32Array
 from pipeline.jit import kernel
-from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats
+from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats, unwritten
 
 
 @kernel
@@ -46,8 +46,8 @@ def test_outputs_sums_and_gradients_are_those_of_the_definition(
     gradient, added, factor = random_floats(rng, *shape, outputs), *random_floats(rng, 2, outputs) / 10
     source, sizes = Source(x.reshape(-1), scale, shift, int(active)), (int(np.prod(shape)), inputs, outputs)
     floats = inputs * outputs + shares * pointwise.share_floats(inputs, outputs)
-    y, totals = np.full((*shape, outputs), np.nan, "f4"), np.full((shares, 2, outputs), np.nan, "f4")
-    scratch = np.full(floats, np.nan, "f4")
+    y, totals = unwritten(*shape, outputs), unwritten(shares, 2, outputs)
+    scratch = unwritten(floats)
     for phase in range(2):
         for share in range(shares):
             forward(
@@ -58,12 +58,8 @@ def test_outputs_sums_and_gradients_are_those_of_the_definition(
     assert is_close(totals.sum(0)[0], y.sum((0, 1, 2), dtype=np.float64), 1e-5)
     assert is_close(totals.sum(0)[1], np.square(y, dtype=np.float64).sum((0, 1, 2)), 1e-5)
 
-    dx, d_kernel, totals = (
-        np.full_like(x, np.nan),
-        np.full_like(weights, np.nan),
-        np.full((shares, 2, inputs), np.nan, "f4"),
-    )
-    scratch = np.full(floats, np.nan, "f4")
+    dx, d_kernel, totals = unwritten(*x.shape), unwritten(*weights.shape), unwritten(shares, 2, inputs)
+    scratch = unwritten(floats)
     for phase in range(3):
         for share in range(shares):
             backward(

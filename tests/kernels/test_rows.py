@@ -9,7 +9,7 @@ from model.kernels.rows import Shape
 from model.kernels.vectors import WIDTH
 from pipeline.arrays import Float32Array
 from pipeline.jit import kernel
-from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats
+from tests.kernels.naive import activated, convolution_gradients, convolved, is_close, random_floats, unwritten
 
 
 @kernel
@@ -56,8 +56,8 @@ def test_outputs_and_gradients_are_those_of_the_definition(
     x, weights = random_floats(rng, batch, height, width, stored), random_floats(rng, size, size, inputs, outputs)
     scale, shift, gradient = *random_floats(rng, 2, stored), random_floats(rng, batch, down, across, outputs)
     source = Source(x.reshape(-1), scale, shift, int(active))
-    scratch = np.full(shares * rows.share_floats(shape), np.nan, "f4")  # nothing may be read before it is written
-    y = np.full((batch, down, across, outputs), np.nan, "f4")
+    scratch = unwritten(shares * rows.share_floats(shape))  # nothing may be read before it is written
+    y = unwritten(batch, down, across, outputs)
     for share in range(shares):
         forward(source, weights.reshape(-1), y.reshape(-1), scratch, shape, share, shares)
     all_inputs = np.zeros((size, size, stored, outputs))  # what the kernel does not take has zeros
@@ -66,8 +66,8 @@ def test_outputs_and_gradients_are_those_of_the_definition(
     padded = convolved(activated(*wide[:3], active), wide[3])
     assert is_close(y, padded[:, border : border + down, border : border + across], 1e-6)
 
-    dx, d_kernel = np.full_like(x, np.nan), np.full_like(weights, np.nan)
-    totals = np.full((shares, 2, stored), np.nan, "f4")
+    dx, d_kernel = unwritten(*x.shape), unwritten(*weights.shape)
+    totals = unwritten(shares, 2, stored)
     scratch[:] = np.nan
     for phase in range(2):
         for share in range(shares):
