@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from model.compute.steps import TrainState, create_train_state
+from model.compute.steps import TrainState, train_state_shapes
 from model.config import TrainConfig
 from model.networks import SketchNet, make_config
 from model.runs.card import CONFIG, RunCard
@@ -28,7 +28,7 @@ def state_of(width: int = 2, seed: int = 0) -> TrainState:
     """A state with batch norm and AdamW, every array of it other than zero."""
     tx = make_tx(config_of(), steps_per_epoch=10)
     network = SketchNet(classes=3, stem_width=width, widths=(2,), blocks=(1,))
-    shapes = jax.eval_shape(lambda: create_train_state(network, tx, seed=0, image_size=16))
+    shapes = train_state_shapes(network, tx, image_size=16)
     dice = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: np.asarray(dice.uniform(1, 100, leaf.shape), leaf.dtype), shapes)
 
