@@ -36,7 +36,7 @@ class Recipe:
     """
 
     optimizer: Literal["adam", "adamw"] = "adamw"
-    lr: float = 4e-3
+    lr: float = 8e-3
     batch: int = 128
     weight_decay: float = 0.05
     schedule: Literal["constant", "cosine"] = "cosine"
@@ -139,14 +139,14 @@ class TrainConfig(Recipe):
 def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
     """The number of epochs for a number of training drawings; 6,000 to 12,000 drawings get `epochs`.
 
-    More than 12,000 drawings get fewer epochs, in proportion to the square root, so that the steps still increase.
-    Fewer than 6,000 get more, up to `MAX_EPOCHS`.
+    More than 12,000 drawings get fewer epochs, in inverse proportion to the cube root of their number, so that the steps
+    still increase. Fewer than 6,000 get more, up to `MAX_EPOCHS`.
 
     >>> [default_epochs(n) for n in (300, 1_600, 6_400, 12_000, 100_000, 1_000_000, 9_000_000)]
-    [60, 60, 32, 32, 11, 4, 1]
+    [60, 60, 32, 32, 16, 7, 4]
     """
     drawings = max(1, drawings)
-    scale = max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.sqrt(12_000 / drawings))
+    scale = max(1.0, math.sqrt(6_000 / drawings)) * min(1.0, math.cbrt(12_000 / drawings))
     return max(1, min(MAX_EPOCHS, round(epochs * scale)))
 
 

@@ -33,7 +33,7 @@ _PLAIN_ADAM = Recipe(
 )  # fmt: skip
 
 # For GPUs, 345 classes and millions of drawings: large batches in bfloat16 fill a GPU's matrix units.
-_FOR_GPUS = Recipe(batch=1024)
+_FOR_GPUS = Recipe(lr=4e-3, batch=1024)
 
 NETWORKS: dict[str, NetworkSpec] = {
     "sketchnet": NetworkSpec("sketchpipe's own residual network, for a laptop", Recipe(), EPOCHS),

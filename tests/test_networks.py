@@ -268,7 +268,7 @@ def test_a_configuration_refuses_what_cannot_be_trained(change: dict[str, Any], 
 def test_a_stored_configuration_must_have_every_field_and_no_other() -> None:
     text = make_config("sketchnet", WORDS, drawings=12_000).to_json()
     with pytest.raises(UsageError, match="lacks lr"):
-        TrainConfig.from_json(text.replace('"lr": 0.004,', ""))
+        TrainConfig.from_json(text.replace('"lr": 0.008,', ""))
     with pytest.raises(UsageError, match="unknown fields: momentum"):
         TrainConfig.from_json(text.replace("{", '{"momentum": 0.9,', 1))
     with pytest.raises(UsageError, match="must be a JSON object, found list"):
@@ -280,7 +280,8 @@ def test_a_stored_configuration_must_have_every_field_and_no_other() -> None:
 def test_more_drawings_never_get_more_epochs_and_always_get_one() -> None:
     epochs = [default_epochs(drawings) for drawings in (0, 1, 100, 6_400, 12_000, 100_000, 1_000_000, 50_000_000)]
     assert epochs == sorted(epochs, reverse=True)
-    assert epochs[-1] == 1
+    assert epochs[-1] == 2
+    assert default_epochs(10**10) == 1
 
 
 def test_few_drawings_get_a_smaller_batch() -> None:

@@ -101,14 +101,14 @@ def test_a_checkpoint_of_another_configuration_is_refused(run: Run, tmp_path: Pa
     other = run_in(tmp_path / "other", lr=0.01)
     other.save(state_of(), Position(2, 0, 1.0), best=False)
     shutil.copytree(other.folder / "checkpoints" / "00002-0000000", run.folder / "checkpoints" / "00002-0000000")
-    with pytest.raises(MismatchError, match=r"of another configuration .*lr 0\.01 in it, 0\.004 in the run"):
+    with pytest.raises(MismatchError, match=r"of another configuration .*lr 0\.01 in it, 0\.008 in the run"):
         run.checkpoint(best=False)
 
 
 def test_a_damaged_configuration_is_mended_by_a_checkpoint_s_own(run: Run) -> None:
     expected = loaded(run.folder)
     text = (run.folder / "config.json").read_text()
-    (run.folder / "config.json").write_text(text.replace("0.004", "0.005"))
+    (run.folder / "config.json").write_text(text.replace("0.008", "0.005"))
     with pytest.raises(CheckpointError, match=r"copy the config\.json of one of its checkpoints over it"):
         open_run(run.folder)
     shutil.copy(run.folder / "checkpoints" / "00001-0000000" / "config.json", run.folder)

@@ -64,7 +64,7 @@ def test_runs_are_listed_by_number_the_newest_last(work: Path) -> None:
     assert listed == [RUN, "runs/002-b", "runs/010-c", "runs/1000-d", "runs/mine"]
     told = json.loads(in_process("runs", "--json", cwd=work).stdout)
     assert [one["run"] for one in told["runs"]] == listed
-    assert told["runs"][1].pop("settings")["lr"] == 0.004
+    assert told["runs"][1].pop("settings")["lr"] == 0.008
     assert told["runs"][1] == {
         "run": "runs/002-b", "state": "finished", "note": "", "network": "sketchnet", "classes": 3,
         "shards": "shards/a", "shards_checksum": "aa", "epochs": 1, "epochs_done": 1, "best_validation_top1": 0.5,
