@@ -24,7 +24,7 @@ from pipeline.arrays import Int64Array
 from pipeline.drawings import Drawings
 from pipeline.rendering.prefix import points_of
 from pipeline.rendering.render import render_leading
-from pipeline.shards.read import open_split
+from pipeline.shards.read import ShardSplit, open_split
 from pipeline.shards.shuffle import SPLITS
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the points
@@ -42,8 +42,17 @@ def main() -> None:
     run = open_run(options.run)
     predictor = Predictor(load_best(run), mirror=options.mirror)
     split = open_split(options.shards or Path(run.card.shards_path), options.split)
-    labels = labels_in(run.config.classes, split.manifest.classes, split.folder)
-    right, total = np.zeros((len(SHARES), len(run.config.classes)), np.int64), np.zeros(len(run.config.classes))
+    print(f"{split.folder} {split.name}: {len(split):,} drawings, standard error {50 / len(split) ** 0.5:.1f} points")
+    print("| points | top-1 | mean over classes |\n|---|---|---|")
+    for share, (top1, mean) in zip(SHARES, early_accuracy(predictor, split), strict=True):
+        print(f"| {share:.0%} | {top1:.1%} | {mean:.1%} |")
+
+
+def early_accuracy(predictor: Predictor, split: ShardSplit) -> list[tuple[float, float]]:
+    """Top-1 and the mean over classes after each of `SHARES` of the points of all drawings of a split."""
+    classes = predictor.classes
+    labels = labels_in(classes, split.manifest.classes, split.folder)
+    right, total = np.zeros((len(SHARES), len(classes)), np.int64), np.zeros(len(classes))
     for start in range(0, len(split), CHUNK):
         drawings = split[start : start + CHUNK]
         truth = labels[drawings.word]
@@ -51,10 +60,7 @@ def main() -> None:
         for k, share in enumerate(SHARES):
             np.add.at(right[k], truth[predicted(predictor, drawings, share) == truth], 1)
     seen = total > 0
-    print(f"{split.folder} {split.name}: {len(split):,} drawings, standard error {50 / len(split) ** 0.5:.1f} points")
-    print("| points | top-1 | mean over classes |\n|---|---|---|")
-    for share, ones in zip(SHARES, right, strict=True):
-        print(f"| {share:.0%} | {ones.sum() / total.sum():.1%} | {(ones[seen] / total[seen]).mean():.1%} |")
+    return [(float(ones.sum() / total.sum()), float((ones[seen] / total[seen]).mean())) for ones in right]
 
 
 def predicted(predictor: Predictor, drawings: Drawings, share: float) -> Int64Array:

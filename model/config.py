@@ -139,8 +139,8 @@ class TrainConfig(Recipe):
 def default_epochs(drawings: int, epochs: int = EPOCHS) -> int:
     """The number of epochs for a number of training drawings; 6,000 to 12,000 drawings get `epochs`.
 
-    More than 12,000 drawings get fewer epochs, in inverse proportion to the cube root of their number, so that the steps
-    still increase. Fewer than 6,000 get more, up to `MAX_EPOCHS`.
+    More than 12,000 drawings get fewer, in inverse proportion to the cube root of their number, so that the steps still
+    increase. Fewer than 6,000 get more, up to `MAX_EPOCHS`.
 
     >>> [default_epochs(n) for n in (300, 1_600, 6_400, 12_000, 100_000, 1_000_000, 9_000_000)]
     [60, 60, 32, 32, 16, 7, 4]

@@ -62,7 +62,7 @@ def write_weights(folder: Path, config: TrainConfig, card: Mapping[str, Any], va
         OutputError: it cannot be written, or exists; no part of it is left.
     """
     contents = {
-        WEIGHTS: save(_halved(variables)),
+        WEIGHTS: save(flatten_dict(halved(variables), sep="/")),
         CONFIG: config.to_json().encode(),
         CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
     }
@@ -81,6 +81,22 @@ def write_weights(folder: Path, config: TrainConfig, card: Mapping[str, Any], va
         raise OutputError(
             f"{folder}: the weights cannot be written ({error.strerror or error}); choose a folder that does not exist"
         ) from error
+
+
+def halved(variables: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested dictionaries of arrays in half precision.
+
+    Raises:
+        CheckpointError: a weight is not finite in it.
+    """
+    arrays = {}
+    for name, one in flatten_dict(dict(variables), sep="/").items():
+        with np.errstate(over="ignore"):
+            arrays[name] = np.asarray(one, order="C").astype(_HALF)
+        if not np.isfinite(arrays[name]).all():
+            raise CheckpointError(f"{name}: has a weight that is not finite in half precision; train a new run")
+    halves: dict[str, Any] = unflatten_dict(arrays, sep="/")
+    return halves
 
 
 def read_weights(folder: Path) -> Weights:
@@ -108,16 +124,6 @@ def read_weights(folder: Path) -> Weights:
         raise CheckpointError(f"{folder / WEIGHTS}: its arrays are not those of {config.network}; {_remedy(folder)}")
     variables = unflatten_dict({name: one.astype(np.float32) for name, one in arrays.items()}, sep="/")
     return Weights(config, card, {"batch_stats": {}, **variables})
-
-
-def _halved(variables: Mapping[str, Any]) -> dict[str, Any]:
-    halved = {}
-    for name, one in flatten_dict(dict(variables), sep="/").items():
-        with np.errstate(over="ignore"):
-            halved[name] = np.asarray(one, order="C").astype(_HALF)
-        if not np.isfinite(halved[name]).all():
-            raise CheckpointError(f"{name}: has a weight that is not finite in half precision; train a new run")
-    return halved
 
 
 def _checked(folder: Path, name: str, hashes: Mapping[str, Any], limit: int) -> bytes:

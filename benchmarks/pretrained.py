@@ -1,0 +1,122 @@
+"""Makes the network that comes with sketchpipe, sketchnet-345, from the drawings of all folders of all345.
+
+    python benchmarks/pretrained.py QUICKDRAW WORK [--to FOLDER] [--epochs N]
+
+Builds the shards of `accuracy.py all345` in WORK/all345, trains sketchnet on them with `RECIPE`, rounds its weights to
+half precision, fits the temperature of these on the validation split, scores them on the test split, and writes
+weights, configuration and card to FOLDER, which must not exist. The same command resumes a training that was
+interrupted.
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import datetime
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+from accuracy import OURS, SETS, build_shards, sketchpipe
+from early import SHARES, early_accuracy
+from machine import machine, say
+from training import positive
+
+from model.compute.devices import choose_devices
+from model.runs.folder import Run, open_run
+from model.runs.weights import halved, write_weights
+from model.scoring.evaluate import evaluate_run, predict_split
+from model.scoring.loaded import LoadedRun, load_best
+from model.scoring.predict import Predictor
+from model.scoring.reliability import fit_temperature, reliability_at
+from pipeline.shards.manifest import ATTRIBUTION, read_manifest
+from pipeline.shards.read import open_split
+
+SET, NAME = "all345", "sketchnet-345"
+EPOCHS = 64
+RECIPE = ("--augment", "prefix=0.1,shortest=0.2")
+PRETRAINED = Path(__file__).parents[1] / "model" / "pretrained" / NAME
+WEAKEST = 20  # classes that the card names
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("quickdraw", type=Path, help="the folder that has those of all345")
+    parser.add_argument("work", type=Path, help="folder in which shards and run are kept")
+    parser.add_argument("--to", type=Path, default=PRETRAINED, help="%(default)s")
+    parser.add_argument("--epochs", type=positive, default=EPOCHS, help="%(default)s; fewer for a trial")
+    options = parser.parse_args()
+    work = options.work.resolve() / SET
+    build_shards(SETS[SET], options.quickdraw.resolve(), work)
+    command = ["train", "--shards", "shards", "--run", f"runs/{NAME}", "--network", OURS, *RECIPE]
+    sketchpipe(work, *command, "--epochs", str(options.epochs))
+    choose_devices("auto")
+    loaded = load_best(open_run(work / "runs" / NAME), calibrated=False)
+    rounded = jax.tree.map(lambda one: one.astype(np.float32), halved(loaded.variables))
+    card = card_of(dataclasses.replace(loaded, variables=rounded), work)
+    write_weights(options.to, loaded.run.config, card, rounded)
+    say(f"written: {options.to}")
+    print(json.dumps({name: card[name] for name in ("test", "test_early", "temperature")}, indent=1))
+
+
+def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score on the test split."""
+    shards = work / "shards"
+    scores = evaluate_run(loaded, shards, "test").as_dict()
+    recognized = evaluate_run(loaded, work / "recognized", "test").as_dict()
+    early = early_accuracy(Predictor(loaded), open_split(shards, "test"))
+    by_class = {word: one["top1"] for word, one in scores["classes"].items()}
+    return {
+        "name": NAME,
+        "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
+        "training": trained(loaded.run, shards),
+        "attribution": ATTRIBUTION,
+        "precision": "float16",
+        **temperature_of(loaded, shards),
+        "test": {
+            "drawings": scores["drawings"],
+            "recognized_drawings": recognized["drawings"],
+            **{name: round(scores[name], 4) for name in ("top1", "top3", "map3", "balanced_top1")},
+            "recognized_top1": round(recognized["top1"], 4),
+        },
+        "test_early": {f"{share:.2f}": round(top1, 4) for share, (top1, _) in zip(SHARES, early, strict=True)},
+        "weakest_classes": {word: round(by_class[word], 3) for word in sorted(by_class, key=by_class.get)[:WEAKEST]},
+        "not_for": "Drawings of other things than these classes: it names one of them all the same. Photographs, "
+        "writing, and any judgement about the person who draws.",
+    }
+
+
+def trained(run: Run, shards: Path) -> dict[str, Any]:
+    """How the run was trained, and on what."""
+    manifest, last = read_manifest(shards), run.metrics()[-1]
+    return {
+        "drawings": manifest.rows("train"),
+        "validation_drawings": manifest.rows("validation"),
+        "splits": manifest.options["splits"],
+        "shards_checksum": manifest.checksum,
+        "epochs": run.epochs,
+        "minutes": round(last["seconds"] / 60, 1),
+        "machine": machine(()),
+        "versions": run.card.versions,
+    }
+
+
+def temperature_of(loaded: LoadedRun, shards: Path) -> dict[str, float]:
+    """The temperature that is fitted on the validation split, and the calibration error there with it."""
+    with contextlib.closing(predict_split(loaded, shards, "validation")) as predicted:
+        parts = [(found.logits[0], found.labels) for _, found in predicted]
+    logits, labels = (np.concatenate(one) for one in zip(*parts, strict=True))
+    temperature = fit_temperature(logits, labels)
+    return {
+        "temperature": round(temperature, 4),
+        "validation_ece": round(reliability_at(logits, labels, temperature).ece, 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
