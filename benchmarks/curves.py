@@ -3,7 +3,7 @@
     python benchmarks/curves.py QUICKDRAW WORK [--rows NAME ...] [--seeds N] [--out docs/learning-curves.png]
     python benchmarks/curves.py --redraw [--out docs/learning-curves.png]
 
-WORK is the folder that `benchmarks/accuracy.py animals QUICKDRAW --work WORK` filled. Runs in it are not trained again;
+WORK is the folder that `benchmarks/accuracy.py all345 QUICKDRAW --work WORK` filled. Runs in it are not trained again;
 runs on a part of the drawings are added to it, so that an interrupted command can be repeated.
 
 Drawings: test top-1 of the requested rows, each trained on 1/16, 1/8, 1/4, 1/2 and all of the training split by its
@@ -30,20 +30,21 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentF
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
-from accuracy import ANIMALS, ROWS, SETS, Row, build_shards, evaluate, keys, metrics, run_folder, sketchpipe, train
+from accuracy import ROWS, SETS, Row, build_shards, evaluate, keys, metrics, run_folder, sketchpipe, train
 from machine import machine, say
 from training import positive
 
 from model.charts.style import COLOURS
 from pipeline.shards.manifest import read_manifest
-from pipeline.shards.shuffle import split_of
+from pipeline.shards.read import open_split
+from pipeline.shards.shuffle import SPLITS, split_of
 
-SET = "animals"
+SET = "all345"
 PARTS = (16, 8, 4, 2, 1)  # 1/16 to all of the training split
 TRAIN = Fraction("0.8")  # the default share of the training split
 DRAWINGS_ROWS = ("sketchnet", "quickdraw-classifier")
 MARKERS = ("o", "s", "^", "D")  # so that a black-and-white print shows the rows
-SOURCE = "Drawings: Quick, Draw! by Google, CC BY 4.0; dog, cat, horse, bird, flamingo and seven more."
+SOURCE = "Drawings: Quick, Draw! by Google, CC BY 4.0; 345 classes."
 
 
 def main() -> None:
@@ -68,7 +69,7 @@ def main() -> None:
         rows = [row for row in ROWS if row.name in options.rows]
         points = {
             "machine": machine(("sketchpipe", "jax", "flax", "numba")),
-            "drawings": drawings_curve(work, options.quickdraw.resolve(), rows, options.seeds, options.epochs),
+            "drawings": drawings_curve(work, rows, options.seeds, options.epochs),
             "minutes": minutes_curve(work),
         }
         points_file.write_text(as_json(points))
@@ -76,13 +77,11 @@ def main() -> None:
     say(f"{options.out}, {points_file}")
 
 
-def drawings_curve(
-    work: Path, quickdraw: Path, rows: list[Row], seeds: int, epochs: int | None
-) -> list[dict[str, Any]]:
+def drawings_curve(work: Path, rows: list[Row], seeds: int, epochs: int | None) -> list[dict[str, Any]]:
     """A point for each part, seed and row: the number of training drawings and the test top-1."""
     points = []
     for part, seed, row in itertools.product(PARTS, range(seeds), rows):
-        shards = part_shards(work, quickdraw, part)
+        shards = part_shards(work, part)
         scores = evaluate(work, train(work, row, seed, epochs, shards))
         drawings = read_manifest(work / shards).rows("train")
         points.append({"row": row.name, "seed": seed, "drawings": drawings, "test_top1": scores["top1"]})
@@ -90,7 +89,7 @@ def drawings_curve(
     return points
 
 
-def part_shards(work: Path, quickdraw: Path, part: int) -> str:
+def part_shards(work: Path, part: int) -> str:
     """Build shards in `work` with 1/part of the training split and the whole other splits; returns the folder's name.
 
     Raises:
@@ -99,26 +98,29 @@ def part_shards(work: Path, quickdraw: Path, part: int) -> str:
     if part == 1:
         return "shards"
     name = f"shards-1-{part}"
-    sketches = work / f"sketches-1-{part}"
-    sketches.mkdir(exist_ok=True)
-    for word in ANIMALS.split(","):
-        write_part(quickdraw / "simplified" / f"{word}.ndjson", sketches / f"{word}.ndjson", part)
-    sketchpipe(work, "shards", str(sketches), "--to", name)
+    if not (work / name).exists():
+        write_part(work / "shards", work / f"part-1-{part}.ndjson", part)
+        sketchpipe(work, "shards", f"part-1-{part}.ndjson", "--to", name)
+        (work / f"part-1-{part}.ndjson").unlink()
     if any(keys(work / name, split) != keys(work / "shards", split) for split in ("validation", "test")):
         raise SystemExit(f"{work / name}: its validation or test split differs from that of {work / 'shards'}")
     return name
 
 
-def write_part(source: Path, target: Path, part: int) -> None:
-    """Copy the lines of `source`, except those of the training split that are not in its first 1/part.
+def write_part(shards: Path, target: Path, part: int) -> None:
+    """Write the drawings of shards as ndjson, of the training split only those in its first 1/part.
 
     A split is a range of a hash of key_id, the training split from 0 to 0.8, so a lower bound selects a part of it.
     With `sketchpipe shards --splits` the rest would go to validation.
     """
-    lines = source.read_bytes().splitlines(keepends=True)
-    keys = np.array([int(json.loads(line)["key_id"]) for line in lines], np.uint64)
-    left_out = split_of(keys, (TRAIN / part, TRAIN - TRAIN / part, 1 - TRAIN)) == 1
-    target.write_bytes(b"".join(itertools.compress(lines, ~left_out)))
+    with target.open("w") as file:
+        for name in SPLITS:
+            drawings = open_split(shards, name)[:]
+            left_out = split_of(drawings.key_id, (TRAIN / part, TRAIN - TRAIN / part, 1 - TRAIN)) == 1
+            for place in np.flatnonzero(~left_out) if name == "train" else range(len(drawings)):
+                one = drawings[int(place)]
+                line = {"word": one.word, "key_id": str(one.key_id), "drawing": one.strokes}
+                file.write(json.dumps(line) + "\n")
 
 
 def minutes_curve(work: Path) -> list[dict[str, Any]]:
@@ -193,7 +195,7 @@ def finish(left: Axes, right: Axes, points: dict[str, Any]) -> None:
     left.xaxis.set_minor_locator(NullLocator())
     left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     left.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    left.set(xlabel="training drawings of 12 animals", ylabel="top-1")
+    left.set(xlabel="training drawings of 345 classes", ylabel="top-1")
     right.set(xlabel="minutes of training", xlim=(0, None))
     left.set_title("Test, after training on a part of the drawings", loc="left")
     right.set_title("Validation, after each epoch on all drawings", loc="left")
