@@ -29,7 +29,7 @@ from training import Rounds, serve
 
 from model.compute.devices import choose_devices
 from model.compute.feed import Feed
-from model.compute.kernels import kernels_for, prepare, training_devices, training_network
+from model.compute.kernels import compile_step, kernels_for, prepare, training_devices, training_network
 from model.compute.steps import compile_steps, create_train_state
 from model.config import TrainConfig
 from model.networks import make_config, make_network
@@ -58,6 +58,7 @@ def main() -> None:
     training = Training(config, len(loaders["loop"]), devices)
     resident = training.put(first)
     start = time.perf_counter()
+    training.compile(resident)
     training.step(resident)
     training.wait()
     compiled = time.perf_counter() - start
@@ -74,8 +75,8 @@ class Training:
         self.config = config
         tx = make_tx(config, steps_per_epoch)
         render = config.render_config()
-        kernels = kernels_for(config, devices)
-        prepare(kernels)
+        kernels = self.kernels = kernels_for(config, devices)
+        prepare(kernels, config.network)
         self.compiled = compile_steps(
             training_network(config, kernels),
             tx,
@@ -94,6 +95,10 @@ class Training:
     def put(self, batch: Batch) -> list[jax.Array]:
         """Copy a batch's images and labels to the device."""
         return self.compiled.put_batch(batch.images, batch.labels)
+
+    def compile(self, arrays: list[jax.Array]) -> None:
+        """Compile the train step, as `sketchpipe train` does."""
+        compile_step(self.kernels, self.compiled.train_steps, self.state, *((array,) for array in arrays))
 
     def step(self, arrays: list[jax.Array]) -> None:
         """Start one step while the step before runs, as in the loop."""

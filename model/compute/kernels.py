@@ -4,6 +4,7 @@ They are imported only on a CPU that uses them.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -49,12 +50,28 @@ def record_of(recorded: str | None, kernels: str) -> str | None:
     return _AND.join([*before, kernels])
 
 
-def prepare(kernels: str) -> None:
-    """Begin to compile our own kernels, in other processes, if they are not in the cache on disk."""
+def prepare(kernels: str, network: str) -> None:
+    """Begin to compile our own kernels of a network, in other processes, if they are not in the cache on disk."""
     if kernels != LAX:
         from model.compute.native.compiled import begin_compiling
+        from model.compute.own_networks import KERNELS_OF
 
-        begin_compiling()
+        begin_compiling(KERNELS_OF[network])
+
+
+def compile_step(kernels: str, steps: Any, *arguments: Any) -> None:
+    """Compile a train step with XLA while the processes that `prepare` began compile our own kernels.
+
+    Args:
+        kernels: those that the step calls; with XLA's nothing is done.
+        steps: what `jax.jit` returned; calling it with such arguments compiles nothing afterwards.
+        arguments: the arguments of the step, which are not used up.
+    """
+    if kernels != LAX:
+        from model.compute.native.calls import only_compiling
+
+        with only_compiling():
+            steps.lower(*arguments).compile()
 
 
 def training_network(config: TrainConfig, kernels: str) -> Callable[[str | None], nn.Module]:

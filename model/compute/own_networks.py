@@ -3,13 +3,14 @@
 They are never applied with `train=False`: validation computes with `model.networks`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from model.compute.native.functions import Source, activate_and_pool, convolve, convolve_rows, first_layer, join
+from model.compute.native.plan import Kernel
 from model.kernels.vectors import WIDTH
 from model.networks import Dropout, SketchNet
 
@@ -182,4 +183,12 @@ OWN_NETWORKS: Mapping[str, Callable[..., nn.Module]] = {
     "sketchnet": OwnSketchNet,
     "sketch-classifier": OwnSketchClassifier,
     "quickdraw-classifier": OwnQuickdrawClassifier,
+}
+
+_SHARED = (Kernel.FIRST_FORWARD, Kernel.FIRST_BACKWARD, Kernel.JOIN_FORWARD, Kernel.JOIN_BACKWARD)
+_CONVOLUTION = (Kernel.CONVOLUTION_FORWARD, Kernel.CONVOLUTION_BACKWARD)
+KERNELS_OF: Mapping[str, Collection[Kernel]] = {  # the kernels that a step of each calls
+    "sketchnet": (*_SHARED, *_CONVOLUTION, Kernel.POINTWISE_FORWARD, Kernel.POINTWISE_BACKWARD),
+    "sketch-classifier": (*_SHARED, Kernel.ROWS_FORWARD, Kernel.ROWS_BACKWARD),
+    "quickdraw-classifier": (*_SHARED, *_CONVOLUTION),
 }

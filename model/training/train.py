@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.compute.feed import Feed
-from model.compute.kernels import RECORD, prepare, record_of, training_network
+from model.compute.kernels import RECORD, compile_step, prepare, record_of, training_network
 from model.compute.steps import CompiledSteps, TrainState, compile_steps, create_train_state
 from model.kernels.choice import LAX
 from model.networks import make_network
@@ -116,7 +116,7 @@ class Trainer:
         """
         explained = explained_out_of_memory(self.run.config, self.devices, self.kernels)
         with self.run.locked(), stop_signals() as stopped, explained:
-            prepare(self.kernels)
+            prepare(self.kernels, self.run.config.network)
             self.run.update_format()
             self.run.note_version(RECORD, record_of(self.run.card.versions.get(RECORD), self.kernels))
             state, position = self._start()
@@ -163,13 +163,14 @@ class Trainer:
         return state, position
 
     def _compile(self, state: TrainState) -> None:
-        """Compile all but the first train step here, because signals wait for compilations once that step is done."""
+        """Compile all that the first train step does not, because signals wait for compilations once it is done."""
         self._score(state, limit=1)
         self._learning_rate(0)
+        config, render = self.run.config, self.run.config.render_config()
+        images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
+        batch = self._put(images, np.zeros(config.batch, np.int32))
+        compile_step(self.kernels, self.steps.train_steps, state, *((array,) for array in batch))
         if len(self.loader) % self.steps.fused:  # the last batches of an epoch, which are trained on one by one
-            config, render = self.run.config, self.run.config.render_config()
-            images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
-            batch = self._put(images, np.zeros(config.batch, np.int32))
             copy = self.steps.put_state(self.steps.get_state(state))  # its buffers are donated
             self.steps.train_steps(copy, *((array,) for array in batch))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from model.compute.kernels import kernels_for, training_devices
-from model.compute.native import compiled
-from model.compute.native.compiled import begin_compiling, compiled_operations
+from model.compute.native import calls, compiled
+from model.compute.native.compiled import begin_compiling, compiled_operation
 from model.compute.native.functions import Source, activate_and_pool, convolve, convolve_rows, first_layer, join
 from model.compute.native.operations import OPERATIONS
 from model.compute.native.plan import PHASES, Kernel
@@ -26,14 +27,14 @@ CPUS, GPUS = ([SimpleNamespace(platform=name)] * 2 for name in ("cpu", "gpu"))
 needs_kernels = pytest.mark.skipif(kernels_here() == LAX, reason="this machine computes with XLA's kernels only")
 
 
-def command_of(half: int) -> list[str]:
-    return [sys.executable, "-P", "-c", compiled._PROGRAM.format(compiled._ROOT, half)]
+def command_of(*kernels: int) -> list[str]:
+    return [sys.executable, "-P", "-c", compiled._PROGRAM.format(compiled._ROOT, kernels)]
 
 
 def test_operations_phases_and_plans_have_the_same_kernels_in_the_same_order() -> None:
     assert [operation.__name__ for operation in OPERATIONS] == [kernel.name.lower() for kernel in Kernel]
     assert list(PHASES) == list(Kernel) == sorted(Kernel)
-    assert [OPERATIONS[half] for half in compiled._HALVES] == [OPERATIONS[:2], OPERATIONS[2:]]
+    assert sorted(kernel for half in compiled._HALVES for kernel in half) == list(Kernel)
 
 
 @needs_kernels
@@ -69,10 +70,11 @@ def test_nothing_is_started_where_nothing_is_missing_or_nothing_would_be_kept(mo
     assert not lacks_code(object())  # what is compiled without a cache folder has no files
     monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(compiled, "lacks_code", lambda _operation: False)
-    begin_compiling()
+    begin_compiling(Kernel)
     monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
+    begin_compiling([])
     monkeypatch.setattr(compiled, "core_count", lambda: 1)
-    begin_compiling()
+    begin_compiling(Kernel)
 
 
 def test_a_process_that_cannot_be_started_is_done_without(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +84,7 @@ def test_a_process_that_cannot_be_started_is_done_without(monkeypatch: pytest.Mo
     monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
     monkeypatch.setattr(compiled, "core_count", lambda: 2)
     monkeypatch.setattr(subprocess, "Popen", fail)
-    begin_compiling()
+    begin_compiling(Kernel)
     assert not compiled._helpers
 
 
@@ -91,17 +93,45 @@ def test_a_process_that_hangs_is_ended_and_its_work_done_here(monkeypatch: pytes
     hanging = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"], stdin=subprocess.PIPE)
     monkeypatch.setattr(compiled, "_helpers", [hanging])
     monkeypatch.setattr(compiled, "WAIT_SECONDS", 0.1)
-    assert all(address > 0 for address in compiled_operations())
+    monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
+    assert compiled_operation(Kernel.JOIN_FORWARD) > 0
     assert hanging.returncode is not None
+    assert not compiled._helpers
+
+
+@needs_kernels
+def test_a_step_is_compiled_before_its_kernels_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    awaited: list[Kernel] = []
+
+    def compiled_now(kernel: Kernel) -> int:
+        awaited.append(kernel)
+        return compiled_operation(kernel)
+
+    for name in ("_called", "_in_table"):
+        monkeypatch.setattr(calls, name, set())
+    monkeypatch.setattr(calls, "compiled_operation", compiled_now)
+    source = Source(ones(3, 6, 6, WIDTH), ones(WIDTH), -ones(WIDTH))
+    step = jax.jit(activate_and_pool)
+    with calls.only_compiling():
+        step.lower(source).compile()
+        assert not awaited
+    assert awaited == [Kernel.JOIN_FORWARD]
+    np.testing.assert_array_equal(step(source), np.zeros((3, 3, 3, WIDTH), np.float32))
+    jax.jit(lambda x: join(source, x, pooled=False))(source)  # outside, kernels are awaited as the step is traced
+    assert awaited == [Kernel.JOIN_FORWARD]
+    jax.jit(lambda x: convolve(x, ones(1, 1, WIDTH, WIDTH)))(source)
+    assert awaited == [Kernel.JOIN_FORWARD, Kernel.POINTWISE_FORWARD]
 
 
 def test_a_process_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:
     for name in ("model", "numba", "sys_config"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("open('imported', 'w')")
-    with subprocess.Popen(command_of(5), cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as helper:
+    with subprocess.Popen(
+        command_of(len(Kernel)), cwd=tmp_path, stdin=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as helper:
         assert helper.stderr is not None
-        assert b"IndexError" in helper.stderr.read()  # there is no such half
+        assert b"IndexError" in helper.stderr.read()  # there is no such kernel
     assert not (tmp_path / "imported").exists()
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 
 from model.compute.kernels import kernels_for, training_network
-from model.compute.native import frames
+from model.compute.native import calls, frames
 from model.compute.native.calls import target
+from model.compute.own_networks import KERNELS_OF
 from model.compute.steps import TrainState, create_train_state, train_step
 from model.config import TrainConfig
 from model.kernels.choice import LAX, OWN
@@ -94,6 +95,18 @@ def test_logits_gradients_and_statistics_are_those_of_xla(
     for (path, ours), theirs in zip(jax.tree_util.tree_leaves_with_path(found), jax.tree.leaves(expected), strict=True):
         error = np.sqrt(np.mean((ours - theirs) ** 2) / (np.mean(np.square(theirs)) + 1e-20))
         assert error < 1e-5, (jax.tree_util.keystr(path), error)
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_step_calls_the_kernels_that_are_compiled_for_its_network(
+    network: str, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(network, batch=7)  # with which no other test traces a step
+    ((images, labels),) = batches_of(tmp_path_factory, config, 1)
+    state, tx = started(config)
+    monkeypatch.setattr(calls, "_called", set())
+    step_of(config, training_network(config, OWN)(None), tx).lower(state, images, labels)
+    assert calls._called == set(KERNELS_OF[network])
 
 
 @pytest.mark.parametrize("network", NETWORKS)

@@ -1,7 +1,13 @@
-"""Gives the kernels of `model.kernels` to XLA, and calls them in steps of JAX."""
+"""Gives the kernels of `model.kernels` to XLA, and calls them in steps of JAX.
 
+XLA knows one function, which is compiled when a step is traced. It finds the kernels in its table when the step runs,
+so that XLA can compile the step while other processes compile the kernels.
+"""
+
+import contextlib
 import ctypes
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +16,19 @@ import jax.numpy as jnp
 import numpy as np
 
 from model.compute.native import frames
-from model.compute.native.compiled import address_of, compiled_operations
+from model.compute.native.compiled import address_of, compiled_operation
 from model.compute.native.plan import Kernel, plan_of
 from pipeline.kernel_cache import digest_of
 from pipeline.threads import core_count
 
+_called: set[Kernel] = set()  # by the steps that have been traced
+_in_table: set[Kernel] = set()
+_only_compiling = False
+
 
 @functools.cache
 def target() -> str:
-    """Compile the kernels, give them to XLA, and return the name under which XLA finds them.
+    """Compile the function that runs the kernels, and return the name under which XLA finds it.
 
     The name has a digest of the kernels' sources and of the CPU, so that a compiled step that lies in the cache on disk
     never calls other kernels than those it was compiled for.
@@ -26,11 +36,27 @@ def target() -> str:
     run = address_of(frames.run_frame, 1)
     frames.run_frame(-(run << 8 | frames.OWN_ADDRESS))
     frames.run_frame(-((core_count() - 1) << 8 | frames.HELPERS))
-    for place, address in enumerate(compiled_operations(), start=frames.FIRST_OPERATION):
-        frames.run_frame(-(address << 8 | place))
     name = f"sketchpipe_{digest_of(Path(frames.__file__))}"
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(ctypes.c_void_p(run)), platform="cpu")
     return name
+
+
+@contextlib.contextmanager
+def only_compiling() -> Iterator[None]:
+    """A context in which steps are traced and compiled, but not run; it ends when their kernels are compiled."""
+    global _only_compiling
+    before, _only_compiling = _only_compiling, True
+    try:
+        yield
+    finally:
+        _only_compiling = before
+        _fill_table()
+
+
+def _fill_table() -> None:
+    for kernel in sorted(_called - _in_table):
+        frames.run_frame(-(compiled_operation(kernel) << 8 | frames.FIRST_OPERATION + kernel))
+        _in_table.add(kernel)
 
 
 def call(kernel: Kernel, sizes: tuple[int, ...], results: dict[str, tuple[int, ...]], *arguments: Any) -> list[Any]:
@@ -44,6 +70,9 @@ def call(kernel: Kernel, sizes: tuple[int, ...], results: dict[str, tuple[int, .
         expected = jnp.uint8 if is_image else jnp.float32
         if argument.dtype != expected:
             raise TypeError(f"{kernel.name}: expected {jnp.dtype(expected)}, found {argument.dtype}")
+    _called.add(kernel)
+    if not _only_compiling:
+        _fill_table()
     shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in results.values()]
     run = jax.ffi.ffi_call(target(), shapes)
     return list(run(*arguments, plan=np.asarray(plan_of(kernel, *sizes), np.int64)))

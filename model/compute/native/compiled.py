@@ -9,38 +9,47 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from numba import types
 
 from model.compute.native.operations import OPERATIONS
+from model.compute.native.plan import Kernel
 from pipeline import first_calls
 from pipeline.jit import COMPILING, lacks_code
 from pipeline.threads import core_count
 
-WAIT_SECONDS = 120.0  # for a process that compiles, which takes some 7 s; after that it is ended
+WAIT_SECONDS = 120.0  # for the processes that compile, which take some 10 s; after that they are ended
 _OPERATIONS: Sequence[Any] = OPERATIONS  # numba's type does not have the methods of its kernels
-_HALVES = (slice(0, 2), slice(2, None))  # of the operations: the convolution's take as long as all others
+_HALVES = (  # of the kernels, those that share inner kernels together; each process compiles the others' anew
+    (
+        Kernel.CONVOLUTION_FORWARD, Kernel.CONVOLUTION_BACKWARD, Kernel.POINTWISE_FORWARD, Kernel.POINTWISE_BACKWARD,
+        Kernel.ROWS_FORWARD, Kernel.ROWS_BACKWARD,
+    ),
+    (Kernel.FIRST_FORWARD, Kernel.FIRST_BACKWARD, Kernel.JOIN_FORWARD, Kernel.JOIN_BACKWARD),
+)  # fmt: skip
 _ROOT = str(Path(__file__).parents[3])  # appended, so that nothing there hides a library
-_PROGRAM = "import sys; sys.path.append({!r}); from model.compute.native import compiled; compiled.compile_half({})"
+_PROGRAM = "import sys; sys.path.append({!r}); from model.compute.native import compiled; compiled.compile_all({})"
 _helpers: list[subprocess.Popen[bytes]] = []
 
 
-def begin_compiling() -> None:
-    """Start processes that compile what is not in the cache on disk, unless there is one core only or no such cache.
+def begin_compiling(kernels: Collection[Kernel]) -> None:
+    """Start processes that compile those of the kernels that are not in the cache on disk.
 
-    They end with this process, and where none can be started, nothing happens.
+    With one core only or no such cache none is started. They end with this process, and where none can be started,
+    nothing happens.
     """
-    missing = [any(map(_is_missing, _OPERATIONS[half])) for half in _HALVES]
-    if _helpers or core_count() == 1 or not any(missing):
+    missing = [kernel for kernel in kernels if _is_missing(_OPERATIONS[kernel])]
+    if _helpers or core_count() == 1 or not missing:
         return
     first_calls.tell_once(COMPILING)
-    for half, is_missing in enumerate(missing):
-        if is_missing:
+    for half in _HALVES:
+        if wanted := [int(kernel) for kernel in half if kernel in missing]:
             # -P: without it Python would import modules from the working folder.
-            command = [sys.executable, "-P", "-c", _PROGRAM.format(_ROOT, half)]
+            command = [sys.executable, "-P", "-c", _PROGRAM.format(_ROOT, wanted)]
             with contextlib.suppress(OSError):  # no process or no memory is left
                 _helpers.append(
                     subprocess.Popen(
@@ -49,22 +58,31 @@ def begin_compiling() -> None:
                 )
 
 
-def compiled_operations() -> Sequence[int]:
-    """The addresses of all operations, in the order of `plan.Kernel`; waits for the processes that compile them."""
-    while _helpers:
-        with _helpers.pop() as helper:  # whose input stays open until it has ended
-            try:
-                helper.wait(WAIT_SECONDS)
-            except subprocess.TimeoutExpired:
+def compiled_operation(kernel: Kernel) -> int:
+    """The address of an operation, which the processes have compiled, or else this one does."""
+    operation, end = _OPERATIONS[kernel], time.monotonic() + WAIT_SECONDS
+    while _is_missing(operation) and _are_busy():
+        if time.monotonic() > end:
+            for helper in _helpers:
                 helper.kill()
-    return [address_of(operation, 2) for operation in OPERATIONS]
+        time.sleep(0.02)
+    return address_of(operation, 2)
 
 
-def compile_half(half: int) -> None:
+def _are_busy() -> bool:
+    """Whether a process still compiles; the input of one stays open until it has ended."""
+    for helper in [one for one in _helpers if one.poll() is not None]:
+        _helpers.remove(helper)
+        with helper:
+            pass
+    return bool(_helpers)
+
+
+def compile_all(kernels: Sequence[int]) -> None:
     """Compile what one of the processes has to compile; the process ends when its standard input does."""
     threading.Thread(target=_end_with_input, daemon=True).start()
-    for operation in _OPERATIONS[_HALVES[half]]:
-        address_of(operation, 2)
+    for kernel in kernels:
+        address_of(_OPERATIONS[kernel], 2)
 
 
 def address_of(function: Any, arguments: int) -> int:
