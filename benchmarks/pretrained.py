@@ -9,7 +9,6 @@ interrupted.
 """
 
 import argparse
-import contextlib
 import dataclasses
 import datetime
 import json
@@ -30,10 +29,10 @@ from training import positive
 from model.compute.devices import choose_devices
 from model.runs.folder import Run, open_run
 from model.runs.weights import halved, write_weights
-from model.scoring.evaluate import evaluate_run, predict_split
+from model.scoring.calibrate import fit_calibration
+from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import LoadedRun, load_best
 from model.scoring.predict import Predictor
-from model.scoring.reliability import fit_temperature, reliability_at
 from pipeline.shards.manifest import ATTRIBUTION, read_manifest
 from pipeline.shards.read import open_split
 
@@ -61,7 +60,7 @@ def main() -> None:
     card = card_of(dataclasses.replace(loaded, variables=rounded), work)
     write_weights(options.to, loaded.run.config, card, rounded)
     say(f"written: {options.to}")
-    print(json.dumps({name: card[name] for name in ("test", "test_early", "temperature")}, indent=1))
+    print(json.dumps({name: card[name] for name in ("test", "test_early", "calibration")}, indent=1))
 
 
 def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
@@ -70,6 +69,9 @@ def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
     scores = evaluate_run(loaded, shards, "test").as_dict()
     recognized = evaluate_run(loaded, work / "recognized", "test").as_dict()
     early = early_accuracy(Predictor(loaded), open_split(shards, "test"))
+    calibration = dataclasses.asdict(fit_calibration(loaded, shards))
+    for name in ("checkpoint", "arrays_sha256"):  # of the run, whose weights are not rounded
+        del calibration[name]
     by_class = {word: one["top1"] for word, one in scores["classes"].items()}
     return {
         "name": NAME,
@@ -77,7 +79,7 @@ def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
         "training": trained(loaded.run, shards),
         "attribution": ATTRIBUTION,
         "precision": "float16",
-        **temperature_of(loaded, shards),
+        "calibration": calibration,
         "test": {
             "drawings": scores["drawings"],
             "recognized_drawings": recognized["drawings"],
@@ -99,22 +101,11 @@ def trained(run: Run, shards: Path) -> dict[str, Any]:
         "validation_drawings": manifest.rows("validation"),
         "splits": manifest.options["splits"],
         "shards_checksum": manifest.checksum,
+        "validation_top1": last["validation_top1"],
         "epochs": run.epochs,
         "minutes": round(last["seconds"] / 60, 1),
         "machine": machine(()),
         "versions": run.card.versions,
-    }
-
-
-def temperature_of(loaded: LoadedRun, shards: Path) -> dict[str, float]:
-    """The temperature that is fitted on the validation split, and the calibration error there with it."""
-    with contextlib.closing(predict_split(loaded, shards, "validation")) as predicted:
-        parts = [(found.logits[0], found.labels) for _, found in predicted]
-    logits, labels = (np.concatenate(one) for one in zip(*parts, strict=True))
-    temperature = fit_temperature(logits, labels)
-    return {
-        "temperature": round(temperature, 4),
-        "validation_ece": round(reliability_at(logits, labels, temperature).ece, 4),
     }
 
 

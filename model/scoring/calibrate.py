@@ -40,7 +40,18 @@ def own_shards(run: Run, named: Path) -> Path:
 
 
 def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) -> Calibration:
-    """Fit the temperature of a run on the validation split of its shards in `folder`, and store it.
+    """Fit the temperature of a run by `fit_calibration`, which explains arguments and errors, and store it.
+
+    Raises:
+        OutputError: it cannot be stored; an earlier one is unchanged.
+    """
+    calibration = fit_calibration(loaded, folder, progress)
+    write_calibration(loaded.run.folder, calibration)
+    return calibration
+
+
+def fit_calibration(loaded: LoadedRun, folder: Path, progress: Progress = untold) -> Calibration:
+    """Fit the temperature of a run on the validation split of its shards in `folder`.
 
     Args:
         loaded: the run.
@@ -48,8 +59,7 @@ def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) 
         progress: counts drawings.
 
     Raises:
-        InputError: the drawings are too few, or do not determine a temperature; an earlier one is unchanged.
-        OutputError: it cannot be stored; an earlier one is unchanged.
+        InputError: the drawings are too few, or do not determine a temperature.
         SketchpipeError: the shards are damaged.
     """
     stands = f"no temperature was stored in {loaded.run.folder / CALIBRATION}"
@@ -78,7 +88,7 @@ def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) 
             f"{HOTTEST:g} ({why}); {stands}"
         )
     before, after = (reliability_at(z, own, one) for one in (1.0, temperature))
-    calibration = Calibration(
+    return Calibration(
         temperature=temperature,
         checkpoint=loaded.checkpoint,
         arrays_sha256=loaded.arrays_sha256,
@@ -89,5 +99,3 @@ def calibrate_run(loaded: LoadedRun, folder: Path, progress: Progress = untold) 
         ece_before=before.ece,
         ece_after=after.ece,
     )
-    write_calibration(loaded.run.folder, calibration)
-    return calibration
