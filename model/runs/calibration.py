@@ -17,16 +17,19 @@ from pipeline.storage.sealed import seal, unseal
 CALIBRATION = "calibration.json"
 FORMAT_VERSION = 1
 COLDEST, HOTTEST = 0.05, 20.0  # the lowest and the highest temperature that may be fitted
+FITTED = {  # fields about the temperature and the drawings that it was fitted on
+    "temperature": real(COLDEST, HOTTEST),
+    "shards_checksum": text(64),  # is only recorded
+    "drawings": whole(),
+    **dict.fromkeys(("nll_before", "nll_after"), real(0)),
+    **dict.fromkeys(("ece_before", "ece_after"), real(0, 1)),
+}
 _FIELDS = record(
     {
         "format_version": whole(),
-        "temperature": real(COLDEST, HOTTEST),
         "checkpoint": text(pattern=CHECKPOINT_NAME),
         "arrays_sha256": SHA256,
-        "shards_checksum": text(64),  # is only recorded
-        "drawings": whole(),
-        **dict.fromkeys(("nll_before", "nll_after"), real(0)),
-        **dict.fromkeys(("ece_before", "ece_after"), real(0, 1)),
+        **FITTED,
     }
 )
 

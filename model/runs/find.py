@@ -8,6 +8,7 @@ from pathlib import Path
 from model.runs.card import CARD, CONFIG
 from model.runs.checkpoint import last_checkpoint
 from model.runs.folder import UNTRAINED, Run, is_free, open_run
+from model.runs.weights import BUILT_IN, has_weights
 from pipeline.errors import InputError, MismatchError, SketchpipeError
 
 RUNS = Path("runs")
@@ -38,6 +39,21 @@ def is_run(folder: Path) -> bool:
         return True
 
 
+def built_in_runs() -> list[Path]:
+    """The networks that come with sketchpipe: weights without their training."""
+    return sorted(entry for entry in BUILT_IN.iterdir() if has_weights(entry)) if BUILT_IN.is_dir() else []
+
+
+def with_built_in(path: Path) -> Path:
+    """The path of a run; if nothing is there and it is the name of a network that comes with sketchpipe, its folder.
+
+    >>> with_built_in(Path("sketchnet-345")).parent.name
+    'pretrained'
+    """
+    named = [entry for entry in built_in_runs() if str(path) == entry.name]
+    return named[0] if named and not path.exists() else path
+
+
 def named_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """The runs at paths, each of which is a run or a folder of runs, and the paths at which there is none.
 
@@ -48,7 +64,7 @@ def named_runs(paths: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """
     runs: dict[Path, None] = {}
     others = []
-    for path in paths:
+    for path in map(with_built_in, paths):
         found = [path] if is_run(path) else find_runs(path)
         if not found:
             others.append(path)
@@ -90,17 +106,22 @@ def newest_run(folder: Path = RUNS) -> Run:
         CheckpointError: its files are damaged.
         MismatchError: all runs are of another format.
     """
+    trained = trained_runs(folder)
+    if not trained:
+        raise InputError(
+            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
+        )
+    return next(open_runs(trained), None) or open_run(trained[0])  # which raises MismatchError
+
+
+def trained_runs(folder: Path = RUNS) -> list[Path]:
+    """The numbered runs in a folder that have been trained, the one that saved a checkpoint last first."""
     trained = []
     for number, run in enumerate(find_runs(folder, numbered=True)):
         last = last_checkpoint(run)
         if last is not None and last.name != UNTRAINED:
             trained.append((last.parent.stat().st_mtime_ns, number, run))  # the checkpoint may be gone by now
-    if not trained:
-        raise InputError(
-            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
-        )
-    newest_first = [run for *_, run in sorted(trained, reverse=True)]
-    return next(open_runs(newest_first), None) or open_run(newest_first[0])  # which raises MismatchError
+    return [run for *_, run in sorted(trained, reverse=True)]
 
 
 def new_folder(network: str, folder: Path = RUNS) -> Path:

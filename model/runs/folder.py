@@ -12,7 +12,7 @@ lock             locked by the process that trains the run
 import contextlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from model.runs.checkpoint import (
 )
 from model.runs.differences import listed, other_settings
 from model.runs.log import append_metrics, read_log
+from model.runs.weights import has_weights, read_config, run_card_of
 from pipeline.errors import InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.shards.manifest import Manifest, read_manifest
 from pipeline.storage.files import partial_path, write_atomically, writing
@@ -48,11 +49,19 @@ _MADE_FIRST = {LOCK, CHECKPOINTS, CONFIG, *(partial_path(Path(name)).name for na
 
 @dataclass
 class Run:
-    """A run on disk."""
+    """A run on disk.
+
+    Attributes:
+        folder: its folder.
+        config: the content of its `config.json`.
+        card: the content of its `run.json`.
+        about: the card of weights without their training, which have no checkpoint; None for every other run.
+    """
 
     folder: Path
     config: "TrainConfig"
     card: RunCard
+    about: Mapping[str, Any] | None = None
 
     @property
     def epochs(self) -> int:
@@ -63,6 +72,14 @@ class Run:
     def lr(self) -> float:
         """The peak of the learning rate in the epochs that were planned last."""
         return self.card.added[-1].lr if self.card.added else self.config.lr
+
+    def refuse_weights(self) -> None:
+        """Raise a `MismatchError` if this is weights without their training."""
+        if self.about is not None:
+            raise MismatchError(
+                f"{self.folder}: weights without their training, which cannot be resumed; train a new run that starts "
+                f"from them with --start {self.folder}"
+            )
 
     def without_unbegun(self) -> "Run":
         """This run without the epochs that were added last, if no step of them was done; nothing is written."""
@@ -124,9 +141,11 @@ class Run:
 
         Raises:
             LockedError: another process is training it. The lock of a process that has ended does not count.
+            MismatchError: it is weights without their training.
             OutputError: the lock file cannot be written, or something in the run's folder is a link, a pipe, a device
                 or a socket. The folder itself may be a link, because the user named it.
         """
+        self.refuse_weights()
         with contextlib.ExitStack() as held:
             with writing(self.folder / LOCK, "make room, or move the run to a disk that can be written"):
                 try:
@@ -150,8 +169,10 @@ class Run:
         that exists.
 
         Raises:
-            InputError: no such folder exists.
+            InputError: no such folder exists, or the run is weights without their training.
         """
+        if self.about is not None:
+            raise InputError(f"{self.folder}: has weights, but no shards; name some by --shards")
         named = Path(self.card.shards)
         around = self.folder.resolve().parents
         found = [
@@ -303,13 +324,16 @@ class Run:
 
 
 def open_run(folder: Path) -> Run:
-    """Open the run in a folder.
+    """Open the run in a folder, or weights without their training.
 
     Raises:
         InputError: there is no run in it.
         CheckpointError: its files are damaged.
         MismatchError: it is of a format that this version does not read.
     """
+    if has_weights(folder):
+        config, about = read_config(folder)
+        return Run(folder, config, run_card_of(about), about)
     if not (folder / CARD).exists():
         raise InputError(f"{folder}: no run here; train one with `sketchpipe train`")
     card, config = read_card(folder)

@@ -15,6 +15,8 @@ from typing import Any
 from model.runs.card import CARD, CONFIG, Added, added_of, other_format, read_stored, stretches
 from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
+from model.runs.weights import BUILT_IN, WEIGHTS, has_weights, read_description
+from pipeline.errors import SketchpipeError
 from pipeline.storage.locks import holder_of
 from pipeline.storage.reading import UnfitFileError, open_regular
 
@@ -31,8 +33,8 @@ class RunSummary:
 
     Attributes:
         folder: the folder of the run.
-        state: "finished", "unfinished", "training" (another process is training it now), "diverged", "other format" or
-            "damaged".
+        state: "finished", "unfinished", "training" (another process is training it now), "diverged", "other format",
+            "damaged", or "weights" (without their training).
         note: an explanation of the state, and the skipped lines of `metrics.jsonl`; may be empty.
         settings: the fields of `config.json`; empty if it cannot be read.
         shards: the folder of shards that it was trained on, as the user named it; None if that cannot be read.
@@ -107,7 +109,9 @@ class RunSummary:
 
 
 def summarize(folder: Path) -> RunSummary:
-    """Summarize the run in `folder`, which may be damaged or incomplete."""
+    """Summarize the run in `folder`, which may be damaged or incomplete, or weights without their training."""
+    if has_weights(folder):
+        return _weights_summary(folder)
     stored = read_stored(folder)
     card, finished = stored.fields, stored.fields.get("finished") is True
     epochs, epochs_fault, skipped = _epochs(folder / METRICS, finished=finished)
@@ -130,6 +134,24 @@ def summarize(folder: Path) -> RunSummary:
     note = "; ".join(part for part in (note, trained, skipped) if part)
     shards, checksum = (_text(card.get(name)) for name in ("shards", "shards_checksum"))
     return RunSummary(folder, state, note, stored.settings, shards, checksum, epochs, _parameters(folder), added)
+
+
+def _weights_summary(folder: Path) -> RunSummary:
+    note = "without their training"
+    try:
+        settings, card = read_description(folder)
+    except SketchpipeError as error:
+        return RunSummary(folder, "damaged", str(error), {}, None, None, [], None)
+    training = card["training"]
+    parameters = _parameters_in(folder / WEIGHTS)
+    epoch = {
+        "epoch": training["epochs"] - 1,
+        "validation_top1": training["validation_top1"],
+        "seconds": 60 * training["minutes"],
+    }
+    if folder.parent == BUILT_IN:
+        folder, note = Path(folder.name), "come with sketchpipe"
+    return RunSummary(folder, "weights", note, settings, None, training["shards_checksum"], [epoch], parameters)
 
 
 def number(fields: Mapping[str, Any], name: str) -> float | None:
@@ -169,17 +191,21 @@ def _parameters(folder: Path) -> int | None:
 
     The header is searched, not parsed as JSON, which took half of the time of listing 200 runs.
     """
-    for path in sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")):
-        try:
-            with open_regular(path, link=False) as file:
-                (length,) = struct.unpack("<Q", file.read(8))
-                header = file.read(length) if length <= _HEADER_BYTES else b""
-        except (OSError, struct.error):
-            continue
-        if header[:1] == b"{" and header.rstrip()[-1:] == b"}" and (shapes := _SHAPE.findall(header)):
-            count = sum(math.prod(map(int, filter(None, shape.split(b",")))) for shape in shapes)
-            if count < _PARAMETERS:
-                return count
+    found = map(_parameters_in, sorted(folder.glob("checkpoints/[0-9]*/arrays.safetensors")))
+    return next((count for count in found if count is not None), None)
+
+
+def _parameters_in(path: Path) -> int | None:
+    """The number of parameters in a file; None if it cannot be read."""
+    try:
+        with open_regular(path, link=False) as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            header = file.read(length) if length <= _HEADER_BYTES else b""
+    except (OSError, struct.error):
+        return None
+    if header[:1] == b"{" and header.rstrip()[-1:] == b"}" and (shapes := _SHAPE.findall(header)):
+        count = sum(math.prod(map(int, filter(None, shape.split(b",")))) for shape in shapes)
+        return count if count < _PARAMETERS else None
     return None
 
 

@@ -13,24 +13,37 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from flax.traverse_util import flatten_dict, unflatten_dict
-from safetensors.numpy import load, save
-
-from model.config import TrainConfig
-from model.networks import array_shapes
-from model.runs.card import CONFIG, LIMIT, check_settings
+from model.runs.calibration import FITTED, Calibration
+from model.runs.card import CONFIG, LIMIT, MOST_EPOCHS, RunCard, check_settings
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.storage.fields import SHA256, record
+from pipeline.storage.fields import SHA256, FieldError, real, record, text, values, whole
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.reading import read_limited
 from pipeline.storage.sealed import parse_object, seal, unseal
 
+if TYPE_CHECKING:
+    from model.config import TrainConfig
+
+BUILT_IN = Path(__file__).parents[1] / "pretrained"  # the networks that come with sketchpipe, each a folder
 WEIGHTS, CARD, MANIFEST = "model.safetensors", "card.json", "manifest.json"
 _HASHES = record(dict.fromkeys((WEIGHTS, CONFIG, CARD), SHA256))
-_HALF = np.dtype(np.float16)
+_NEEDED = {  # fields of a card; the others are for people
+    "training": record(
+        {
+            **dict.fromkeys(("drawings", "validation_drawings"), whole()),
+            "splits": text(100),
+            "shards_checksum": text(64),
+            "validation_top1": real(0, 1),
+            "epochs": whole(1, MOST_EPOCHS),
+            "minutes": real(0),
+            "machine": text(1000),
+            "versions": values(text(100)),
+        }
+    ),
+    "calibration": record(FITTED),
+}
 
 
 @dataclass(frozen=True)
@@ -38,17 +51,20 @@ class Weights:
     """A network without its training.
 
     Attributes:
-        config: the configuration of the run that trained it.
-        card: what it was trained on, how, and how it scores.
+        sha256: the SHA-256 of the file of the weights.
         variables: `params` and `batch_stats`, nested dictionaries of float32 arrays that were rounded to float16.
     """
 
-    config: TrainConfig
-    card: Mapping[str, Any]
+    sha256: str
     variables: dict[str, Any]
 
 
-def write_weights(folder: Path, config: TrainConfig, card: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
+def has_weights(folder: Path) -> bool:
+    """Whether a folder is one that `write_weights` wrote."""
+    return (folder / WEIGHTS).exists() and (folder / MANIFEST).exists()
+
+
+def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
     """Write a network's weights to `folder`, which must not exist and appears only when it is complete.
 
     Args:
@@ -61,6 +77,9 @@ def write_weights(folder: Path, config: TrainConfig, card: Mapping[str, Any], va
         CheckpointError: a weight is not finite in float16.
         OutputError: it cannot be written, or exists; no part of it is left.
     """
+    from flax.traverse_util import flatten_dict
+    from safetensors.numpy import save
+
     contents = {
         WEIGHTS: save(flatten_dict(halved(variables), sep="/")),
         CONFIG: config.to_json().encode(),
@@ -89,41 +108,106 @@ def halved(variables: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         CheckpointError: a weight is not finite in it.
     """
+    import numpy as np
+    from flax.traverse_util import flatten_dict, unflatten_dict
+
     arrays = {}
     for name, one in flatten_dict(dict(variables), sep="/").items():
         with np.errstate(over="ignore"):
-            arrays[name] = np.asarray(one, order="C").astype(_HALF)
+            arrays[name] = np.asarray(one, order="C").astype(np.float16)
         if not np.isfinite(arrays[name]).all():
             raise CheckpointError(f"{name}: has a weight that is not finite in half precision; train a new run")
     halves: dict[str, Any] = unflatten_dict(arrays, sep="/")
     return halves
 
 
-def read_weights(folder: Path) -> Weights:
-    """Read what `write_weights` wrote, and check each file.
+def read_description(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the fields of the configuration and of the card of weights, and check them, without JAX and kernels.
 
     Raises:
-        CheckpointError: a file is missing or damaged, or the arrays are not those of the configuration's network.
+        CheckpointError: a file is missing or damaged.
     """
-    hashes = _parsed(folder, MANIFEST, _read(folder, MANIFEST, LIMIT), sealed=True)
-    card = _parsed(folder, CARD, _checked(folder, CARD, hashes, LIMIT))
-    settings = _checked(folder, CONFIG, hashes, LIMIT)
+    hashes = _hashes(folder)
     try:
-        check_settings(parse_object(settings))
-        config = TrainConfig.from_json(settings.decode())
-        expected = array_shapes(config)
+        place, card = CARD, parse_object(_checked(folder, CARD, hashes, LIMIT))
+        for name, check in _NEEDED.items():
+            if name not in card:
+                raise FieldError(f"{name} is missing")
+            check(name, card[name])
+        place, settings = CONFIG, parse_object(_checked(folder, CONFIG, hashes, LIMIT))
+        check_settings(settings)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / place}: damaged ({error}); {_remedy(folder)}") from error
+    return settings, card
+
+
+def read_config(folder: Path) -> "tuple[TrainConfig, dict[str, Any]]":
+    """Read the configuration and the card of weights.
+
+    Raises:
+        CheckpointError: a file is missing or damaged.
+    """
+    from model.config import TrainConfig  # which imports kernels, as the next one does
+    from model.specs import network_spec
+
+    settings, card = read_description(folder)
+    try:
+        config = TrainConfig.from_json(json.dumps(settings))
+        network_spec(config.network)
     except ValueError as error:
         raise CheckpointError(f"{folder / CONFIG}: damaged ({error}); {_remedy(folder)}") from error
+    return config, card
+
+
+def read_weights(folder: Path, config: "TrainConfig") -> Weights:
+    """Read the weights of the network of a configuration.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or the arrays are not those of the network.
+    """
+    import numpy as np
+    from flax.traverse_util import unflatten_dict
+    from safetensors.numpy import load
+
+    from model.networks import array_shapes
+
+    expected, hashes = array_shapes(config), _hashes(folder)
     limit = (1 << 20) + 2 * sum(int(np.prod(shape)) for shape in expected.values())
     content = _checked(folder, WEIGHTS, hashes, limit)
     try:
         arrays = load(content)
     except Exception as error:  # of many kinds: whatever the header says
         raise CheckpointError(f"{folder / WEIGHTS}: damaged (no safetensors file); {_remedy(folder)}") from error
-    if {name: (one.shape, one.dtype) for name, one in arrays.items()} != {n: (s, _HALF) for n, s in expected.items()}:
+    found = {name: one.shape for name, one in arrays.items() if one.dtype == np.float16}
+    if found != expected or len(arrays) > len(found):
         raise CheckpointError(f"{folder / WEIGHTS}: its arrays are not those of {config.network}; {_remedy(folder)}")
     variables = unflatten_dict({name: one.astype(np.float32) for name, one in arrays.items()}, sep="/")
-    return Weights(config, card, {"batch_stats": {}, **variables})
+    return Weights(hashes[WEIGHTS], {"batch_stats": {}, **variables})
+
+
+def run_card_of(card: Mapping[str, Any]) -> RunCard:
+    """What `run.json` would say of the run that trained the weights with this card; its shards are not known."""
+    training = card["training"]
+    return RunCard(
+        "", "", training["shards_checksum"], False, training["versions"], finished=True, splits=training["splits"]
+    )
+
+
+def calibration_of(card: Mapping[str, Any], checkpoint: str, sha256: str) -> Calibration:
+    """The temperature of the weights with this card and SHA-256."""
+    return Calibration(**card["calibration"], checkpoint=checkpoint, arrays_sha256=sha256)
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    """The manifest, whose own checksum is right."""
+    try:
+        hashes, is_whole = unseal(_read(folder, MANIFEST, LIMIT).decode())
+        if not is_whole:
+            raise ValueError("it does not match its checksum")
+        _HASHES("", hashes)
+    except ValueError as error:
+        raise CheckpointError(f"{folder / MANIFEST}: damaged ({error}); {_remedy(folder)}") from error
+    return hashes
 
 
 def _checked(folder: Path, name: str, hashes: Mapping[str, Any], limit: int) -> bytes:
@@ -132,19 +216,6 @@ def _checked(folder: Path, name: str, hashes: Mapping[str, Any], limit: int) -> 
     if hashlib.sha256(content).hexdigest() != hashes[name]:
         raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {_remedy(folder)}")
     return content
-
-
-def _parsed(folder: Path, name: str, content: bytes, *, sealed: bool = False) -> dict[str, Any]:
-    try:
-        if not sealed:
-            return parse_object(content)
-        fields, is_whole = unseal(content.decode())
-        if not is_whole:
-            raise ValueError("it does not match its checksum")
-        _HASHES("", fields)
-    except ValueError as error:
-        raise CheckpointError(f"{folder / name}: damaged ({error}); {_remedy(folder)}") from error
-    return fields
 
 
 def _read(folder: Path, name: str, limit: int) -> bytes:

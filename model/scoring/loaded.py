@@ -1,6 +1,6 @@
 """A run's best checkpoint and temperature, read once, so that everything is computed with the same weights."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from model.compute.steps import eval_step
 from model.networks import make_network
 from model.runs.calibration import Calibration, read_calibration
-from model.runs.checkpoint import Position, digest_of
+from model.runs.checkpoint import Position, checkpoint_name, digest_of
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
+from model.runs.weights import calibration_of, read_weights
 from pipeline.errors import CheckpointError
 
 
@@ -73,6 +74,10 @@ def load_best(run: Run, *, calibrated: bool = True) -> LoadedRun:
         CheckpointError: there is no checkpoint, or it or the temperature is damaged, or a weight is not finite.
         MismatchError: one of them is of another configuration or format.
     """
+    network = make_network(run.config.network, len(run.config.classes))
+    step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
+    if run.about is not None:
+        return _with_weights(run, run.about, step, calibrated=calibrated)
     folder, arrays_sha256, variables, position = _best_of(run)
     if (position.epoch, position.step) == (0, 0):
         raise CheckpointError(f"{run.folder}: not trained yet; resume it with `sketchpipe train --resume`")
@@ -83,10 +88,18 @@ def load_best(run: Run, *, calibrated: bool = True) -> LoadedRun:
                 f"{folder}: {name} is not finite, the training diverged; remove it to resume from the checkpoint "
                 "before it, if there is one, or train a new run with a lower learning rate"
             )
-    network = make_network(run.config.network, len(run.config.classes))
-    step = jax.jit(lambda variables, images: eval_step(variables, images, network=network))
     stored = read_calibration(run.folder) if calibrated else None
     return LoadedRun(run, folder.name, arrays_sha256, position, step, variables, stored)
+
+
+def _with_weights(run: Run, about: Mapping[str, Any], step: Callable[..., jax.Array], *, calibrated: bool) -> LoadedRun:
+    """Weights without their training, as they were at the end of it."""
+    weights, training = read_weights(run.folder, run.config), about["training"]
+    top1 = training["validation_top1"]
+    position = Position(training["epochs"], 0, 60 * training["minutes"], top1, top1)
+    name = checkpoint_name(position)
+    calibration = calibration_of(about, name, weights.sha256) if calibrated else None
+    return LoadedRun(run, name, weights.sha256, position, step, weights.variables, calibration)
 
 
 def _best_of(run: Run) -> tuple[Path, str, Any, Position]:

@@ -1,5 +1,6 @@
 """Predicts drawings: the probability of every class."""
 
+import json
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ import jax
 import numpy as np
 from numpy.typing import NDArray
 
-from model.runs.find import RUNS, is_run, newest_run
+from model.runs.find import RUNS, is_run, newest_run, with_built_in
 from model.runs.folder import Run, open_run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun, load_best
 from pipeline.arrays import UInt8Array
-from pipeline.drawings import Drawings
+from pipeline.drawings import Drawings, from_strokes
 from pipeline.errors import InputError
 from pipeline.rendering.render import render
+from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
 from pipeline.shards.read import open_split
 from pipeline.storage.local import local_path
 from pipeline.wording import counted
@@ -129,7 +131,8 @@ def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
     """Open a trained run, ready to predict drawings.
 
     Args:
-        run: a run's folder, or a folder of runs, of which the one that saved a checkpoint last is used.
+        run: a run's folder, or a folder of runs, of which the one that saved a checkpoint last is used, or
+            "sketchnet-345", which comes with sketchpipe.
         mirror: whether `predict` averages over each drawing and its mirror image: more accurate, twice as slow.
 
     Raises:
@@ -137,7 +140,7 @@ def load_run(run: str | Path = RUNS, *, mirror: bool = False) -> Predictor:
         CheckpointError: its files are damaged.
         MismatchError: it is of a format that this version does not read.
     """
-    folder = local_path(run)
+    folder = with_built_in(local_path(run))
     if not folder.is_dir():
         raise InputError(f"{folder}: {'is a file, not the folder of a run' if folder.exists() else 'no such folder'}")
     return Predictor(load_best(open_run(folder) if is_run(folder) else newest_run(folder)), mirror)
@@ -153,3 +156,10 @@ def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:
     split = open_split(folder, "test")
     run.check_splits(split.manifest, folder)
     return split.read_rows(np.array([random.Random(seed).randrange(len(split))]))
+
+
+def sample_drawing(seed: int | None) -> Drawings:
+    """A random synthetic drawing of the built-in sample; the same seed gives the same drawing."""
+    dice = random.Random(seed)
+    line = json.loads(sample_line(dice.choice(SAMPLE_WORDS), dice.randrange(1000)))
+    return from_strokes([line["drawing"]], [line["word"]])

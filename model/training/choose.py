@@ -13,6 +13,7 @@ from model.runs.card import CARD, Added, RunCard
 from model.runs.differences import differences, listed
 from model.runs.find import RUNS, find_runs, new_folder, open_runs
 from model.runs.folder import Run, is_free, open_run
+from model.runs.weights import has_weights
 from model.specs import DEFAULT_NETWORK
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError, UsageError
 from pipeline.shards.read import ShardSplit, open_split
@@ -106,8 +107,9 @@ def choose_run(
     if shards is None or (only_begun and folder is not None):
         return _choose_begun(folder, settings, shards)
     plan = plan_run(open_split(shards, "train"), settings)
-    if folder is not None and (folder / CARD).exists():
+    if folder is not None and ((folder / CARD).exists() or has_weights(folder)):
         run = open_run(folder)
+        run.refuse_weights()
         _refuse_other(run, differences(run, plan.config, plan.card), {*settings, "shards", "classes"}, _remedy(run))
         return Choice(run, shards, is_new=False)
     if folder is None and (unfinished := unfinished_run(plan)) is not None:
@@ -131,7 +133,7 @@ def found_run(plan: Plan, runs: Sequence[Run]) -> Run | None:
     Of several, a finished run comes first, then one that diverged, and of equal ones the one with the highest
     number.
     """
-    same = [run for run in reversed(runs) if not differences(run, plan.config, plan.card)]
+    same = [run for run in reversed(runs) if run.about is None and not differences(run, plan.config, plan.card)]
     # Of equal ones max returns the first, which has the highest number.
     return max(same, key=lambda run: (run.card.finished, run.card.diverged is not None), default=None)
 
@@ -170,6 +172,7 @@ def _choose_begun(folder: Path | None, settings: Mapping[str, Any], shards: Path
             "runs/: no unfinished run to resume; start one with `sketchpipe train --shards DIR`, or add epochs to a "
             "finished one with --run DIR --epochs TOTAL"
         )
+    run.refuse_weights()
     replaces = None
     stored = {**asdict(run.config), "epochs": run.epochs, "lr": run.lr}
     if "epochs" in settings and any(stored[name] != settings[name] for name in ("epochs", "lr") if name in settings):

@@ -73,9 +73,10 @@ def evaluate(
 def tell_temperature(loaded: "LoadedRun") -> None:
     """Print on stderr which temperature is used, or that the stored one is for another checkpoint and not used."""
     from model.runs.calibration import CALIBRATION
+    from model.runs.weights import CARD as WEIGHTS_CARD
     from pipeline.cli.options import say
 
-    path = loaded.run.folder / CALIBRATION
+    path = loaded.run.folder / (CALIBRATION if loaded.run.about is None else WEIGHTS_CARD)
     if loaded.fitted is not None:
         say(f"temperature {loaded.temperature:.4f} ({path})")
     elif loaded.calibration is not None:
@@ -94,7 +95,10 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     from model.scoring.loaded import load_best
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
+    from pipeline.errors import UsageError
 
+    if run.about is not None:
+        raise UsageError(f"{run.folder}: has a temperature already, which belongs to its weights; omit --calibrate")
     folder = own_shards(run, named)
     loaded = load_best(run, calibrated=False)  # so that a damaged one can be replaced
     with Bar() as bar:

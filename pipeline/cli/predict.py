@@ -54,6 +54,7 @@ def predict(
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
     from pipeline.cli.evaluate import tell_temperature
+    from pipeline.cli.options import say
     from pipeline.cli.prediction_pictures import choose_pictures, write_pictures
     from pipeline.cli.run_options import chosen_run
     from pipeline.errors import UsageError
@@ -65,16 +66,19 @@ def predict(
     if shards is not None and not random:
         raise UsageError("--shards goes with --random")
     shown = _labels_shown(top)
-    chosen = chosen_run(run)
+    chosen = chosen_run(run, or_built_in=True)
     pictures = choose_pictures(image, plot, random=random)
 
     import numpy as np
 
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.scoring.loaded import load_best
-    from model.scoring.predict import Predictor, random_drawing
+    from model.scoring.predict import Predictor, random_drawing, sample_drawing
 
-    if random:
+    if random and shards is None and chosen.about is not None:
+        say("no shards are named: drawing a synthetic doodle of the built-in sample; --shards names shards")
+        parts = iter([sample_drawing(seed)])
+    elif random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
     else:
         parts = _read(files or [])

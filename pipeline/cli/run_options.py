@@ -20,7 +20,12 @@ _SETTINGS = {
 }
 
 RunOption = Annotated[
-    Path | None, typer.Option("--run", help="Folder of the run; by default the run that saved a checkpoint last.")
+    Path | None,
+    typer.Option(
+        "--run",
+        help="Folder of the run, or sketchnet-345, which comes with sketchpipe; by default the run that saved a "
+        "checkpoint last.",
+    ),
 ]
 DeviceOption = Annotated[
     Device, typer.Option("--device", help="Device to compute on; auto takes GPUs if there are any.")
@@ -53,12 +58,19 @@ def listed(name: str, example: str = "") -> Any:
     return typer.Option(metavar="LIST", help=_SETTINGS[name].format(f", {example}" if example else ""))
 
 
-def chosen_run(folder: Path | None) -> "Run":
-    """Open the run in `folder`, or the run that saved a checkpoint last; what is known of that is printed on stderr."""
-    from model.runs.find import find_runs, is_run, newest_run
+def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
+    """Open the run that is named, or the run that saved a checkpoint last; what is known of that is printed on stderr.
+
+    Args:
+        named: the folder of a run, or the name of a network that comes with sketchpipe.
+        or_built_in: whether to take such a network where no run has been trained.
+    """
+    from model.runs.find import RUNS, built_in_runs, find_runs, is_run, newest_run, trained_runs, with_built_in
     from model.runs.folder import open_run
+    from pipeline.cli.options import say
     from pipeline.errors import InputError
 
+    folder = None if named is None else with_built_in(named)
     if folder is not None and not is_run(folder):
         if folder.is_file():
             raise InputError(f"{folder}: is a file, not the folder of a run; `sketchpipe runs` lists the runs")
@@ -66,6 +78,9 @@ def chosen_run(folder: Path | None) -> "Run":
             raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
     if folder is not None:
         return open_run(folder)
+    if or_built_in and not trained_runs() and (built_in := built_in_runs()):
+        say(f"{RUNS}/: no trained run here; predicting with {built_in[0].name}, which comes with sketchpipe")
+        return open_run(built_in[0])
     run = newest_run()
     _tell_newest(run.folder)
     return run

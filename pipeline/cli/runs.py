@@ -28,7 +28,7 @@ def runs(
     Example: sketchpipe runs runs/001-sketchnet runs/002-sketchnet --curves curves.png
     """
     from model.runs.comparison import differing
-    from model.runs.find import RUNS, find_runs, is_run, named_runs
+    from model.runs.find import RUNS, built_in_runs, find_runs, is_run, named_runs
     from model.runs.overview import summarize
     from pipeline.cli.comparing import draw_curves, tell_runs
     from pipeline.cli.options import few, say
@@ -36,7 +36,7 @@ def runs(
 
     if curves is not None:
         check_picture_path(curves, ".png")
-    listed, others = named_runs(folders) if folders else (find_runs(), [])
+    listed, others = named_runs(folders) if folders else ([*find_runs(), *built_in_runs()], [])
     found = [summarize(folder) for folder in listed]
     if not found:
         say(f"{RUNS}/: no runs here; train one with `sketchpipe train --shards DIR`")

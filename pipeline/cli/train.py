@@ -74,6 +74,7 @@ def train(
     keep_heap(device)  # before the imports below start threads
 
     from model.compute.devices import choose_devices, choose_precision
+    from model.runs.find import with_built_in
     from model.runs.folder import open_run
     from model.scoring.loaded import load_best
     from model.training.choose import choose_run, further
@@ -93,7 +94,7 @@ def train(
     named = resume and run is not None
     if precision is not None or not (shards is None or named):  # a run that is named or found has its own
         given["precision"] = choose_precision(precision or "auto", devices)
-    source = None if start is None else load_best(open_run(start), calibrated=False)
+    source = None if start is None else load_best(open_run(with_built_in(start)), calibrated=False)
     if source is not None:
         given["start"] = source.arrays_sha256
     choice = choose_run(shards, run, given, only_begun=resume)

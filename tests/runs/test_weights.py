@@ -1,5 +1,6 @@
 """A network's weights without its training: what was written is read back, and damage is named."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,15 +13,31 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from model.compute.steps import train_state_shapes
-from model.networks import make_config, make_network
-from model.runs.weights import CARD, MANIFEST, WEIGHTS, read_weights, write_weights
+from model.networks import make_config, make_network, parameter_table
+from model.runs.find import find_runs
+from model.runs.folder import open_run
+from model.runs.overview import summarize
+from model.runs.weights import CARD, MANIFEST, WEIGHTS, read_config, read_weights, write_weights
+from model.scoring.loaded import load_best
+from model.scoring.predict import Predictor
+from model.training.choose import choose_run
 from model.training.optimizer import make_tx
-from pipeline.errors import CheckpointError, OutputError
+from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError
 from pipeline.storage.sealed import seal
 from tests.runs.small_runs import assert_same
 
 CONFIG = make_config("sketch-classifier", ("ant", "bird", "cat"), drawings=10_000)
-TOLD = {"trained_on": "doodles", "test": {"top1": 0.5}}
+TOLD = {
+    "name": "small",
+    "training": {
+        "drawings": 800, "validation_drawings": 100, "splits": "0.8,0.1,0.1", "shards_checksum": "0" * 64,
+        "validation_top1": 0.5, "epochs": 3, "minutes": 0.2, "machine": "2 cores", "versions": {"sketchpipe": "0.1.0"},
+    },
+    "calibration": {
+        "temperature": 0.8, "shards_checksum": "0" * 64, "drawings": 100,
+        "nll_before": 1.2, "nll_after": 1.1, "ece_before": 0.1, "ece_after": 0.02,
+    },
+}  # fmt: skip
 
 
 @pytest.fixture
@@ -40,8 +57,8 @@ def folder(tmp_path: Path, variables: dict[str, Any]) -> Path:
 def test_weights_come_back_in_half_precision_with_configuration_and_card(
     folder: Path, variables: dict[str, Any]
 ) -> None:
-    found = read_weights(folder)
-    assert (found.config, found.card) == (CONFIG, TOLD)
+    assert read_config(folder) == (CONFIG, TOLD)
+    found = read_weights(folder, CONFIG)
     rounded = jax.tree.map(lambda one: one.astype(np.float16).astype(np.float32), variables)
     assert_same(found.variables, {"params": rounded, "batch_stats": {}})
     assert {one.dtype for one in load_file(folder / WEIGHTS).values()} == {np.dtype(np.float16)}
@@ -71,7 +88,7 @@ def test_a_bit_flipped_in_a_file_is_noticed(folder: Path, name: str) -> None:
         content[place] ^= 1
         (folder / name).write_bytes(content)
         with pytest.raises(CheckpointError, match=r"replace .* by a copy that is whole"):
-            read_weights(folder)
+            read_weights(folder, read_config(folder)[0])
         content[place] ^= 1
 
 
@@ -89,7 +106,7 @@ def test_a_bit_flipped_in_a_file_is_noticed(folder: Path, name: str) -> None:
 def test_a_file_that_is_none_is_named(folder: Path, name: str, spoil: Callable[[Path], Any]) -> None:
     spoil(folder / name)
     with pytest.raises(CheckpointError, match=name):
-        read_weights(folder)
+        read_weights(folder, read_config(folder)[0])
 
 
 def test_arrays_of_another_network_are_refused_though_the_seal_is_right(folder: Path) -> None:
@@ -101,4 +118,64 @@ def test_arrays_of_another_network_are_refused_though_the_seal_is_right(folder: 
     hashes[WEIGHTS] = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
     (folder / MANIFEST).write_text(seal(hashes))
     with pytest.raises(CheckpointError, match="its arrays are not those of sketch-classifier"):
-        read_weights(folder)
+        read_weights(folder, CONFIG)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda card: card.pop("training"), "training is missing"),
+        (lambda card: card["training"].update(epochs=0), r"training\.epochs: expected a whole number from 1"),
+        (
+            lambda card: card["calibration"].update(temperature=-1),
+            r"calibration\.temperature: expected a finite number",
+        ),
+    ],
+)
+def test_a_card_without_what_is_needed_is_refused(
+    tmp_path: Path, variables: dict[str, Any], change: Callable[[dict[str, Any]], Any], message: str
+) -> None:
+    card = copy.deepcopy(TOLD)
+    change(card)
+    write_weights(tmp_path / "small", CONFIG, card, {"params": variables})
+    with pytest.raises(CheckpointError, match=message):
+        read_config(tmp_path / "small")
+
+
+def test_weights_predict_as_the_run_that_trained_them_with_their_temperature(
+    folder: Path, variables: dict[str, Any]
+) -> None:
+    run = open_run(folder)
+    assert (run.config, run.about) == (CONFIG, TOLD)
+    loaded = load_best(run)
+    assert (loaded.temperature, loaded.checkpoint) == (0.8, "00003-0000000")
+    assert load_best(run, calibrated=False).temperature == 1
+    images = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), np.uint8)
+    rounded = {"params": jax.tree.map(lambda one: one.astype(np.float16).astype(np.float32), variables)}
+    logits = make_network("sketch-classifier", 3).apply(rounded, images, train=False)
+    np.testing.assert_allclose(Predictor(loaded).logits(images), logits, rtol=1e-4)
+
+
+def test_weights_are_not_trained_further_and_have_no_shards(folder: Path) -> None:
+    run = open_run(folder)
+    with pytest.raises(InputError, match="has weights, but no shards; name some by --shards"):
+        run.shards_folder()
+    with pytest.raises(MismatchError, match="cannot be resumed; train a new run that starts from them with --start"):
+        choose_run(None, folder, {"epochs": 9}, only_begun=True)
+    with pytest.raises(MismatchError, match="cannot be resumed"), run.locked():
+        pass
+    assert len(list(folder.iterdir())) == 4
+
+
+def test_weights_are_listed_with_what_their_card_says(folder: Path) -> None:
+    found = summarize(folder)
+    assert (found.state, found.note, found.epochs_done, found.best) == (
+        "weights",
+        "without their training",
+        3,
+        (0.5, 3),
+    )
+    assert found.parameters == parameter_table("sketch-classifier", 3)[1]
+    assert find_runs(folder.parent) == [folder]
+    (folder / CARD).write_text("{}")
+    assert summarize(folder).state == "damaged"
