@@ -61,6 +61,15 @@ def runs_table(runs: Sequence[RunSummary], differ: Mapping[str, Sequence[Any]] |
     )
 
 
+def built_in_line(run: RunSummary) -> str:
+    """What is said of a network that comes with sketchpipe."""
+    if run.state == "damaged":
+        return f"{run.folder}  built in, damaged: {run.note}"
+    network, classes = run.settings["network"], counted(len(run.settings["classes"]), "class", "classes")
+    size = "" if run.parameters is None else f"{run.parameters:,} parameters, "
+    return f"{run.folder}  built in, for --run: {network}, {classes}, {size}validation top-1 {percent(run.last_top1)}"
+
+
 def sweep_table(settings: Sequence[Setting], shown: Sequence[str]) -> list[str]:
     """Every run of a sweep; the best setting comes first and is marked."""
     marked = [

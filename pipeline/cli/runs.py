@@ -20,6 +20,7 @@ def runs(
 
     The list is sorted by the numbers of the runs, the highest last; runs without a number come after them. It includes
     damaged runs and runs of other formats, and shows lr, batch and whatever else differs between runs of one network.
+    Its last line is the network that comes with sketchpipe.
     Runs that are named are compared: their scores, and the settings in which they differ. Named files and folders
     without a run are passed over, so that runs/* can be given.
 
@@ -30,19 +31,23 @@ def runs(
     from model.runs.comparison import differing
     from model.runs.find import RUNS, built_in_runs, find_runs, is_run, named_runs
     from model.runs.overview import summarize
+    from model.runs.tables import built_in_line
     from pipeline.cli.comparing import draw_curves, tell_runs
-    from pipeline.cli.options import few, say
+    from pipeline.cli.options import few, say, show
     from pipeline.storage.outputs import check_picture_path
 
     if curves is not None:
         check_picture_path(curves, ".png")
-    listed, others = named_runs(folders) if folders else ([*find_runs(), *built_in_runs()], [])
+    listed, others = named_runs(folders) if folders else (find_runs(), [])
     found = [summarize(folder) for folder in listed]
+    built_in = [] if folders else [summarize(folder) for folder in built_in_runs()]
     if not found:
         say(f"{RUNS}/: no runs here; train one with `sketchpipe train --shards DIR`")
     compare = bool(folders) and len(found) > 1 and any(map(is_run, folders or ()))
     if found or as_json:
-        tell_runs(found, compare=compare, as_json=as_json)
+        tell_runs([*found, *built_in] if as_json else found, compare=compare, as_json=as_json)
+    if not as_json:
+        show(*map(built_in_line, built_in))
     if others:
         say(f"passed over, because no run is there: {few(list(map(str, others)))}")
     if curves is not None and found:

@@ -228,7 +228,7 @@ def test_a_plot_that_cannot_be_written_is_said_before_anything_is_named(
     assert message in ran.stderr.splitlines()[-1]
 
 
-@pytest.mark.parametrize("arguments", [["evaluate"], ["predict", "--random"], ["predict", "--random", "--run", "none"]])
+@pytest.mark.parametrize("arguments", [["evaluate"], ["predict", "--random", "--run", "none"]])
 def test_a_run_that_is_missing_is_reported_before_jax_is_imported(tmp_path: Path, arguments: list[str]) -> None:
     environment = {**os.environ, "PYTHONPROFILEIMPORTTIME": "1"}
     ran = subprocess.run(

@@ -79,7 +79,9 @@ def test_the_network_that_comes_with_sketchpipe_predicts_where_there_is_no_run(t
 
 def test_it_is_named_by_run_and_listed_last(tmp_path: Path) -> None:
     listed = sketchpipe("runs", cwd=tmp_path)
-    assert listed.stdout.splitlines()[-1].startswith("sketchnet-345 ")
+    assert listed.stdout.startswith("sketchnet-345  built in, for --run: sketchnet, 345 classes, 595,881 parameters, ")
+    told = json.loads(sketchpipe("runs", "--json", cwd=tmp_path).stdout)
+    assert [(one["run"], one["state"]) for one in told["runs"]] == [("sketchnet-345", "weights")]
     refused = sketchpipe("evaluate", "--run", "sketchnet-345", cwd=tmp_path)
     assert (refused.returncode, "name some by --shards" in refused.stderr) == (3, True)
     (tmp_path / "sketchnet-345").mkdir()  # a path that exists comes first
