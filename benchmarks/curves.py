@@ -98,7 +98,7 @@ def part_shards(work: Path, part: int) -> str:
     if part == 1:
         return "shards"
     name = f"shards-1-{part}"
-    if not (work / name).exists():
+    if not (work / name / "manifest.json").exists():
         write_part(work / "shards", work / f"part-1-{part}.ndjson", part)
         sketchpipe(work, "shards", f"part-1-{part}.ndjson", "--to", name)
         (work / f"part-1-{part}.ndjson").unlink()

@@ -15,7 +15,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from model.compute.devices import choose_devices
-from model.runs.folder import open_run
+from model.runs.find import with_built_in
+from model.runs.opening import open_run
 from model.scoring.evaluate import labels_in
 from model.scoring.loaded import load_best
 from model.scoring.metrics import mean_log_probabilities
@@ -39,9 +40,9 @@ def main() -> None:
     parser.add_argument("--mirror", action="store_true", help="mean with the probabilities of the mirrored strokes")
     options = parser.parse_args()
     choose_devices("auto")
-    run = open_run(options.run)
+    run = open_run(with_built_in(options.run))
     predictor = Predictor(load_best(run), mirror=options.mirror)
-    split = open_split(options.shards or Path(run.card.shards_path), options.split)
+    split = open_split(options.shards or run.shards_folder(), options.split)
     print(f"{split.folder} {split.name}: {len(split):,} drawings, standard error {50 / len(split) ** 0.5:.1f} points")
     print("| points | top-1 | mean over classes |\n|---|---|---|")
     for share, (top1, mean) in zip(SHARES, early_accuracy(predictor, split), strict=True):

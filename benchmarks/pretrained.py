@@ -28,7 +28,7 @@ from machine import machine, say
 from training import positive
 
 from model.compute.devices import choose_devices
-from model.runs.folder import Run, open_run
+from model.runs.opening import open_run
 from model.runs.weights import halved, write_weights
 from model.scoring.calibrate import fit_calibration
 from model.scoring.evaluate import evaluate_run
@@ -51,6 +51,8 @@ def main() -> None:
     parser.add_argument("--to", type=Path, default=PRETRAINED, help="%(default)s")
     parser.add_argument("--epochs", type=positive, default=EPOCHS, help="%(default)s; fewer for a trial")
     options = parser.parse_args()
+    if options.to.exists():
+        parser.error(f"--to {options.to}: exists; name a folder that does not")
     work = options.work.resolve() / SET
     build_shards(SETS[SET], options.quickdraw.resolve(), work)
     command = ["train", "--shards", "shards", "--run", f"runs/{NAME}", "--network", OURS, *RECIPE]
@@ -81,16 +83,17 @@ def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
     """What the weights were trained on, how, and how they score on the test split."""
     shards = work / "shards"
     scores = evaluate_run(loaded, shards, "test").as_dict()
+    validation_top1 = evaluate_run(loaded, shards, "validation").as_dict()["top1"]
     recognized = evaluate_run(loaded, work / "recognized", "test").as_dict()
     early = early_accuracy(Predictor(loaded), open_split(shards, "test"))
     calibration = dataclasses.asdict(fit_calibration(loaded, shards))
     for name in ("checkpoint", "arrays_sha256"):  # of the run, whose weights are not rounded
         del calibration[name]
-    by_class = {word: one["top1"] for word, one in scores["classes"].items()}
+    by_class = {word: one["top1"] for word, one in scores["classes"].items() if one["drawings"]}
     return {
         "name": NAME,
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "training": trained(loaded.run, shards),
+        "training": {**trained(loaded, shards), "validation_top1": round(validation_top1, 4)},
         "attribution": ATTRIBUTION,
         "precision": "float16",
         "evened": EVENED,
@@ -102,23 +105,23 @@ def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
             "recognized_top1": round(recognized["top1"], 4),
         },
         "test_early": {f"{share:.2f}": round(top1, 4) for share, (top1, _) in zip(SHARES, early, strict=True)},
-        "test_by_class": {word: round(top1, 3) for word, top1 in sorted(by_class.items(), key=lambda one: one[1])},
+        "test_by_class": {word: round(by_class[word], 3) for word in sorted(by_class, key=by_class.__getitem__)},
         "not_for": "Drawings of other things than these classes: it names one of them all the same. Photographs, "
         "writing, and any judgement about the person who draws.",
     }
 
 
-def trained(run: Run, shards: Path) -> dict[str, Any]:
+def trained(loaded: LoadedRun, shards: Path) -> dict[str, Any]:
     """How the run was trained, and on what."""
-    manifest, last = read_manifest(shards), run.metrics()[-1]
+    manifest, run = read_manifest(shards), loaded.run
     return {
         "drawings": manifest.rows("train"),
         "validation_drawings": manifest.rows("validation"),
         "splits": manifest.options["splits"],
         "shards_checksum": manifest.checksum,
-        "validation_top1": last["validation_top1"],
-        "epochs": run.epochs,
-        "minutes": round(last["seconds"] / 60, 1),
+        "synthetic": manifest.synthetic,
+        "epochs": loaded.position.epoch,
+        "minutes": round(loaded.position.seconds / 60, 1),
         "machine": machine(()),
         "versions": run.card.versions,
     }

@@ -32,6 +32,7 @@ from model.compute.feed import Feed
 from model.compute.kernels import compile_step, kernels_for, prepare, training_devices, training_network
 from model.compute.steps import compile_steps, create_train_state
 from model.config import TrainConfig
+from model.kernels.choice import LAX
 from model.networks import make_config, make_network
 from model.runs.checkpoint import Position
 from model.training.meter import Meter
@@ -98,7 +99,8 @@ class Training:
 
     def compile(self, arrays: list[jax.Array]) -> None:
         """Compile the train step, as `sketchpipe train` does."""
-        compile_step(self.kernels, self.compiled.train_steps, self.state, *((array,) for array in arrays))
+        if self.kernels != LAX:
+            compile_step(self.compiled.train_steps, self.state, *((array,) for array in arrays))
 
     def step(self, arrays: list[jax.Array]) -> None:
         """Start one step while the step before runs, as in the loop."""

@@ -103,7 +103,7 @@ def run_line(folder: Path) -> str:
 def change_card(folder: Path, **changes: Any) -> None:
     """Let a run's `run.json` say something else, and prove it."""
     from model.runs.card import write_card
-    from model.runs.folder import open_run
+    from model.runs.opening import open_run
 
     run = open_run(folder)
     write_card(folder, replace(run.card, **changes), run.config)

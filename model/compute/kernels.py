@@ -59,19 +59,17 @@ def prepare(kernels: str, network: str) -> None:
         begin_compiling(KERNELS_OF[network])
 
 
-def compile_step(kernels: str, steps: Any, *arguments: Any) -> None:
-    """Compile a train step with XLA while the processes that `prepare` began compile our own kernels.
+def compile_step(steps: Any, *arguments: Any) -> None:
+    """Compile a train step with XLA while the processes that `prepare` began compile our own kernels, which it calls.
 
     Args:
-        kernels: those that the step calls; with XLA's nothing is done.
         steps: what `jax.jit` returned; calling it with such arguments compiles nothing afterwards.
         arguments: the arguments of the step, which are not used up.
     """
-    if kernels != LAX:
-        from model.compute.native.calls import only_compiling
+    from model.compute.native.calls import only_compiling
 
-        with only_compiling():
-            steps.lower(*arguments).compile()
+    with only_compiling():
+        steps.lower(*arguments).compile()
 
 
 def training_network(config: TrainConfig, kernels: str) -> Callable[[str | None], nn.Module]:

@@ -103,5 +103,6 @@ def _notes(loaded: LoadedRun, manifest: Manifest, split: str, trained_on: str | 
             "calibration error says little about new drawings; use the one of the test split."
         )
     if not is_own:
-        notes.append(f"These are not the shards that the run was trained on, {loaded.run.card.shards}.")
+        named = f", {loaded.run.card.shards}" if loaded.run.card.shards else ""
+        notes.append(f"These are not the shards that the run was trained on{named}.")
     return tuple(notes)

@@ -114,7 +114,8 @@ def differing(runs: Sequence[RunSummary]) -> dict[str, list[Any]]:
         names_of = [run.shards for run in runs]
         same = len(set(names_of)) < len(checksums)
         found["shards"] = [
-            f"{run.shards} ({run.shards_checksum[:8]})" if same and run.shards_checksum else run.shards for run in runs
+            f"{run.shards} ({run.shards_checksum[:8]})" if same and run.shards and run.shards_checksum else run.shards
+            for run in runs
         ]
     elif "shards" in found:  # the same shards under two names
         del found["shards"]

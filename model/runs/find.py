@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model.runs.card import CARD, CONFIG
 from model.runs.checkpoint import last_checkpoint
-from model.runs.folder import UNTRAINED, Run, is_free, open_run
+from model.runs.folder import UNTRAINED, Run
+from model.runs.opening import is_free, open_run
 from model.runs.weights import BUILT_IN, has_weights
 from pipeline.errors import InputError, MismatchError, SketchpipeError
 
@@ -95,7 +96,9 @@ def open_runs(folders: Iterable[Path], errors: list[str] | None = None) -> Itera
             if errors is None:
                 raise
             if not is_free(folder):
-                errors.append(str(error) if (folder / CARD).exists() else f"{folder}: {CARD} is missing")
+                errors.append(
+                    str(error) if (folder / CARD).exists() or has_weights(folder) else f"{folder}: {CARD} is missing"
+                )
 
 
 def newest_run(folder: Path = RUNS) -> Run:
@@ -109,7 +112,8 @@ def newest_run(folder: Path = RUNS) -> Run:
     trained = trained_runs(folder)
     if not trained:
         raise InputError(
-            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name it with --run"
+            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name one with --run, "
+            "such as sketchnet-345, which comes with sketchpipe"
         )
     return next(open_runs(trained), None) or open_run(trained[0])  # which raises MismatchError
 

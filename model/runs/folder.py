@@ -11,6 +11,7 @@ lock             locked by the process that trains the run
 
 import contextlib
 import os
+import shlex
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -31,10 +32,10 @@ from model.runs.checkpoint import (
 )
 from model.runs.differences import listed, other_settings
 from model.runs.log import append_metrics, read_log
-from model.runs.weights import has_weights, read_config, run_card_of
+from model.runs.weights import name_of
 from pipeline.errors import InputError, LockedError, MismatchError, OutputError, SketchpipeError
 from pipeline.shards.manifest import Manifest, read_manifest
-from pipeline.storage.files import partial_path, write_atomically, writing
+from pipeline.storage.files import write_atomically, writing
 from pipeline.storage.locks import locked_file
 from pipeline.storage.reading import UnfitFileError, refuse_unfit_entries
 
@@ -44,7 +45,6 @@ if TYPE_CHECKING:  # they import JAX and kernels, which finding runs must not
 
 METRICS, LOCK = "metrics.jsonl", "lock"
 UNTRAINED = "00000-0000000"  # the checkpoint that a run with --start begins with
-_MADE_FIRST = {LOCK, CHECKPOINTS, CONFIG, *(partial_path(Path(name)).name for name in (CONFIG, CARD))}
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Run:
         if self.about is not None:
             raise MismatchError(
                 f"{self.folder}: weights without their training, which cannot be resumed; train a new run that starts "
-                f"from them with --start {self.folder}"
+                f"from them with --start {shlex.quote(name_of(self.folder))}"
             )
 
     def without_unbegun(self) -> "Run":
@@ -321,31 +321,3 @@ class Run:
         """The lines of `metrics.jsonl` that can be read."""
         path = self.folder / METRICS
         return read_log(path)[0] if path.exists() else []
-
-
-def open_run(folder: Path) -> Run:
-    """Open the run in a folder, or weights without their training.
-
-    Raises:
-        InputError: there is no run in it.
-        CheckpointError: its files are damaged.
-        MismatchError: it is of a format that this version does not read.
-    """
-    if has_weights(folder):
-        config, about = read_config(folder)
-        return Run(folder, config, run_card_of(about), about)
-    if not (folder / CARD).exists():
-        raise InputError(f"{folder}: no run here; train one with `sketchpipe train`")
-    card, config = read_card(folder)
-    return Run(folder, config, card)
-
-
-def is_free(folder: Path) -> bool:
-    """Whether a run can be made in a folder: it does not exist, is empty, or has only what `create` writes first."""
-    if not folder.exists():
-        return True
-    if not folder.is_dir():
-        return False
-    names = {entry.name for entry in folder.iterdir()}
-    begun = LOCK in names and names <= _MADE_FIRST and not any((folder / CHECKPOINTS).glob("*"))
-    return not names or begun

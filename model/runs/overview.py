@@ -15,7 +15,7 @@ from typing import Any
 from model.runs.card import CARD, CONFIG, Added, added_of, other_format, read_stored, stretches
 from model.runs.folder import LOCK, METRICS
 from model.runs.log import read_log
-from model.runs.weights import BUILT_IN, WEIGHTS, has_weights, read_description
+from model.runs.weights import BUILT_IN, WEIGHTS, has_weights, name_of, read_description
 from pipeline.errors import SketchpipeError
 from pipeline.storage.locks import holder_of
 from pipeline.storage.reading import UnfitFileError, open_regular
@@ -150,8 +150,10 @@ def _weights_summary(folder: Path) -> RunSummary:
         "seconds": 60 * training["minutes"],
     }
     if folder.parent == BUILT_IN:
-        folder, note = Path(folder.name), "come with sketchpipe"
-    return RunSummary(folder, "weights", note, settings, None, training["shards_checksum"], [epoch], parameters)
+        note = "come with sketchpipe"
+    return RunSummary(
+        Path(name_of(folder)), "weights", note, settings, None, training["shards_checksum"], [epoch], parameters
+    )
 
 
 def number(fields: Mapping[str, Any], name: str) -> float | None:

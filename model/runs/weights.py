@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model.runs.calibration import FITTED, Calibration
+from model.runs.card import CARD as RUN_CARD
 from model.runs.card import CONFIG, LIMIT, MOST_EPOCHS, RunCard, check_settings
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.storage.fields import SHA256, FieldError, real, record, text, values, whole
+from pipeline.storage.fields import FLAG, SHA256, FieldError, real, record, text, values, whole
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.reading import read_limited
 from pipeline.storage.sealed import parse_object, seal, unseal
@@ -35,6 +36,7 @@ _NEEDED = {  # fields of a card; the others are for people
             **dict.fromkeys(("drawings", "validation_drawings"), whole()),
             "splits": text(100),
             "shards_checksum": text(64),
+            "synthetic": FLAG,
             "validation_top1": real(0, 1),
             "epochs": whole(1, MOST_EPOCHS),
             "minutes": real(0),
@@ -60,8 +62,17 @@ class Weights:
 
 
 def has_weights(folder: Path) -> bool:
-    """Whether a folder is one that `write_weights` wrote."""
-    return (folder / WEIGHTS).exists() and (folder / MANIFEST).exists()
+    """Whether a folder is one that `write_weights` wrote, of whose files one may be missing, and no run."""
+    try:
+        names = {entry.name for entry in folder.iterdir()}
+    except OSError:
+        return False
+    return RUN_CARD not in names and len(names & {WEIGHTS, CARD, MANIFEST}) > 1
+
+
+def name_of(folder: Path) -> str:
+    """What `--run` takes for weights in a folder: the name of a network that comes with sketchpipe, else the folder."""
+    return folder.name if folder.parent == BUILT_IN else str(folder)
 
 
 def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], variables: Mapping[str, Any]) -> None:
@@ -75,8 +86,12 @@ def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], 
 
     Raises:
         CheckpointError: a weight is not finite in float16.
+        ValueError: the card lacks what `read_description` needs.
         OutputError: it cannot be written, or exists; no part of it is left.
     """
+    _check_card(card)
+    if folder.exists():
+        raise OutputError(f"{folder}: exists already; choose a folder that does not")
     from flax.traverse_util import flatten_dict
     from safetensors.numpy import save
 
@@ -98,7 +113,7 @@ def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], 
     except OSError as error:
         shutil.rmtree(temporary, ignore_errors=True)
         raise OutputError(
-            f"{folder}: the weights cannot be written ({error.strerror or error}); choose a folder that does not exist"
+            f"{folder}: the weights cannot be written ({error.strerror or error}); make room, or choose another folder"
         ) from error
 
 
@@ -130,10 +145,7 @@ def read_description(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     hashes = _hashes(folder)
     try:
         place, card = CARD, parse_object(_checked(folder, CARD, hashes, LIMIT))
-        for name, check in _NEEDED.items():
-            if name not in card:
-                raise FieldError(f"{name} is missing")
-            check(name, card[name])
+        _check_card(card)
         place, settings = CONFIG, parse_object(_checked(folder, CONFIG, hashes, LIMIT))
         check_settings(settings)
     except ValueError as error:
@@ -185,12 +197,20 @@ def read_weights(folder: Path, config: "TrainConfig") -> Weights:
     return Weights(hashes[WEIGHTS], {"batch_stats": {}, **variables})
 
 
+def _check_card(card: Mapping[str, Any]) -> None:
+    for name, check in _NEEDED.items():
+        if name not in card:
+            raise FieldError(f"{name} is missing")
+        check(name, card[name])
+
+
 def run_card_of(card: Mapping[str, Any]) -> RunCard:
     """What `run.json` would say of the run that trained the weights with this card; its shards are not known."""
     training = card["training"]
     return RunCard(
-        "", "", training["shards_checksum"], False, training["versions"], finished=True, splits=training["splits"]
-    )
+        "", "", training["shards_checksum"], training["synthetic"], training["versions"], finished=True,
+        splits=training["splits"],
+    )  # fmt: skip
 
 
 def calibration_of(card: Mapping[str, Any], checkpoint: str, sha256: str) -> Calibration:
@@ -227,4 +247,4 @@ def _read(folder: Path, name: str, limit: int) -> bytes:
 
 
 def _remedy(folder: Path) -> str:
-    return f"replace {folder} by a copy that is whole"
+    return "install sketchpipe again" if folder.parent == BUILT_IN else f"replace {folder} by a copy that is whole"

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.runs.find import RUNS, is_run, newest_run, with_built_in
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.scoring.evaluate import EVAL_BATCH
 from model.scoring.loaded import LoadedRun, load_best
 from pipeline.arrays import UInt8Array
@@ -158,8 +159,15 @@ def random_drawing(run: Run, folder: Path, seed: int | None) -> Drawings:
     return split.read_rows(np.array([random.Random(seed).randrange(len(split))]))
 
 
-def sample_drawing(seed: int | None) -> Drawings:
-    """A random synthetic drawing of the built-in sample; the same seed gives the same drawing."""
+def sample_drawing(run: Run, seed: int | None) -> Drawings:
+    """A random synthetic drawing of the built-in sample, of a class of the run; the same seed gives the same drawing.
+
+    Raises:
+        InputError: the sample has none of the run's classes.
+    """
+    known = [word for word in SAMPLE_WORDS if word in run.config.classes]
+    if not known:
+        raise InputError(f"{run.folder}: the built-in sample has none of its classes; name shards by --shards")
     dice = random.Random(seed)
-    line = json.loads(sample_line(dice.choice(SAMPLE_WORDS), dice.randrange(1000)))
+    line = json.loads(sample_line(dice.choice(known), dice.randrange(1000)))
     return from_strokes([line["drawing"]], [line["word"]])

@@ -12,7 +12,8 @@ from model.networks import make_config
 from model.runs.card import CARD, Added, RunCard
 from model.runs.differences import differences, listed
 from model.runs.find import RUNS, find_runs, new_folder, open_runs
-from model.runs.folder import Run, is_free, open_run
+from model.runs.folder import Run
+from model.runs.opening import is_free, open_run
 from model.runs.weights import has_weights
 from model.specs import DEFAULT_NETWORK
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError, UsageError

@@ -13,7 +13,7 @@ from model.compute.devices import devices_for
 from model.compute.steps import check_batch
 from model.runs.comparison import Setting
 from model.runs.find import find_runs, open_runs
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.runs.overview import summarize
 from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import load_best

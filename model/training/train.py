@@ -163,16 +163,19 @@ class Trainer:
         return state, position
 
     def _compile(self, state: TrainState) -> None:
-        """Compile all that the first train step does not, because signals wait for compilations once it is done."""
+        """Compile what the first train step would not, because signals wait for compilations once that step is done."""
         self._score(state, limit=1)
         self._learning_rate(0)
-        config, render = self.run.config, self.run.config.render_config()
-        images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
-        batch = self._put(images, np.zeros(config.batch, np.int32))
-        compile_step(self.kernels, self.steps.train_steps, state, *((array,) for array in batch))
+        if self.kernels != LAX:
+            compile_step(self.steps.train_steps, state, *self._empty_batch())
         if len(self.loader) % self.steps.fused:  # the last batches of an epoch, which are trained on one by one
             copy = self.steps.put_state(self.steps.get_state(state))  # its buffers are donated
-            self.steps.train_steps(copy, *((array,) for array in batch))
+            self.steps.train_steps(copy, *self._empty_batch())
+
+    def _empty_batch(self) -> list[tuple[jax.Array]]:
+        config, render = self.run.config, self.run.config.render_config()
+        images = np.zeros((config.batch, render.size, render.size, render.channels), np.uint8)
+        return [(array,) for array in self._put(images, np.zeros(config.batch, np.int32))]
 
     def _train_epoch(self, state: TrainState, position: Position, stopped: StopSignals) -> tuple[TrainState, Position]:
         feed = Feed(self.loader, self._put, self.steps.fused)

@@ -43,11 +43,14 @@ def evaluate(
     """
     from pipeline.cli.options import show, show_json
     from pipeline.cli.progress import Bar
+    from pipeline.errors import UsageError
     from pipeline.storage.outputs import check_output_path
 
     if report is not None:
         check_output_path(report, ("", ".html", ".htm"), "report")
     chosen = chosen_run(run)
+    if calibrate and chosen.about is not None:
+        raise UsageError(f"{chosen.folder}: has a temperature already, which belongs to its weights; omit --calibrate")
     folder = shards or chosen.shards_folder()
 
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
@@ -95,10 +98,7 @@ def _calibrated(run: "Run", named: Path) -> "LoadedRun":
     from model.scoring.loaded import load_best
     from pipeline.cli.options import say
     from pipeline.cli.progress import Bar
-    from pipeline.errors import UsageError
 
-    if run.about is not None:
-        raise UsageError(f"{run.folder}: has a temperature already, which belongs to its weights; omit --calibrate")
     folder = own_shards(run, named)
     loaded = load_best(run, calibrated=False)  # so that a damaged one can be replaced
     with Bar() as bar:

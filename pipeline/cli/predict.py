@@ -51,6 +51,9 @@ def predict(
     predict wrote are ever replaced. A line that cannot be used is reported and skipped; of more than ten lines the rest
     is counted.
 
+    Where no run has been trained, sketchnet-345 predicts, which comes with sketchpipe. It has no shards: --random
+    without --shards takes a synthetic doodle of the built-in sample.
+
     Example: sketchpipe predict --random --seed 7 --plot plot.png
     """
     from pipeline.cli.evaluate import tell_temperature
@@ -77,7 +80,7 @@ def predict(
 
     if random and shards is None and chosen.about is not None:
         say("no shards are named: drawing a synthetic doodle of the built-in sample; --shards names shards")
-        parts = iter([sample_drawing(seed)])
+        parts = iter([sample_drawing(chosen, seed)])
     elif random:
         parts = iter([random_drawing(chosen, shards or chosen.shards_folder(), seed)])
     else:

@@ -66,7 +66,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
         or_built_in: whether to take such a network where no run has been trained.
     """
     from model.runs.find import RUNS, built_in_runs, find_runs, is_run, newest_run, trained_runs, with_built_in
-    from model.runs.folder import open_run
+    from model.runs.opening import open_run
     from pipeline.cli.options import say
     from pipeline.errors import InputError
 
@@ -74,7 +74,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
     if folder is not None and not is_run(folder):
         if folder.is_file():
             raise InputError(f"{folder}: is a file, not the folder of a run; `sketchpipe runs` lists the runs")
-        if found := find_runs(folder, numbered=True):
+        if found := find_runs(folder, numbered=True) or find_runs(folder):
             raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
     if folder is not None:
         return open_run(folder)

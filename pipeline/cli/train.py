@@ -26,7 +26,10 @@ def train(
     recipe: RecipeOption = None,
     start: Annotated[
         Path | None,
-        typer.Option(help="Run to take the initial weights from; the last layer only if the classes are the same."),
+        typer.Option(
+            help="Run to take the initial weights from, or sketchnet-345, which comes with sketchpipe; the last layer only "
+            "if the classes are the same."
+        ),
     ] = None,
     epochs: Annotated[int | None, setting("epochs")] = None,
     batch: Annotated[int | None, setting("batch")] = None,
@@ -75,7 +78,7 @@ def train(
 
     from model.compute.devices import choose_devices, choose_precision
     from model.runs.find import with_built_in
-    from model.runs.folder import open_run
+    from model.runs.opening import open_run
     from model.scoring.loaded import load_best
     from model.training.choose import choose_run, further
     from pipeline.cli.options import say

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 from model.compute.kernels import kernels_to_resume, record_of
 from model.compute.steps import TrainState
 from model.kernels.choice import LAX, OWN, kernels_here
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.runs.state import load_checkpoint
 from tests.small import SMALL, beside_shards, change_card, command, in_process, sample_shards, sketchpipe, trained
 

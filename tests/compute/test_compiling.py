@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from model.compute.kernels import kernels_for, training_devices
+from model.compute.kernels import compile_step, kernels_for, training_devices
 from model.compute.native import calls, compiled
 from model.compute.native.compiled import begin_compiling, compiled_operation
 from model.compute.native.functions import Source, activate_and_pool, convolve, convolve_rows, first_layer, join
@@ -110,17 +110,76 @@ def test_a_step_is_compiled_before_its_kernels_are(monkeypatch: pytest.MonkeyPat
     for name in ("_called", "_in_table"):
         monkeypatch.setattr(calls, name, set())
     monkeypatch.setattr(calls, "compiled_operation", compiled_now)
-    source = Source(ones(3, 6, 6, WIDTH), ones(WIDTH), -ones(WIDTH))
+    source = Source(ones(3, 6, 6, WIDTH), ones(WIDTH), ones(WIDTH))
     step = jax.jit(activate_and_pool)
     with calls.only_compiling():
         step.lower(source).compile()
         assert not awaited
     assert awaited == [Kernel.JOIN_FORWARD]
-    np.testing.assert_array_equal(step(source), np.zeros((3, 3, 3, WIDTH), np.float32))
+    np.testing.assert_array_equal(step(source), np.full((3, 3, 3, WIDTH), 2, np.float32))
     jax.jit(lambda x: join(source, x, pooled=False))(source)  # outside, kernels are awaited as the step is traced
     assert awaited == [Kernel.JOIN_FORWARD]
     jax.jit(lambda x: convolve(x, ones(1, 1, WIDTH, WIDTH)))(source)
     assert awaited == [Kernel.JOIN_FORWARD, Kernel.POINTWISE_FORWARD]
+
+
+@needs_kernels
+def test_a_compiled_step_compiles_nothing_when_it_is_run() -> None:
+    traced = []
+
+    def step(source: Source) -> jax.Array:
+        traced.append(source)
+        return activate_and_pool(source)
+
+    jitted, source = jax.jit(step), Source(ones(2, 10, 6, WIDTH), ones(WIDTH), ones(WIDTH))
+    compile_step(jitted, source)
+    durations: list[str] = []
+    jax.monitoring.register_event_duration_secs_listener(lambda event, *_, **__: durations.append(event))
+    jitted(source).block_until_ready()
+    assert len(traced) == 1
+    assert not [event for event in durations if "compile" in event]
+
+
+@needs_kernels
+def test_what_was_traced_is_traced_again_after_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_called", "_in_table"):
+        monkeypatch.setattr(calls, name, set())
+    source = Source(ones(2, 14, 6, WIDTH), ones(WIDTH), ones(WIDTH))
+    step = jax.jit(activate_and_pool)
+
+    def interrupted() -> None:
+        with calls.only_compiling():
+            step.lower(source).compile()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert not calls._in_table
+    np.testing.assert_array_equal(step(source), np.full((2, 7, 3, WIDTH), 2, np.float32))
+    assert calls._in_table == {Kernel.JOIN_FORWARD}
+
+
+@needs_kernels
+def test_a_kernel_is_used_as_soon_as_its_process_has_compiled_it_and_no_process_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    helper = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE)
+    busy = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    monkeypatch.setattr(compiled, "_helpers", [helper, busy])
+    answers = iter([True, True, False])
+    monkeypatch.setattr(compiled, "_is_missing", lambda _operation: next(answers))
+    assert compiled_operation(Kernel.JOIN_FORWARD) > 0
+    assert next(answers, None) is None
+    busy.communicate(b"\n")
+    monkeypatch.setattr(compiled, "_is_missing", lambda _operation: True)
+    assert compiled_operation(Kernel.JOIN_FORWARD) > 0
+    assert not compiled._helpers
+    assert (helper.returncode, busy.returncode) == (0, 0)
+
+
+def test_a_process_with_nothing_left_to_compile_ends_by_itself() -> None:
+    with subprocess.Popen(command_of(), stdin=subprocess.PIPE) as helper:
+        assert helper.wait(60) == 0  # its input is open
 
 
 def test_a_process_imports_nothing_from_the_working_folder(tmp_path: Path) -> None:

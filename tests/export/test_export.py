@@ -21,7 +21,8 @@ from model.export.export import check_images, convert, export_run, largest_diffe
 from model.networks import parameter_table
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from model.specs import NETWORKS

@@ -11,7 +11,8 @@ import pytest
 
 from model.report import prefixes
 from model.runs.calibration import CALIBRATION, Calibration, write_calibration
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.runs.state import load_checkpoint
 from model.scoring import calibrate
 from model.scoring.loaded import load_best

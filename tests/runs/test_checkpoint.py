@@ -14,7 +14,8 @@ from safetensors.numpy import load
 
 from model.runs.checkpoint import ARRAYS, POSITION, Position, digest_of, save_checkpoint
 from model.runs.find import find_runs, new_folder, newest_run
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.runs.state import load_checkpoint, pack_state
 from model.training.choose import Plan, newest_unfinished, unfinished_run
 from pipeline.errors import CheckpointError, InputError, MismatchError, OutputError

@@ -12,7 +12,8 @@ import pytest
 
 from model.runs.checkpoint import Position
 from model.runs.find import new_folder
-from model.runs.folder import Run, is_free, open_run
+from model.runs.folder import Run
+from model.runs.opening import is_free, open_run
 from model.runs.state import load_checkpoint
 from pipeline.errors import CheckpointError, LockedError, MismatchError
 from tests.runs.small_runs import FILES, config_of, run_in, state_of, two_checkpoints

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from model.runs.checkpoint import Position
-from model.runs.folder import Run, is_free, open_run
+from model.runs.folder import Run
+from model.runs.opening import is_free, open_run
 from model.runs.state import load_checkpoint
 from pipeline.errors import OutputError
 from tests.runs.small_runs import assert_same, run_in, state_of

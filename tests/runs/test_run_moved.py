@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from tests.small import SMALL, change_card, in_process, sample_shards, trained
 
 RUN = "runs/001-sketch-classifier"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from model.runs.card import FORMAT_VERSION
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.runs.overview import summarize
 from pipeline.cli.comparing import tell_sweep
 from pipeline.storage.sealed import seal, unseal
@@ -70,6 +70,14 @@ def test_runs_are_listed_by_number_the_newest_last(work: Path) -> None:
         "shards": "shards/a", "shards_checksum": "aa", "epochs": 1, "epochs_done": 1, "best_validation_top1": 0.5,
         "best_epoch": 1, "last_validation_top1": 0.5, "parameters": None, "seconds": 30.0, "added": [],
     }  # fmt: skip
+
+
+def test_the_network_that_comes_with_sketchpipe_is_listed_last(work: Path) -> None:
+    lines = in_process("runs", cwd=work).stdout.splitlines()
+    assert lines[:-1] == in_process("runs", "runs", cwd=work).stdout.splitlines()
+    assert lines[-1].startswith("sketchnet-345  built in, for --run: sketchnet, 345 classes, ")
+    told = json.loads(in_process("runs", "--json", cwd=work).stdout)["runs"]
+    assert [one["run"] for one in told] == [RUN, "sketchnet-345"]
 
 
 def test_five_runs_of_one_network_are_told_apart_by_what_differs_between_them(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from model.runs import calibration
 from model.runs.calibration import CALIBRATION, read_calibration
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.runs.state import load_checkpoint
 from model.scoring.calibrate import FEWEST_DRAWINGS, calibrate_run
 from model.scoring.loaded import load_best

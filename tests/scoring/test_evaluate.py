@@ -9,7 +9,7 @@ import jax
 import numpy as np
 import pytest
 
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.scoring.evaluate import Predictions, labels_in
 from model.scoring.loaded import load_best
 from model.scoring.metrics import Scores, score

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.pictures.enlarged import PIXELS, beside_enlarged

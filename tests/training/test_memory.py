@@ -10,7 +10,8 @@ import pytest
 from model.config import TrainConfig
 from model.networks import make_config
 from model.runs.card import RunCard
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.training.memory import (
     bytes_needed,
     explained_out_of_memory,

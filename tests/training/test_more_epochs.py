@@ -16,7 +16,8 @@ from model.networks import make_config
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.card import Added, RunCard
 from model.runs.checkpoint import Position, digest_of, load_position
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.runs.overview import summarize
 from model.scoring.loaded import load_best
 from model.training.choose import choose_run, found_run, newest_unfinished, plan_run, unfinished_run

@@ -22,8 +22,11 @@ SHIPPED = ROOT / "model" / "pretrained" / "sketchnet-345"
 
 
 def test_the_shipped_weights_are_whole_and_small_and_know_every_word() -> None:
-    config, _ = read_config(SHIPPED)
+    config, card = read_config(SHIPPED)
     read_weights(SHIPPED, config)
+    assert card["test"]["top1"] > 0.7
+    assert card["calibration"]["drawings"] == card["training"]["validation_drawings"] > 10_000
+    assert card["calibration"]["shards_checksum"] == card["training"]["shards_checksum"]
     assert sorted(config.classes) == sorted(WORDS)
     assert parameter_table(config.network, len(WORDS))[1] <= 700_000
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 1_300_000

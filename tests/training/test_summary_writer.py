@@ -19,7 +19,8 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 
 from model.networks import make_config
 from model.runs.card import RunCard
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.training import meter
 from model.training.stopping import TrainingStoppedError
 from model.training.tensorboard import summary_writer

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.training.choose import Choice, plan_run
 from model.training.sweep import Sweep, combinations, open_swept, plan_sweep
 from model.training.train import Trainer

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 
-from model.runs.folder import open_run
+from model.runs.opening import open_run
 from model.training.train import Progress
 from pipeline.cli.training import TrainingLine
 from pipeline.storage.sealed import seal, unseal

@@ -19,7 +19,8 @@ from model.compute.steps import CompiledSteps, TrainState, compile_steps, create
 from model.networks import SketchClassifier, make_config
 from model.runs.card import RunCard
 from model.runs.checkpoint import Position
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.runs.state import load_checkpoint
 from model.training import meter
 from model.training.stopping import TrainingStoppedError

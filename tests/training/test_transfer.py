@@ -13,7 +13,8 @@ from model.compute.steps import TrainState
 from model.networks import make_config
 from model.runs.card import RunCard
 from model.runs.checkpoint import Position
-from model.runs.folder import Run, open_run
+from model.runs.folder import Run
+from model.runs.opening import open_run
 from model.scoring.loaded import LoadedRun
 from model.training.transfer import started
 from tests.small import change_card, in_process, sample_shards, trained

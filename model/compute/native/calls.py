@@ -7,6 +7,7 @@ so that XLA can compile the step while other processes compile the kernels.
 import contextlib
 import ctypes
 import functools
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from pipeline.threads import core_count
 
 _called: set[Kernel] = set()  # by the steps that have been traced
 _in_table: set[Kernel] = set()
-_only_compiling = False
+_compiling = threading.local()  # `only`: whether this thread only compiles
 
 
 @functools.cache
@@ -43,14 +44,16 @@ def target() -> str:
 
 @contextlib.contextmanager
 def only_compiling() -> Iterator[None]:
-    """A context in which steps are traced and compiled, but not run; it ends when their kernels are compiled."""
-    global _only_compiling
-    before, _only_compiling = _only_compiling, True
+    """A context in which this thread traces and compiles steps, but runs none; it ends when they can be run."""
+    _compiling.only = True
     try:
         yield
-    finally:
-        _only_compiling = before
         _fill_table()
+    except BaseException:
+        jax.clear_caches()  # what has been traced would run without its kernels
+        raise
+    finally:
+        _compiling.only = False
 
 
 def _fill_table() -> None:
@@ -71,7 +74,7 @@ def call(kernel: Kernel, sizes: tuple[int, ...], results: dict[str, tuple[int, .
         if argument.dtype != expected:
             raise TypeError(f"{kernel.name}: expected {jnp.dtype(expected)}, found {argument.dtype}")
     _called.add(kernel)
-    if not _only_compiling:
+    if not getattr(_compiling, "only", False):
         _fill_table()
     shapes = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in results.values()]
     run = jax.ffi.ffi_call(target(), shapes)

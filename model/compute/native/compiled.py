@@ -43,7 +43,7 @@ def begin_compiling(kernels: Collection[Kernel]) -> None:
     nothing happens.
     """
     missing = [kernel for kernel in kernels if _is_missing(_OPERATIONS[kernel])]
-    if _helpers or core_count() == 1 or not missing:
+    if _are_busy() or core_count() == 1 or not missing:
         return
     first_calls.tell_once(COMPILING)
     for half in _HALVES:
@@ -61,7 +61,7 @@ def begin_compiling(kernels: Collection[Kernel]) -> None:
 def compiled_operation(kernel: Kernel) -> int:
     """The address of an operation, which the processes have compiled, or else this one does."""
     operation, end = _OPERATIONS[kernel], time.monotonic() + WAIT_SECONDS
-    while _is_missing(operation) and _are_busy():
+    while _are_busy() and _is_missing(operation):
         if time.monotonic() > end:
             for helper in _helpers:
                 helper.kill()
@@ -83,6 +83,7 @@ def compile_all(kernels: Sequence[int]) -> None:
     threading.Thread(target=_end_with_input, daemon=True).start()
     for kernel in kernels:
         address_of(_OPERATIONS[kernel], 2)
+    os._exit(0)  # without waiting for the thread, which reads
 
 
 def address_of(function: Any, arguments: int) -> int:
