@@ -2,10 +2,10 @@
 
     python benchmarks/pretrained.py QUICKDRAW WORK [--to FOLDER] [--epochs N]
 
-Builds the shards of `accuracy.py all345` in WORK/all345, trains sketchnet on them with `RECIPE`, evens its classes,
-rounds its weights to half precision, fits the temperature of these on the validation split, scores them on the test
-split, and writes weights, configuration and card to FOLDER, which must not exist. The same command resumes a training
-that was interrupted.
+Builds the shards of `accuracy.py all345` in WORK/all345, trains sketchnet on them with `RECIPE` and then, with drawings
+that are varied less, with `LAST_RECIPE`, evens its classes, rounds its weights to half precision, fits the temperature
+of these on the validation split, scores them on the test split, and writes weights, configuration and card to FOLDER,
+which must not exist. The same command resumes a training that was interrupted.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from machine import machine, say
 from training import positive
 
 from model.compute.devices import choose_devices
+from model.runs.folder import Run
 from model.runs.opening import open_run
 from model.runs.weights import halved, write_weights
 from model.scoring.calibrate import fit_calibration
@@ -38,9 +39,11 @@ from pipeline.shards.manifest import ATTRIBUTION, read_manifest
 from pipeline.shards.read import open_split
 
 SET, NAME = "all345", "sketchnet-345"
-EPOCHS = 64
+EPOCHS, LAST_EPOCHS = 64, 8
 EVENED = 0.5  # of the logarithm of a class's share of the training drawings, which is subtracted from its logit
-RECIPE = ("--augment", "prefix=0.1,shortest=0.2")
+PREFIX = "prefix=0.1,shortest=0.2"
+RECIPE = ("--augment", PREFIX)
+LAST_RECIPE = ("--lr", "0.002", "--augment", f"{PREFIX},rotation=5,shear=0.05,scale=0.9..1.05,stretch=0.05,shift=6")
 PRETRAINED = Path(__file__).parents[1] / "model" / "pretrained" / NAME
 
 
@@ -49,22 +52,29 @@ def main() -> None:
     parser.add_argument("quickdraw", type=Path, help="the folder that has those of all345")
     parser.add_argument("work", type=Path, help="folder in which shards and run are kept")
     parser.add_argument("--to", type=Path, default=PRETRAINED, help="%(default)s")
-    parser.add_argument("--epochs", type=positive, default=EPOCHS, help="%(default)s; fewer for a trial")
+    parser.add_argument("--epochs", type=positive, default=EPOCHS, help="%(default)s; for a trial also those after")
     options = parser.parse_args()
     if options.to.exists():
         parser.error(f"--to {options.to}: exists; name a folder that does not")
     work = options.work.resolve() / SET
     build_shards(SETS[SET], options.quickdraw.resolve(), work)
-    command = ["train", "--shards", "shards", "--run", f"runs/{NAME}", "--network", OURS, *RECIPE]
-    sketchpipe(work, *command, "--epochs", str(options.epochs))
+    first, last = f"runs/{NAME}-first", f"runs/{NAME}"
+    last_epochs = LAST_EPOCHS if options.epochs == EPOCHS else options.epochs
+    train(work, first, options.epochs, *RECIPE)
+    train(work, last, last_epochs, "--start", first, *LAST_RECIPE)
     choose_devices("auto")
-    loaded = load_best(open_run(work / "runs" / NAME), calibrated=False)
+    loaded = load_best(open_run(work / last), calibrated=False)
     variables = evened(loaded.variables, read_manifest(work / "shards").counts["train"])
     rounded = jax.tree.map(lambda one: one.astype(np.float32), halved(variables))
-    card = card_of(dataclasses.replace(loaded, variables=rounded), work)
+    card = card_of(dataclasses.replace(loaded, variables=rounded), open_run(work / first), work)
     write_weights(options.to, loaded.run.config, card, rounded)
     say(f"written: {options.to}")
     print(json.dumps({name: card[name] for name in ("test", "test_early", "calibration")}, indent=1))
+
+
+def train(work: Path, run: str, epochs: int, *options: str) -> None:
+    """Train a run in `work`, or resume it."""
+    sketchpipe(work, "train", "--shards", "shards", "--run", run, "--network", OURS, "--epochs", str(epochs), *options)
 
 
 def evened(variables: Any, counts: Sequence[int]) -> Any:
@@ -79,8 +89,8 @@ def evened(variables: Any, counts: Sequence[int]) -> Any:
     return {**variables, "params": {**variables["params"], "dense": {**last, "bias": bias}}}
 
 
-def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
-    """What the weights were trained on, how, and how they score on the test split."""
+def card_of(loaded: LoadedRun, first: Run, work: Path) -> dict[str, Any]:
+    """What the weights were trained on, how, and how they score on the test split; `first` is the run before."""
     shards = work / "shards"
     scores = evaluate_run(loaded, shards, "test").as_dict()
     validation_top1 = evaluate_run(loaded, shards, "validation").as_dict()["top1"]
@@ -94,6 +104,12 @@ def card_of(loaded: LoadedRun, work: Path) -> dict[str, Any]:
         "name": NAME,
         "made": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "training": {**trained(loaded, shards), "validation_top1": round(validation_top1, 4)},
+        "started_from": {
+            "epochs": first.epochs,
+            "minutes": round(first.metrics()[-1]["seconds"] / 60, 1),
+            "lr": first.config.lr,
+            "augment": first.config.augment,
+        },
         "attribution": ATTRIBUTION,
         "precision": "float16",
         "evened": EVENED,
