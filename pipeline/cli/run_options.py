@@ -67,6 +67,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
     """
     from model.runs.find import RUNS, built_in_runs, find_runs, is_run, newest_run, trained_runs, with_built_in
     from model.runs.opening import open_run
+    from model.runs.weights import has_weights
     from pipeline.cli.options import say
     from pipeline.errors import InputError
 
@@ -74,7 +75,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
     if folder is not None and not is_run(folder):
         if folder.is_file():
             raise InputError(f"{folder}: is a file, not the folder of a run; `sketchpipe runs` lists the runs")
-        if found := find_runs(folder, numbered=True) or find_runs(folder):
+        if found := find_runs(folder, numbered=True) or [one for one in find_runs(folder) if has_weights(one)]:
             raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
     if folder is not None:
         return open_run(folder)
