@@ -9,23 +9,18 @@ config.json         the run's whole configuration: recipe, classes, render setti
 manifest.json       the SHA-256 of these three files
 """
 
-import errno
-import hashlib
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from model.runs.card import CONFIG, LIMIT, MOST_EPOCHS, check_settings
+from model.runs.sealed_folder import SealedFolder, write_sealed
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.storage.fields import SHA256, optional, real, record, text, whole
-from pipeline.storage.files import sync, write_file
-from pipeline.storage.reading import UnfitFileError, read_limited
-from pipeline.storage.sealed import parse_object, seal, unseal
+from pipeline.storage.fields import optional, real, record, text, whole
+from pipeline.storage.sealed import parse_object
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
@@ -33,7 +28,7 @@ if TYPE_CHECKING:
 _Parsed = TypeVar("_Parsed")
 CHECKPOINTS = "checkpoints"  # the folder of checkpoints in that of a run
 CHECKPOINT_NAME = re.compile(r"[0-9]{5,10}-[0-9]{7,18}")  # its epoch and its step
-ARRAYS, POSITION, MANIFEST = "arrays.safetensors", "position.json", "manifest.json"
+ARRAYS, POSITION = "arrays.safetensors", "position.json"
 
 
 @dataclass(frozen=True)
@@ -74,7 +69,6 @@ _FIELDS = record(
     },
     may_lack=("loss_sum", "accuracy_sum"),  # in format 4
 )
-_HASHES = record(dict.fromkeys((ARRAYS, POSITION, CONFIG), SHA256))
 
 
 def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "TrainConfig") -> None:
@@ -89,23 +83,14 @@ def save_checkpoint(folder: Path, arrays: bytes, position: Position, config: "Tr
     Raises:
         OutputError: it cannot be written; no part of it is left.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
     contents: dict[str, bytes] = {
         ARRAYS: arrays,
         POSITION: json.dumps(asdict(position), indent=1).encode(),
         CONFIG: config.to_json().encode(),
     }
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     try:
-        temporary.mkdir(parents=True)
-        for name, content in {**contents, MANIFEST: seal(hashes).encode()}.items():
-            write_file(temporary / name, content)
-        sync(temporary)
-        temporary.replace(folder)
-        sync(folder.parent)
+        write_sealed(folder, contents)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise OutputError(
             f"{folder}: the checkpoint cannot be written ({error.strerror or error}); "
             "make room, then resume from the one before with the same command"
@@ -147,7 +132,7 @@ def digest_of(folder: Path) -> str:
     Raises:
         CheckpointError: the manifest is missing or damaged.
     """
-    return _hash_in(folder, ARRAYS)
+    return _sealed(folder).hashes[ARRAYS]
 
 
 def read_checked(folder: Path, name: str, limit: int = LIMIT) -> bytes:
@@ -156,11 +141,7 @@ def read_checked(folder: Path, name: str, limit: int = LIMIT) -> bytes:
     Raises:
         CheckpointError: the file or the manifest is missing or damaged.
     """
-    expected = _hash_in(folder, name)
-    content = _read(folder, name, limit)
-    if hashlib.sha256(content).hexdigest() != expected:
-        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {remedy(folder)}")
-    return content
+    return _sealed(folder).read(name, limit)
 
 
 def _position(content: str) -> Position:
@@ -177,27 +158,8 @@ def _parsed(folder: Path, name: str, parse: Callable[[str], _Parsed]) -> _Parsed
         raise CheckpointError(f"{folder / name}: damaged ({error}); {remedy(folder)}") from error
 
 
-def _hash_in(folder: Path, name: str) -> str:
-    """The hash of a file in the manifest, after the manifest's own checksum was checked."""
-    try:
-        hashes, is_whole = unseal(_read(folder, MANIFEST, LIMIT).decode())
-        if not is_whole:
-            raise ValueError("it does not match its checksum")
-        _HASHES("", hashes)
-    except ValueError as error:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged ({error}); {remedy(folder)}") from error
-    return str(hashes[name])
-
-
-def _read(folder: Path, name: str, limit: int) -> bytes:
-    try:
-        for link in (folder.parent, folder):
-            if link.is_symlink():
-                raise UnfitFileError(errno.ELOOP, f"{link.name} is a link where a folder belongs")
-        return read_limited(folder / name, limit, link=False)
-    except OSError as error:
-        what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise CheckpointError(f"{folder / name}: {what}; {remedy(folder)}") from error
+def _sealed(folder: Path) -> SealedFolder:
+    return SealedFolder(folder, (ARRAYS, POSITION, CONFIG), remedy(folder), no_links=(folder.parent, folder))
 
 
 def remedy(folder: Path) -> str:

@@ -6,10 +6,7 @@ card.json          what they were trained on, how, and how they score
 manifest.json      the SHA-256 of these three files, and its own checksum
 """
 
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,19 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from model.runs.calibration import FITTED, Calibration
 from model.runs.card import CARD as RUN_CARD
-from model.runs.card import CONFIG, LIMIT, MOST_EPOCHS, RunCard, check_settings
+from model.runs.card import CONFIG, MOST_EPOCHS, RunCard, check_settings
+from model.runs.sealed_folder import MANIFEST, SealedFolder, write_sealed
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.storage.fields import FLAG, SHA256, FieldError, real, record, text, values, whole
-from pipeline.storage.files import sync, write_file
-from pipeline.storage.reading import read_limited
-from pipeline.storage.sealed import parse_object, seal, unseal
+from pipeline.storage.fields import FLAG, FieldError, real, record, text, values, whole
+from pipeline.storage.sealed import parse_object
 
 if TYPE_CHECKING:
     from model.config import TrainConfig
 
 BUILT_IN = Path(__file__).parents[1] / "pretrained"  # the networks that come with sketchpipe, each a folder
-WEIGHTS, CARD, MANIFEST = "model.safetensors", "card.json", "manifest.json"
-_HASHES = record(dict.fromkeys((WEIGHTS, CONFIG, CARD), SHA256))
+WEIGHTS, CARD = "model.safetensors", "card.json"
 _NEEDED = {  # fields of a card; the others are for people
     "training": record(
         {
@@ -100,18 +95,9 @@ def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], 
         CONFIG: config.to_json().encode(),
         CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
     }
-    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        for name, content in {**contents, MANIFEST: seal(hashes).encode()}.items():
-            write_file(temporary / name, content)
-        sync(temporary)
-        temporary.rename(folder)
-        sync(folder.parent)
+        write_sealed(folder, contents)
     except OSError as error:
-        shutil.rmtree(temporary, ignore_errors=True)
         raise OutputError(
             f"{folder}: the weights cannot be written ({error.strerror or error}); make room, or choose another folder"
         ) from error
@@ -142,11 +128,11 @@ def read_description(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    hashes = _hashes(folder)
+    sealed = _sealed(folder)
     try:
-        place, card = CARD, parse_object(_checked(folder, CARD, hashes, LIMIT))
+        place, card = CARD, parse_object(sealed.read(CARD))
         _check_card(card)
-        place, settings = CONFIG, parse_object(_checked(folder, CONFIG, hashes, LIMIT))
+        place, settings = CONFIG, parse_object(sealed.read(CONFIG))
         check_settings(settings)
     except ValueError as error:
         raise CheckpointError(f"{folder / place}: damaged ({error}); {_remedy(folder)}") from error
@@ -183,9 +169,9 @@ def read_weights(folder: Path, config: "TrainConfig") -> Weights:
 
     from model.networks import array_shapes
 
-    expected, hashes = array_shapes(config), _hashes(folder)
+    expected, sealed = array_shapes(config), _sealed(folder)
     limit = (1 << 20) + 2 * sum(int(np.prod(shape)) for shape in expected.values())
-    content = _checked(folder, WEIGHTS, hashes, limit)
+    content = sealed.read(WEIGHTS, limit)
     try:
         arrays = load(content)
     except Exception as error:  # of many kinds: whatever the header says
@@ -194,7 +180,7 @@ def read_weights(folder: Path, config: "TrainConfig") -> Weights:
     if found != expected or len(arrays) > len(found):
         raise CheckpointError(f"{folder / WEIGHTS}: its arrays are not those of {config.network}; {_remedy(folder)}")
     variables = unflatten_dict({name: one.astype(np.float32) for name, one in arrays.items()}, sep="/")
-    return Weights(hashes[WEIGHTS], {"batch_stats": {}, **variables})
+    return Weights(sealed.hashes[WEIGHTS], {"batch_stats": {}, **variables})
 
 
 def _check_card(card: Mapping[str, Any]) -> None:
@@ -218,32 +204,8 @@ def calibration_of(card: Mapping[str, Any], checkpoint: str, sha256: str) -> Cal
     return Calibration(**card["calibration"], checkpoint=checkpoint, arrays_sha256=sha256)
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    """The manifest, whose own checksum is right."""
-    try:
-        hashes, is_whole = unseal(_read(folder, MANIFEST, LIMIT).decode())
-        if not is_whole:
-            raise ValueError("it does not match its checksum")
-        _HASHES("", hashes)
-    except ValueError as error:
-        raise CheckpointError(f"{folder / MANIFEST}: damaged ({error}); {_remedy(folder)}") from error
-    return hashes
-
-
-def _checked(folder: Path, name: str, hashes: Mapping[str, Any], limit: int) -> bytes:
-    """A file, which must have the SHA-256 of the manifest."""
-    content = _read(folder, name, limit)
-    if hashlib.sha256(content).hexdigest() != hashes[name]:
-        raise CheckpointError(f"{folder / name}: damaged ({len(content)} bytes, wrong SHA-256); {_remedy(folder)}")
-    return content
-
-
-def _read(folder: Path, name: str, limit: int) -> bytes:
-    try:
-        return read_limited(folder / name, limit, link=False)
-    except OSError as error:
-        what = "missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror})"
-        raise CheckpointError(f"{folder / name}: {what}; {_remedy(folder)}") from error
+def _sealed(folder: Path) -> SealedFolder:
+    return SealedFolder(folder, (WEIGHTS, CONFIG, CARD), _remedy(folder))
 
 
 def _remedy(folder: Path) -> str:

@@ -11,8 +11,9 @@ from model.compute.steps import TrainState, train_state_shapes
 from model.config import TrainConfig
 from model.networks import SketchNet, make_config
 from model.runs.card import CONFIG, RunCard
-from model.runs.checkpoint import ARRAYS, MANIFEST, POSITION, Position
+from model.runs.checkpoint import ARRAYS, POSITION, Position
 from model.runs.folder import Run
+from model.runs.sealed_folder import MANIFEST
 from model.training.optimizer import make_tx
 
 WORDS = ("ant", "bird", "cat")

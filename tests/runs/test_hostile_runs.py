@@ -18,10 +18,11 @@ from safetensors.numpy import load, save
 from model.networks import array_shapes, make_config, make_network
 from model.runs.calibration import CALIBRATION, Calibration, write_calibration
 from model.runs.card import CARD, CONFIG
-from model.runs.checkpoint import ARRAYS, MANIFEST, POSITION, load_position, save_checkpoint
+from model.runs.checkpoint import ARRAYS, POSITION, load_position, save_checkpoint
 from model.runs.folder import METRICS, Run
 from model.runs.opening import open_run
 from model.runs.overview import summarize
+from model.runs.sealed_folder import MANIFEST
 from model.runs.state import load_checkpoint, pack_state
 from model.runs.tables import runs_table
 from model.scoring.evaluate import evaluate_run

@@ -18,7 +18,8 @@ from model.networks import make_config, make_network, parameter_table
 from model.runs.find import find_runs
 from model.runs.opening import open_run
 from model.runs.overview import summarize
-from model.runs.weights import CARD, MANIFEST, WEIGHTS, has_weights, read_config, read_weights, write_weights
+from model.runs.sealed_folder import MANIFEST
+from model.runs.weights import CARD, WEIGHTS, has_weights, read_config, read_weights, write_weights
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor, sample_drawing
 from model.training.choose import choose_run
