@@ -109,13 +109,18 @@ def newest_run(folder: Path = RUNS) -> Run:
         CheckpointError: its files are damaged.
         MismatchError: all runs are of another format.
     """
+    if (run := newest_trained(folder)) is not None:
+        return run
+    raise InputError(
+        f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name one with --run, "
+        "such as sketchnet-345, which comes with sketchpipe"
+    )
+
+
+def newest_trained(folder: Path = RUNS) -> Run | None:
+    """`newest_run`, which explains the other errors; None if no run in the folder has been trained."""
     trained = trained_runs(folder)
-    if not trained:
-        raise InputError(
-            f"{folder}/: no trained run here; train one with `sketchpipe train --shards DIR`, or name one with --run, "
-            "such as sketchnet-345, which comes with sketchpipe"
-        )
-    return next(open_runs(trained), None) or open_run(trained[0])  # which raises MismatchError
+    return (next(open_runs(trained), None) or open_run(trained[0])) if trained else None  # which raises MismatchError
 
 
 def trained_runs(folder: Path = RUNS) -> list[Path]:

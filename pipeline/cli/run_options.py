@@ -65,7 +65,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
         named: the folder of a run, or the name of a network that comes with sketchpipe.
         or_built_in: whether to take such a network where no run has been trained.
     """
-    from model.runs.find import RUNS, built_in_runs, find_runs, is_run, newest_run, trained_runs, with_built_in
+    from model.runs.find import RUNS, built_in_runs, find_runs, is_run, newest_run, newest_trained, with_built_in
     from model.runs.opening import open_run
     from model.runs.weights import has_weights
     from pipeline.cli.options import say
@@ -79,10 +79,11 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
             raise InputError(f"{folder}: is a folder of runs; name one of them, such as {found[-1]}")
     if folder is not None:
         return open_run(folder)
-    if or_built_in and not trained_runs() and (built_in := built_in_runs()):
+    run = newest_trained() if or_built_in else newest_run()
+    if run is None and (built_in := built_in_runs()):
         say(f"{RUNS}/: no trained run here; predicting with {built_in[0].name}, which comes with sketchpipe")
         return open_run(built_in[0])
-    run = newest_run()
+    run = run or newest_run()  # which raises the error
     _tell_newest(run.folder)
     return run
 
