@@ -181,7 +181,7 @@ class Page {
   /** @param {File[]} files */
   async load(files) {
     const { drawings, problems } = await readFiles(files);
-    this.keep(drawings);
+    this.keep(drawings.filter((named) => named.word)); // one without a word is only shown
     if (drawings.length) this.open(drawings[0]);
     this.tell([find("told").textContent, ...problems].filter(Boolean).join(" "));
   }
@@ -205,6 +205,7 @@ class Page {
 async function start() {
   const trouble = find("trouble");
   try {
+    if (!window.PointerEvent || !window.ResizeObserver || !window.HTMLDialogElement) throw new Error(trouble.textContent);
     const page = new Page(await Engine.open());
     trouble.hidden = true;
     find("page").hidden = false;
