@@ -1,4 +1,4 @@
-"""`sketchpipe export`."""
+"""`sketchpipe export`: the form of what is written follows from the path, and each form has a module of its own."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,66 +7,58 @@ import typer
 
 from pipeline.cli.run_options import RunOption
 
-EXTRA = ("jax2onnx", "onnx", "onnxruntime")
-
 
 def export(
     run: RunOption = None,
-    to: Annotated[Path, typer.Option(help="ONNX file to write.")] = Path("model.onnx"),
-    shards: Annotated[Path | None, typer.Option(help="Shards to check the model on; the run's own by default.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object with the file's metadata.")] = False,
+    to: Annotated[
+        str, typer.Option(metavar="PATH", help="What to write: a file named .onnx or .html, or a folder.")
+    ] = "model.onnx",
+    shards: Annotated[
+        Path | None, typer.Option(help="Shards to check the result on; the run's own by default.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about what was written.")] = False,
 ) -> None:
-    """Export a run as an ONNX model for an app.
+    """Export a run for an app, as a page to draw on, or for the Hugging Face Hub.
 
-    The model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
-    classes. Reads the run's best checkpoint; computes on the CPU. Before the file is written, the probabilities that
-    onnxruntime computes are compared with the run's own on 1,000 drawings: those of the test split, then of the others
-    if it has too few. A difference of 0.0001 or more is an error. Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
+    --to decides. A name that ends in .onnx is an ONNX model, one that ends in .html a page. A name that ends in / or
+    has no suffix, or an existing folder, is a folder for the Hub. Reads the run's best checkpoint; computes on the CPU.
+
+    The ONNX model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
+    classes. Before it is written, the probabilities that onnxruntime computes are compared with the run's own on 1,000
+    drawings: those of the test split, then of the others if it has too few. A difference of 0.0001 or more is an error.
+    Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
 
     Example: sketchpipe export --to model.onnx
     """
-    import hashlib
-    from importlib.util import find_spec
+    path, suffix = _place(to)
+    if suffix == ".onnx":
+        from pipeline.cli.export_onnx import write_onnx
 
-    from model.compute.devices import choose_devices
-    from pipeline.cli.options import say, show, show_json, size
-    from pipeline.cli.run_options import chosen_run
+        write_onnx(run, path, shards, as_json=as_json)
+    elif suffix == ".html":
+        from pipeline.cli.export_page import write_page
+
+        write_page(run, path, shards, as_json=as_json)
+    else:
+        from pipeline.cli.export_hub import write_hub
+
+        write_hub(run, path, shards, as_json=as_json)
+
+
+def _place(to: str) -> tuple[Path, str]:
+    """The path that `--to` names, and the suffix of its form: ".onnx", ".html", or "" for a folder.
+
+    Raises:
+        UsageError: it is not a path, or its name has another suffix.
+    """
     from pipeline.errors import UsageError
-    from pipeline.shards.manifest import read_manifest
-    from pipeline.storage.outputs import check_output_path, write_output
-    from pipeline.wording import counted
+    from pipeline.storage.local import local_path
 
-    if missing := [name for name in EXTRA if find_spec(name) is None]:
-        raise UsageError(f"export needs {', '.join(missing)}: in sketchpipe's folder, pip install -e '.[onnx]'")
-    check_output_path(to, (".onnx",), "model")
-    chosen = chosen_run(run)
-    folder = shards or chosen.shards_folder()
-    choose_devices("cpu")  # GPUs multiply in lower precision, which would look like an error of the file
-    from model.export.export import CHECK_DRAWINGS, check_images, export_run
-    from model.scoring.loaded import load_best
-
-    loaded = load_best(chosen)
-    images, counts = check_images(folder, chosen.config.render_config())
-    drawings = counted(len(images), "synthetic drawing" if read_manifest(folder).synthetic else "drawing")
-    say(f"converting {chosen.folder}, and checking it on {drawings}")
-    exported = export_run(loaded, images)
-    write_output(to, exported.content)
-    if as_json:
-        described = {
-            "run": str(chosen.folder),
-            "file": str(to),
-            "bytes": len(exported.content),
-            "sha256": hashlib.sha256(exported.content).hexdigest(),
-            "shards": str(folder),
-            "drawings": counts,
-            "largest_difference": exported.difference,
-            "metadata": exported.metadata,
-        }
-        show_json(described)
-        return
-    held = f"{size(len(exported.content))}, {chosen.config.network} for {len(chosen.config.classes)} classes"
-    show(f"{to}: {held}")
-    splits = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    few = f", fewer than the usual {CHECK_DRAWINGS:,}" if len(images) < CHECK_DRAWINGS else ""
-    checked = f"checked by onnxruntime on {drawings} of {folder} ({splits}){few}"
-    show(f"{checked}: largest difference {exported.difference:.1e}")
+    try:
+        path = local_path(to)
+    except UsageError as error:
+        raise UsageError(f"--to {error}") from None
+    suffix = {".htm": ".html"}.get(path.suffix.lower(), path.suffix.lower())
+    if to == "-" or (suffix not in (".onnx", ".html", "") and not (to.endswith("/") or path.is_dir())):
+        raise UsageError(f"--to {to}: expected a file named .onnx or .html, or a folder, FOLDER/")
+    return path, "" if to.endswith("/") or path.is_dir() else suffix

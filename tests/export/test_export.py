@@ -324,8 +324,10 @@ def test_a_run_in_a_folder_whose_name_is_no_utf8_is_exported(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--to", "."], 6, "is a folder; name a file"),
-        (["--to", "model.pb"], 2, "let its name end in .onnx"),
+        (["--to", "model.pb"], 2, "--to model.pb: expected a file named .onnx or .html, or a folder, FOLDER/"),
+        (["--to", "-"], 2, "--to -: expected a file named .onnx or .html, or a folder, FOLDER/"),
+        (["--to", ""], 2, '--to "": an empty path'),
+        (["--to", "s3://bucket/model.onnx"], 2, "--to s3://bucket/model.onnx: object stores"),
         (["--to", "shards/sample/manifest.json/model.onnx"], 6, "manifest.json is not a folder"),
         (
             ["--to", "/proc/new/model.onnx", "--run", "runs/none"],
