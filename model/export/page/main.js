@@ -205,7 +205,8 @@ class Page {
 async function start() {
   const trouble = find("trouble");
   try {
-    if (!window.PointerEvent || !window.ResizeObserver || !window.HTMLDialogElement) throw new Error(trouble.textContent);
+    const needed = ["WebAssembly", "PointerEvent", "ResizeObserver", "HTMLDialogElement"];
+    if (!needed.every((name) => name in window)) throw new Error(trouble.textContent);
     const page = new Page(await Engine.open());
     trouble.hidden = true;
     find("page").hidden = false;
