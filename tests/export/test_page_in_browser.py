@@ -13,7 +13,19 @@ from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.drawings import from_strokes
 from pipeline.sources.raw import simplify
-from tests.export.opened_page import DESK, PHONE, RUN, draw, latest, opened, raw_drawings, side_of, split, strokes_of
+from tests.export.opened_page import (
+    DESK,
+    PHONE,
+    RUN,
+    draw,
+    draw_each,
+    latest,
+    opened,
+    raw_drawings,
+    side_of,
+    split,
+    strokes_of,
+)
 
 DRAWINGS = 200
 # How far the page has scrolled, once it has.
@@ -35,16 +47,12 @@ def predictor() -> Predictor:
 def test_drawn_by_pointer_events_strokes_pixels_and_guesses_equal_pythons(
     browser: Any, page_file: Path, quickdraw: Path, predictor: Predictor
 ) -> None:
-    expected, found = [], []
     with opened(browser, page_file) as tab:
         side = side_of(tab)
-        for word in predictor.classes[:DRAWINGS]:
-            drawing = raw_drawings(quickdraw, word, side)[0]
-            draw(tab, drawing)
-            assert [stroke[:2] for stroke in strokes_of(tab)] == drawing
-            found.append(latest(tab))
-            expected.append([[x.tolist(), y.tolist()] for x, y in simplify([(x, y) for x, y in drawing])])
-            tab.evaluate("sketchpipe.drawing.clear()")
+        drawn = [raw_drawings(quickdraw, word, side)[0] for word in predictor.classes[:DRAWINGS]]
+        found = draw_each(tab, drawn)
+    assert [shown["held"] for shown in found] == drawn
+    expected = [[[x.tolist(), y.tolist()] for x, y in simplify([(x, y) for x, y in one])] for one in drawn]
     for strokes, shown in zip(expected, found, strict=True):
         x, y = (split(shown[axis], shown["ends"]) for axis in "xy")
         assert [[a.tolist(), b.tolist()] for a, b in zip(x, y, strict=True)] == strokes
