@@ -10,7 +10,7 @@ function describe(about) {
   find("play").hidden = about.asked.length < ROUNDS;
   const trained = about.synthetic
     ? `It was trained on synthetic doodles, made by a program and not drawn by people, so that it may not know what people draw.`
-    : `It was trained on ${counted(about.drawings_trained_on, "drawing")}.`;
+    : `It was trained on ${about.drawings_trained_on === null ? "drawings of people" : counted(about.drawings_trained_on, "drawing")}.`;
   find("about-text").append(
     make("p", {}, `The network ${about.name} knows ${words}. ${trained} ${accuracyOf(about)}`.trim()),
     make("p", {}, "It runs in this page, without a connection: lines are simplified and drawn as an image by the very code that it was trained with. Drawings stay in this browser until you save or share them."),
