@@ -9,10 +9,10 @@ function describe(about) {
     : "This network knows too few words well enough for a game.";
   find("play").hidden = about.asked.length < ROUNDS;
   const trained = about.synthetic
-    ? `It was trained on synthetic doodles, made by a program and not drawn by people, so that it may not know what people draw.`
-    : `It was trained on ${about.drawings_trained_on === null ? "drawings of people" : counted(about.drawings_trained_on, "drawing")}.`;
+    ? "It was trained on synthetic doodles, made by a program and not drawn by people, so that it may not know what people draw."
+    : about.drawings_trained_on ? `It was trained on ${counted(about.drawings_trained_on, "drawing")}.` : "";
   find("about-text").append(
-    make("p", {}, `The network ${about.name} knows ${words}. ${trained} ${accuracyOf(about)}`.trim()),
+    make("p", {}, [`The network ${about.name} knows ${words}.`, trained, accuracyOf(about)].filter(Boolean).join(" ")),
     make("p", {}, "It runs in this page, without a connection: lines are simplified and drawn as an image by the very code that it was trained with. Drawings stay in this browser until you save or share them."),
     make("p", {}, about.attribution),
     make("p", {}, `Made with sketchpipe ${about.version}.`),

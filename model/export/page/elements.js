@@ -37,7 +37,7 @@ function whenPressed(id, action) {
 
 /** Tells screen readers at most one thing a second: messages in their order, of guesses only the latest. */
 class Announcer {
-  constructor(region, gap = 1000) {
+  constructor(region, gap = 1010) {
     Object.assign(this, { region, gap, messages: [], guess: null, timer: null, last: -Infinity });
   }
 
@@ -59,6 +59,6 @@ class Announcer {
       this.region.textContent = this.messages.length ? this.messages.join(" ") : this.guess;
       this.messages = [];
       this.guess = null;
-    }, Math.max(100, this.last + this.gap - performance.now()));
+    }, Math.ceil(Math.max(100, this.last + this.gap - performance.now())));
   }
 }

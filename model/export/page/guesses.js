@@ -55,6 +55,7 @@ class Guesses {
   /** @param {Guess | null} guess is null if nothing is drawn. */
   show(guess) {
     this.guess = guess;
+    find("headline").classList.toggle("empty", guess === null);
     if (guess === null) this.say("Draw anything:", this.examples.join(", ") + "\u00a0…", "", true);
     else {
       const share = guess.probabilities[guess.order[0]];
@@ -71,6 +72,7 @@ class Guesses {
   /** Say in the headline why there is no guess. */
   refuse(reason) {
     this.show(null);
+    find("headline").classList.remove("empty");
     this.say(reason, "", "", true);
   }
 

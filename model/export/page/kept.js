@@ -59,9 +59,9 @@ class Kept {
 
   tile(named) {
     const open = make("button", { type: "button", className: "sheet", onclick: () => this.opened(named) }, thumbnail(named.sketch));
-    open.setAttribute("aria-label", `Show the drawing of ${named.word || "no word"}`);
+    open.setAttribute("aria-label", `Show the drawing of ${named.word}`);
     const remove = make("button", { type: "button", className: "remove", onclick: () => this.remove(named) }, "×");
-    remove.setAttribute("aria-label", `Remove the drawing of ${named.word || "no word"}`);
+    remove.setAttribute("aria-label", `Remove the drawing of ${named.word}`);
     return make("li", {}, open, named.word, remove);
   }
 }

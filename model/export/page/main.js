@@ -181,7 +181,7 @@ class Page {
   /** @param {File[]} files */
   async load(files) {
     const { drawings, problems } = await readFiles(files);
-    this.keep(drawings);
+    this.keep(drawings.filter((named) => named.word)); // one without a word is only shown
     if (drawings.length) this.open(drawings[0]);
     this.tell([find("told").textContent, ...problems].filter(Boolean).join(" "));
   }
@@ -205,6 +205,8 @@ class Page {
 async function start() {
   const trouble = find("trouble");
   try {
+    const needed = ["WebAssembly", "PointerEvent", "ResizeObserver", "HTMLDialogElement"];
+    if (!needed.every((name) => name in window)) throw new Error(trouble.textContent);
     const page = new Page(await Engine.open());
     trouble.hidden = true;
     find("page").hidden = false;

@@ -90,7 +90,7 @@ class Pad {
 /** Draws with the keys: arrows move the pen, the space bar lowers and lifts it. Places are shares of the pad, 0-1. */
 class KeyboardPen {
   constructor(pad, announcer, moved) {
-    Object.assign(this, { pad, x: 0.5, y: 0.5, drawing: false, shown: false });
+    Object.assign(this, { pad, x: 0.5, y: 0.5, lowered: false, shown: false });
     const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
     pad.canvas.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || !pad.open || pad.contact !== null) return;
@@ -107,6 +107,9 @@ class KeyboardPen {
     pad.canvas.addEventListener("blur", () => { this.hide(); moved(); });
   }
 
+  /** Whether the pen is down; what ends its stroke, such as the end of a round, lifts it. */
+  get drawing() { return this.lowered && this.pad.drawing.drawn !== null; }
+
   move(step, length) {
     const clamp = (value) => Math.min(1, Math.max(0, value));
     [this.x, this.y] = [clamp(this.x + step[0] * length), clamp(this.y + step[1] * length)];
@@ -116,13 +119,13 @@ class KeyboardPen {
   press(announcer) {
     if (this.drawing) return this.lift();
     this.pad.beforeStroke();
-    this.drawing = true;
+    this.lowered = true;
     this.pad.drawing.begin(...this.place());
     announcer.tell("Pen down.");
   }
 
   lift() {
-    this.drawing = false;
+    this.lowered = false;
     this.pad.drawing.end();
   }
 
