@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from model.export.page_engine import KERNELS, PageEngine, make_engine
@@ -106,7 +105,11 @@ def proof_drawings(shards: Path | None) -> Drawings:
     from model.export.proof import PROOF_DRAWINGS
 
     if shards is None:
-        lines = [json.loads(sample_line(word, n)) for n in range(PROOF_DRAWINGS // len(SAMPLE_WORDS)) for word in SAMPLE_WORDS]
+        lines = [
+            json.loads(sample_line(word, n))
+            for n in range(PROOF_DRAWINGS // len(SAMPLE_WORDS))
+            for word in SAMPLE_WORDS
+        ]
         return from_strokes([line["drawing"] for line in lines], [line["word"] for line in lines])
     split, parts, missing = open_split(shards, "validation"), [], PROOF_DRAWINGS
     for group in range(len(split.row_groups)):

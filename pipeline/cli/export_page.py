@@ -60,7 +60,8 @@ def make_page(chosen: "Run", shards: Path | None = None) -> "Page":
     from model.compute.devices import choose_devices
 
     choose_devices("cpu")  # GPUs multiply in lower precision, which would look like an error of the page
-    from model.export.page import KERNELS, can_prove, export_page
+    from model.export.page import can_prove, export_page
+    from model.export.page_engine import KERNELS
     from model.scoring.loaded import load_best
     from pipeline.browser.compile import COMPILING, is_compiled
 
