@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
-import numpy as np
 from markupsafe import Markup
 
 from model.export.page_engine import KERNELS, PageEngine, make_engine
@@ -28,14 +27,17 @@ from pipeline.browser.compile import compile_kernels
 from pipeline.drawings import Drawings, concat, from_strokes
 from pipeline.errors import InputError
 from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
-from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC
+from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.wording import visible
 
 if TYPE_CHECKING:
     from model.export.proof import Proof
 
-SCRIPTS = ("engine.js",)
+SCRIPTS = (
+    "engine.js", "elements.js", "storage.js", "drawing.js", "ndjson.js", "kept.js", "paint.js", "pad.js", "replay.js",
+    "guesses.js", "image_view.js", "ask.js", "about.js", "files.js", "game.js", "main.js",
+)  # fmt: skip
 ASKED = 0.5  # of a class's drawings that the network must name for the game to ask for it
 UNSURE_BELOW = 0.3  # of probability: the page then says that it is not sure yet
 TITLE = "Draw, and it guesses"
@@ -103,7 +105,11 @@ def proof_drawings(shards: Path | None) -> Drawings:
     from model.export.proof import PROOF_DRAWINGS
 
     if shards is None:
-        lines = [json.loads(sample_line(word, n)) for n in range(PROOF_DRAWINGS // len(SAMPLE_WORDS)) for word in SAMPLE_WORDS]
+        lines = [
+            json.loads(sample_line(word, n))
+            for n in range(PROOF_DRAWINGS // len(SAMPLE_WORDS))
+            for word in SAMPLE_WORDS
+        ]
         return from_strokes([line["drawing"] for line in lines], [line["word"] for line in lines])
     split, parts, missing = open_split(shards, "validation"), [], PROOF_DRAWINGS
     for group in range(len(split.row_groups)):
@@ -133,6 +139,7 @@ def about_of(engine: PageEngine, shards: Path | None) -> dict[str, Any]:
         "asked": [k for k, word in enumerate(config.classes) if recall is None or recall.get(word, 0) >= ASKED],
         "unsure_below": UNSURE_BELOW,
         "accuracy": scores,
+        "drawings_trained_on": _drawings_trained_on(loaded, shards),
         "synthetic": run.card.synthetic,
         "attribution": SYNTHETIC if run.card.synthetic else ATTRIBUTION,
         "version": run.card.versions.get("sketchpipe", "unknown"),
@@ -151,6 +158,16 @@ def _scores(loaded: LoadedRun, shards: Path | None) -> tuple[dict[str, Any] | No
     found = evaluate_run(loaded, shards, "validation").as_dict()
     recall = {word: one["top1"] for word, one in found["classes"].items() if one["drawings"]}
     return {"split": "validation", **{name: found[name] for name in ("drawings", "top1", "top3")}}, recall
+
+
+def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
+    """The number of drawings that a run was trained on; None where that is not known."""
+    run = loaded.run
+    if run.about is not None:
+        return int(run.about["training"]["drawings"])
+    if shards is None or (manifest := read_manifest(shards)).checksum != run.card.shards_checksum:
+        return None
+    return manifest.rows("train")
 
 
 def _json_in_html(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""The forward pass of a network for one image, as a list of operations on flat float32 arrays: one kernel runs them all.
+"""The forward pass of a network for one image: operations on flat float32 arrays, all run by one kernel.
 
 It is for the page in a browser, which has no XLA; here it serves to prove what the page computes. An operation is a row
 of the plan, of `FIELDS` whole numbers: what it does, where its input and its output begin in `memory`, the size of its
@@ -64,7 +64,16 @@ def _gather(
 
 @inner_kernel
 def _convolve(row: Int64Array, weights: Float32Array, memory: Float32Array) -> None:
-    start, to, height, width, channels, size, stride, border = row[1], row[2], row[3], row[4], row[5], row[6], row[7], row[8]
+    start, to, height, width, channels, size, stride, border = (
+        row[1],
+        row[2],
+        row[3],
+        row[4],
+        row[5],
+        row[6],
+        row[7],
+        row[8],
+    )
     down, across, outputs, kernel_at, patches = row[9], row[10], row[11], row[12], row[13]
     terms, pixels = size * size * channels, down * across
     for first in range(0, pixels, PIXELS):

@@ -1,8 +1,8 @@
 """Vectors of float32 for kernels, as many numbers as a register of this CPU holds: 16 with AVX-512, else 8.
 
-Compiled for any CPU, as WebAssembly is, they have 4, because a register of 128 bits is what every CPU has. On other CPUs
-with such registers LLVM makes two registers of a vector. The operators +, - and * take two vectors. All
-indices are those of flat float32 arrays; compiled code does not check that they are inside the array.
+Compiled for no CPU in particular, as for WebAssembly, they have 4, which every CPU's registers hold. On other CPUs with
+registers of 128 bits LLVM makes two registers of a vector. The operators +, - and * take two vectors. All indices are
+those of flat float32 arrays; compiled code does not check that they are inside the array.
 """
 
 import operator

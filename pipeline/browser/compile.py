@@ -68,7 +68,8 @@ def _cached_path(kernels: Sequence[Exported]) -> Path | None:
         digest.update(digest_of(Path(str(source.__file__))).encode())
     for name in sorted({one.module for one in kernels}):
         found = importlib.util.find_spec(name)
-        assert found is not None and found.origin is not None, name
+        assert found is not None, name
+        assert found.origin is not None, name
         digest.update(digest_of(Path(found.origin)).encode())
     try:
         return user_cache("wasm") / f"{digest.hexdigest()[:24]}.wasm"

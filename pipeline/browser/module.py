@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from pipeline.errors import SketchpipeError
 
-_CUSTOM, _EXPORTS = 0, 7  # ids of sections
+_CUSTOM, _IMPORTS, _EXPORTS = 0, 2, 7  # ids of sections
 _ORDER = (1, 2, 3, 4, 5, 13, 6, 7, 8, 9, 12, 10, 11)  # of the sections of a module, by their ids
 _DATA, _ELEMENTS = 11, 9
 _SYMBOL_TABLE = 8  # the subsection of the section "linking" that names functions
 _FUNCTION, _DATA_SYMBOL, _SECTION_SYMBOL = 0, 1, 3
 _UNDEFINED, _EXPLICIT_NAME = 0x10, 0x40  # flags of a symbol
+_MEMORY = 2  # the kind of an import
 _HARMLESS = {0, 6}  # relocations whose value in an object is that of the module: indices of functions and of types
 
 
@@ -31,7 +32,9 @@ def module_of(content: bytes, names: Sequence[str]) -> bytes:
     for identity, body in sections:
         if identity in (_DATA, _ELEMENTS):
             raise SketchpipeError("a kernel has constant data, which is not supported: let its caller pass an array")
-        if identity == _CUSTOM:
+        if identity == _IMPORTS:
+            _check_imports(body)
+        elif identity == _CUSTOM:
             name, at = _name(body, 0)
             if name.startswith("reloc."):
                 _check_relocations(body, at)
@@ -50,6 +53,19 @@ def _sections(content: bytes) -> Iterator[tuple[int, bytes]]:
         size, start = _read(content, at + 1)
         yield content[at], content[start : start + size]
         at = start + size
+
+
+def _check_imports(body: bytes) -> None:
+    """Refuse an import of anything but memory."""
+    count, at = _read(body, 0)
+    for _ in range(count):
+        _, at = _name(body, at)
+        name, at = _name(body, at)
+        if body[at] != _MEMORY:
+            raise SketchpipeError(f"a kernel calls or uses {name}, which WebAssembly does not have: do without it")
+        has_most, at = _read(body, at + 1)
+        for _ in range(1 + (has_most & 1)):
+            _, at = _read(body, at)
 
 
 def _check_relocations(body: bytes, at: int) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 import llvmlite.binding as llvm
+import numpy as np
 from numba import types
 
 from pipeline.browser.kernels import RAISED, Exported
@@ -45,12 +46,8 @@ def exported_code(code: str, symbol: str, kernel: Exported) -> str:
     return code + _wrapper(symbol, kernel)
 
 
-def compile_object(codes: Sequence[str], names: Sequence[str]) -> tuple[bytes, list[str]]:
-    """Compile and optimise the code of some kernels as one object file; functions are exported by `names`.
-
-    Returns:
-        The object file, and the names of the functions that it calls and does not have.
-    """
+def compile_object(codes: Sequence[str], names: Sequence[str]) -> bytes:
+    """Compile and optimise the code of some kernels as one object file, which keeps the functions called `names`."""
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(TRIPLE).create_target_machine(
@@ -72,8 +69,8 @@ def compile_object(codes: Sequence[str], names: Sequence[str]) -> tuple[bytes, l
     tuning.loop_vectorization = tuning.slp_vectorization = tuning.loop_unrolling = True
     builder = llvm.create_pass_builder(machine, tuning)
     builder.getModulePassManager().run(whole, builder)
-    missing = [one.name for one in whole.functions if one.is_declaration and not one.name.startswith("llvm.")]
-    return machine.emit_object(whole), missing
+    content: bytes = machine.emit_object(whole)
+    return content
 
 
 def _retargeted(code: str, layout: str) -> str:
@@ -96,7 +93,7 @@ def _wrapper(symbol: str, kernel: Exported) -> str:
             lengths = [f"{name}.length{axis}" for axis in range(kind.ndim)]
             taken += [f"ptr {name}", *(f"i32 {one}" for one in lengths)]
             made += [f"{one}.wide = zext i32 {one} to i64" for one in lengths]
-            item = kind.dtype.bitwidth // 8
+            item = np.dtype(str(kind.dtype)).itemsize
             size, strides = f"{lengths[-1]}.wide", [str(item)]
             for axis in range(kind.ndim - 2, -1, -1):
                 made.append(f"{name}.stride{axis} = mul i64 {lengths[axis + 1]}.wide, {strides[0]}")

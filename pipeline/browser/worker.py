@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.browser.kernels import Exported
 from pipeline.browser.module import module_of
 from pipeline.browser.translate import compile_object, exported_code, numba_types
+from pipeline.errors import SketchpipeError
 
 SETTINGS = {"NUMBA_OPT": "0", "NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 
@@ -22,10 +23,11 @@ def main() -> None:
     warnings.simplefilter("ignore")  # numba's, that code which is compiled for another machine is not cached
     kernels = [Exported(**{**one, "arguments": tuple(one["arguments"])}) for one in json.load(sys.stdin)]
     names = [one.name for one in kernels]
-    content, missing = compile_object([_code_of(one) for one in kernels], names)
-    if missing:
-        sys.exit(f"kernels call functions that WebAssembly does not have: {', '.join(sorted(missing))}")
-    sys.stdout.buffer.write(module_of(content, names))
+    content = compile_object([_code_of(one) for one in kernels], names)
+    try:
+        sys.stdout.buffer.write(module_of(content, names))
+    except SketchpipeError as error:
+        sys.exit(str(error))
 
 
 def _code_of(kernel: Exported) -> str:

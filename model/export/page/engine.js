@@ -1,18 +1,18 @@
 /** The kernels with which sketchpipe trains, as WebAssembly: they simplify, draw and name what is drawn here. */
 class Engine {
-  /** Opens what the page holds; an error's message is for the person who opened it. */
+  /** Opens what the page holds; an error"s message is for the person who opened it. */
   static async open() {
     const held = (id) => document.getElementById(id).textContent;
-    const about = JSON.parse(held('about'));
+    const about = JSON.parse(held("about"));
     const memory = new WebAssembly.Memory({ initial: 1 });
     let instance;
     try {
       const imports = { env: { __linear_memory: memory } };
-      ({ instance } = await WebAssembly.instantiate(bytesOf(held('kernels')), imports));
+      ({ instance } = await WebAssembly.instantiate(bytesOf(held("kernels")), imports));
     } catch (error) {
       throw new Error(`This browser cannot run the page's WebAssembly; a newer one can. (${error.message})`);
     }
-    return new Engine(about, memory, instance.exports, bytesOf(held('weights')));
+    return new Engine(about, memory, instance.exports, bytesOf(held("weights")));
   }
 
   constructor(about, memory, kernels, content) {
@@ -56,7 +56,7 @@ class Engine {
     });
     const size = this.kernels.simplify(
       ...this.given(...raw, ...sampled, ends), strokes.length, ...this.given(...found), 0, points);
-    if (size < 0) throw new RangeError('This drawing is too long. Undo a stroke, or clear it.');
+    if (size < 0) throw new RangeError("This drawing is too long. Undo a stroke, or clear it.");
     const [simplifiedX, simplifiedY] = found.map((one) => this.view(Uint8Array, one).slice(0, size));
     return { x: simplifiedX, y: simplifiedY, ends: Array.from(this.view(BigInt64Array, ends), Number) };
   }
