@@ -14,6 +14,7 @@ def page_of(run: "Run") -> bytes:
         SketchpipeError: the run cannot be read, or there is no page for its network.
     """
     from model.export.page import export_page
+
     from model.scoring.loaded import load_best
 
     page: bytes = export_page(load_best(run))
