@@ -177,8 +177,11 @@ def _json_in_html(value: Any) -> str:
 
 
 def _program() -> str:
+    """The scripts as one, without their comments and indentation, which take a fifth of it."""
     parts = "\n".join(_text(name) for name in SCRIPTS)
-    return f"(() => {{\n'use strict';\n{parts}}})();\n"
+    lines = (line.strip() for line in parts.splitlines())
+    kept = "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "*")))
+    return f'(() => {{\n"use strict";\n{kept}\n}})();\n'
 
 
 def _digest(text: str) -> str:
