@@ -4,8 +4,6 @@ import json
 import os
 from typing import Any
 
-import onnx
-
 from model.config import TrainConfig
 from model.scoring.loaded import LoadedRun
 from pipeline.rendering.augment_kernels import CANVAS, ENLARGE
@@ -51,6 +49,8 @@ def metadata_of(loaded: LoadedRun) -> dict[str, str]:
 
 def describe_file(model: Any, metadata: dict[str, str]) -> None:
     """Write the metadata, and descriptions of the input and the output, into an `onnx.ModelProto`."""
+    import onnx  # an extra, which the metadata does not need
+
     onnx.helper.set_model_props(model, metadata)
     classes, size, channels = (metadata[key] for key in ("classes", "image_size", "channels"))
     model.producer_name, model.producer_version = "sketchpipe", metadata["sketchpipe"]

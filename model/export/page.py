@@ -9,7 +9,6 @@ import hashlib
 import importlib.util
 import json
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -42,8 +41,6 @@ SCRIPTS = (
 ASKED = 0.5  # of a class's drawings that the network must name for the game to ask for it
 UNSURE_BELOW = 0.3  # of probability: the page then says that it is not sure yet
 TITLE = "Draw, and it guesses"
-_COMMENTS = re.compile(r"^[ \t]*(?://[^\n]*|/\*\*.*?\*/)[ \t]*\n", re.MULTILINE | re.DOTALL)
-_INDENT = re.compile(r"^ +", re.MULTILINE)
 _POLICY = (
     "default-src 'none'; script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
@@ -180,10 +177,11 @@ def _json_in_html(value: Any) -> str:
 
 
 def _program() -> str:
-    """The scripts as one, a fifth shorter: without the comments that have lines of their own, indented by tabs."""
-    parts = _COMMENTS.sub("", "\n".join(_text(name) for name in SCRIPTS))
-    parts = _INDENT.sub(lambda spaces: "\t" * (len(spaces[0]) // 2), parts)
-    return f"(() => {{\n'use strict';\n{parts}}})();\n"
+    """The scripts as one, without their comments and indentation, which take a fifth of it."""
+    parts = "\n".join(_text(name) for name in SCRIPTS)
+    lines = (line.strip() for line in parts.splitlines())
+    kept = "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "*")))
+    return f'(() => {{\n"use strict";\n{kept}\n}})();\n'
 
 
 def _digest(text: str) -> str:

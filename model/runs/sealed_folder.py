@@ -11,6 +11,7 @@ from pathlib import Path
 
 from model.runs.card import LIMIT
 from pipeline.errors import CheckpointError
+from pipeline.storage.exchange import exchange
 from pipeline.storage.fields import SHA256, record
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.reading import UnfitFileError, read_limited
@@ -28,12 +29,14 @@ class SealedFolder:
         names: the files of the manifest.
         remedy: what to do about damage, for the end of a message.
         no_links: folders that must not be links.
+        others: files that the manifest may name as well.
     """
 
     folder: Path
     names: Collection[str]
     remedy: str
     no_links: Collection[Path] = ()
+    others: Collection[str] = ()
 
     @functools.cached_property
     def hashes(self) -> Mapping[str, str]:
@@ -46,7 +49,7 @@ class SealedFolder:
             hashes, is_whole = unseal(self._read(MANIFEST, LIMIT).decode())
             if not is_whole:
                 raise ValueError("it does not match its checksum")
-            record(dict.fromkeys(self.names, SHA256))("", hashes)
+            record(dict.fromkeys((*self.names, *self.others), SHA256), may_lack=self.others)("", hashes)
         except ValueError as error:
             raise CheckpointError(f"{self.folder / MANIFEST}: damaged ({error}); {self.remedy}") from error
         return hashes
@@ -74,8 +77,13 @@ class SealedFolder:
             raise CheckpointError(f"{self.folder / name}: {what}; {self.remedy}") from error
 
 
-def write_sealed(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Write files and their manifest to `folder`, which must not exist and appears only when it is complete.
+def write_sealed(folder: Path, contents: Mapping[str, bytes], *, replace: bool = False) -> None:
+    """Write files and their manifest to `folder`, which appears only when it is complete.
+
+    Args:
+        folder: the folder.
+        contents: the bytes of each file; a name may have a folder in it, "onnx/model.onnx".
+        replace: whether to replace the folder that is there, all of it and in one step; otherwise it must not exist.
 
     Raises:
         OSError: it cannot be written; no part of it is left.
@@ -86,10 +94,37 @@ def write_sealed(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         temporary.mkdir(parents=True)
         for name, content in {**contents, MANIFEST: seal(hashes).encode()}.items():
-            write_file(temporary / name, content)
-        sync(temporary)
-        temporary.replace(folder)
+            path = temporary / name
+            path.parent.mkdir(exist_ok=True)
+            write_file(path, content)
+        for inner in {temporary, *((temporary / name).parent for name in contents)}:
+            sync(inner)
+        if replace and folder.exists():
+            exchange(temporary, folder)
+        else:
+            temporary.replace(folder)
         sync(folder.parent)
-    except OSError:
+    except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
+    if replace:
+        shutil.rmtree(temporary, ignore_errors=True)  # what was there before
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what `write_sealed` prepared beside `folder` in processes that were killed."""
+    begin = f".{folder.name}."
+    for entry in folder.parent.iterdir() if folder.parent.is_dir() else ():
+        number = entry.name.removeprefix(begin)
+        if entry.name.startswith(begin) and number.isascii() and number.isdigit() and not _is_alive(int(number)):
+            shutil.rmtree(entry, ignore_errors=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # it is somebody else's
+        return True
+    return True

@@ -4,6 +4,9 @@ model.safetensors  parameters and batch statistics, float16, each under its name
 config.json        the whole configuration of the run that trained them
 card.json          what they were trained on, how, and how they score
 manifest.json      the SHA-256 of these three files, and its own checksum
+
+A folder for the Hugging Face Hub (`model.export.hub`) has these files too, and others beside them. There the
+configuration is the field `RUN_CONFIG` of config.json, among fields for other readers.
 """
 
 import json
@@ -17,7 +20,7 @@ from model.runs.card import CARD as RUN_CARD
 from model.runs.card import CONFIG, MOST_EPOCHS, RunCard, check_settings
 from model.runs.sealed_folder import MANIFEST, SealedFolder, write_sealed
 from pipeline.errors import CheckpointError, OutputError
-from pipeline.storage.fields import FLAG, FieldError, real, record, text, values, whole
+from pipeline.storage.fields import FLAG, FieldError, optional, real, record, text, values, whole
 from pipeline.storage.sealed import parse_object
 
 if TYPE_CHECKING:
@@ -25,21 +28,23 @@ if TYPE_CHECKING:
 
 BUILT_IN = Path(__file__).parents[1] / "pretrained"  # the networks that come with sketchpipe, each a folder
 WEIGHTS, CARD = "model.safetensors", "card.json"
+README, ONNX = "README.md", "onnx/model.onnx"  # of a folder for the Hub
+RUN_CONFIG = "run_config"
 _NEEDED = {  # fields of a card; the others are for people
     "training": record(
         {
-            **dict.fromkeys(("drawings", "validation_drawings"), whole()),
-            "splits": text(100),
+            **dict.fromkeys(("drawings", "validation_drawings"), optional(whole())),  # null: the shards were gone
+            "splits": optional(text(100)),
             "shards_checksum": text(64),
             "synthetic": FLAG,
-            "validation_top1": real(0, 1),
-            "epochs": whole(1, MOST_EPOCHS),
+            "validation_top1": optional(real(0, 1)),
+            "epochs": whole(0, MOST_EPOCHS),
             "minutes": real(0),
-            "machine": text(1000),
+            "machine": optional(text(1000)),  # null: a run does not record it
             "versions": values(text(100)),
         }
     ),
-    "calibration": record(FITTED),
+    "calibration": optional(record(FITTED)),  # null: no temperature was fitted
 }
 
 
@@ -84,23 +89,32 @@ def write_weights(folder: Path, config: "TrainConfig", card: Mapping[str, Any], 
         ValueError: the card lacks what `read_description` needs.
         OutputError: it cannot be written, or exists; no part of it is left.
     """
-    _check_card(card)
     if folder.exists():
         raise OutputError(f"{folder}: exists already; choose a folder that does not")
-    from flax.traverse_util import flatten_dict
-    from safetensors.numpy import save
-
-    contents = {
-        WEIGHTS: save(flatten_dict(halved(variables), sep="/")),
-        CONFIG: config.to_json().encode(),
-        CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
-    }
     try:
-        write_sealed(folder, contents)
+        write_sealed(folder, weight_files(config.to_json(), card, variables))
     except OSError as error:
         raise OutputError(
             f"{folder}: the weights cannot be written ({error.strerror or error}); make room, or choose another folder"
         ) from error
+
+
+def weight_files(settings: str, card: Mapping[str, Any], variables: Mapping[str, Any]) -> dict[str, bytes]:
+    """The contents of the three files of weights, under their names; `settings` is the text of config.json.
+
+    Raises:
+        CheckpointError: a weight is not finite in float16.
+        ValueError: the card lacks what `read_description` needs.
+    """
+    from flax.traverse_util import flatten_dict
+    from safetensors.numpy import save
+
+    _check_card(card)
+    return {
+        WEIGHTS: save(flatten_dict(halved(variables), sep="/")),
+        CONFIG: settings.encode(),
+        CARD: (json.dumps(card, indent=1, ensure_ascii=False) + "\n").encode(),
+    }
 
 
 def halved(variables: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,11 +142,13 @@ def read_description(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     Raises:
         CheckpointError: a file is missing or damaged.
     """
-    sealed = _sealed(folder)
+    sealed = sealed_weights(folder)
     try:
         place, card = CARD, parse_object(sealed.read(CARD))
         _check_card(card)
         place, settings = CONFIG, parse_object(sealed.read(CONFIG))
+        settings = settings.get(RUN_CONFIG, settings)
+        values(lambda _name, _value: None)(RUN_CONFIG, settings)
         check_settings(settings)
     except ValueError as error:
         raise CheckpointError(f"{folder / place}: damaged ({error}); {_remedy(folder)}") from error
@@ -169,7 +185,7 @@ def read_weights(folder: Path, config: "TrainConfig") -> Weights:
 
     from model.networks import array_shapes
 
-    expected, sealed = array_shapes(config), _sealed(folder)
+    expected, sealed = array_shapes(config), sealed_weights(folder)
     limit = (1 << 20) + 2 * sum(int(np.prod(shape)) for shape in expected.values())
     content = sealed.read(WEIGHTS, limit)
     try:
@@ -199,13 +215,15 @@ def run_card_of(card: Mapping[str, Any]) -> RunCard:
     )  # fmt: skip
 
 
-def calibration_of(card: Mapping[str, Any], checkpoint: str, sha256: str) -> Calibration:
-    """The temperature of the weights with this card and SHA-256."""
-    return Calibration(**card["calibration"], checkpoint=checkpoint, arrays_sha256=sha256)
+def calibration_of(card: Mapping[str, Any], checkpoint: str, sha256: str) -> Calibration | None:
+    """The temperature of the weights with this card and SHA-256; None if none was fitted."""
+    fitted = card["calibration"]
+    return None if fitted is None else Calibration(**fitted, checkpoint=checkpoint, arrays_sha256=sha256)
 
 
-def _sealed(folder: Path) -> SealedFolder:
-    return SealedFolder(folder, (WEIGHTS, CONFIG, CARD), _remedy(folder))
+def sealed_weights(folder: Path) -> SealedFolder:
+    """The files of weights in a folder, and those of a folder for the Hub, to be read and checked."""
+    return SealedFolder(folder, (WEIGHTS, CONFIG, CARD), _remedy(folder), others=(README, ONNX))
 
 
 def _remedy(folder: Path) -> str:

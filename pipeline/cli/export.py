@@ -25,8 +25,13 @@ def export(
 
     The ONNX model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
     classes. Before it is written, the probabilities that onnxruntime computes are compared with the run's own on 1,000
-    drawings: those of the test split, then of the others if it has too few. A difference of 0.0001 or more is an error.
+    drawings: those of the test split, then of the others if it has too few; of the built-in sample for weights without
+    their training, unless --shards names some. A difference of 0.0001 or more is an error.
     Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
+
+    The folder has the weights in half precision with their configuration, the ONNX model if the extra is installed, and
+    a README.md with scores and an example. --run takes it too. Nothing is uploaded; a line names the command that does.
+    A folder that export wrote is replaced as a whole, unless a file of it was changed; any other folder is refused.
 
     Example: sketchpipe export --to model.onnx
     """

@@ -126,7 +126,7 @@ def test_arrays_of_another_network_are_refused_though_the_seal_is_right(folder: 
     ("change", "message"),
     [
         (lambda card: card.pop("training"), "training is missing"),
-        (lambda card: card["training"].update(epochs=0), r"training\.epochs: expected a whole number from 1"),
+        (lambda card: card["training"].update(epochs=-1), r"training\.epochs: expected a whole number from 0"),
         (lambda card: card["calibration"].update(temperature=-1), r"calibration\.temperature: expected"),
     ],
 )
