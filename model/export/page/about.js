@@ -3,7 +3,9 @@
 /** Fill the line under the title and the part at the end of the page. */
 function describe(about) {
   const words = counted(about.classes.length, "word");
-  find("lead").textContent = `${words}, guessed in this page; nothing that you draw leaves it.`;
+  find("lead").textContent = about.synthetic
+    ? `${words}, known from synthetic doodles; nothing that you draw leaves this page.`
+    : `${words}, guessed in this page; nothing that you draw leaves it.`;
   find("rules").textContent = about.asked.length >= ROUNDS
     ? `${ROUNDS} words, ${SECONDS} seconds each. It calls out when it sees what you draw.`
     : "This network knows too few words well enough for a game.";
@@ -11,10 +13,11 @@ function describe(about) {
   const trained = about.synthetic
     ? "It was trained on synthetic doodles, made by a program and not drawn by people, so that it may not know what people draw."
     : about.drawings_trained_on ? `It was trained on ${counted(about.drawings_trained_on, "drawing")}.` : "";
+  const unsure = `Below ${percent(about.unsure_below)} it says that it is not sure.`;
   find("about-text").append(
-    make("p", {}, [`The network ${about.name} knows ${words}.`, trained, accuracyOf(about)].filter(Boolean).join(" ")),
+    make("p", {}, [`The network ${about.name} knows ${words}.`, trained, accuracyOf(about), unsure].filter(Boolean).join(" ")),
     make("p", {}, "It runs in this page, without a connection: lines are simplified and drawn as an image by the very code that it was trained with. Drawings stay in this browser until you save or share them."),
-    make("p", {}, about.attribution),
+    ...(about.synthetic ? [] : [make("p", {}, about.attribution)]),
     make("p", {}, `Made with sketchpipe ${about.version}.`),
     make("p", {}, "The words:"),
     make("ul", { className: "classes" }, ...about.classes.map((word) => make("li", {}, word))));
