@@ -1,7 +1,8 @@
 """Vectors of float32 for kernels, as many numbers as a register of this CPU holds: 16 with AVX-512, else 8.
 
-On CPUs with registers of 128 bits LLVM makes two registers of a vector. The operators +, - and * take two vectors. All
-indices are those of flat float32 arrays; compiled code does not check that they are inside the array.
+Compiled for no CPU in particular, as for WebAssembly, they have 4, which every CPU's registers hold. On other CPUs with
+registers of 128 bits LLVM makes two registers of a vector. The operators +, - and * take two vectors. All indices are
+those of flat float32 arrays; compiled code does not check that they are inside the array.
 """
 
 import operator
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding
+import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -17,7 +19,10 @@ from numba.core import cgutils
 from pipeline.arrays import Float32Array
 from pipeline.rendering.simd import Lanes, Vector, compile_as, instruction, repeated
 
-WIDTH = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+_settings: Any = numba.config  # numba's type does not have the settings
+_WIDEST = 16 if llvmlite.binding.get_host_cpu_features().get("avx512f") else 8
+WIDTH_ANYWHERE = 4
+WIDTH = WIDTH_ANYWHERE if _settings.CPU_NAME == "generic" else _WIDEST
 
 
 def zeros() -> Vector:

@@ -1,0 +1,190 @@
+"""Exports a run as a page: one HTML file in which people draw and the network guesses, without any other file or host.
+
+The page holds the kernels of training, compiled to WebAssembly, the network's weights in half precision, and the
+program in `page/`: `engine.js` calls the kernels, the other files are what people see.
+"""
+
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from model.export.page_engine import KERNELS, PageEngine, make_engine
+from model.export.sample_drawings import sample_drawings
+from model.runs.weights import BUILT_IN
+from model.scoring.evaluate import evaluate_run
+from model.scoring.loaded import LoadedRun
+from pipeline.browser.compile import compile_kernels
+from pipeline.drawings import Drawings, concat
+from pipeline.errors import InputError
+from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
+from pipeline.shards.read import open_split
+from pipeline.wording import visible
+
+if TYPE_CHECKING:
+    from model.export.proof import Proof
+
+SCRIPTS = (
+    "engine.js", "elements.js", "storage.js", "drawing.js", "ndjson.js", "kept.js", "paint.js", "pad.js", "replay.js",
+    "guesses.js", "image_view.js", "ask.js", "about.js", "files.js", "game.js", "main.js",
+)  # fmt: skip
+ASKED = 0.5  # of a class's drawings that the network must name for the game to ask for it
+UNSURE_BELOW = 0.3  # of probability: the page then says that it is not sure yet
+TITLE = "Draw, and it guesses"
+_POLICY = (
+    "default-src 'none'; script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'; img-src data: blob:; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        content: the bytes of the HTML file.
+        weights: how many bytes of it are weights, as base64.
+        proof: how it was proved; None if wasmtime is not installed.
+    """
+
+    content: bytes
+    weights: int
+    proof: "Proof | None"
+
+
+def export_page(loaded: LoadedRun, shards: Path | None) -> Page:
+    """Make the page of a run's best checkpoint, and prove it if wasmtime is installed.
+
+    Args:
+        loaded: the run.
+        shards: the folder of shards with whose validation split the page is proved and its classes are scored; None
+            proves it with the built-in sample.
+
+    Raises:
+        MismatchError: a page cannot run this network, or computes something else than sketchpipe.
+        CheckpointError: a weight is not finite in half precision.
+    """
+    engine = make_engine(loaded)
+    module = compile_kernels(KERNELS)
+    proof = None
+    if can_prove():
+        from model.export.proof import prove
+
+        proof = prove(module, engine, loaded, proof_drawings(shards))
+    weights = base64.b64encode(engine.weights).decode()
+    style, program = _text("page.css"), _program()
+    content = _template().render(
+        title=TITLE,
+        policy=Markup(_POLICY.format(*map(_digest, (program, style)))),
+        style=Markup(style),
+        about=Markup(_json_in_html(about_of(engine, shards))),
+        kernels=Markup(base64.b64encode(module).decode()),
+        weights=Markup(weights),
+        program=Markup(program),
+    )
+    return Page(content.encode(), len(weights), proof)
+
+
+def can_prove() -> bool:
+    """Whether wasmtime is installed, with which a page is proved."""
+    return importlib.util.find_spec("wasmtime") is not None
+
+
+def proof_drawings(shards: Path | None) -> Drawings:
+    """The drawings that a page is proved with: the first of the validation split, else of the built-in sample."""
+    from model.export.proof import PROOF_DRAWINGS
+
+    if shards is None:
+        return sample_drawings(PROOF_DRAWINGS)
+    split, parts, missing = open_split(shards, "validation"), [], PROOF_DRAWINGS
+    for group in range(len(split.row_groups)):
+        parts.append(split.read_row_group(group).slice(0, min(missing, split.rows_in(group))))
+        missing -= len(parts[-1])
+        if not missing:
+            break
+    if not parts:
+        raise InputError(f"{shards}: has no validation drawings to prove the page with; name other shards by --shards")
+    return concat(parts)
+
+
+def about_of(engine: PageEngine, shards: Path | None) -> dict[str, Any]:
+    """What the page knows of the run, as JSON."""
+    loaded = engine.loaded
+    run, config, render = loaded.run, loaded.run.config, loaded.run.config.render_config()
+    scores, recall = _scores(loaded, shards)
+    return {
+        "name": visible(os.fsencode(run.folder.resolve().name).decode(errors="backslashreplace")),
+        "is_built_in": run.folder.parent == BUILT_IN,
+        "network": config.network,
+        "classes": config.classes,
+        "size": render.size,
+        "channels": render.channels,
+        "encoding": render.encoding,
+        "framing": render.framing,
+        "asked": [k for k, word in enumerate(config.classes) if recall is None or recall.get(word, 0) >= ASKED],
+        "unsure_below": UNSURE_BELOW,
+        "accuracy": scores,
+        "drawings_trained_on": _drawings_trained_on(loaded, shards),
+        "synthetic": run.card.synthetic,
+        "attribution": SYNTHETIC if run.card.synthetic else ATTRIBUTION,
+        "version": run.card.versions.get("sketchpipe", "unknown"),
+        "engine": engine.fields,
+    }
+
+
+def _scores(loaded: LoadedRun, shards: Path | None) -> tuple[dict[str, Any] | None, Mapping[str, float] | None]:
+    """How good a run is, and the share of each class's drawings that it names; None where that is not known."""
+    about = loaded.run.about
+    if about is not None and "test" in about:
+        scores = {"split": "test", **{name: about["test"][name] for name in ("drawings", "top1", "top3")}}
+        return scores, about.get("test_by_class")
+    if shards is None:
+        return None, None
+    found = evaluate_run(loaded, shards, "validation").as_dict()
+    recall = {word: one["top1"] for word, one in found["classes"].items() if one["drawings"]}
+    return {"split": "validation", **{name: found[name] for name in ("drawings", "top1", "top3")}}, recall
+
+
+def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
+    """The number of drawings that a run was trained on; None where that is not known."""
+    run = loaded.run
+    if run.about is not None:
+        return int(run.about["training"]["drawings"])
+    if shards is None or (manifest := read_manifest(shards)).checksum != run.card.shards_checksum:
+        return None
+    return manifest.rows("train")
+
+
+def _json_in_html(value: Any) -> str:
+    """JSON that ends no element: a word may hold anything."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+
+
+def _program() -> str:
+    parts = "\n".join(_text(name) for name in SCRIPTS)
+    return f"(() => {{\n'use strict';\n{parts}}})();\n"
+
+
+def _digest(text: str) -> str:
+    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@cache
+def _text(name: str) -> str:
+    return (resources.files(__package__) / "page" / name).read_text("utf-8")
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    return environment.from_string(_text("page.html"))
