@@ -20,14 +20,14 @@ import jinja2
 from markupsafe import Markup
 
 from model.export.page_engine import KERNELS, PageEngine, make_engine
+from model.export.sample_drawings import sample_drawings
 from model.runs.weights import BUILT_IN
 from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import LoadedRun
 from model.specs import network_cost
 from pipeline.browser.compile import compile_kernels
-from pipeline.drawings import Drawings, concat, from_strokes
+from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError
-from pipeline.sample.doodles import SAMPLE_WORDS, sample_line
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.wording import visible
@@ -112,9 +112,7 @@ def proof_drawings(shards: Path | None, count: int = PROOF_DRAWINGS) -> Drawings
         InputError: the split is empty.
     """
     if shards is None:
-        words = len(SAMPLE_WORDS)
-        lines = [json.loads(sample_line(SAMPLE_WORDS[n % words], n // words)) for n in range(count)]
-        return from_strokes([line["drawing"] for line in lines], [line["word"] for line in lines])
+        return sample_drawings(count)
     split, parts, missing = open_split(shards, "validation"), [], count
     for group in range(len(split.row_groups)):
         parts.append(split.read_row_group(group).slice(0, min(missing, split.rows_in(group))))
