@@ -14,8 +14,10 @@ LEAST_CONTRAST = 16.0  # of 255 levels, between ink and paper; below that there 
 UNEVEN = 0.08  # of the contrast: paper whose levels vary more is taken for a photograph
 BORDER = 0.02  # of the shorter side: the width of the border
 BLOCKS = 12  # of the longer side: the blocks in which the paper of a photograph is measured
+LEAST_BLOCK = 8  # pixels
+PAPER = 80.0  # percent of a block's levels, of which the paper is on the far side of the ink
 SPECK = 0.3  # of the square of the line's width: the area of the largest speck
-HOLE = 0.05  # of the same square: the area of the largest hole in the ink
+HOLE = 0.15  # of the same square: the area of the largest hole in the ink
 NOISE = 5.0  # standard deviations of the paper's noise, which ink must exceed
 BLUR = 0.8  # pixels, and
 BLUR_SHARE = 0.0015  # of the longer side: the standard deviation of the blur that takes noise off a photograph
@@ -116,26 +118,42 @@ def _is_uneven(distance: Float32Array, ink: BoolArray) -> bool:
 
 
 def _photographed_ink(levels: Float32Array) -> BoolArray:
-    """The ink of a photograph: the paper is measured in blocks, and noise is blurred."""
+    """The ink of a photograph: noise is blurred, and the paper is measured in blocks.
+
+    Blocks are of paper for the most part, but where lines are dense; what is found first tells whether ink is darker
+    or lighter than paper, and then those pixels of each block count that are paper in any case.
+    """
     longest = max(levels.shape[:2])
     blur = max(BLUR, BLUR_SHARE * longest)
     smooth = ndimage.gaussian_filter(levels, (blur, blur, 0), truncate=3)
-    distance = _distance(smooth, _paper_colour(smooth, max(8, longest // BLOCKS)))
+    side = max(LEAST_BLOCK, longest // BLOCKS)
+    paper = _paper_colour(smooth, side, 50)
+    ink = _above_noise(_distance(smooth, paper))
+    if ink.any():
+        is_dark = float((smooth - paper)[ink].mean()) < 0
+        ink = _above_noise(_distance(smooth, _paper_colour(smooth, side, PAPER if is_dark else 100 - PAPER)))
+    return ink
+
+
+def _above_noise(distance: Float32Array) -> BoolArray:
+    """(H, W) bool: where colours are farther from the paper's than Otsu's threshold and the paper's noise."""
     typical = float(np.median(distance))
     noise = 1.4826 * float(np.median(np.abs(distance - typical)))  # the standard deviation, if the noise is normal
-    threshold = max(otsu_threshold(distance), typical + NOISE * noise)
-    ink = distance > threshold
-    return ink if _stands_out(distance, ink) else np.zeros(ink.shape, bool)
+    ink: BoolArray = distance > max(otsu_threshold(distance), typical + NOISE * noise)
+    return ink if _stands_out(distance, ink) else np.zeros_like(ink)
 
 
-def _paper_colour(levels: Float32Array, side: int) -> Float32Array:
-    """(H, W, C) float32, the colour of the paper around each pixel: the median of blocks, smoothed between them."""
+def _paper_colour(levels: Float32Array, side: int, percentile: float) -> Float32Array:
+    """(H, W, C) float32, the colour of the paper around each pixel.
+
+    It is a percentile of the levels in blocks of about `side` pixels, smoothed between the blocks.
+    """
     height, width, channels = levels.shape
     rows, columns = max(1, round(height / side)), max(1, round(width / side))
     blocks = np.empty((rows, columns, channels), np.float32)
     for i, band in enumerate(np.array_split(levels, rows, axis=0)):
         for j, block in enumerate(np.array_split(band, columns, axis=1)):
-            blocks[i, j] = np.median(block, axis=(0, 1))
+            blocks[i, j] = np.percentile(block, percentile, axis=(0, 1))
     blocks = ndimage.median_filter(blocks, (3, 3, 1), mode="nearest")
     y = (np.arange(height) + 0.5) * rows / height - 0.5
     x = (np.arange(width) + 0.5) * columns / width - 0.5

@@ -14,8 +14,11 @@ from pipeline.tracing.skeleton import Piece
 
 SPUR = 1.2  # radii of the line: a longer piece with a free end is a stroke, not a spur that thinning left
 MERGED = 1.0  # radii of the line: junctions that are not farther apart are one
+BRIDGE = 8.0  # radii of the line: the longest piece that two strokes share where they cross at a flat angle
+CROSSING = 25.0  # degrees: the largest bend of each of them there
 SIGHT = 3.0  # radii of the line, over which the direction of a piece is measured
 LEAST_SIGHT = 5.0  # pixels
+CUT = 1.0  # radii of the line: points of a stroke that are not farther from a junction are left out
 STRAIGHT = 60.0  # degrees: the largest bend with which a stroke crosses a junction
 
 End = tuple[int, int]  # a piece, and 0 for its beginning or 1 for its end
@@ -55,23 +58,53 @@ class _Junctions:
                     self.reach[node] = float(radius[int(point[1]), int(point[0])])
                     degree[node] += 1
         self.degree = degree
+        self.count: dict[int, int] = defaultdict(int)  # the ends that meet in a junction; `prune` counts them
 
     def merge(self) -> None:
-        """Make one junction of those that lie within each other's line."""
+        """Make one junction of those that lie within each other's line, and of the two of a flat crossing."""
         for number, piece in enumerate(self.pieces):
             a, b = self.junction(piece.first), self.junction(piece.last)
             if piece.first < 0 or a == b or min(self.degree[piece.first], self.degree[piece.last]) < 3:
                 continue
             if self.lengths[number] <= MERGED * max(self.reach[a], self.reach[b]):
-                self.of[b] = a
-                self.reach[a] = max(self.reach[a], self.reach[b])
-                self.left[number] = False
+                self.unite(number, a, b)
+        meeting = self.meeting()
+        for number, piece in enumerate(self.pieces):
+            a, b = self.junction(piece.first), self.junction(piece.last)
+            if self.left[number] and a != b and len(meeting[a]) == 3 and len(meeting[b]) == 3:
+                sides = [[end for end in meeting[one] if end[0] != number] for one in (a, b)]
+                if self.lengths[number] <= BRIDGE * max(self.reach[a], self.reach[b]) and self.is_crossing(*sides):
+                    self.unite(number, a, b)
+                    meeting[a] = meeting[b] = []
+
+    def unite(self, number: int, a: int, b: int) -> None:
+        """Make one junction of `a` and `b`, between which a piece lies."""
+        self.of[b] = a
+        self.reach[a] = max(self.reach[a], self.reach[b], self.lengths[number] / 2)
+        self.left[number] = False
+
+    def is_crossing(self, sides: list[End], others: list[End]) -> bool:
+        """Whether two strokes run straight from these two ends to those two, side by side between them."""
+        if len({number for number, _ in sides + others}) < 4:
+            return False
+        return any(
+            all(self.bend(one, other) <= math.radians(CROSSING) for one, other in zip(sides, pair, strict=True))
+            for pair in (others, others[::-1])
+        )
+
+    def bend(self, one: End, other: End) -> float:
+        """The larger angle, in radians, between two pieces and a straight line from where one ends to the other."""
+        here, there = (self.points_from(end)[0] for end in (one, other))
+        dx, dy = there - here
+        line = math.atan2(dy, dx)
+        turns = (self.heading(one) - line - math.pi, self.heading(other) - line)
+        return max(abs(math.remainder(turn, 2 * math.pi)) for turn in turns)
 
     def prune(self) -> None:
         """Cut off short pieces with a free end, the shortest first, as long as two others meet in their junction."""
-        count: dict[int, int] = defaultdict(int)
-        for number, side in self.ends():
-            count[self.junction_of((number, side))] += 1
+        count = self.count
+        for junction, ends in self.meeting().items():
+            count[junction] = len(ends)
         for number in sorted(range(len(self.pieces)), key=self.lengths.__getitem__):
             if not self.left[number]:
                 continue
@@ -91,37 +124,41 @@ class _Junctions:
         done: set[int] = set()
         starts = [end for end in self.ends() if end not in links]
         starts += [end for end in self.ends() if end in links]  # what is left then is closed
-        for start in starts:
-            number, side = start
-            if number in done:
-                continue
+        for number, side in starts:
             parts: list[Float64Array] = []
             while number not in done:
                 done.add(number)
-                parts.append(self.pieces[number].points[:: 1 if side == 0 else -1])
+                parts.append(self.cut(number, links)[:: 1 if side == 0 else -1])
                 if (number, 1 - side) not in links:
                     break
                 number, side = links[number, 1 - side]
             else:
-                parts.append(parts[0][:1])
-            found.append(self.crossed(parts))
-        found += [piece.points for number, piece in enumerate(self.pieces) if self.left[number] and piece.first < 0]
+                parts += [parts[0][:1]] if parts else []
+            if parts:
+                found.append(np.concatenate(parts))
+        found += [piece.points for number, piece in enumerate(self.pieces) if self.is_alone(number)]
         return found
 
-    def crossed(self, parts: list[Float64Array]) -> Float64Array:
-        """The points of pieces that make one stroke."""
-        return np.concatenate(parts)
+    def cut(self, number: int, links: dict[End, End]) -> Float64Array:
+        """The points of a piece without those in junctions that it crosses: the rest is joined by straight lines."""
+        points = self.pieces[number].points
+        keep = np.ones(len(points), bool)
+        for side in (0, 1):
+            junction = self.junction_of((number, side))
+            if (number, side) in links and self.count[junction] > 2:
+                keep &= np.hypot(*(points - points[-side]).T) >= CUT * self.reach[junction]
+        return points[keep] if keep.any() else points[len(points) // 2 :][:1]
+
+    def is_alone(self, number: int) -> bool:
+        """Whether a piece meets no other: a closed line or a single point."""
+        piece = self.pieces[number]
+        return self.left[number] and (piece.first < 0 or len(piece.points) == 1)
 
     def links(self) -> dict[End, End]:
         """The ends that are linked in a junction, each with the other one: the straightest pair first."""
-        meeting: dict[int, list[End]] = defaultdict(list)
-        for end in self.ends():
-            meeting[self.junction_of(end)].append(end)
         links: dict[End, End] = {}
-        for junction, ends in meeting.items():
-            if len(ends) < 2:
-                continue
-            headings = [self.heading(end, self.reach[junction]) for end in ends]
+        for ends in self.meeting().values():
+            headings = [self.heading(end) for end in ends]
             pairs = sorted(
                 (abs(math.remainder(headings[a] - headings[b] - math.pi, 2 * math.pi)), ends[a], ends[b])
                 for a in range(len(ends))
@@ -132,10 +169,20 @@ class _Junctions:
                     links[a], links[b] = b, a
         return links
 
-    def heading(self, end: End, reach: float) -> float:
+    def meeting(self) -> dict[int, list[End]]:
+        """The ends that meet in each junction."""
+        meeting: dict[int, list[End]] = defaultdict(list)
+        for end in self.ends():
+            meeting[self.junction_of(end)].append(end)
+        return meeting
+
+    def points_from(self, end: End) -> Float64Array:
+        """The points of a piece, from one of its ends on."""
+        return self.pieces[end[0]].points[:: 1 if end[1] == 0 else -1]
+
+    def heading(self, end: End) -> float:
         """The direction, in radians, in which a piece leaves the junction at its end."""
-        number, side = end
-        points = self.pieces[number].points[:: 1 if side == 0 else -1]
+        points, reach = self.points_from(end), self.reach[self.junction_of(end)]
         far = np.hypot(*(points - points[0]).T)
         outside = np.flatnonzero(far >= reach)
         first = int(outside[0]) if len(outside) else 0

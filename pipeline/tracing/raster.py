@@ -10,8 +10,8 @@ from pipeline.arrays import UInt8Array
 from pipeline.errors import InputError
 
 MOST_PIXELS = 40_000_000  # of a picture as it is stored
-MOST_BYTES = 1 << 28  # of a file
 WORKING_SIZE = 1024  # pixels: the longer side of a picture whose lines are traced; larger ones are reduced to it
+_ORIENTATION = 0x0112  # the tag of EXIF
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes with 16 bits for gray
 _DEEP_LEVELS = 257.0  # of 16 bits for one of 8
 
@@ -82,6 +82,3 @@ def _reduced(image: Image.Image) -> UInt8Array:
         image = image.resize((size[0], size[1]), Image.Resampling.BOX)
     levels = np.asarray(image)
     return levels if levels.ndim == 3 else levels[..., None]
-
-
-_ORIENTATION = 0x0112  # the tag of EXIF

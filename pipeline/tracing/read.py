@@ -1,17 +1,16 @@
 """Reads a picture as a drawing: its lines as strokes, simplified as all drawings are."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
+from numpy.typing import ArrayLike
 
-from pipeline.arrays import Float64Array
 from pipeline.drawings import Drawings, content_hash, from_strokes
 from pipeline.errors import InputError, UsageError
+from pipeline.sources.kinds import PEEK_BYTES, picture_kind
 from pipeline.sources.raw import simplify
 from pipeline.storage.reading import open_regular, read_at_most
-from pipeline.tracing.kinds import PEEK_BYTES, picture_kind
 from pipeline.tracing.svg import MOST_BYTES as MOST_SVG_BYTES
 from pipeline.tracing.svg import read_svg
 
@@ -43,16 +42,19 @@ def read_picture(path: Path, name: str, tell: Callable[[str], object]) -> Drawin
             content = begin + read_at_most(file, limit - len(begin))
     except OSError as error:
         raise InputError(f"{name}: cannot be read ({error.strerror or error})") from error
-    strokes = _svg_strokes(content, name, tell) if kind == "SVG" else _traced_strokes(content, name, tell)
-    try:
-        simplified = simplify([(stroke[:, 0], stroke[:, 1]) for stroke in strokes])
-    except UsageError as error:
-        raise InputError(f"{name}: {error}") from error
-    drawing = from_strokes([[[x.tolist(), y.tolist()] for x, y in simplified]], [""])
+    read = _svg_strokes if kind == "SVG" else _traced_strokes
+    drawing = from_strokes([read(content, name, tell)], [""])
     return replace(drawing, key_id=content_hash(drawing))
 
 
-def _traced_strokes(content: bytes, name: str, tell: Callable[[str], object]) -> list[Float64Array]:
+def _simplified(strokes: Sequence[tuple[ArrayLike, ArrayLike]], name: str) -> list[list[list[int]]]:
+    try:
+        return [[x.tolist(), y.tolist()] for x, y in simplify(strokes)]
+    except UsageError as error:
+        raise InputError(f"{name}: {error}") from error
+
+
+def _traced_strokes(content: bytes, name: str, tell: Callable[[str], object]) -> list[list[list[int]]]:
     from pipeline.tracing.raster import read_raster  # Pillow and scipy, which other files do not need
     from pipeline.tracing.trace import trace
 
@@ -63,11 +65,14 @@ def _traced_strokes(content: bytes, name: str, tell: Callable[[str], object]) ->
             f"{name}: its lines are {traced.line_width:.0%} of the drawing wide, which hides details; up to "
             f"{WIDE:.0%} are traced well: draw larger, or with a thinner pen"
         )
-    return traced.strokes
+    return _simplified([(stroke[:, 0], stroke[:, 1]) for stroke in traced.strokes], name)
 
 
-def _svg_strokes(content: bytes, name: str, tell: Callable[[str], object]) -> list[Float64Array]:
+def _svg_strokes(content: bytes, name: str, tell: Callable[[str], object]) -> list[list[list[int]]]:
     drawing = read_svg(content, name)
     if drawing.has_outlines:
         tell(f"{name}: no shape in it has a stroke, so that the outlines of its shapes are taken")
-    return [np.array([[point.real, point.imag] for point in stroke]) for stroke in drawing.strokes]
+    strokes = [([point.real for point in line], [point.imag for point in line]) for line in drawing.strokes]
+    if drawing.is_simplified:
+        return [[[int(x) for x in xs], [int(y) for y in ys]] for xs, ys in strokes]
+    return _simplified(strokes, name)

@@ -4,8 +4,6 @@ import numpy as np
 
 from pipeline.arrays import Float64Array
 
-TURNED = 0.7071  # pixels of smoothing
-
 
 def in_order(strokes: list[Float64Array]) -> list[Float64Array]:
     """The strokes, each (K, 2) float64, as somebody may have drawn them.

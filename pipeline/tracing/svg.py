@@ -4,6 +4,7 @@ The file is parsed by expat, a piece at a time, with no tree, no network and no 
 refused: a few lines of them can expand to gigabytes (https://en.wikipedia.org/wiki/Billion_laughs_attack).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from xml.parsers import expat
 
@@ -14,6 +15,7 @@ from pipeline.tracing.svg_shapes import SHAPES, Attributes, Transform, length_of
 MOST_BYTES = 1 << 24  # of a file
 MOST_POINTS = 100_000  # of a drawing before it is simplified, as of a raw one
 MOST_DEPTH = 256  # elements within each other
+OWN_VIEW = "-4 -4 264 264"  # the viewBox of `sketchpipe render replay`
 SVG = "http://www.w3.org/2000/svg"
 # Their content is shown only where something refers to it, or is no picture.
 _HIDDEN = frozenset(
@@ -28,10 +30,12 @@ class SvgDrawing:
     Attributes:
         strokes: its lines, x + iy in the picture's pixels.
         has_outlines: whether these are the outlines of filled shapes, because no shape has a stroke.
+        is_simplified: whether sketchpipe wrote the file: the points are those of a drawing as it is stored, 0-255.
     """
 
     strokes: list[Line]
     has_outlines: bool
+    is_simplified: bool
 
 
 def read_svg(content: bytes, name: str) -> SvgDrawing:
@@ -70,12 +74,12 @@ class _Reader:
     def __init__(self, name: str) -> None:
         self.name = name
         self.states = [_State(Transform(), True, "none")]
-        self.view = 0j
+        self.view, self.is_own = 0j, False
         self.shapes: list[tuple[str, list[Line], bool | None]] = []  # whether it has a stroke; None: as its class says
         self.points = 0
         self.style: list[str] = []  # the text of style sheets
         self.in_style = False
-        self.line_number = lambda: 0
+        self.line_number: Callable[[], int] = lambda: 0
 
     def start(self, tag: str, attributes: dict[str, str]) -> None:
         """An element begins."""
@@ -94,6 +98,7 @@ class _Reader:
             self.in_style = kind == "style"
             if len(self.states) == 2:
                 self.view = _view(attributes)
+                self.is_own = attributes.get("viewBox") == OWN_VIEW
             if state.is_shown and kind in SHAPES and given.get("visibility", "visible") == "visible":
                 lines = shape_lines(kind, attributes, self.view)
                 self.add(kind, [[transform(point) for point in line] for line in lines], state, "class" in attributes)
@@ -138,7 +143,12 @@ class _Reader:
                 f"{self.name}: an SVG file without a line that is shown; of its elements only "
                 f"{', '.join(SHAPES)} are read: convert others to paths"
             )
-        return SvgDrawing(strokes, not stroked)
+        return SvgDrawing(strokes, not stroked, self.is_own and all(map(_is_stored, strokes)))
+
+
+def _is_stored(line: Line) -> bool:
+    """Whether points are as a drawing stores them."""
+    return all(value.is_integer() and 0 <= value <= 255 for point in line for value in (point.real, point.imag))
 
 
 def _without_paper(shapes: list[tuple[str, list[Line]]]) -> list[list[Line]]:

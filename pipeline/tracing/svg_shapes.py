@@ -24,6 +24,7 @@ class Transform:
         self.x, self.y, self.shift = x, y, shift
 
     def __call__(self, point: complex) -> complex:
+        """Where it moves a point."""
         return point.real * self.x + point.imag * self.y + self.shift
 
     def after(self, inner: "Transform") -> "Transform":

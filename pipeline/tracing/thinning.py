@@ -69,7 +69,8 @@ def thin(ink: BoolArray) -> BoolArray:
     flat = image.reshape(-1)
     pixels = np.flatnonzero(flat)
     thin_pixels(flat, width + 2, _TABLE, pixels, len(pixels))
-    return image[1:-1, 1:-1] != 0
+    thinned: BoolArray = image[1:-1, 1:-1] != 0
+    return thinned
 
 
 def removal_table() -> UInt8Array:

@@ -9,10 +9,11 @@ from pipeline.errors import InputError
 from pipeline.tracing.ink import find_ink, line_radius
 from pipeline.tracing.junctions import join_pieces
 from pipeline.tracing.skeleton import cut_pieces
-from pipeline.tracing.strokes import in_order
+from pipeline.tracing.strokes import in_order, length_of
 from pipeline.tracing.thinning import thin
 
 MOST_PIECES = 20_000  # of thinned lines: a photograph of a wood has more, no drawing has
+DOT = 0.5  # widths of the line: a stroke that is not longer is a dot
 
 
 @dataclass(frozen=True)
@@ -50,4 +51,10 @@ def trace(picture: UInt8Array, name: str) -> Traced:
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     box = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     width = 2 * float(np.median(radius[thinned]))
-    return Traced(in_order(join_pieces(pieces, radius)), width / float(box))
+    strokes = [_dotted(stroke, DOT * width) for stroke in join_pieces(pieces, radius)]
+    return Traced(in_order(strokes), width / float(box))
+
+
+def _dotted(stroke: Float64Array, longest: float) -> Float64Array:
+    """The stroke, or one point in its middle if it is no longer than `longest`."""
+    return stroke if length_of(stroke) > longest else stroke.mean(axis=0, keepdims=True)
