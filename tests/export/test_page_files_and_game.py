@@ -140,7 +140,8 @@ def test_a_game_calls_skips_times_out_and_sums_up(
 ) -> None:
     with opened(browser, page_file) as tab:
         draw(tab, HOUSE)
-        tab.clock.install()
+        tab.clock.install(time=0)
+        tab.clock.pause_at(1)  # from here on time passes only in `run_for`
         tab.get_by_role("button", name="Play six rounds").click()
         side = side_of(tab)
         results = []
@@ -155,7 +156,7 @@ def test_a_game_calls_skips_times_out_and_sums_up(
                 results.append("skipped")
             elif number == 2 or right is None:
                 draw(tab, wrong)
-                tab.clock.run_for(1000)
+                tab.clock.run_for(1550)
                 assert tab.text_content("#seconds") == "19 s left"
                 tab.clock.run_for(19_500)
                 results.append("it saw")

@@ -44,6 +44,13 @@ def predictor() -> Predictor:
     return Predictor(load_best(open_run(with_built_in(Path(RUN)))))
 
 
+def test_code_styles_and_kernels_take_at_most_100_kilobytes(page_file: Path) -> None:
+    content = page_file.read_text(encoding="utf-8")
+    about, weights = (content.partition(f'id="{name}">')[2].partition("</script>")[0] for name in ("about", "weights"))
+    assert len(weights) > 1_000_000
+    assert len(content.encode()) - len(weights) - len(about.encode()) <= 100_000
+
+
 def test_drawn_by_pointer_events_strokes_pixels_and_guesses_equal_pythons(
     browser: Any, page_file: Path, quickdraw: Path, predictor: Predictor
 ) -> None:
