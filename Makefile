@@ -24,12 +24,12 @@ SKETCHPIPE := $(BIN)/sketchpipe
 SHARDS_OPTION := $(if $(filter command environment,$(firstword $(origin SHARDS))),--shards "$(SHARDS)")
 CLASSES_OPTION := $(if $(CLASSES),--classes "$(CLASSES)")
 
-.PHONY: help install sketches shards train evaluate predict test lint docs bench-render bench-shards bench-feed faults clean
+.PHONY: help install sketches shards train evaluate predict page test lint docs bench-render bench-shards bench-feed faults clean
 
 help:
 	@echo "make train        environment, drawings, shards, training, test accuracy"
 	@echo "make test         the tests, in an environment with what they need"
-	@echo "make install, sketches, shards, evaluate, predict, lint, docs, clean: one stage each"
+	@echo "make install, sketches, shards, evaluate, predict, page, lint, docs, clean: one stage each"
 	@echo "make bench-render, bench-shards, bench-feed: measurements, the last two on SKETCHES; make faults: trials"
 	@echo "Google's drawings: make install && $(SKETCHPIPE) download cat dog && make train SKETCHES=sketches/quickdraw SHARDS=shards/quickdraw"
 	@echo "Drawings of your own: make train SKETCHES=sketches/mine SHARDS=shards/mine CLASSES=\"cat,hot dog\""
@@ -56,6 +56,10 @@ evaluate: install
 
 predict: install
 	@$(SKETCHPIPE) predict --random $(SHARDS_OPTION)
+
+# The page to draw on, for the run that saved a checkpoint last, or the network that comes with sketchpipe.
+page: install
+	@$(SKETCHPIPE) export --to doodle.html
 
 # Runs the test files in parallel, on up to four cores, in the order of tests/conftest.py.
 test: install

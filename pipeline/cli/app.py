@@ -5,7 +5,20 @@ from typing import Annotated, Any
 
 import typer
 
-from pipeline.cli import bench, classes, download, export, inspect, networks, predict, render, sample, shards, verify
+from pipeline.cli import (
+    bench,
+    classes,
+    download,
+    draw,
+    export,
+    inspect,
+    networks,
+    predict,
+    render,
+    sample,
+    shards,
+    verify,
+)
 from pipeline.cli import evaluate as evaluate_command
 from pipeline.cli import runs as runs_command
 from pipeline.cli import simplify as simplify_command
@@ -53,6 +66,7 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "runs": runs_command.runs,
     "evaluate": evaluate_command.evaluate,
     "predict": predict.predict,
+    "draw": draw.draw,
     "export": export.export,
     "bench": bench.bench,
 }

@@ -110,12 +110,13 @@ def check_drawings(run: "Run", folder: Path | None) -> CheckDrawings:
         SketchpipeError: the shards cannot be read.
     """
     from model.export.export import CHECK_DRAWINGS, check_images
-    from model.export.sample_images import sample_images
+    from model.export.sample_drawings import sample_drawings
+    from pipeline.rendering.render import render
     from pipeline.shards.manifest import read_manifest
     from pipeline.wording import counted
 
     if folder is None:
-        images = sample_images(run.config.render_config(), CHECK_DRAWINGS)
+        images = render(sample_drawings(CHECK_DRAWINGS), run.config.render_config())
         drawings = counted(len(images), "synthetic drawing")
         return CheckDrawings(images, {"sample": len(images)}, drawings, f"{drawings} of the built-in sample")
     images, counts = check_images(folder, run.config.render_config())

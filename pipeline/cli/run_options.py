@@ -81,7 +81,7 @@ def chosen_run(named: Path | None, *, or_built_in: bool = False) -> "Run":
         return open_run(folder)
     run = newest_trained() if or_built_in else newest_run()
     if run is None and (built_in := built_in_runs()):
-        say(f"{RUNS}/: no trained run here; predicting with {built_in[0].name}, which comes with sketchpipe")
+        say(f"{RUNS}/: no trained run here; using {built_in[0].name}, which comes with sketchpipe")
         return open_run(built_in[0])
     run = run or newest_run()  # which raises the error
     _tell_newest(run.folder)

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from model.export.export import export_run
 from model.export.hub import hub_files, rounded, write_hub_folder
-from model.export.sample_images import sample_images
+from model.export.sample_drawings import sample_drawings
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
 from model.runs.folder import Run
@@ -25,7 +25,7 @@ from model.runs.opening import open_run
 from model.runs.overview import summarize
 from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
-from pipeline.rendering.render import RenderConfig
+from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
 from tests.runs.fresh_runs import CLASSES, fresh_run
 from tests.small import in_process, trained
@@ -78,7 +78,7 @@ def test_the_command_writes_a_folder_whose_files_others_can_read(work: Path, tmp
     assert RenderConfig(**config["render"]) == run.config.render_config()
     assert {one.dtype for one in load_file(to / "model.safetensors").values()} == {np.dtype(np.float16)}
 
-    images = sample_images(run.config.render_config(), 50)
+    images = render(sample_drawings(50), run.config.render_config())
     session = onnxruntime.InferenceSession(to / "onnx" / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(["probabilities"], {"images": images})
     own = Predictor(load_best(open_run(to))).probabilities(images)
@@ -134,7 +134,7 @@ def test_the_examples_of_the_model_card_run_in_the_folder(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = load_best(run)
-    exported = export_run(rounded(loaded), sample_images(run.config.render_config(), 10))
+    exported = export_run(rounded(loaded), render(sample_drawings(10), run.config.render_config()))
     write_hub_folder(tmp_path / "hub", hub_files(loaded, exported.content, None))
     monkeypatch.chdir(tmp_path / "hub")
     examples = re.findall(r"```python\n(.*?)```", Path("README.md").read_text(), re.DOTALL)

@@ -65,7 +65,7 @@ def test_a_trial_of_the_benchmark_writes_weights_with_a_card(quickdraw: Path, tm
 def test_the_network_that_comes_with_sketchpipe_predicts_where_there_is_no_run(tmp_path: Path) -> None:
     ran = sketchpipe("predict", "--random", "--seed", "3", "--top", "3", cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    assert "runs/: no trained run here; predicting with sketchnet-345, which comes with sketchpipe" in ran.stderr
+    assert "runs/: no trained run here; using sketchnet-345, which comes with sketchpipe" in ran.stderr
     assert "drawing a synthetic doodle of the built-in sample" in ran.stderr
     assert 'drew "cat", predicted ' in ran.stdout
     assert (tmp_path / "image.png").exists()
