@@ -67,10 +67,10 @@ def test_drawn_by_pointer_events_strokes_pixels_and_guesses_equal_pythons(
     images = predictor.images(drawings)
     np.testing.assert_array_equal(np.stack([shown["image"] for shown in found]), images)
     probabilities = predictor.probabilities(images)
-    # the page's weights are float16, and its sums are added in another order
-    np.testing.assert_allclose([shown["probabilities"] for shown in found], probabilities, atol=5e-3)
+    # this network's weights are float16 here too; the page adds them up in another order
+    np.testing.assert_allclose([shown["probabilities"] for shown in found], probabilities, atol=1e-4, rtol=0)
     second, first = np.sort(probabilities, axis=1)[:, -2:].T
-    clear = first - second > 5e-3
+    clear = first - second > 1e-3
     assert clear.sum() > 0.95 * DRAWINGS
     np.testing.assert_array_equal(
         np.array([shown["top"] for shown in found])[clear], probabilities.argmax(axis=1)[clear]
