@@ -24,6 +24,7 @@ from model.export.sample_drawings import sample_drawings
 from model.runs.weights import BUILT_IN
 from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import LoadedRun
+from model.specs import network_cost
 from pipeline.browser.compile import compile_kernels
 from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError
@@ -38,9 +39,12 @@ SCRIPTS = (
     "engine.js", "elements.js", "storage.js", "drawing.js", "ndjson.js", "kept.js", "paint.js", "pad.js", "replay.js",
     "guesses.js", "image_view.js", "ask.js", "about.js", "files.js", "game.js", "main.js",
 )  # fmt: skip
+PROOF_DRAWINGS = 1000  # that a page is proved with, unless the network is large
+_PROOF_FLOPS = 1e11  # of all drawings together: some ten seconds
 ASKED = 0.5  # of a class's drawings that the network must name for the game to ask for it
 UNSURE_BELOW = 0.3  # of probability: the page then says that it is not sure yet
 TITLE = "Draw, and it guesses"
+_SCORES = {"drawings", "top1", "top3"}
 _POLICY = (
     "default-src 'none'; script-src 'sha256-{}' 'wasm-unsafe-eval'; style-src 'sha256-{}'; img-src data: blob:; "
     "base-uri 'none'; form-action 'none'"
@@ -80,7 +84,8 @@ def export_page(loaded: LoadedRun, shards: Path | None) -> Page:
     if can_prove():
         from model.export.proof import prove
 
-        proof = prove(module, engine, loaded, proof_drawings(shards))
+        flops = network_cost(loaded.run.config.network, len(loaded.run.config.classes))[2]
+        proof = prove(module, engine, loaded, proof_drawings(shards, min(PROOF_DRAWINGS, int(_PROOF_FLOPS // flops))))
     weights = base64.b64encode(engine.weights).decode()
     style, program = _text("page.css"), _program()
     content = _template().render(
@@ -100,13 +105,15 @@ def can_prove() -> bool:
     return importlib.util.find_spec("wasmtime") is not None
 
 
-def proof_drawings(shards: Path | None) -> Drawings:
-    """The drawings that a page is proved with: the first of the validation split, else of the built-in sample."""
-    from model.export.proof import PROOF_DRAWINGS
+def proof_drawings(shards: Path | None, count: int = PROOF_DRAWINGS) -> Drawings:
+    """Some drawings to prove a page with: the first of the validation split, else of the built-in sample.
 
+    Raises:
+        InputError: the split is empty.
+    """
     if shards is None:
-        return sample_drawings(PROOF_DRAWINGS)
-    split, parts, missing = open_split(shards, "validation"), [], PROOF_DRAWINGS
+        return sample_drawings(count)
+    split, parts, missing = open_split(shards, "validation"), [], count
     for group in range(len(split.row_groups)):
         parts.append(split.read_row_group(group).slice(0, min(missing, split.rows_in(group))))
         missing -= len(parts[-1])
@@ -145,14 +152,20 @@ def about_of(engine: PageEngine, shards: Path | None) -> dict[str, Any]:
 def _scores(loaded: LoadedRun, shards: Path | None) -> tuple[dict[str, Any] | None, Mapping[str, float] | None]:
     """How good a run is, and the share of each class's drawings that it names; None where that is not known."""
     about = loaded.run.about
-    if about is not None and "test" in about:
-        scores = {"split": "test", **{name: about["test"][name] for name in ("drawings", "top1", "top3")}}
-        return scores, about.get("test_by_class")
+    if about is not None and (told := _numbers_in(about.get("test"))).keys() >= _SCORES:
+        scores = {"split": "test", **{name: told[name] for name in sorted(_SCORES)}}
+        return scores, _numbers_in(about.get("test_by_class")) or None
     if shards is None:
         return None, None
     found = evaluate_run(loaded, shards, "validation").as_dict()
     recall = {word: one["top1"] for word, one in found["classes"].items() if one["drawings"]}
-    return {"split": "validation", **{name: found[name] for name in ("drawings", "top1", "top3")}}, recall
+    return {"split": "validation", **{name: found[name] for name in sorted(_SCORES)}}, recall
+
+
+def _numbers_in(value: Any) -> dict[str, float]:
+    """The fields of a JSON object that are numbers: a card is for people, and may hold anything."""
+    fields = value if isinstance(value, dict) else {}
+    return {name: one for name, one in fields.items() if isinstance(one, int | float)}
 
 
 def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
@@ -172,8 +185,11 @@ def _json_in_html(value: Any) -> str:
 
 
 def _program() -> str:
+    """The scripts as one, without their comments and indentation, which take a fifth of it."""
     parts = "\n".join(_text(name) for name in SCRIPTS)
-    return f"(() => {{\n'use strict';\n{parts}}})();\n"
+    lines = (line.strip() for line in parts.splitlines())
+    kept = "\n".join(line for line in lines if line and not line.startswith(("//", "/*", "*")))
+    return f'(() => {{\n"use strict";\n{kept}\n}})();\n'
 
 
 def _digest(text: str) -> str:

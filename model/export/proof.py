@@ -18,7 +18,6 @@ from pipeline.sources.raw import simplify
 
 TOLERANCE = 1e-4  # the difference that every probability must stay below
 CLOSE = 1e-3  # where the two largest probabilities are closer than this, rounded weights may change their order
-PROOF_DRAWINGS = 1000  # drawings that a page is proved with
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,10 @@ ALL_LABELS = 30  # the most classes of which a terminal shows every label
 def predict(
     files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="FILE", help="Files of drawings, in any format that shards takes; - reads stdin."),
+        typer.Argument(
+            metavar="FILE",
+            help="Files of drawings, in any format that shards takes, and pictures (PNG, JPEG, WebP, SVG); - reads stdin.",
+        ),
     ] = None,
     random: Annotated[bool, typer.Option("--random", help="Predict a random drawing of the test split.")] = False,
     run: RunOption = None,
@@ -103,8 +106,11 @@ def predict(
 
 def _read(files: list[str]) -> Iterator["Drawings"]:
     """The drawings of files; the first rejects are said when they are found, and how many more there are at the end."""
+    from functools import partial
+
     from pipeline.cli.options import say
     from pipeline.sources.read import read_named
+    from pipeline.tracing.read import read_picture
     from pipeline.wording import counted
 
     rejected = 0
@@ -116,7 +122,7 @@ def _read(files: list[str]) -> Iterator["Drawings"]:
             say(f"{reject}; skipped")
 
     try:
-        yield from read_named(files, note)
+        yield from read_named(files, note, partial(read_picture, tell=say))
     finally:
         if rejected > MOST_REJECTS:
             say(f"{counted(rejected - MOST_REJECTS, 'more line')} skipped")

@@ -3,6 +3,7 @@
 import re
 import string
 from pathlib import Path
+from typing import Literal
 
 from pipeline.sources.binary import has_header
 from pipeline.sources.converters.csv_table import csv_columns
@@ -14,7 +15,9 @@ _SOURCES = "expected a file of drawings: ndjson, a JSON array, Kaggle's csv, Goo
 _UTF16 = "text in UTF-16; convert it to UTF-8: iconv -f UTF-16 -t UTF-8 FILE > NEW.ndjson"
 _UTF32 = "text in UTF-32; convert it to UTF-8: iconv -f UTF-32 -t UTF-8 FILE > NEW.ndjson"
 _TAR = "a tar archive; unpack it first: tar -xf FILE"
-_PICTURE = "a picture ({0}), which has no strokes; " + _SOURCES
+_TRACED = "`sketchpipe predict` takes PNG, JPEG, WebP and SVG, as files or from stdin"
+_PICTURE = f"a picture ({{0}}), which has no strokes; {_TRACED}; {_SOURCES}"
+_NO_STROKES = f"an SVG file, of which no strokes are read here; {_TRACED}; {_SOURCES}"
 _PAGE = f"a web page or XML, perhaps one that offers the file; {_SOURCES}"
 _MAGIC = {  # in this order, because some begin like others
     b"\xff\xfe\x00\x00": _UTF32,
@@ -48,6 +51,9 @@ _CERTAIN = 8  # bytes of magic, with which a record begins by chance once in 2**
 _TABLES = (".csv", ".csv.gz", ".csv.zst")
 _PICKLE = re.compile(rb"\x80[\x02-\x05](?:\x95.{8})?[\]}(\x8cc\x85-\x87KNUX)]", re.DOTALL)
 _OBJECT_LINE = re.compile(rb"(?:^|\n)[ \t\r]*\{")
+# Atomic, because comments could be divided in exponentially many ways otherwise.
+_PROLOG = rb"(?>\s|<\?.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg\b[^\[>]*(?:\[.*?\]\s*)?>)*+"
+_SVG = re.compile(rb"(?:\xef\xbb\xbf)?" + _PROLOG + rb"<(?:\w+:)?svg[\s>/]", re.DOTALL)
 _MARKUP = re.compile(rb"\s*<(?:[!?a-zA-Z])")
 _TABLE = re.compile(rb"[^\n{\[<]*[,;\t][^\n]*(?:\n|$)")
 _TEXT = frozenset(range(32, 256)) - {127} | {9, 10, 12, 13, 27}
@@ -72,6 +78,20 @@ def holds_drawings(path: Path) -> bool:
     return path.name.lower().endswith(".npz") and is_sketch_rnn(path)
 
 
+def picture_kind(begin: bytes) -> Literal["raster", "SVG"] | None:
+    """Which kind of picture that `sketchpipe predict` traces a file is: PNG, JPEG or WebP, or SVG; None if it is none.
+
+    >>> picture_kind(b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg">')
+    'SVG'
+
+    Args:
+        begin: its first `PEEK_BYTES` bytes, or all if there are fewer.
+    """
+    if begin.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff")) or (begin[:4] == b"RIFF" and begin[8:12] == b"WEBP"):
+        return "raster"
+    return "SVG" if _SVG.match(begin) else None
+
+
 def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     """What a file is that cannot be read, and what to do; None if it may hold drawings.
 
@@ -90,13 +110,13 @@ def refusal(begin: bytes, name: str, *, is_binary: bool) -> str | None:
     text = begin.removeprefix(b"\xef\xbb\xbf")
     if is_binary:
         if _MARKUP.match(text):
-            return _PAGE
+            return _NO_STROKES if _SVG.match(text) else _PAGE
         is_text = len(begin) > 16 and all(byte in _PRINTED for byte in begin)
         return "text, though its name ends in .bin; name it .ndjson if it is ndjson" if is_text else None
     if _OBJECT_LINE.search(begin):
         return None
     if _MARKUP.match(text):
-        return _PAGE
+        return _NO_STROKES if _SVG.match(text) else _PAGE
     for place, byte in enumerate(text):
         if byte not in _TEXT:
             return (

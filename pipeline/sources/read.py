@@ -81,7 +81,11 @@ def read_drawings(
     return replace(drawings, word=renumbered(drawings.word, drawings.words, words), words=words)
 
 
-def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda _reject: None) -> Iterator[Drawings]:
+def read_named(
+    files: Sequence[str],
+    reject: Callable[[Reject], object] = lambda _reject: None,
+    read_other: Callable[[Path, str], Drawings | None] = lambda _path, _name: None,
+) -> Iterator[Drawings]:
     """The drawings of files of any format, one or more at a time, so that a file of any size can be read.
 
     The word of a drawing may be missing, null or empty; it is "" then. A compressed file is decompressed to its end
@@ -91,6 +95,8 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
     Args:
         files: their names; "-" is stdin.
         reject: is told of each line that is rejected.
+        read_other: is called first with the path of each regular file and what messages call it; reads the drawings of
+            a file that is no source, such as a picture, and returns None for any other. stdin is a regular file here.
 
     Raises:
         InputError: a name is that of no file, a file is of another kind, or no file has a drawing.
@@ -113,6 +119,10 @@ def read_named(files: Sequence[str], reject: Callable[[Reject], object] = lambda
             if name == "-":
                 _copy_stdin(copy)
             path = Path(copy.name if name == "-" else name)
+            if path.is_file() and (others := read_other(path, names[name])) is not None:
+                found = True
+                yield others
+                continue
             source = Source(path, names[name], word_of_name(path.name, WORDS) or PurePath(names[name]).name)
             try:
                 if path.is_file() and (lost := find_lost(path)) is not None:

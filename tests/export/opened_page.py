@@ -20,7 +20,7 @@ PHONE = {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2, "h
 DESK = {"viewport": {"width": 1280, "height": 800}}
 
 # Pointer events as a mouse makes them: down at a stroke's first point, moved to the others, up at the last.
-_DRAW = """(strokes) => {
+_DRAW = """((strokes) => {
   const pad = document.getElementById("pad");
   const box = pad.getBoundingClientRect();
   const fire = (type, x, y) => pad.dispatchEvent(new PointerEvent(type, {
@@ -31,16 +31,29 @@ _DRAW = """(strokes) => {
     for (let k = 1; k < x.length; k++) fire("pointermove", x[k], y[k]);
     fire("pointerup", x.at(-1), y.at(-1));
   }
-}"""
-# What the page shows in the frame after the next, when all that was drawn has been guessed.
-_LATEST = """() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => {
+})"""
+# What the page shows once the frame after the next has come, when all that was drawn has been guessed.
+_LATEST = """(async () => {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  await frame();
+  await frame();
   const latest = sketchpipe.latest();
-  if (latest === null) return resolve(null);
+  if (latest === null) return null;
   const { simplified: { x, y, ends }, image, probabilities, order } = latest;
   const text = (bytes) => btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
-  resolve({ x: [...x], y: [...y], ends: [...ends], image: text(image), probabilities: [...probabilities],
-            top: order[0] });
-})))"""
+  return {
+    x: [...x], y: [...y], ends: [...ends], image: text(image), probabilities: [...probabilities], top: order[0] };
+})"""
+_DRAW_EACH = f"""async (drawings) => {{
+  const found = [];
+  for (const strokes of drawings) {{
+    {_DRAW}(strokes);
+    const held = sketchpipe.drawing.strokes.map((stroke) => [stroke.x, stroke.y]);
+    found.push({{ held, ...await {_LATEST}() }});
+    sketchpipe.drawing.clear();
+  }}
+  return found;
+}}"""
 
 
 def write_page(folder: Path) -> Path:
@@ -84,12 +97,17 @@ def draw(tab: Any, strokes: Sequence[Points]) -> None:
 
 def latest(tab: Any) -> dict[str, Any] | None:
     """What the page makes of the drawing, with the image as (H, W, C) uint8; None without a drawing."""
-    found = tab.evaluate(_LATEST)
+    found: dict[str, Any] | None = tab.evaluate(_LATEST)
     if found is not None:
-        pixels = np.frombuffer(base64.b64decode(found["image"]), np.uint8)
-        size = tab.evaluate("sketchpipe.engine.about.size")
-        found["image"] = pixels.reshape(size, size, -1)
+        found["image"] = _image_of(found["image"], tab.evaluate("sketchpipe.engine.about.size"))
     return found
+
+
+def draw_each(tab: Any, drawings: Sequence[Sequence[Points]]) -> list[dict[str, Any]]:
+    """Draw one drawing after the other: the strokes that the page `held` of each, and what `latest` gives of it."""
+    found: list[dict[str, Any]] = tab.evaluate(_DRAW_EACH, drawings)
+    size = tab.evaluate("sketchpipe.engine.about.size")
+    return [one | {"image": _image_of(one["image"], size)} for one in found]
 
 
 def strokes_of(tab: Any) -> list[list[list[float]]]:
@@ -131,6 +149,10 @@ def fitted(drawing: Sequence[Sequence[Sequence[float]]], side: int) -> list[Poin
 def split(values: Sequence[int], ends: Sequence[int]) -> list[UInt8Array]:
     """Coordinates by stroke."""
     return np.split(np.asarray(values, np.uint8), list(ends)[:-1])
+
+
+def _image_of(text: str, size: int) -> UInt8Array:
+    return np.frombuffer(base64.b64decode(text), np.uint8).reshape(size, size, -1)
 
 
 def _leaves(url: str, file: Path) -> bool:

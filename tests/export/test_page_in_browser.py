@@ -13,7 +13,19 @@ from model.scoring.loaded import load_best
 from model.scoring.predict import Predictor
 from pipeline.drawings import from_strokes
 from pipeline.sources.raw import simplify
-from tests.export.opened_page import DESK, PHONE, RUN, draw, latest, opened, raw_drawings, side_of, split, strokes_of
+from tests.export.opened_page import (
+    DESK,
+    PHONE,
+    RUN,
+    draw,
+    draw_each,
+    latest,
+    opened,
+    raw_drawings,
+    side_of,
+    split,
+    strokes_of,
+)
 
 DRAWINGS = 200
 # How far the page has scrolled, once it has.
@@ -32,19 +44,22 @@ def predictor() -> Predictor:
     return Predictor(load_best(open_run(with_built_in(Path(RUN)))))
 
 
+def test_code_styles_and_kernels_take_at_most_100_kilobytes(page_file: Path) -> None:
+    content = page_file.read_text(encoding="utf-8")
+    about, weights = (content.partition(f'id="{name}">')[2].partition("</script>")[0] for name in ("about", "weights"))
+    assert len(weights) > 1_000_000
+    assert len(content.encode()) - len(weights) - len(about.encode()) <= 100_000
+
+
 def test_drawn_by_pointer_events_strokes_pixels_and_guesses_equal_pythons(
     browser: Any, page_file: Path, quickdraw: Path, predictor: Predictor
 ) -> None:
-    expected, found = [], []
     with opened(browser, page_file) as tab:
         side = side_of(tab)
-        for word in predictor.classes[:DRAWINGS]:
-            drawing = raw_drawings(quickdraw, word, side)[0]
-            draw(tab, drawing)
-            assert [stroke[:2] for stroke in strokes_of(tab)] == drawing
-            found.append(latest(tab))
-            expected.append([[x.tolist(), y.tolist()] for x, y in simplify([(x, y) for x, y in drawing])])
-            tab.evaluate("sketchpipe.drawing.clear()")
+        drawn = [raw_drawings(quickdraw, word, side)[0] for word in predictor.classes[:DRAWINGS]]
+        found = draw_each(tab, drawn)
+    assert [shown["held"] for shown in found] == drawn
+    expected = [[[x.tolist(), y.tolist()] for x, y in simplify([(x, y) for x, y in one])] for one in drawn]
     for strokes, shown in zip(expected, found, strict=True):
         x, y = (split(shown[axis], shown["ends"]) for axis in "xy")
         assert [[a.tolist(), b.tolist()] for a, b in zip(x, y, strict=True)] == strokes

@@ -58,7 +58,7 @@ class Game {
     const left = Math.max(0, SECONDS - this.seconds);
     find("left").style.transform = `scaleX(${left / SECONDS})`;
     find("game").classList.toggle("short", left < 5);
-    find("seconds").textContent = this.seconds ? `${Math.ceil(left)} seconds left` : `${SECONDS} seconds from your first line`;
+    find("seconds").textContent = this.seconds ? `${Math.ceil(left)} s left` : `${SECONDS} s from your first line`;
   }
 
   /** The network's most probable word for what is drawn, or null. */
@@ -101,7 +101,7 @@ class Game {
 
 /** A sentence about a round. @param {Round} round */
 function resultOf({ sketch, seconds, saw }) {
-  if (seconds !== null) return `named after ${seconds < 1 ? "less than a second" : `${seconds.toFixed(1)} s`}`;
+  if (seconds !== null) return `named in ${seconds.toFixed(1)} s`;
   return sketch.strokes.length ? `it saw ${saw}` : "skipped";
 }
 
