@@ -172,7 +172,8 @@ def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
     """The number of drawings that a run was trained on; None where that is not known."""
     run = loaded.run
     if run.about is not None:
-        return int(run.about["training"]["drawings"])
+        drawings: int | None = run.about["training"]["drawings"]
+        return drawings
     if shards is None or (manifest := read_manifest(shards)).checksum != run.card.shards_checksum:
         return None
     return manifest.rows("train")

@@ -27,7 +27,10 @@ def export(
     classes. Before it is written, the probabilities that onnxruntime computes are compared with the run's own on 1,000
     drawings: those of the test split, then of the others if it has too few; of the built-in sample for weights without
     their training, unless --shards names some. A difference of 0.0001 or more is an error.
-    Needs an extra, installed in sketchpipe's folder: pip install -e '.[onnx]'.
+    Needs the extra "onnx", installed in sketchpipe's folder: pip install -e '.[onnx]'.
+
+    The page is one file that needs no other: whoever opens it draws, and the network guesses. `sketchpipe draw` also
+    opens it. It is proved before it is written, if the extra "page" is installed: pip install -e '.[page]'.
 
     The folder has the weights in half precision with their configuration, the ONNX model if the extra is installed, and
     a README.md with scores and an example. --run takes it too. Nothing is uploaded; a line names the command that does.

@@ -17,6 +17,7 @@ from safetensors.numpy import load_file
 
 from model.export.export import export_run
 from model.export.hub import hub_files, rounded, write_hub_folder
+from model.export.page import export_page
 from model.export.sample_drawings import sample_drawings
 from model.runs.calibration import Calibration, write_calibration
 from model.runs.checkpoint import digest_of
@@ -159,6 +160,12 @@ def test_a_temperature_comes_along_and_none_is_said_to_be_none(run: Run, files: 
     for folder, contents, temperature in ("plain", files, 1.0), ("fitted", fitted, 2.5):
         write_hub_folder(run.folder.with_name(folder), contents)
         assert load_best(open_run(run.folder.with_name(folder))).temperature == temperature
+
+
+def test_a_folder_whose_run_had_lost_its_shards_makes_a_page(files: dict[str, bytes], tmp_path: Path) -> None:
+    write_hub_folder(tmp_path / "hub", files)
+    page = export_page(load_best(open_run(tmp_path / "hub")), None)
+    assert b"sketch-classifier" in page.content
 
 
 def test_words_and_names_of_any_kind_stay_texts(tmp_path: Path) -> None:
