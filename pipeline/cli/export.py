@@ -18,16 +18,17 @@ def export(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object about what was written.")] = False,
 ) -> None:
-    """Export a run for an app, as a page to draw on, or for the Hugging Face Hub.
+    """Export a run as an ONNX model, a page, or a folder for the Hub.
 
     --to decides. A name that ends in .onnx is an ONNX model, one that ends in .html a page. A name that ends in / or
-    has no suffix, or an existing folder, is a folder for the Hub. Reads the run's best checkpoint; computes on the CPU.
+    has no suffix, or an existing folder, is a folder for the Hugging Face Hub. Reads the run's best checkpoint; computes
+    on the CPU.
 
     The ONNX model takes any number of uint8 images, scales them itself and gives probabilities; its metadata names the
     classes. Before it is written, the probabilities that onnxruntime computes are compared with the run's own on 1,000
     drawings: those of the test split, then of the others if it has too few; of the built-in sample for weights without
-    their training, unless --shards names some. A difference of 0.0001 or more is an error.
-    Needs the extra "onnx", installed in sketchpipe's folder: pip install -e '.[onnx]'.
+    their training, unless --shards names some. A difference of 0.0001 or more is an error. Needs the extra
+    "onnx", installed in sketchpipe's folder: pip install -e '.[onnx]'.
 
     The page is one file that needs no other: whoever opens it draws, and the network guesses. `sketchpipe draw` also
     opens it. It is proved before it is written, if the extra "page" is installed: pip install -e '.[page]'.
