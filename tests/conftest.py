@@ -14,12 +14,13 @@ os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=1")
 LONGEST = (
     "shards/test_memory.py", "training/test_kill_training.py", "cli/test_interrupts.py", "cli/test_cli_train.py",
     "training/test_sweep.py", "download/test_download.py", "runs/test_run_disk.py", "training/test_train.py",
-    "training/test_summary_writer.py", "pictures/test_png_commits.py", "loading/test_loader.py", "shards/test_pipes.py",
-    "export/test_page_in_browser.py", "export/test_page_files_and_game.py", "export/test_page.py",
-    "export/test_proof.py", "export/test_export.py", "sources/test_binary.py", "scoring/test_predict.py",
-    "test_docs.py", "cli/test_cli_looks.py", "cli/test_hostile_words.py", "rendering/test_raster.py",
-    "report/test_report.py", "training/test_more_epochs.py", "shards/test_kill.py", "sources/test_streams.py", "test_jit.py",
-    "download/test_not_drawings.py", "shards/test_resume.py", "shards/test_rot.py", "compute/test_devices.py",
+    "training/test_summary_writer.py", "pictures/test_png_commits.py", "loading/test_loader.py",
+    "shards/test_pipes.py", "export/test_page_in_browser.py", "export/test_page_files_and_game.py",
+    "export/test_page.py", "export/test_proof.py", "export/test_export.py", "sources/test_binary.py",
+    "scoring/test_predict.py", "test_docs.py", "cli/test_cli_looks.py", "cli/test_hostile_words.py",
+    "rendering/test_raster.py", "report/test_report.py", "training/test_more_epochs.py", "shards/test_kill.py",
+    "sources/test_streams.py", "test_jit.py", "download/test_not_drawings.py", "shards/test_resume.py",
+    "shards/test_rot.py", "compute/test_devices.py",
 )  # fmt: skip
 QUICKDRAW = Path(__file__).parents[2] / "shared" / "quickdraw"
 
