@@ -157,7 +157,7 @@ def photographed(picture: bytes, seed: int) -> bytes:
 
 
 def encoded(suffix: str, levels: UInt8Array, quality: int = 95) -> bytes:
-    _, content = cv2.imencode(suffix, levels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    _, content = cv2.imencode(suffix, levels, [cv2.IMWRITE_JPEG_QUALITY, quality] if suffix == ".jpg" else [])
     return content.tobytes()
 
 

@@ -11,6 +11,7 @@ from pipeline.errors import InputError
 
 MOST_PIXELS = 40_000_000  # of a picture as it is stored
 WORKING_SIZE = 1024  # pixels: the longer side of a picture whose lines are traced; larger ones are reduced to it
+LEAST_SIZE = 512  # pixels: smaller pictures are enlarged, so that lines are some pixels wide and stay apart
 _ORIENTATION = 0x0112  # the tag of EXIF
 _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")  # modes with 16 bits for gray
 _DEEP_LEVELS = 257.0  # of 16 bits for one of 8
@@ -24,8 +25,8 @@ def read_raster(content: bytes, name: str) -> UInt8Array:
         name: what messages call it.
 
     Returns:
-        (H, W, C) uint8: RGB, or one channel of gray; a picture whose longer side has more than `WORKING_SIZE` pixels
-        is reduced to that by averaging areas.
+        (H, W, C) uint8: RGB, or one channel of gray, with a longer side of `LEAST_SIZE` to `WORKING_SIZE` pixels;
+        larger pictures are reduced by averaging areas.
 
     Raises:
         InputError: it is damaged, or has more than `MOST_PIXELS` pixels.
@@ -37,7 +38,7 @@ def read_raster(content: bytes, name: str) -> UInt8Array:
                 _refuse_large(image.width, image.height, name)
                 image.draft("RGB", (WORKING_SIZE, WORKING_SIZE))  # JPEG is decoded at a half, a quarter or an eighth
                 image.load()
-                return _reduced(ImageOps.exif_transpose(_flat(image)))
+                return _resized(ImageOps.exif_transpose(_flat(image)))
         except InputError:
             raise
         except Image.DecompressionBombError as error:
@@ -75,10 +76,12 @@ def _flat(image: Image.Image) -> Image.Image:
     return flat
 
 
-def _reduced(image: Image.Image) -> UInt8Array:
+def _resized(image: Image.Image) -> UInt8Array:
     longest = max(image.size)
-    if longest > WORKING_SIZE:
-        size = [max(1, round(side * WORKING_SIZE / longest)) for side in image.size]
-        image = image.resize((size[0], size[1]), Image.Resampling.BOX)
+    wanted = min(max(longest, LEAST_SIZE), WORKING_SIZE)
+    if longest != wanted:
+        width, height = (max(1, round(side * wanted / longest)) for side in image.size)
+        method = Image.Resampling.BOX if wanted < longest else Image.Resampling.BICUBIC
+        image = image.resize((width, height), method)
     levels = np.asarray(image)
     return levels if levels.ndim == 3 else levels[..., None]

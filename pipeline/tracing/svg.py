@@ -10,7 +10,7 @@ from xml.parsers import expat
 
 from pipeline.errors import InputError
 from pipeline.tracing.svg_paths import Line, PathError, numbers_of
-from pipeline.tracing.svg_shapes import SHAPES, Attributes, Transform, length_of, parse_transform, shape_lines
+from pipeline.tracing.svg_shapes import SHAPES, Attributes, Transform, length_of, moved, parse_transform
 
 MOST_BYTES = 1 << 24  # of a file
 MOST_POINTS = 100_000  # of a drawing before it is simplified, as of a raw one
@@ -54,7 +54,9 @@ def read_svg(content: bytes, name: str) -> SvgDrawing:
     reader.line_number = lambda: parser.CurrentLineNumber
     try:
         parser.Parse(content, True)
-    except (expat.ExpatError, LookupError, ValueError) as error:  # of an encoding that Python does not know too
+    except (expat.ExpatError, ValueError, LookupError) as error:
+        if isinstance(error, IndexError | KeyError):  # of our own; a `LookupError` is an encoding that is not known
+            raise
         raise InputError(f"{name}: an SVG file that is not well-formed XML ({error}); save it anew") from error
     return reader.drawing()
 
@@ -100,8 +102,8 @@ class _Reader:
                 self.view = _view(attributes)
                 self.is_own = attributes.get("viewBox") == OWN_VIEW
             if state.is_shown and kind in SHAPES and given.get("visibility", "visible") == "visible":
-                lines = shape_lines(kind, attributes, self.view)
-                self.add(kind, [[transform(point) for point in line] for line in lines], state, "class" in attributes)
+                lines = SHAPES[kind](attributes, self.view)
+                self.add(kind, [moved(line, transform) for line in lines], state, "class" in attributes)
         except (PathError, OverflowError) as error:
             label = f'{kind} "{attributes["id"]:.40}"' if "id" in attributes else kind
             raise InputError(f"{self.name}:{self.line_number()}: {label}: {error}; save the picture anew") from error

@@ -38,6 +38,8 @@ def path_lines(text: str) -> list[Line]:
     control, before = 0j, ""  # the last control point, and the command that it is of
     for command, values in _commands(text):
         kind = command.upper()
+        if not before and kind != "M":
+            raise PathError(f"expected M or m at the beginning, found {command}")
         here = at if command.islower() else 0j
         if kind == "M":
             at = start = here + complex(*values)

@@ -55,21 +55,16 @@ def parse_transform(text: str) -> Transform:
     return whole
 
 
-def shape_lines(kind: str, attributes: Attributes, view: complex) -> list[Line]:
-    """The lines of an element.
-
-    Args:
-        kind: one of `SHAPES`.
-        attributes: its attributes.
-        view: width and height of the picture, of which lengths in percent are; 0 where they are not known.
+def moved(line: Line, transform: Transform) -> Line:
+    """The points of a line where a transform moves them.
 
     Raises:
-        PathError: an attribute is malformed.
+        PathError: one is not finite then.
     """
-    lines = SHAPES[kind](attributes, view)
-    if any(not cmath.isfinite(point) for line in lines for point in line):
+    points = [transform(point) for point in line]
+    if not all(map(cmath.isfinite, points)):
         raise PathError("a coordinate is too large")
-    return lines
+    return points
 
 
 def length_of(text: str, whole: float) -> float:
@@ -132,6 +127,8 @@ def _rotation(values: list[float]) -> Transform:
     return Transform(turn, turn * 1j, centre - turn * centre)
 
 
+# The elements that are lines; what each is called with are its attributes, and the picture's width and height, of which
+# lengths in percent are, 0 where they are not known. A malformed attribute is a `PathError`.
 SHAPES: dict[str, Callable[[Attributes, complex], list[Line]]] = {
     "path": _path, "polyline": _polyline, "polygon": _polygon, "line": _line, "rect": _rect, "circle": _circle,
     "ellipse": _ellipse,

@@ -31,8 +31,8 @@ def traced(image: Image.Image) -> Traced:
 
 
 def ends(stroke: Float64Array) -> list[tuple[int, int]]:
-    """The first and the last point of a stroke, to 4 pixels, in the order of x."""
-    found = [(round(x / 4) * 4, round(y / 4) * 4) for x, y in (stroke[0].tolist(), stroke[-1].tolist())]
+    """The first and the last point of a stroke, to 10 pixels, in the order of x."""
+    found = [(round(x / 10) * 10, round(y / 10) * 10) for x, y in (stroke[0].tolist(), stroke[-1].tolist())]
     return sorted(found)
 
 

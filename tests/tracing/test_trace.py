@@ -71,6 +71,13 @@ def test_an_angle_is_one_stroke_without_spurs() -> None:
     assert ends(stroke) == [(40, 40), (160, 160)]
 
 
+def test_a_loop_that_the_pen_filled_is_a_loop() -> None:
+    strokes = traced(lined([(20, 100), (180, 100)], circle(100, 50, 8), size=(200, 200), width=12)).strokes
+    (loop,) = (stroke for stroke in strokes if stroke[:, 1].max() < 80)
+    assert loop[0] == pytest.approx(loop[-1])
+    assert np.ptp(loop, axis=0) == pytest.approx([14, 14], abs=5)
+
+
 def test_strokes_begin_with_the_longest_and_go_right_and_down() -> None:
     short, long = np.array([[9.0, 9.0], [0.0, 0.0]]), np.array([[80.0, 0.0], [0.0, 10.0]])
     first, second = in_order([short, long])
@@ -85,7 +92,7 @@ def test_a_picture_without_a_line_is_an_error(level: int) -> None:
 
 def test_noise_is_no_drawing() -> None:
     levels = np.random.default_rng(0).integers(0, 256, (700, 700), np.uint8)
-    with pytest.raises(InputError, match="expected a drawing of lines on paper|no line was found"):
+    with pytest.raises(InputError, match=r"expected a drawing of lines on paper|no line was found"):
         traced(Image.fromarray(levels))
 
 
@@ -94,6 +101,7 @@ def test_the_smallest_pictures_are_read_or_refused(size: tuple[int, int]) -> Non
     image = Image.new("L", size, 255)
     image.putpixel((size[0] // 2, size[1] // 2), 0)
     try:
-        assert traced(image).strokes
-    except InputError as error:
-        assert "no line was found" in str(error)
+        found = traced(image)
+    except InputError:  # any other error fails the test
+        return
+    assert found.strokes
