@@ -6,7 +6,7 @@ Raw drawings of QUICKDRAW/raw are drawn by pointer events, one in each animation
 shows it: from the event to the end of the frame in which the new guess is there, with the wait for that frame. The same
 once more with a CPU that Chromium slows down four times. The first guess is that of a stroke drawn as soon as the page
 can be drawn on; its time counts from the beginning of the page's load, and contains reading the file and compiling.
-The chart is of one process at a time; nothing else should run.
+Nothing else should run.
 """
 
 import argparse
@@ -121,7 +121,7 @@ def raw_drawings(quickdraw: Path, count: int) -> list[Any]:
         with gzip.open(file, "rt", encoding="utf-8") as lines:
             strokes = [stroke[:2] for stroke in json.loads(next(lines))["drawing"]]
         low = [min(min(stroke[axis]) for stroke in strokes) for axis in (0, 1)]
-        side = max(max(max(stroke[axis]) - low[axis] for stroke in strokes) for axis in (0, 1))
+        side = max(1, *(max(max(stroke[axis]) for stroke in strokes) - low[axis] for axis in (0, 1)))
         found.append(
             [[[10 + 300 * (v - low[axis]) / side for v in stroke[axis]] for axis in (0, 1)] for stroke in strokes]
         )

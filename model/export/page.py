@@ -8,6 +8,7 @@ import base64
 import hashlib
 import importlib.util
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 from markupsafe import Markup
 
+from model.config import IMAGE_SIZE, TrainConfig
 from model.export.page_engine import KERNELS, PageEngine, make_engine
 from model.export.sample_drawings import sample_drawings
 from model.runs.weights import BUILT_IN
@@ -28,6 +30,7 @@ from model.specs import network_cost
 from pipeline.browser.compile import compile_kernels
 from pipeline.drawings import Drawings, concat
 from pipeline.errors import InputError
+from pipeline.progress import Progress, untold
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, read_manifest
 from pipeline.shards.read import open_split
 from pipeline.wording import visible
@@ -66,13 +69,14 @@ class Page:
     proof: "Proof | None"
 
 
-def export_page(loaded: LoadedRun, shards: Path | None) -> Page:
+def export_page(loaded: LoadedRun, shards: Path | None, progress: Progress = untold) -> Page:
     """Make the page of a run's best checkpoint, and prove it if wasmtime is installed.
 
     Args:
         loaded: the run.
         shards: the folder of shards with whose validation split the page is proved and its classes are scored; None
             proves it with the built-in sample.
+        progress: counts the drawings that are scored.
 
     Raises:
         MismatchError: a page cannot run this network, or computes something else than sketchpipe.
@@ -84,20 +88,25 @@ def export_page(loaded: LoadedRun, shards: Path | None) -> Page:
     if can_prove():
         from model.export.proof import prove
 
-        flops = network_cost(loaded.run.config.network, len(loaded.run.config.classes))[2]
-        proof = prove(module, engine, loaded, proof_drawings(shards, min(PROOF_DRAWINGS, int(_PROOF_FLOPS // flops))))
+        proof = prove(module, engine, loaded, proof_drawings(shards, _proof_size(loaded.run.config)))
     weights = base64.b64encode(engine.weights).decode()
     style, program = _text("page.css"), _program()
     content = _template().render(
         title=TITLE,
         policy=Markup(_POLICY.format(*map(_digest, (program, style)))),
         style=Markup(style),
-        about=Markup(_json_in_html(about_of(engine, shards))),
+        about=Markup(_json_in_html(about_of(engine, shards, progress))),
         kernels=Markup(base64.b64encode(module).decode()),
         weights=Markup(weights),
         program=Markup(program),
     )
     return Page(content.encode(), len(weights), proof)
+
+
+def _proof_size(config: TrainConfig) -> int:
+    """With how many drawings a page is proved; fewer if the network is large."""
+    flops = network_cost(config.network, len(config.classes))[2] * (config.image_size / IMAGE_SIZE) ** 2
+    return max(1, min(PROOF_DRAWINGS, int(_PROOF_FLOPS // flops)))
 
 
 def can_prove() -> bool:
@@ -124,11 +133,11 @@ def proof_drawings(shards: Path | None, count: int = PROOF_DRAWINGS) -> Drawings
     return concat(parts)
 
 
-def about_of(engine: PageEngine, shards: Path | None) -> dict[str, Any]:
+def about_of(engine: PageEngine, shards: Path | None, progress: Progress = untold) -> dict[str, Any]:
     """What the page knows of the run, as JSON."""
     loaded = engine.loaded
     run, config, render = loaded.run, loaded.run.config, loaded.run.config.render_config()
-    scores, recall = _scores(loaded, shards)
+    scores, recall = _scores(loaded, shards, progress)
     return {
         "name": visible(os.fsencode(run.folder.resolve().name).decode(errors="backslashreplace")),
         "is_built_in": run.folder.parent == BUILT_IN,
@@ -149,7 +158,9 @@ def about_of(engine: PageEngine, shards: Path | None) -> dict[str, Any]:
     }
 
 
-def _scores(loaded: LoadedRun, shards: Path | None) -> tuple[dict[str, Any] | None, Mapping[str, float] | None]:
+def _scores(
+    loaded: LoadedRun, shards: Path | None, progress: Progress
+) -> tuple[dict[str, Any] | None, Mapping[str, float] | None]:
     """How good a run is, and the share of each class's drawings that it names; None where that is not known."""
     about = loaded.run.about
     if about is not None and (told := _numbers_in(about.get("test"))).keys() >= _SCORES:
@@ -157,15 +168,16 @@ def _scores(loaded: LoadedRun, shards: Path | None) -> tuple[dict[str, Any] | No
         return scores, _numbers_in(about.get("test_by_class")) or None
     if shards is None:
         return None, None
-    found = evaluate_run(loaded, shards, "validation").as_dict()
+    found = evaluate_run(loaded, shards, "validation", progress=progress).as_dict()
     recall = {word: one["top1"] for word, one in found["classes"].items() if one["drawings"]}
-    return {"split": "validation", **{name: found[name] for name in sorted(_SCORES)}}, recall
+    split = "validation" if read_manifest(shards).checksum == loaded.run.card.shards_checksum else "other"
+    return {"split": split, **{name: found[name] for name in sorted(_SCORES)}}, recall
 
 
 def _numbers_in(value: Any) -> dict[str, float]:
     """The fields of a JSON object that are numbers: a card is for people, and may hold anything."""
     fields = value if isinstance(value, dict) else {}
-    return {name: one for name, one in fields.items() if isinstance(one, int | float)}
+    return {name: one for name, one in fields.items() if isinstance(one, int | float) and math.isfinite(one)}
 
 
 def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
@@ -181,7 +193,7 @@ def _drawings_trained_on(loaded: LoadedRun, shards: Path | None) -> int | None:
 
 def _json_in_html(value: Any) -> str:
     """JSON that ends no element: a word may hold anything."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
 
 

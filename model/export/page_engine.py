@@ -9,7 +9,7 @@ from model.export.plan import Plan, make_plan
 from model.kernels.vectors import WIDTH_ANYWHERE
 from model.runs.weights import halved
 from model.scoring.loaded import LoadedRun
-from pipeline.browser.kernels import Exported
+from pipeline.browser.kernels import STACK_BYTES, Exported
 from pipeline.rendering.augment_kernels import CANVAS
 from pipeline.rendering.outline_kernels import BLOCK, FIELDS, POINT_ROWS
 from pipeline.rendering.raster import encoding_of
@@ -76,6 +76,7 @@ def make_engine(loaded: LoadedRun) -> PageEngine:
     render = loaded.run.config.render_config()
     encoding = encoding_of(render.encoding)
     fields = {
+        "stack": STACK_BYTES,
         "samples": MAX_SAMPLES,
         "points": MAX_POINTS,
         "lanes": LANES,

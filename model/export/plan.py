@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.config import TrainConfig
-from model.kernels.forward import FIELDS, PIXELS, Operation
+from model.kernels.forward import FIELDS, PATCHES, PIXELS, SCALES, Operation
 from model.networks import SketchNet, make_network
 from pipeline.arrays import Float32Array, Int64Array
 from pipeline.errors import MismatchError
@@ -130,7 +130,9 @@ class _Planner:
 
     def convolve(self, image: _Image, layer: str, *, stride: int = 1, is_padded: bool = True) -> _Image:
         """A convolution without its bias."""
-        kernel = self.layers[layer]["kernel"]
+        return self._convolved(image, self.layers[layer]["kernel"], stride, is_padded)
+
+    def _convolved(self, image: _Image, kernel: Float32Array, stride: int, is_padded: bool) -> _Image:
         size, _, used, outputs = kernel.shape
         filled = np.zeros((size, size, image.channels, self._filled(outputs)), np.float32)
         filled[:, :, :used, :outputs] = kernel
@@ -163,9 +165,9 @@ class _Planner:
         outputs = kernel.shape[1]
         filled = np.zeros((image.height * image.width, image.channels, outputs), np.float32)
         filled[:, : image.used] = kernel.reshape(-1, image.used, outputs)
-        self.layers[layer]["kernel"] = filled.reshape(1, 1, image.floats, outputs)
         flat = _Image(image.at, 1, 1, image.floats, image.floats)
-        return self.biased(self.convolve(flat, layer), layer, is_positive=is_positive)
+        made = self._convolved(flat, filled.reshape(1, 1, image.floats, outputs), 1, is_padded=False)
+        return self.biased(made, layer, is_positive=is_positive)
 
     def pool(self, image: _Image) -> _Image:
         """The greatest of 2 x 2 pixels."""
@@ -184,9 +186,9 @@ class _Planner:
         kernels = np.concatenate(self._kernels)
         for row in self._rows:
             if row[0] == Operation.SCALE:
-                row[6] += len(kernels)
+                row[SCALES] += len(kernels)
         for number, _ in self._patches:
-            self._rows[number][13] = self._floats
+            self._rows[number][PATCHES] = self._floats
         rows = np.array(self._rows, np.int64).reshape(-1)
         most = max(numbers for _, numbers in self._patches)
         return Plan(

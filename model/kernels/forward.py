@@ -36,6 +36,7 @@ class Operation(IntEnum):
 
 
 FIELDS = 14
+SCALES, PATCHES = 6, 13  # the fields of SCALE and of CONVOLVE whose values are known only when a plan is whole
 _CONVOLVE, _SCALE, _POOL = (int(one) for one in (Operation.CONVOLVE, Operation.SCALE, Operation.POOL))
 
 
@@ -74,7 +75,7 @@ def _convolve(row: Int64Array, weights: Float32Array, memory: Float32Array) -> N
         row[7],
         row[8],
     )
-    down, across, outputs, kernel_at, patches = row[9], row[10], row[11], row[12], row[13]
+    down, across, outputs, kernel_at, patches = row[9], row[10], row[11], row[12], row[PATCHES]
     terms, pixels = size * size * channels, down * across
     for first in range(0, pixels, PIXELS):
         count = min(PIXELS, pixels - first)
@@ -92,7 +93,7 @@ def _convolve(row: Int64Array, weights: Float32Array, memory: Float32Array) -> N
 
 @inner_kernel
 def _scale(row: Int64Array, weights: Float32Array, memory: Float32Array) -> None:
-    start, to, pixels, channels, scales = row[1], row[2], row[3] * row[4], row[5], row[6]
+    start, to, pixels, channels, scales = row[1], row[2], row[3] * row[4], row[5], row[SCALES]
     is_added, added, is_positive = row[7], row[8], row[9]
     for pixel in range(pixels):
         for channel in range(0, channels, WIDTH):

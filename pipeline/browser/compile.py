@@ -22,10 +22,11 @@ from pipeline.storage.reading import read_limited
 COMPILING = "compiling kernels to WebAssembly, the first time only; this may take half a minute"
 _MOST_BYTES = 1 << 24  # of a module; the page's has 26 kB
 _HASH_BYTES = 32
+_MAGIC = b"\0asm\1\0\0\0"  # the first bytes of a module
 
 
 def compile_kernels(kernels: Sequence[Exported]) -> bytes:
-    """A WebAssembly module with these kernels; its one import is its memory (`pipeline.browser.kernels.MEMORY`).
+    """A WebAssembly module with these kernels; it imports memory, and maybe a stack (`pipeline.browser.kernels`).
 
     Raises:
         SketchpipeError: a kernel does what WebAssembly cannot do without a linker or a library.
@@ -42,7 +43,7 @@ def compile_kernels(kernels: Sequence[Exported]) -> bytes:
 def is_compiled(kernels: Sequence[Exported]) -> bool:
     """Whether the module of these kernels is in the cache."""
     path = _cached_path(kernels)
-    return path is not None and path.is_file()
+    return path is not None and _read(path) is not None
 
 
 def _compile(kernels: Sequence[Exported]) -> bytes:
@@ -52,20 +53,20 @@ def _compile(kernels: Sequence[Exported]) -> bytes:
         variables = {name: value for name, value in os.environ.items() if not name.startswith("NUMBA_")}
         variables |= {**worker.SETTINGS, "NUMBA_CACHE_DIR": folder}
         variables["PYTHONPATH"] = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
-        called = [sys.executable, "-m", worker.__name__]
+        called = [sys.executable, "-P", "-m", worker.__name__]  # -P: no module of the current folder
         ran = subprocess.run(called, input=asked.encode(), env=variables, capture_output=True, check=False)
-    if ran.returncode != 0:
-        raise SketchpipeError(
-            f"kernels cannot be compiled to WebAssembly: {ran.stderr.decode(errors='replace').strip()[-1000:]}"
-        )
+    if ran.returncode != 0 or not ran.stdout.startswith(_MAGIC):
+        lines = ran.stderr.decode(errors="replace").strip().splitlines()
+        why = f"ended by signal {-ran.returncode}" if ran.returncode < 0 else (lines or ["no module was made"])[-1]
+        raise SketchpipeError(f"kernels cannot be compiled to WebAssembly: {why}")
     return ran.stdout
 
 
 def _cached_path(kernels: Sequence[Exported]) -> Path | None:
     """The file for a module, whose name depends on all sources that it is made of; None without a cache folder."""
     digest = hashlib.sha256(repr(tuple(kernels)).encode())
-    for source in (definitions, module, translate, worker):
-        digest.update(digest_of(Path(str(source.__file__))).encode())
+    for source in (__file__, definitions.__file__, module.__file__, translate.__file__, worker.__file__):
+        digest.update(digest_of(Path(str(source))).encode())
     for name in sorted({one.module for one in kernels}):
         found = importlib.util.find_spec(name)
         assert found is not None, name
@@ -94,3 +95,6 @@ def _keep(path: Path, made: bytes) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_bytes(hashlib.sha256(made).digest() + made)
         partial.replace(path)
+        return
+    with contextlib.suppress(OSError):  # a full disk needs the space
+        partial.unlink()

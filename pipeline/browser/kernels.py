@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass
 
-MEMORY = ("env", "__linear_memory")  # the name of the one import of a module: its memory, in 64 KiB pages
+MEMORY = ("env", "__linear_memory")  # the name of what every module imports: its memory, in pages of 64 KiB
+STACK = ("env", "__stack_pointer")  # what a module also imports whose functions need a stack: where it begins, an int32
+STACK_BYTES = 1 << 16  # the stack grows down to address 0 from here, where a caller's arrays begin
 RAISED = -(1 << 31)  # what a kernel returns in place of an exception, which none should raise
 
 

@@ -1,7 +1,8 @@
 """Makes a module that a browser runs of an object file of WebAssembly, without a linker.
 
-An object file whose functions call only each other is a module but for its list of exports. Its addresses of functions
-are those of the module; an object with data, or with addresses that a linker would have to fill in, is refused.
+An object file whose functions call only each other is a module but for its list of exports. Its indices of functions
+and of the one global, the stack's pointer, are those of the module; an object with data, or with addresses that a
+linker would have to fill in, is refused.
 
 Format: https://webassembly.github.io/spec/core/binary and
 https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md
@@ -9,6 +10,7 @@ https://github.com/WebAssembly/tool-conventions/blob/main/Linking.md
 
 from collections.abc import Iterator, Sequence
 
+from pipeline.browser.kernels import STACK
 from pipeline.errors import SketchpipeError
 
 _CUSTOM, _IMPORTS, _EXPORTS = 0, 2, 7  # ids of sections
@@ -17,8 +19,8 @@ _DATA, _ELEMENTS = 11, 9
 _SYMBOL_TABLE = 8  # the subsection of the section "linking" that names functions
 _FUNCTION, _DATA_SYMBOL, _SECTION_SYMBOL = 0, 1, 3
 _UNDEFINED, _EXPLICIT_NAME = 0x10, 0x40  # flags of a symbol
-_MEMORY = 2  # the kind of an import
-_HARMLESS = {0, 6}  # relocations whose value in an object is that of the module: indices of functions and of types
+_MEMORY, _GLOBAL = 2, 3  # kinds of imports
+_HARMLESS = {0, 6, 7}  # relocations whose value in an object is that of the module: of functions, types and globals
 
 
 def module_of(content: bytes, names: Sequence[str]) -> bytes:
@@ -56,11 +58,14 @@ def _sections(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def _check_imports(body: bytes) -> None:
-    """Refuse an import of anything but memory."""
+    """Refuse an import of anything but memory and the stack's pointer."""
     count, at = _read(body, 0)
     for _ in range(count):
         _, at = _name(body, at)
         name, at = _name(body, at)
+        if body[at] == _GLOBAL and name == STACK[1]:
+            at += 3  # the kind, the type, and whether it can be changed
+            continue
         if body[at] != _MEMORY:
             raise SketchpipeError(f"a kernel calls or uses {name}, which WebAssembly does not have: do without it")
         has_most, at = _read(body, at + 1)

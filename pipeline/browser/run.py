@@ -8,7 +8,7 @@ import numpy as np
 import wasmtime
 from numpy.typing import NDArray
 
-from pipeline.browser.kernels import RAISED, Exported
+from pipeline.browser.kernels import MEMORY, RAISED, STACK, STACK_BYTES, Exported
 from pipeline.errors import SketchpipeError
 
 _PAGE = 1 << 16  # bytes of a page of memory
@@ -39,11 +39,16 @@ class Runner:
     def __init__(self, module: bytes, kernels: Sequence[Exported]) -> None:
         self._store = wasmtime.Store()
         compiled = wasmtime.Module(self._store.engine, module)
-        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(wasmtime.Limits(1, None)))
-        exports = wasmtime.Instance(self._store, compiled, [self._memory]).exports(self._store)
+        limits = wasmtime.Limits(STACK_BYTES // _PAGE + 1, None)
+        self._memory = wasmtime.Memory(self._store, wasmtime.MemoryType(limits))
+        of_stack = wasmtime.GlobalType(wasmtime.ValType.i32(), mutable=True)
+        stack = wasmtime.Global(self._store, of_stack, wasmtime.Val.i32(STACK_BYTES))
+        given: dict[tuple[str, str], Any] = {MEMORY: self._memory, STACK: stack}
+        imports = [given[one.module, one.name or ""] for one in compiled.imports]
+        exports = wasmtime.Instance(self._store, compiled, imports).exports(self._store)
         self._functions: dict[str, Any] = {one.name: exports[one.name] for one in kernels}
         self._arguments = {one.name: one.arguments for one in kernels}
-        self.end = _ALIGNED
+        self.end = STACK_BYTES
 
     def put(self, array: NDArray[Any]) -> Placed:
         """Copy an array into the module's memory."""

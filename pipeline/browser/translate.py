@@ -14,7 +14,9 @@ from numba import types
 from pipeline.browser.kernels import RAISED, Exported
 
 TRIPLE = "wasm32-unknown-unknown"
-FEATURES = "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint,+mutable-globals"  # Chrome 91, Firefox 89, Safari 16.4
+FEATURES = (
+    "+simd128,+bulk-memory,+sign-ext,+nontrapping-fptoint,+mutable-globals"  # since Chrome 91, Firefox 89, Safari 16.4
+)
 _NONE = -2  # the status of a function of numba that returns None
 _SCALARS = {
     "bool": ("i32", types.boolean, "i8", "trunc"),

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.cli.options import say, show, show_json, size
+from pipeline.cli.progress import Bar
 
 if TYPE_CHECKING:
     from model.export.page import Page
@@ -48,6 +49,9 @@ def write_page(run: Path | None, to: Path, shards: Path | None, *, as_json: bool
             f"proved on {counted(page.proof.drawings, 'drawing')}: the same strokes and pixels, probabilities differ by "
             f"at most {page.proof.difference:.1e}"
         )
+        if page.proof.renamed:
+            changed = counted(page.proof.renamed, "drawing")
+            show(f"rounding the weights to half precision changes the most probable class of {changed}")
 
 
 def make_page(chosen: "Run", shards: Path | None = None) -> "Page":
@@ -71,7 +75,8 @@ def make_page(chosen: "Run", shards: Path | None = None) -> "Page":
         say(COMPILING)
     if not can_prove():
         say("the page is not proved to compute what sketchpipe does: in sketchpipe's folder, pip install -e '.[page]'")
-    return export_page(loaded, folder)
+    with Bar() as bar:
+        return export_page(loaded, folder, bar)
 
 
 def _own_shards(chosen: "Run") -> Path | None:

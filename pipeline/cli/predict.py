@@ -54,6 +54,10 @@ def predict(
     predict wrote are ever replaced. A line that cannot be used is reported and skipped; of more than ten lines the rest
     is counted.
 
+    Pictures hold drawings of lines, dark on light or light on dark: PNG, JPEG and WebP are traced, and the mean of
+    several guesses of order and direction of the strokes is printed; the paths of SVG are strokes. What is not a
+    drawing of lines is traced all the same.
+
     Where no run has been trained, sketchnet-345 predicts, which comes with sketchpipe. It has no shards: --random
     without --shards takes a synthetic doodle of the built-in sample.
 
@@ -80,6 +84,7 @@ def predict(
     from model.compute.devices import choose_devices  # JAX, which takes a second, comes after what may be refused
     from model.scoring.loaded import load_best
     from model.scoring.predict import Predictor, random_drawing, sample_drawing
+    from pipeline.tracing.read import Guesses
 
     if random and shards is None and chosen.about is not None:
         say("no shards are named: drawing a synthetic doodle of the built-in sample; --shards names shards")
@@ -96,6 +101,8 @@ def predict(
     for drawings in parts:  # a chunk at a time, so that a file may have any size
         images = predictor.images(drawings)
         found = predictor.predict(drawings, images)
+        if isinstance(drawings, Guesses):  # of one drawing
+            drawings, found = drawings[:1], found.mean(axis=0, keepdims=True)
         if first is None and len(drawings):
             first = drawings.take(np.array([0])), images[0].copy(), found[0]
         for prediction in predictor.predictions(drawings, found):

@@ -9,14 +9,14 @@ from pipeline.arrays import Float64Array, UInt8Array
 from pipeline.errors import InputError
 from pipeline.tracing.ink import find_ink, line_radius
 from pipeline.tracing.junctions import join_pieces
+from pipeline.tracing.order import length_of
 from pipeline.tracing.skeleton import cut_pieces
-from pipeline.tracing.strokes import in_order, length_of
 from pipeline.tracing.thinning import BoolArray, thin
 
 MOST_PIECES = 20_000  # of thinned lines: a photograph of a wood has more, no drawing has
 CORE = 1.7  # radii of the line: ink that is farther from paper is no single line; where two cross squarely it is 1.4
 LEAST_CORE = 0.5  # of the square of the radius: the area of ink that is hollowed out
-LEAST_RADIUS = 2.0  # pixels: those of thinner lines are too uneven to tell
+LEAST_RADIUS = 3.0  # pixels: the radii of thinner lines are too uneven to tell, and little is hidden by them
 DOT = 0.5  # widths of the line: a stroke that is not longer is a dot
 
 
@@ -25,7 +25,7 @@ class Traced:
     """The lines of a picture.
 
     Attributes:
-        strokes: each (K, 2) float64, x and y in pixels of the picture.
+        strokes: each (K, 2) float64, x and y in pixels of the picture; in no order.
         line_width: the width of its typical line, as a share of the longer side of the box around the ink.
     """
 
@@ -58,7 +58,7 @@ def trace(picture: UInt8Array, name: str) -> Traced:
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     box = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1
     strokes = [_dotted(stroke, DOT * 2 * typical) for stroke in join_pieces(pieces, radius)]
-    return Traced(in_order(strokes), 2 * typical / float(box))
+    return Traced(strokes, 2 * typical / float(box))
 
 
 def _without_cores(ink: BoolArray, radius: Float64Array, typical: float) -> BoolArray:

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.arrays import Float32Array, Int64Array, UInt8Array
 from pipeline.jit import inner_kernel, kernel
 
+print("what an imported module prints")
 _SQUARES = np.arange(8, dtype=np.int64) ** 2
 
 
@@ -46,3 +47,12 @@ def needs_a_library(values: Float32Array) -> None:
 @kernel
 def needs_data(values: Int64Array, at: int) -> None:
     values[0] = _SQUARES[at]
+
+
+@kernel
+def steps(values: Int64Array, first: int, last: int) -> int:
+    """The sum from `first` to before `last`; it calls itself, so that its code cannot become one function."""
+    if last - first < 2:
+        return int(values[first])
+    middle = (first + last) // 2
+    return steps(values, first, middle) + steps(values, middle, last)

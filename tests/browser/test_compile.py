@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.browser.compile import compile_kernels, is_compiled
-from pipeline.browser.kernels import MEMORY, Exported
+from pipeline.browser.kernels import MEMORY, STACK, Exported
 from pipeline.errors import SketchpipeError
 from tests.browser import small_kernels
 
@@ -15,6 +15,7 @@ PLACE = small_kernels.__name__
 KERNELS = (
     Exported("sums", PLACE, "add_up", ("uint8[,]", "float64", "int64", "bool", "float32[]", "int64[]")),
     Exported("fails", PLACE, "fails", ("int64[]", "int64")),
+    Exported("steps", PLACE, "steps", ("int64[]", "int64", "int64")),
 )
 
 
@@ -23,10 +24,30 @@ def module() -> bytes:
     return compile_kernels(KERNELS)
 
 
-def test_a_module_exports_the_kernels_and_imports_only_its_memory(module: bytes) -> None:
+def test_a_module_exports_the_kernels_and_imports_only_memory_and_a_stack(module: bytes) -> None:
     found = wasmtime.Module(wasmtime.Engine(), module)
-    assert [(one.module, one.name) for one in found.imports] == [MEMORY]
-    assert [one.name for one in found.exports] == ["sums", "fails"]
+    assert {(one.module, one.name) for one in found.imports} == {MEMORY, STACK}
+    assert [one.name for one in found.exports] == ["sums", "fails", "steps"]
+
+
+def test_a_kernel_that_calls_itself_uses_the_stack(module: bytes) -> None:
+    from pipeline.browser.run import Runner
+
+    runner = Runner(module, KERNELS)
+    values = np.arange(1000)
+    placed = runner.put(values)
+    assert runner.call("steps", placed, 0, 1000) == small_kernels.steps(values, 0, 1000) == values.sum()
+    np.testing.assert_array_equal(runner.get(placed), values)
+
+
+def test_modules_of_the_current_folder_are_not_imported(
+    module: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "model.py").write_text("raise SystemExit('the wrong module')\n")
+    (tmp_path / "tests.py").write_text("raise SystemExit('the wrong module')\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert compile_kernels(KERNELS) == module
 
 
 @pytest.mark.parametrize("is_doubled", [False, True])
@@ -74,7 +95,7 @@ def test_a_module_is_kept_and_a_damaged_one_compiled_again_to_the_same_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    kernels = KERNELS[1:]
+    kernels = KERNELS[1:2]
     assert not is_compiled(kernels)
     module = compile_kernels(kernels)
     assert is_compiled(kernels)

@@ -53,6 +53,7 @@ def test_the_workflow_trains_as_make_train_does() -> None:
 
 def test_the_tests_of_kernels_that_ci_repeats_are_there() -> None:
     listed = (ROOT / ".ci" / "kernel_tests.txt").read_text().split()
+    assert {str(path.relative_to(ROOT)) for path in (ROOT / "tests" / "kernels").glob("test_*.py")} <= set(listed)
     assert [path for path in listed if not (ROOT / path).is_file()] == []
 
 

@@ -76,6 +76,10 @@ def test_every_script_of_the_folder_is_in_the_page() -> None:
     folder = Path(sys.modules["model.export.page"].__file__ or "").parent / "page"
     assert sorted(SCRIPTS) == sorted(path.name for path in folder.glob("*.js"))
     assert (SCRIPTS[0], SCRIPTS[-1]) == ("engine.js", "main.js")
+    for path in folder.glob(
+        "*.js"
+    ):  # comments are left out line by line, which a text of several lines would not stand
+        assert all(line.count("`") % 2 == 0 for line in path.read_text("utf-8").splitlines()), path
 
 
 def test_words_cannot_leave_their_place_in_the_page(tmp_path: Path) -> None:

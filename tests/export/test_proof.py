@@ -17,7 +17,7 @@ from model.runs.weights import BUILT_IN
 from model.scoring.loaded import load_best
 from pipeline.browser.compile import compile_kernels
 from pipeline.drawings import Drawings, from_strokes
-from pipeline.errors import MismatchError
+from pipeline.errors import MismatchError, UsageError
 from pipeline.rendering.raster import ENCODINGS
 from pipeline.rendering.render import FRAMINGS, render
 from pipeline.sources.raw import simplify
@@ -25,7 +25,7 @@ from tests.export.test_export import SETTINGS
 from tests.runs.fresh_runs import fresh_run
 
 pytest.importorskip("wasmtime", reason="wasmtime, of the extra page, is not installed")
-from model.export.proof import CLOSE, TOLERANCE, PageRunner, prove
+from model.export.proof import TOLERANCE, PageRunner, prove
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_every_network_gives_the_runs_probabilities(
     found = prove(module, make_engine(loaded), loaded, few)
     assert found.drawings == len(few)
     assert 0 < found.difference < TOLERANCE / 10
-    assert found.close < len(few)
+    assert found.renamed < len(few) / 2
 
 
 @pytest.mark.parametrize(("encoding", "framing", "size"), list(itertools.product(ENCODINGS, FRAMINGS, (32, 64, 128))))
@@ -83,16 +83,15 @@ def test_raw_drawings_are_simplified_to_the_same_points_and_named_the_same(modul
 
 
 def test_a_drawing_of_dots_and_one_that_is_too_long_are_as_in_python(module: bytes, tmp_path: Path) -> None:
-    from pipeline.sources.scanner.simplify import TOO_LONG_PATH
-
     runner = PageRunner(module, make_engine(load_best(fresh_run(tmp_path / "run", "sketch-classifier"))))
     x, y, ends = runner.simplify([[[3.5], [2]], [[9], [8]]])
     expected = simplify([([3.5], [2]), ([9], [8])])
     assert [x.tolist(), y.tolist()] == [np.concatenate([one[axis] for one in expected]).tolist() for axis in (0, 1)]
     assert ends.tolist() == [2, 4]
     there_and_back = np.tile([0.0, 255.0], 300)
-    assert len(runner.simplify([[there_and_back, there_and_back]])[0]) == 0
-    assert TOO_LONG_PATH < 0
+    for made in (runner.simplify, simplify):
+        with pytest.raises(UsageError, match=r"too long|longer than"):
+            made([(there_and_back, there_and_back)])
 
 
 def test_a_difference_is_an_error_that_says_where(module: bytes, drawings: Drawings, tmp_path: Path) -> None:
@@ -105,14 +104,17 @@ def test_a_difference_is_an_error_that_says_where(module: bytes, drawings: Drawi
 
     with pytest.raises(MismatchError, match="the page draws drawing 1 differently"):
         prove(module, changed(line_width=2.0), loaded, few)
-    with pytest.raises(MismatchError, match=r"probabilities that differ by up to 0?\.?\d"):
+    with pytest.raises(MismatchError, match=r"computes another probability for drawing \d+, by 0?\.?\d"):
         prove(module, changed(temperature=1.01), loaded, few)
-    with pytest.raises(MismatchError, match=r"simplifies stroke \d+ of drawing 1 in another way"):
+    with pytest.raises(UsageError, match="too long"):
         prove(module, changed(points=1), loaded, few)
-    other = load_best(fresh_run(tmp_path / "other", "sketch-classifier", seed=0))
-    variables = {**other.variables["params"]["dense"]}
-    variables["bias"] = np.roll(np.linspace(-3, 3, len(variables["bias"]), dtype=np.float32), 1)
-    params = {**other.variables["params"], "dense": variables}
-    with pytest.raises(MismatchError, match=r"names drawing \d+ differently"):
-        prove(module, engine, dataclasses.replace(other, variables={**other.variables, "params": params}), few)
-    assert CLOSE > TOLERANCE
+
+
+def test_weights_that_rounding_changes_much_are_counted_and_no_error(
+    module: bytes, drawings: Drawings, tmp_path: Path
+) -> None:
+    loaded = load_best(fresh_run(tmp_path / "run", "sketch-classifier"))
+    params = loaded.variables["params"]
+    dense = {**params["dense"], "bias": np.roll(np.linspace(-3, 3, 5, dtype=np.float32), 1)}
+    other = dataclasses.replace(loaded, variables={**loaded.variables, "params": {**params, "dense": dense}})
+    assert prove(module, make_engine(loaded), other, drawings.slice(0, 12)).renamed > 0

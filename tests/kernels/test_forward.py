@@ -30,26 +30,40 @@ def convolved(
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "channels", "size", "stride", "border", "down", "across"),
+    ("height", "width", "channels", "size", "stride", "border", "down", "across", "vectors"),
     [
-        (6, 6, 3, 5, 2, 1, 3, 3),  # the stem of sketchnet
-        (5, 7, WIDTH, 3, 1, 1, 5, 7),
-        (6, 5, 2, 5, 1, 0, 2, 1),  # without a border
-        (1, 1, 5, 1, 1, 0, 1, 1),  # a dense layer
-        (7, 9, 1, 3, 1, 1, 7, 9),  # more pixels than are computed at a time
-        (2, 2, WIDTH, 5, 1, 2, 2, 2),  # a kernel that is larger than the image
+        (6, 6, 3, 5, 2, 1, 3, 3, 1),  # the stem of sketchnet
+        (5, 7, WIDTH, 3, 1, 1, 5, 7, 3),
+        (6, 5, 2, 5, 1, 0, 2, 1, 1),  # without a border
+        (1, 1, 5, 1, 1, 0, 1, 1, 3),  # a dense layer
+        (7, 9, 1, 3, 1, 1, 7, 9, 1),  # more pixels than are computed at a time
+        (2, 2, WIDTH, 5, 1, 2, 2, 2, 2),  # a kernel that is larger than the image
     ],
 )
 def test_a_convolution_is_the_sum_over_its_window(
-    height: int, width: int, channels: int, size: int, stride: int, border: int, down: int, across: int
+    height: int, width: int, channels: int, size: int, stride: int, border: int, down: int, across: int, vectors: int
 ) -> None:
     rng = np.random.default_rng(height * 10 + size)
-    x, kernel = random_floats(rng, height, width, channels), random_floats(rng, size, size, channels, 2 * WIDTH)
+    x, kernel = random_floats(rng, height, width, channels), random_floats(rng, size, size, channels, vectors * WIDTH)
     to = START + x.size
-    made = down * across * 2 * WIDTH
+    made = down * across * vectors * WIDTH
     memory = np.full(to + made + PIXELS * size * size * channels, np.nan, np.float32)
     memory[START:to] = x.reshape(-1)
-    row = [Operation.CONVOLVE, START, to, height, width, channels, size, stride, border, down, across, 2 * WIDTH, 1]
+    row = [
+        Operation.CONVOLVE,
+        START,
+        to,
+        height,
+        width,
+        channels,
+        size,
+        stride,
+        border,
+        down,
+        across,
+        vectors * WIDTH,
+        1,
+    ]
     run([[*row, to + made]], np.append(np.float32(0), kernel.reshape(-1)).astype(np.float32), memory)
     found = memory[to : to + made].reshape(down, across, -1)
     np.testing.assert_allclose(found, convolved(x, kernel, stride, border, down, across), rtol=1e-5, atol=1e-5)

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.errors import InputError
-from pipeline.tracing.strokes import in_order, length_of
+from pipeline.tracing.order import length_of
 from tests.tracing.pictures import Points, ends, lined, traced
 
 
@@ -76,12 +76,6 @@ def test_a_loop_that_the_pen_filled_is_a_loop() -> None:
     (loop,) = (stroke for stroke in strokes if stroke[:, 1].max() < 80)
     assert loop[0] == pytest.approx(loop[-1])
     assert np.ptp(loop, axis=0) == pytest.approx([14, 14], abs=5)
-
-
-def test_strokes_begin_with_the_longest_and_go_right_and_down() -> None:
-    short, long = np.array([[9.0, 9.0], [0.0, 0.0]]), np.array([[80.0, 0.0], [0.0, 10.0]])
-    first, second = in_order([short, long])
-    assert (first[0].tolist(), second[0].tolist()) == ([0, 10], [0, 0])
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

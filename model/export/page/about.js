@@ -27,7 +27,8 @@ function describe(about) {
 function accuracyOf({ accuracy }) {
   if (!accuracy) return "";
   const share = (value) => `${(100 * value).toFixed(1)}%`;
-  const which = accuracy.split === "test" ? "that it had never seen" : "that were used to choose it, not to train it";
+  const which = { test: "that it had never seen", other: "of another set" }[accuracy.split]
+    ?? "that were used to choose it, not to train it";
   const top3 = accuracy.top3 === undefined ? "" : `; the right word was among its first three for ${share(accuracy.top3)}`;
   return `It named ${share(accuracy.top1)} of ${counted(accuracy.drawings, "drawing")} ${which}${top3}.`;
 }

@@ -1,13 +1,15 @@
 /** The kernels with which sketchpipe trains, as WebAssembly: they simplify, draw and name what is drawn here. */
 class Engine {
-  /** Opens what the page holds; an error"s message is for the person who opened it. */
+  /** Opens what the page holds; an error's message is for the person who opened it. */
   static async open() {
     const held = (id) => document.getElementById(id).textContent;
     const about = JSON.parse(held("about"));
-    const memory = new WebAssembly.Memory({ initial: 1 });
+    const stack = about.engine.stack;
+    const memory = new WebAssembly.Memory({ initial: stack / 65536 + 1 });
     let instance;
     try {
-      const imports = { env: { __linear_memory: memory } };
+      const pointer = new WebAssembly.Global({ value: "i32", mutable: true }, stack);
+      const imports = { env: { __linear_memory: memory, __stack_pointer: pointer } };
       ({ instance } = await WebAssembly.instantiate(bytesOf(held("kernels")), imports));
     } catch (error) {
       throw new Error(`This browser cannot run the page's WebAssembly; a newer one can. (${error.message})`);
@@ -19,8 +21,8 @@ class Engine {
     this.about = about;
     this.memory = memory;
     this.kernels = kernels;
-    this.end = 64; // of what is in memory; address 0 stays free
-    const { plan, halves, scales, floats } = about.engine;
+    const { stack, plan, halves, scales, floats } = about.engine;
+    this.end = stack; // of what is in memory; the stack is below
     this.plan = this.room(plan.length, 8);
     this.weights = this.room(halves + scales, 4);
     this.floats = this.room(floats, 4);
@@ -54,7 +56,7 @@ class Engine {
       at += stroke.x.length;
       endings[k] = BigInt(at);
     });
-    const size = this.kernels.simplify(
+    const size = this.call("simplify",
       ...this.given(...raw, ...sampled, ends), strokes.length, ...this.given(...found), 0, points);
     if (size < 0) throw new RangeError("This drawing is too long. Undo a stroke, or clear it.");
     const [simplifiedX, simplifiedY] = found.map((one) => this.view(Uint8Array, one).slice(0, size));
@@ -90,9 +92,9 @@ class Engine {
       this.view(Uint8Array, bytesX).set(x);
       this.view(Uint8Array, bytesY).set(y);
       const box = this.given(bytesX, bytesY, strokeEnd, drawingEnd);
-      this.kernels.centre(...box, room, ...this.given(runs, placedX, placedY));
+      this.call("centre", ...box, room, ...this.given(runs, placedX, placedY));
     }
-    this.kernels.render(
+    this.call("render",
       ...this.given(placedX, placedY, strokeEnd, drawingEnd, width), size / 256,
       colours.at, table.length / 3, 3, by_segment, points.at, rows, columns, inks.at, 3, columns,
       ...this.given(segments, planes), size, channels, ...this.given(image));
@@ -104,13 +106,20 @@ class Engine {
     this.end = this.kept;
     const given = this.room(image.length, 1);
     this.view(Uint8Array, given).set(image);
-    this.kernels.run(...this.given(given, this.plan, this.weights, this.floats));
+    this.call("run", ...this.given(given, this.plan, this.weights, this.floats));
     const { logits, temperature } = this.about.engine;
     const found = this.view(Float32Array, this.floats).subarray(logits, logits + this.about.classes.length);
     const most = found.reduce((a, b) => Math.max(a, b), -Infinity);
     const shares = Array.from(found, (one) => Math.exp((one - most) / temperature));
     const total = shares.reduce((a, b) => a + b, 0);
     return Float32Array.from(shares, (one) => one / total);
+  }
+
+  /** Calls a kernel; one that raises an exception, which none should, returns the least integer. */
+  call(name, ...values) {
+    const returned = this.kernels[name](...values);
+    if (returned === -(2 ** 31)) throw new Error(`The kernel ${name} failed; reload the page.`);
+    return returned;
   }
 
   /** Takes memory for `length` numbers of `bytes` bytes each. */
