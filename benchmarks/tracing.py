@@ -111,11 +111,11 @@ def print_row(
     share = is_shown.mean()
     one = share * top(guessed[:, 0], truth[is_shown], 1)
     top1, top3 = (share * top(guessed.mean(axis=1), truth[is_shown], count) for count in (1, 3))
+    duration = "" if milliseconds is None else f"{milliseconds:.0f}"
     strokes = np.mean([drawings.drawing_end[0] for drawings in shown])
     print(
         f"| {name} | {len(found):,} | {expected:.1%} | {one:.1%} | {top1:.1%} | {100 * (top1 - expected):+.1f} "
-        f"| {top3:.1%} | {len(found) - len(shown)} | {strokes:.1f} "
-        f"| {'' if milliseconds is None else f'{milliseconds:.0f}'} |",
+        f"| {top3:.1%} | {len(found) - len(shown)} | {strokes:.1f} | {duration} |",
         flush=True,
     )
 

@@ -66,8 +66,8 @@ def line_radius(ink: BoolArray) -> Float64Array:
 
 def without_specks(ink: BoolArray) -> BoolArray:
     """The ink without spots that are smaller than a dot of the pen, and without pinholes; (H, W) bool."""
-    ink = _without_small(ink, SPECK * _pen_width(ink) ** 2)
-    return ~_without_small(~ink, HOLE * _pen_width(ink) ** 2)
+    area = _pen_width(ink) ** 2
+    return ~_without_small(~_without_small(ink, SPECK * area), HOLE * area)
 
 
 def _pen_width(ink: BoolArray) -> float:

@@ -10,6 +10,7 @@ from collections import defaultdict
 import numpy as np
 
 from pipeline.arrays import Float64Array
+from pipeline.tracing.order import length_of
 from pipeline.tracing.skeleton import Piece
 
 SPUR = 1.2  # radii of the line: a longer piece with a free end is a stroke, not a spur that thinning left
@@ -45,8 +46,7 @@ class _Junctions:
 
     def __init__(self, pieces: list[Piece], radius: Float64Array) -> None:
         self.pieces = pieces
-        self.lengths = [_length(piece.points) for piece in pieces]
-        self.radius = radius
+        self.lengths = [length_of(piece.points) for piece in pieces]
         self.of: dict[int, int] = {}  # the junction of a node, by which it is known: another of its nodes, or itself
         self.reach: dict[int, float] = {}  # the radius of the line at a junction
         self.left = [True] * len(pieces)
@@ -80,7 +80,7 @@ class _Junctions:
     def unite(self, number: int, a: int, b: int) -> None:
         """Make one junction of `a` and `b`, between which a piece lies."""
         self.of[b] = a
-        self.reach[a] = max(self.reach[a], self.reach[b], self.lengths[number] / 2)
+        self.reach[a] = max(self.reach[a], self.reach[b])
         self.left[number] = False
 
     def is_crossing(self, sides: list[End], others: list[End]) -> bool:
@@ -213,7 +213,3 @@ class _Junctions:
         while node >= 0 and self.of[node] != node:
             node = self.of[node]
         return node
-
-
-def _length(points: Float64Array) -> float:
-    return float(np.hypot(*np.diff(points, axis=0).T).sum()) if len(points) > 1 else 0.0

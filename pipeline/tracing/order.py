@@ -20,6 +20,10 @@ STROKE_FEATURES = ("length", "size", "middle x", "middle y", "left", "top", "clo
 JUMP_FEATURES = ("distance", "root of distance", "to the right", "down")  # from where the pen is to where it begins
 FIRST: Sequence[float] = (0.31, 2.07, -3.79, 0.97, 0.95, -1.77, 1.64, 1.25, 0.54)  # the weights for the first stroke
 NEXT: Sequence[float] = (0.0,) * 13  # for each later one, also of its jump
+# Utilities are multiplied by this, so that guesses are more probable than people's orders are: on 2,000 drawings of the
+# validation split, one guess has a top-1 of 70.7 % with 1, 71.6 % with 2.5, and the mean of eight 74.5 and 74.8 %.
+SHARPNESS = 2.5
+MOST_STROKES = 1000  # Google's drawings have up to 366; the time grows with the square
 
 Strokes = list[Float64Array]
 
@@ -32,10 +36,11 @@ def guessed_orders(strokes: Strokes, count: int) -> list[Strokes]:
 
     Args:
         strokes: one or more, each (K, 2) float64, x and y.
-        count: how many guesses, the first of which is `longest_first`.
+        count: how many guesses, the first of which is `longest_first`; of more than `MOST_STROKES` only that one.
     """
     dice = np.random.default_rng(0)
-    return [longest_first(strokes)] + [_drawn(strokes, dice) for _ in range(count - 1)]
+    others = count - 1 if len(strokes) <= MOST_STROKES else 0
+    return [longest_first(strokes)] + [_drawn(strokes, dice) for _ in range(others)]
 
 
 def longest_first(strokes: Strokes) -> Strokes:
@@ -94,6 +99,7 @@ def _drawn(strokes: Strokes, dice: np.random.Generator) -> Strokes:
             found = features @ np.array(FIRST)
         else:
             found = utility + jump_features(pen, ends[:, 0]) @ np.array(NEXT[len(STROKE_FEATURES) :])
+        found = found * SHARPNESS
         # The largest sum of a utility and a Gumbel variable is drawn with the probability of the logit.
         best = int(np.argmax(np.where(left, found + dice.gumbel(size=2 * count), -np.inf)))
         left[[best % count, best % count + count]] = False

@@ -119,8 +119,11 @@ def walk_pieces(
     return count
 
 
-def cut_pieces(thinned: BoolArray) -> list[Piece]:
-    """The pieces of thinned lines, (H, W) bool, in the order of their first pixels; closed ones come last."""
+def cut_pieces(thinned: BoolArray, most: int) -> list[Piece]:
+    """The pieces of thinned lines, (H, W) bool, in the order of their first pixels; closed ones come last.
+
+    If there are more than `most`, those after `most` + 1 are left out.
+    """
     height, width = thinned.shape
     row = width + 2
     image = np.zeros((height + 2, row), np.uint8)
@@ -133,7 +136,7 @@ def cut_pieces(thinned: BoolArray) -> list[Piece]:
     count = walk_pieces(flat, row, pixels, degree, seen, links, onward, path, piece_end)
     pieces = []
     start = 0
-    for end in piece_end[:count].tolist():
+    for end in piece_end[: min(count, most + 1)].tolist():
         places = path[start:end]
         points = np.stack([places % row - 1, places // row - 1], axis=1).astype(np.float64)
         is_closed = len(places) > 1 and degree[places[0]] == 2

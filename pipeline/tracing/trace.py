@@ -13,7 +13,7 @@ from pipeline.tracing.order import length_of
 from pipeline.tracing.skeleton import cut_pieces
 from pipeline.tracing.thinning import BoolArray, thin
 
-MOST_PIECES = 20_000  # of thinned lines: a photograph of a wood has more, no drawing has
+MOST_PIECES = 10_000  # of thinned lines: a photograph of a wood has more, no drawing has
 CORE = 1.7  # radii of the line: ink that is farther from paper is no single line; where two cross squarely it is 1.4
 LEAST_CORE = 0.5  # of the square of the radius: the area of ink that is hollowed out
 LEAST_RADIUS = 3.0  # pixels: the radii of thinner lines are too uneven to tell, and little is hidden by them
@@ -49,11 +49,11 @@ def trace(picture: UInt8Array, name: str) -> Traced:
     lines = _without_cores(ink, radius, typical)
     if lines is not ink:
         radius, thinned = line_radius(lines), thin(lines)
-    pieces = cut_pieces(thinned)
+    pieces = cut_pieces(thinned, MOST_PIECES)
     if len(pieces) > MOST_PIECES:
         raise InputError(
-            f"{name}: {len(pieces):,} pieces of lines were found in the picture; expected a drawing of lines on paper "
-            "and nothing else: cut out the drawing"
+            f"{name}: more than {MOST_PIECES:,} pieces of lines were found in the picture; expected a drawing of lines "
+            "on paper and nothing else: cut out the drawing"
         )
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     box = max(rows[-1] - rows[0], columns[-1] - columns[0]) + 1

@@ -6,9 +6,11 @@ import pytest
 from pipeline.tracing.skeleton import Piece, cut_pieces
 from pipeline.tracing.thinning import thin
 
+MANY = 1000
+
 
 def pieces_of(*rows: str) -> list[Piece]:
-    return cut_pieces(np.array([[letter == "#" for letter in row] for row in rows]))
+    return cut_pieces(np.array([[letter == "#" for letter in row] for row in rows]), MANY)
 
 
 def test_a_line_is_one_piece_from_end_to_end() -> None:
@@ -46,8 +48,13 @@ def test_a_loop_on_a_line_is_a_piece_that_returns_to_its_junction() -> None:
 
 
 def test_nothing_has_no_pieces() -> None:
-    assert cut_pieces(np.zeros((3, 3), bool)) == []
-    assert cut_pieces(np.zeros((0, 0), bool)) == []
+    assert cut_pieces(np.zeros((3, 3), bool), MANY) == []
+    assert cut_pieces(np.zeros((0, 0), bool), MANY) == []
+
+
+def test_of_too_many_pieces_one_more_is_kept() -> None:
+    assert len(cut_pieces(np.eye(2, 40, dtype=bool), MANY)) == 1
+    assert len(cut_pieces(np.tile([[True, False]], (1, 20)), 7)) == 8
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -55,7 +62,7 @@ def test_every_pixel_is_in_a_piece_and_only_nodes_are_in_several(seed: int) -> N
     dice = np.random.default_rng(seed)
     ink = dice.random((18, 22)) < dice.random()
     lines = thin(ink) if seed % 3 else ink  # what is not thin must be cut into pieces too
-    pieces = cut_pieces(lines)
+    pieces = cut_pieces(lines, MANY)
     inside = [tuple(point) for piece in pieces for point in piece.points[1:-1].astype(int).tolist()]
     ends = {tuple(point) for piece in pieces for point in piece.points[[0, -1]].astype(int).tolist()}
     assert len(inside) == len(set(inside))
