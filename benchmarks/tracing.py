@@ -1,6 +1,6 @@
 """Measures how well a network predicts drawings that were traced from pictures, beside their true strokes.
 
-    python benchmarks/tracing.py QUICKDRAW [--run RUN] [--work FOLDER] [--drawings N] [--photographs N]
+    python benchmarks/tracing.py QUICKDRAW [--run RUN] [--work FOLDER] [--drawings N] [--photographs N] [--seed N]
 
 Builds the shards of `accuracy.py all345`, of which the network that comes with sketchpipe has not seen the test split,
 and takes N drawings of it at random. OpenCV draws each black on white, antialiased, in a square of 256 to 512 pixels,
@@ -59,12 +59,13 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="folder in which the shards are kept")
     parser.add_argument("--drawings", type=positive, default=1000, help="%(default)s")
     parser.add_argument("--photographs", type=positive, default=200, help="%(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of which drawings are taken; %(default)s")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve() / SET
         build_shards(SETS[SET], options.quickdraw.resolve(), work)
         split = open_split(work / "shards", "test")
-        rows = np.sort(np.random.default_rng(0).choice(len(split), options.drawings, replace=False))
+        rows = np.sort(np.random.default_rng(options.seed).choice(len(split), options.drawings, replace=False))
         drawings = split.read_rows(rows)
     choose_devices("auto")
     predictor = Predictor(load_best(open_run(with_built_in(options.run))))
