@@ -154,5 +154,7 @@ def test_the_page_is_served_until_the_command_is_interrupted(work: Path, program
 @pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
 def test_make_page_writes_the_page() -> None:
     root = Path(__file__).parents[2]
-    ran = subprocess.run(["make", "--no-print-directory", "-n", "page"], cwd=root, capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        ["make", "--no-print-directory", "-n", "page"], cwd=root, capture_output=True, text=True, check=True
+    )
     assert ran.stdout.splitlines()[-1] == ".venv/bin/sketchpipe export --to doodle.html"
