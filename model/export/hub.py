@@ -75,7 +75,7 @@ def check_hub_folder(folder: Path) -> None:
     refuse_foreign(folder, _foreign_in)
     if folder.exists() and folder.samefile(Path()):
         raise OutputError(f"{folder}: is the current folder, which cannot be replaced; name one in it or beside it")
-    if folder.exists() and any(folder.joinpath(name).exists() for name in _FILES):
+    if any(os.path.lexists(folder / name) for name in (*_FILES, ONNX)):
         _refuse_changed(folder)
     check_place(folder)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model.runs.card import LIMIT
 from pipeline.errors import CheckpointError
-from pipeline.storage.exchange import exchange
+from pipeline.storage.exchange import ASIDE, exchange
 from pipeline.storage.fields import SHA256, record
 from pipeline.storage.files import sync, write_file
 from pipeline.storage.reading import UnfitFileError, read_limited
@@ -88,7 +88,7 @@ def write_sealed(folder: Path, contents: Mapping[str, bytes], *, replace: bool =
     Raises:
         OSError: it cannot be written; no part of it is left.
     """
-    temporary = folder.with_name(f".{folder.name}.{os.getpid()}")
+    temporary = folder.with_name(f"{_prepared(folder)}{os.getpid()}")
     shutil.rmtree(temporary, ignore_errors=True)
     hashes = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     try:
@@ -112,12 +112,23 @@ def write_sealed(folder: Path, contents: Mapping[str, bytes], *, replace: bool =
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what `write_sealed` prepared beside `folder` in processes that were killed."""
-    begin = f".{folder.name}."
-    for entry in folder.parent.iterdir() if folder.parent.is_dir() else ():
-        number = entry.name.removeprefix(begin)
+    """Remove what `write_sealed` prepared beside `folder` in processes that were killed.
+
+    A folder that such a process had put aside, and not replaced yet, gets its place back.
+    """
+    begin = _prepared(folder)
+    for entry in list(folder.parent.iterdir()) if folder.parent.is_dir() else ():
+        number = entry.name.removeprefix(begin).removesuffix(ASIDE)
         if entry.name.startswith(begin) and number.isascii() and number.isdigit() and not _is_alive(int(number)):
-            shutil.rmtree(entry, ignore_errors=True)
+            if entry.name.endswith(ASIDE) and not os.path.lexists(folder):
+                entry.rename(folder)
+            else:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+def _prepared(folder: Path) -> str:
+    """How the name of a folder begins that is prepared beside `folder`; the process's number follows."""
+    return f".{folder.name}.sketchpipe-"
 
 
 def _is_alive(pid: int) -> bool:

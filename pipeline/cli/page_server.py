@@ -13,6 +13,7 @@ from pipeline.errors import UsageError
 
 LOOPBACK = "127.0.0.1"
 _IDLE_SECONDS = 30  # after which a connection without a request is closed
+_PIECE = 1 << 16  # bytes
 _ELSEWHERE = ("192.0.2.1", 9)  # of RFC 5737, which nobody has
 
 
@@ -78,7 +79,9 @@ class _PageHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         with contextlib.suppress(ConnectionError):
-            self.wfile.write(self._head())
+            body = memoryview(self._head())
+            for start in range(0, len(body), _PIECE):  # the timeout is for each piece, not for the whole page
+                self.wfile.write(body[start : start + _PIECE])
 
     def do_HEAD(self) -> None:
         self._head()

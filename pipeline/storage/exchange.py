@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 _AT_FDCWD = -100  # paths are relative to the current folder
+ASIDE = ".aside"  # added to the name of the first folder, it is the second one's between two renames
 _SWAP = 2  # RENAME_EXCHANGE of Linux's renameat2(2), RENAME_SWAP of macOS's renamex_np(2)
 
 
@@ -20,9 +21,13 @@ def exchange(first: Path, second: Path) -> None:
     """
     if _swap_of_system(os.fsencode(first), os.fsencode(second)):
         return
-    aside = first.with_name(f"{first.name}.aside")
+    aside = first.with_name(f"{first.name}{ASIDE}")
     second.rename(aside)
-    first.rename(second)
+    try:
+        first.rename(second)
+    except BaseException:
+        aside.rename(second)
+        raise
     aside.rename(first)
 
 

@@ -62,7 +62,10 @@ def _too_large(name: str, found: str) -> InputError:
 
 def _flat(image: Image.Image) -> Image.Image:
     """The picture in mode L or RGB, on white where it is transparent."""
-    exif = image.getexif()
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+    except Exception:  # of many kinds: damaged EXIF is no reason to refuse the picture
+        orientation = 1
     if image.mode in _DEEP:
         levels = np.asarray(image).astype(np.float32) / _DEEP_LEVELS
         flat = Image.fromarray(np.clip(np.rint(levels), 0, 255).astype(np.uint8))
@@ -72,7 +75,8 @@ def _flat(image: Image.Image) -> Image.Image:
         flat.paste(image, mask=image.getchannel("A"))
     else:
         flat = image.convert("L" if image.mode in ("1", "L", "F") else "RGB")
-    flat.getexif()[_ORIENTATION] = exif.get(_ORIENTATION, 1)
+    flat.info = {}
+    flat.getexif()[_ORIENTATION] = orientation
     return flat
 
 

@@ -4,6 +4,7 @@ The file is parsed by expat, a piece at a time, with no tree, no network and no 
 refused: a few lines of them can expand to gigabytes (https://en.wikipedia.org/wiki/Billion_laughs_attack).
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from xml.parsers import expat
@@ -67,6 +68,7 @@ class _State:
 
     transform: Transform
     is_shown: bool
+    is_visible: bool
     stroke: str
 
 
@@ -75,7 +77,7 @@ class _Reader:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.states = [_State(Transform(), True, "none")]
+        self.states = [_State(Transform(), True, True, "none")]
         self.view, self.is_own = 0j, False
         self.shapes: list[tuple[str, list[Line], bool | None]] = []  # whether it has a stroke; None: as its class says
         self.points = 0
@@ -95,13 +97,15 @@ class _Reader:
             if "transform" in attributes:
                 transform = transform.after(parse_transform(attributes["transform"]))
             is_hidden = space not in ("", SVG) or kind in _HIDDEN or given.get("display") == "none"
-            state = _State(transform, before.is_shown and not is_hidden, given.get("stroke", before.stroke).strip())
+            is_visible = given["visibility"] == "visible" if "visibility" in given else before.is_visible
+            stroke = given.get("stroke", before.stroke).strip()
+            state = _State(transform, before.is_shown and not is_hidden, is_visible, stroke)
             self.states.append(state)
             self.in_style = kind == "style"
             if len(self.states) == 2:
                 self.view = _view(attributes)
                 self.is_own = attributes.get("viewBox") == OWN_VIEW
-            if state.is_shown and kind in SHAPES and given.get("visibility", "visible") == "visible":
+            if state.is_shown and state.is_visible and kind in SHAPES:
                 lines = SHAPES[kind](attributes, self.view)
                 self.add(kind, [moved(line, transform) for line in lines], state, "class" in attributes)
         except (PathError, OverflowError) as error:
@@ -178,5 +182,6 @@ def _view(attributes: Attributes) -> complex:
         box = numbers_of(attributes["viewBox"])
         return complex(*box[2:4]) if len(box) == 4 else 0j
     if "width" in attributes and "height" in attributes and "%" not in attributes["width"] + attributes["height"]:
-        return complex(length_of(attributes["width"], 0), length_of(attributes["height"], 0))
+        with contextlib.suppress(PathError):  # a unit that is not known matters only to what is given in percent
+            return complex(length_of(attributes["width"], 0), length_of(attributes["height"], 0))
     return 0j

@@ -15,6 +15,8 @@ Line = list[complex]  # one or more points
 
 _NUMBER = re.compile(r"[\s,]*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _FLAG = re.compile(r"[\s,]*([01])")
+_LEAST_RADIUS = 1e-9  # an arc of a smaller one is a straight line
+_REST = re.compile(r"[ \t\r\n,]*\Z")
 _COMMAND = re.compile(r"[\s,]*([MmLlHhVvCcSsQqTtAaZz])")
 _ARGUMENTS = {"M": 2, "L": 2, "H": 1, "V": 1, "C": 6, "S": 4, "Q": 4, "T": 2, "A": 7, "Z": 0}
 _FLAGS = (3, 4)  # arguments of A that are one digit, after which no separator is needed
@@ -91,7 +93,7 @@ def numbers_of(text: str) -> list[float]:
     while match := _NUMBER.match(text, place):
         found.append(_finite(match[1], match.start(1)))
         place = match.end()
-    if text[place:].strip(" \t\r\n,"):
+    if not _REST.match(text, place):
         raise PathError(f'expected a number at character {place + 1}, found "{text[place : place + 20].strip()}"')
     return found
 
@@ -102,7 +104,7 @@ _SAME_CURVE = {"S": "CS", "T": "QT"}  # the commands whose control point is mirr
 def _commands(text: str) -> Iterator[tuple[str, list[float]]]:
     """The commands of path data with their arguments, each repetition of the arguments as a command of its own."""
     place, command = 0, ""
-    while text[place:].strip(" \t\r\n,"):
+    while not _REST.match(text, place):
         match = _COMMAND.match(text, place)
         if match:
             command, place = match[1], match.end()
@@ -145,7 +147,7 @@ def _arc(a: complex, rx: float, ry: float, turned: float, large: bool, clockwise
     Source: https://www.w3.org/TR/SVG2/implnote.html#ArcImplementationNotes.
     """
     rx, ry = abs(rx), abs(ry)
-    if a == b or rx == 0 or ry == 0:
+    if a == b or min(rx, ry) < _LEAST_RADIUS:
         return [b]
     turn = cmath.rect(1, math.radians(turned))
     half = (a - b) / 2 / turn

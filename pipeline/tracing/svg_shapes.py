@@ -86,7 +86,8 @@ def _point(attributes: Attributes, x: str, y: str, view: complex) -> complex:
 
 
 def _path(attributes: Attributes, _view: complex) -> list[Line]:
-    return path_lines(attributes.get("d", ""))
+    data = attributes.get("d", "")
+    return [] if data.strip() == "none" else path_lines(data)
 
 
 def _polyline(attributes: Attributes, _view: complex) -> list[Line]:

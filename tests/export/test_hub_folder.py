@@ -54,6 +54,27 @@ def test_a_folder_with_anything_else_or_with_changes_is_refused(tmp_path: Path, 
         write_hub_folder(tmp_path / "weights", files)
 
 
+def test_a_foreign_onnx_model_is_kept(tmp_path: Path, files: dict[str, bytes]) -> None:
+    mine = tmp_path / "hub" / "onnx" / "model.onnx"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(OutputError):
+        write_hub_folder(tmp_path / "hub", files)
+    assert mine.read_text() == "mine"
+
+
+def test_what_killed_processes_prepared_is_removed_or_put_back_and_nothing_else(
+    tmp_path: Path, files: dict[str, bytes]
+) -> None:
+    gone = 2**22 + 1  # no process of that number: Linux has none above 2^22
+    (tmp_path / ".hub.2024").mkdir()
+    (tmp_path / f".hub.sketchpipe-{gone}").mkdir()
+    write_hub_folder(tmp_path / "hub", files)
+    (tmp_path / "hub").rename(tmp_path / f".hub.sketchpipe-{gone}.aside")
+    write_hub_folder(tmp_path / "hub", files)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hub.2024", "hub"]
+
+
 @pytest.mark.parametrize(
     ("to", "code", "message"),
     [

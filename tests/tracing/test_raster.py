@@ -91,6 +91,10 @@ def test_a_picture_is_turned_as_its_exif_says(orientation: int) -> None:
         assert strokes_of(encoded(stored, kind, exif=exif)) == [EXPECTED]
 
 
+def test_damaged_exif_is_left_aside() -> None:
+    assert strokes_of(encoded(LINE, "JPEG", exif=b"Exif\x00\x00XX\x00*\x00\x00\x00\x08")) == [EXPECTED]
+
+
 def test_a_large_picture_is_reduced_to_the_working_size() -> None:
     content = encoded(LINE.resize((3000, 1500)))
     assert read_raster(content, "line.png").shape == (WORKING_SIZE // 2, WORKING_SIZE, 1)

@@ -31,6 +31,8 @@ def strokes_of(body: str, begin: str = OPEN) -> list[Line]:
         ('<path d="M.5.5-1e1+2"/>', [[0.5 + 0.5j, -10 + 2j]]),
         ('<path d="M3 3"/><path d="M4 4z"/>', [[4 + 4j, 4 + 4j]]),
         ('<path d=""/><path/><polyline/><line x2="7"/>', [[0, 7]]),
+        ('<path d="none"/><path d="M0 0A1e-320 1e-320 0 0 1 5 5"/>', [[0, 5 + 5j]]),
+        ('<g visibility="hidden"><line x2="7"/><line x2="8" visibility="visible"/></g>', [[0, 8]]),
         ('<polyline points="0,0 5,5 9 9"/>', [[0, 5 + 5j, 9 + 9j]]),
         ('<polygon points="0,0 5,5 9 0"/>', [[0, 5 + 5j, 9, 0]]),
         ('<line x1="1" y1="2" x2="1cm" y2="50%"/>', [[1 + 2j, round(96 / 2.54, 6) + 25j]]),

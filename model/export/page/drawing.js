@@ -132,9 +132,11 @@ class Drawing {
     this.changed();
   }
 
-  /** Go on with a drawing of an earlier visit; its strokes can be undone one by one. @param {Sketch} sketch */
+  /** Go on with a drawing of an earlier visit; its last strokes can be undone one by one. @param {Sketch} sketch */
   restore(sketch) {
-    const past = sketch.strokes.map((_, count) => (count ? { ...sketch, strokes: sketch.strokes.slice(0, count) } : blank()));
+    const first = Math.max(0, sketch.strokes.length - 200); // each state is a list of its own
+    const past = sketch.strokes.slice(first).map((_, k) =>
+      first + k ? { ...sketch, strokes: sketch.strokes.slice(0, first + k) } : blank());
     this.resume({ present: sketch, past, future: [] });
   }
 }

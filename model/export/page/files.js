@@ -64,7 +64,7 @@ async function readFiles(files) {
     }
     try {
       const read = readLines(await file.text(), file.name);
-      drawings.push(...read.drawings);
+      for (const one of read.drawings) drawings.push(one); // too many for the arguments of a call
       if (read.problem) problems.push(read.problem);
     } catch {
       problems.push(`${file.name} cannot be read: is it a folder?`);

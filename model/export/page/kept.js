@@ -12,10 +12,18 @@ class Kept {
    */
   constructor(storage, opened, tell) {
     Object.assign(this, { storage, opened, tell });
-    const stored = storage.read("kept");
+    this.stored = true;
     /** @type {Named[]} */
-    this.list = Array.isArray(stored) ? stored.filter((one) => isSketch(one?.sketch) && typeof one.word === "string") : [];
+    this.list = [];
+    this.list = this.latest();
     this.show();
+  }
+
+  /** The list as it is stored: another tab may have changed it. */
+  latest() {
+    const stored = this.stored ? this.storage.read("kept") : null;
+    const isNamed = (one) => isSketch(one?.sketch) && typeof one.word === "string";
+    return Array.isArray(stored) ? stored.filter(isNamed) : this.list;
   }
 
   /** The word that a drawing was kept with as it is now, or null. @param {Sketch} sketch */
@@ -26,16 +34,22 @@ class Kept {
 
   /** Keep drawings. @param {Named[]} drawings @returns how many of them there was room for. */
   keep(drawings) {
-    const keys = new Set(drawings.map((one) => one.sketch.key));
-    const others = this.list.filter((one) => !keys.has(one.sketch.key));
-    const taken = drawings.slice(0, MOST_KEPT - others.length);
-    this.become([...others, ...taken]);
-    return taken.length;
+    const list = new Map(this.latest().map((one) => [one.sketch.key, one]));
+    let taken = 0;
+    for (const one of drawings) {
+      const isOld = list.delete(one.sketch.key); // so that it becomes the latest
+      if (!isOld && list.size >= MOST_KEPT) continue;
+      list.set(one.sketch.key, one);
+      taken++;
+    }
+    this.become([...list.values()]);
+    return taken;
   }
 
   remove(named) {
-    this.become(this.list.filter((one) => one !== named));
-    this.tell(`“${named.word}” is removed. ${this.total()}`);
+    this.become(this.latest().filter((one) => one.sketch.key !== named.sketch.key));
+    const back = this.stored ? "" : " This browser does not store that: it is back when the page is opened again.";
+    this.tell(`“${named.word}” is removed. ${this.total()}${back}`);
   }
 
   become(list) {

@@ -47,7 +47,7 @@ class Page {
       await this.load([...event.target.files]);
       event.target.value = ""; // so that the same file can be chosen again
     });
-    whenDropped((files) => { if (!this.game.running) this.load(files); });
+    whenDropped((files) => { if (!this.game.running && !document.querySelector("dialog[open]")) this.load(files); });
     document.addEventListener("keydown", (event) => this.shortcut(event));
     new ResizeObserver(() => this.refresh()).observe(this.pad.canvas);
     window.addEventListener("resize", () => this.refresh()); // also when the page is zoomed
@@ -119,6 +119,7 @@ class Page {
   showVerdict() {
     const { drawing, guesses } = this;
     find("verdict").hidden = drawing.empty || guesses.word === null || drawing.drawn !== null && drawing.strokes.length === 1;
+    find("right").disabled = find("wrong").disabled = this.visible !== null; // in a replay the guess is of a part
     if (guesses.word === null || this.visible !== null) return;
     const kept = this.kept.wordOf(drawing.present);
     find("question").textContent = kept === null ? `Is “${guesses.word}” right?` : `Kept as “${kept}”.`;
@@ -161,8 +162,10 @@ class Page {
   }
 
   async askWord(title, lead, guesses, optional = false) {
+    this.replay.stop();
+    const sketch = this.drawing.present;
     const word = await this.question.ask(title, lead, guesses, optional);
-    if (word) this.keep([this.named(word)]);
+    if (word) this.keep([{ sketch, word, recognized: word === this.guesses.word }]);
     return word;
   }
 
