@@ -9,7 +9,7 @@ python=${PYTHON:-python3} venv=${VENV:-.venv-lowest}
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check uv
 # The lowest versions of what sketchpipe itself needs, with the newest of what these need; the tests' tools are new.
 "$venv/bin/uv" pip compile --quiet --no-header --no-annotate --resolution lowest-direct --python "$venv/bin/python" \
-  --extra tensorboard --extra onnx pyproject.toml --output-file "$venv/lowest.txt"
+  --extra tensorboard --extra onnx --extra page pyproject.toml --output-file "$venv/lowest.txt"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --editable '.[dev]' --constraints "$venv/lowest.txt"
 # Old libraries use what newer ones deprecate.
 "$venv/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile -W default::DeprecationWarning "$@"
