@@ -15,14 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-
 from model.export.card import metadata_of
 from model.export.readme import readme_of
 from model.runs.card import CONFIG
 from model.runs.sealed_folder import MANIFEST, remove_leftovers, write_sealed
-from model.runs.weights import CARD, ONNX, README, RUN_CONFIG, WEIGHTS, halved, sealed_weights, weight_files
+from model.runs.weights import CARD, ONNX, README, RUN_CONFIG, WEIGHTS, sealed_weights, weight_files
 from model.scoring.loaded import LoadedRun
 from pipeline.errors import CheckpointError, OutputError
 from pipeline.shards.manifest import ATTRIBUTION, SYNTHETIC, Manifest
@@ -35,17 +32,6 @@ NOT_FOR = (
     "judgement about the person who draws."
 )
 _FILES, _FOLDER = (WEIGHTS, CONFIG, CARD, MANIFEST, README), "onnx"
-
-
-def rounded(loaded: LoadedRun) -> LoadedRun:
-    """The run with its weights as the folder has them: rounded to float16, in float32.
-
-    Raises:
-        CheckpointError: a weight is not finite in float16.
-    """
-    return dataclasses.replace(
-        loaded, variables=jax.tree.map(lambda one: one.astype(np.float32), halved(loaded.variables))
-    )
 
 
 def hub_files(loaded: LoadedRun, onnx: bytes | None, manifest: Manifest | None) -> dict[str, bytes]:

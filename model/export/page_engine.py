@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from model.export.plan import Plan, make_plan
 from model.kernels.vectors import WIDTH_ANYWHERE
-from model.runs.weights import halved
-from model.scoring.loaded import LoadedRun
+from model.scoring.loaded import LoadedRun, rounded
 from pipeline.browser.kernels import STACK_BYTES, Exported
 from pipeline.rendering.augment_kernels import CANVAS
 from pipeline.rendering.outline_kernels import BLOCK, FIELDS, POINT_ROWS
@@ -67,12 +64,8 @@ def make_engine(loaded: LoadedRun) -> PageEngine:
         CheckpointError: a weight is not finite in half precision.
         MismatchError: a page cannot run this network.
     """
-    import dataclasses
-
-    import jax
-
-    rounded = jax.tree.map(lambda one: one.astype(np.float32), halved(loaded.variables))
-    plan = make_plan(loaded.run.config, rounded, WIDTH_ANYWHERE)
+    loaded = rounded(loaded)
+    plan = make_plan(loaded.run.config, loaded.variables, WIDTH_ANYWHERE)
     render = loaded.run.config.render_config()
     encoding = encoding_of(render.encoding)
     fields = {
@@ -95,4 +88,4 @@ def make_engine(loaded: LoadedRun) -> PageEngine:
         "temperature": loaded.temperature,
     }
     weights = plan.kernels.astype("<f2").tobytes() + plan.scales.astype("<f4").tobytes()
-    return PageEngine(dataclasses.replace(loaded, variables=rounded), plan, fields, weights)
+    return PageEngine(loaded, plan, fields, weights)

@@ -1,5 +1,6 @@
 """A run's best checkpoint and temperature, read once, so that everything is computed with the same weights."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from model.runs.calibration import Calibration, read_calibration
 from model.runs.checkpoint import Position, checkpoint_name, digest_of
 from model.runs.folder import Run
 from model.runs.state import load_checkpoint
-from model.runs.weights import calibration_of, read_weights
+from model.runs.weights import calibration_of, halved, read_weights
 from pipeline.errors import CheckpointError
 
 
@@ -65,6 +66,17 @@ class LoadedRun:
                 "are not finite; train a new run, with a lower learning rate if this one diverged"
             )
         return outputs
+
+
+def rounded(loaded: LoadedRun) -> LoadedRun:
+    """The run with its weights as an export without training has them: rounded to float16, in float32.
+
+    Raises:
+        CheckpointError: a weight is not finite in float16.
+    """
+    return dataclasses.replace(
+        loaded, variables=jax.tree.map(lambda one: one.astype(np.float32), halved(loaded.variables))
+    )
 
 
 def load_best(run: Run, *, calibrated: bool = True) -> LoadedRun:

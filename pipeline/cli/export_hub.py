@@ -30,8 +30,8 @@ def write_hub(run: Path | None, to: Path, shards: Path | None, *, as_json: bool)
 
     chosen = chosen_run(run)
     choose_devices("cpu")  # as for the ONNX model alone
-    from model.export.hub import check_hub_folder, hub_files, rounded, write_hub_folder
-    from model.scoring.loaded import load_best
+    from model.export.hub import check_hub_folder, hub_files, write_hub_folder
+    from model.scoring.loaded import load_best, rounded
 
     check_hub_folder(to)
     loaded = load_best(chosen)

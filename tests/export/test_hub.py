@@ -16,7 +16,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from model.export.export import export_run
-from model.export.hub import hub_files, rounded, write_hub_folder
+from model.export.hub import hub_files, write_hub_folder
 from model.export.page import export_page
 from model.export.sample_drawings import sample_drawings
 from model.runs.calibration import Calibration, write_calibration
@@ -24,7 +24,7 @@ from model.runs.checkpoint import digest_of
 from model.runs.folder import Run
 from model.runs.opening import open_run
 from model.runs.overview import summarize
-from model.scoring.loaded import load_best
+from model.scoring.loaded import load_best, rounded
 from model.scoring.predict import Predictor
 from pipeline.rendering.render import RenderConfig, render
 from pipeline.shards.read import open_split
