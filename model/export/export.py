@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from model.compute.steps import eval_step
 from model.export.card import describe_file, metadata_of
 from model.export.names import name_after_layers
+from model.export.sample_drawings import first_drawings
 from model.networks import make_network, parameter_table
 from model.scoring.loaded import LoadedRun
 from model.scoring.predict import Predictor
@@ -98,14 +99,10 @@ def check_images(folder: Path, config: RenderConfig, wanted: int = CHECK_DRAWING
     for name in reversed(SPLITS):
         if not missing or (folder.is_dir() and not read_manifest(folder).rows(name)):
             continue
-        split = open_split(folder, name)
-        for group in range(len(split.row_groups)):
-            drawings = split.read_row_group(group).slice(0, min(missing, split.rows_in(group)))
+        for drawings in first_drawings(open_split(folder, name), missing):
             parts.append(render(drawings, config))
             counts[name] = counts.get(name, 0) + len(drawings)
             missing -= len(drawings)
-            if not missing:
-                break
     return np.concatenate(parts), counts
 
 

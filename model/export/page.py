@@ -22,7 +22,7 @@ from markupsafe import Markup
 
 from model.config import IMAGE_SIZE, TrainConfig
 from model.export.page_engine import KERNELS, PageEngine, make_engine
-from model.export.sample_drawings import sample_drawings
+from model.export.sample_drawings import first_drawings, sample_drawings
 from model.runs.weights import BUILT_IN
 from model.scoring.evaluate import evaluate_run
 from model.scoring.loaded import LoadedRun
@@ -122,12 +122,7 @@ def proof_drawings(shards: Path | None, count: int = PROOF_DRAWINGS) -> Drawings
     """
     if shards is None:
         return sample_drawings(count)
-    split, parts, missing = open_split(shards, "validation"), [], count
-    for group in range(len(split.row_groups)):
-        parts.append(split.read_row_group(group).slice(0, min(missing, split.rows_in(group))))
-        missing -= len(parts[-1])
-        if not missing:
-            break
+    parts = list(first_drawings(open_split(shards, "validation"), count))
     if not parts:
         raise InputError(f"{shards}: has no validation drawings to prove the page with; name other shards by --shards")
     return concat(parts)
